@@ -1,0 +1,245 @@
+//! A profile: how a person becomes codes (the custodian's half) and how much agreement links two of them (the
+//! linkage unit's half). It is data, `config/profiles/*.toml`; this file gives it types and checks it.
+//!
+//! It is a shared word like those of `code`: `encode` reads the passes, `link` reads the widths and the rule.
+
+use std::collections::BTreeMap;
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+/// The profile that ships inside the program.
+pub const BUILT_IN: &str = include_str!("../config/profiles/nl-household-1.toml");
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The text is no profile. The source names line and column.
+    #[error("the profile cannot be read")]
+    Syntax(#[from] toml::de::Error),
+    /// A value makes no sense; the text names the key.
+    #[error("the profile's {0}")]
+    Value(String),
+}
+
+/// Where a code of a pass can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Anywhere in the register.
+    Everywhere,
+    /// Only among records with the same address token: the address is part of the key.
+    Address,
+}
+
+/// What stands in a filter for a value that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// Bits random per record: missing never agrees with missing, and the fill stays one half.
+    Random,
+    /// In the population's records as [`Missing::Random`], elsewhere nothing. A tenant or care member without a
+    /// birth date then still resembles the resident that it is, and two records that both lack one do not
+    /// resemble each other for that.
+    RandomInPopulation,
+}
+
+/// A quasi-identifier that tokens are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Padded 2-grams of the surname without its infix.
+    Surname,
+    /// First letter of the first given name.
+    Initial,
+    /// Year, month, day and their pairs; day and month also without their order.
+    BirthDate,
+    /// `m` or `v`.
+    Sex,
+}
+
+/// One code of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pass {
+    /// For example `names`; also in the key derivation.
+    pub name: String,
+    pub scope: Scope,
+    /// Bits of the finished code, a multiple of 64.
+    pub code_bits: usize,
+    /// Filter bits whose parity is one code bit.
+    pub diffusion: usize,
+    pub missing: Missing,
+    /// Bloom-filter insertions per field, shared among its tokens, the remainder to the first.
+    pub insertions: BTreeMap<Field, u32>,
+}
+
+/// Thresholds away from the address, for registers up to a size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    pub up_to_persons: usize,
+    /// Links from here.
+    pub link: f64,
+    /// In doubt from here.
+    pub band: f64,
+}
+
+/// How much agreement links. All thresholds in z, see the profile's file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub link_at_address: f64,
+    pub band_at_address: f64,
+    /// Ascending in persons and in z.
+    pub elsewhere: Vec<Elsewhere>,
+    pub max_household: usize,
+    pub max_address_block: usize,
+}
+
+impl Rule {
+    /// The thresholds away from the address for a register of `persons`.
+    ///
+    /// # Panics
+    /// Never for a checked profile: it has at least one row.
+    pub fn elsewhere(&self, persons: usize) -> Elsewhere {
+        let row = self.elsewhere.iter().find(|row| persons <= row.up_to_persons);
+        *row.or(self.elsewhere.last()).expect("a checked profile has a threshold")
+    }
+}
+
+/// A checked profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    pub id: String,
+    pub filter_bits: usize,
+    pub variants: usize,
+    #[serde(rename = "pass")]
+    pub passes: Vec<Pass>,
+    pub rule: Rule,
+}
+
+impl Profile {
+    /// The profile that ships with the program.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    pub fn built_in() -> Self {
+        Self::from_toml(BUILT_IN).expect("the shipped profile is valid")
+    }
+
+    /// Reads and checks a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`], naming the line or the key.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text)?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// SHA-256 over everything that changes codes, hexadecimal. The rule is not part of it.
+    ///
+    /// # Panics
+    /// Never: plain data always have a JSON form.
+    pub fn schema_hash(&self) -> String {
+        let encoding = (&self.id, self.filter_bits, self.variants, &self.passes);
+        let text = serde_json::to_vec(&encoding).expect("plain data have a JSON form");
+        hex::encode(digest(&SHA256, &text))
+    }
+
+    /// Position of the one pass with this scope.
+    ///
+    /// # Panics
+    /// Never for a checked profile.
+    pub fn pass_with(&self, scope: Scope) -> usize {
+        self.passes.iter().position(|pass| pass.scope == scope).expect("a checked profile has one pass a scope")
+    }
+
+    fn check(&self) -> Result<(), ProfileError> {
+        let fail = |what: String| Err(ProfileError::Value(what));
+        if self.filter_bits == 0 || self.filter_bits > 65_536 || !self.filter_bits.is_power_of_two() {
+            return fail("filter_bits must be a power of two up to 65536".into());
+        }
+        if !(1..=8).contains(&self.variants) {
+            return fail("variants must be 1 to 8".into());
+        }
+        for scope in [Scope::Everywhere, Scope::Address] {
+            if self.passes.iter().filter(|pass| pass.scope == scope).count() != 1 {
+                return fail(format!("passes must have exactly one of scope {scope:?}"));
+            }
+        }
+        for pass in &self.passes {
+            let name = &pass.name;
+            if pass.code_bits == 0 || pass.code_bits % 64 != 0 || pass.code_bits > 1 << 16 {
+                return fail(format!("pass {name}: code_bits must be a multiple of 64 up to 65536"));
+            }
+            if pass.diffusion == 0 || pass.diffusion > 32.min(self.filter_bits) {
+                return fail(format!("pass {name}: diffusion must be 1 to 32"));
+            }
+            if pass.insertions.values().any(|&n| n == 0 || n > 100_000) || pass.insertions.is_empty() {
+                return fail(format!("pass {name}: insertions must be 1 to 100000 a field"));
+            }
+        }
+        let rule = &self.rule;
+        let mut thresholds = vec![rule.link_at_address, rule.band_at_address];
+        thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band]));
+        if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || rule.elsewhere.is_empty() {
+            return fail("thresholds must be finite and above zero".into());
+        }
+        if rule.band_at_address > rule.link_at_address || rule.elsewhere.iter().any(|row| row.band > row.link) {
+            return fail("band thresholds must not exceed the thresholds that link".into());
+        }
+        let ascends =
+            |a: &Elsewhere, b: &Elsewhere| a.up_to_persons < b.up_to_persons && a.link <= b.link && a.band <= b.band;
+        if !rule.elsewhere.is_sorted_by(ascends) {
+            return fail("elsewhere must ascend in persons and in z".into());
+        }
+        if rule.max_household == 0 || rule.max_address_block == 0 {
+            return fail("max_household and max_address_block must be at least 1".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_not_part_of_the_schema_hash() {
+        let profile = Profile::built_in();
+        let mut other = profile.clone();
+        other.rule.link_at_address = 4.5;
+        assert_eq!(other.schema_hash(), profile.schema_hash());
+        other.passes[0].diffusion = 5;
+        assert_ne!(other.schema_hash(), profile.schema_hash());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_key() {
+        for (from, to, key) in [
+            ("filter_bits = 1024", "filter_bits = 1000", "filter_bits"),
+            ("code_bits = 2048", "code_bits = 2050", "code_bits"),
+            ("link_at_address = 4.0", "link_at_address = nan", "thresholds"),
+            ("band_at_address = 2.4", "band_at_address = 4.4", "band"),
+            ("diffusion = 7", "diffusion = 0", "diffusion"),
+            ("scope = \"address\"", "scope = \"everywhere\"", "scope"),
+        ] {
+            let text = BUILT_IN.replace(from, to);
+            assert_ne!(text, BUILT_IN, "{from}");
+            let error = Profile::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
+        assert!(matches!(Profile::from_toml("surprise = 1"), Err(ProfileError::Syntax(_))));
+    }
+
+    #[test]
+    fn a_bigger_register_wants_more_agreement() {
+        let rule = Profile::built_in().rule;
+        let (small, large, huge) = (rule.elsewhere(1_000), rule.elsewhere(600_000), rule.elsewhere(usize::MAX));
+        assert!(small.link < large.link && small.band < large.band);
+        assert_eq!(huge.up_to_persons, 20_000_000);
+    }
+}
