@@ -1,0 +1,47 @@
+//! Residents a second through the whole of `Encoder::resident`, one thread.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use time::macros::date;
+use voorrang::encode::{Address, Ages, BirthDate, Encoder, Person, Resident, Sex};
+use voorrang::profile::Profile;
+
+/// Invented people: as many name lengths, partners and dates as numbers have remainders.
+fn residents(count: u32) -> Vec<Resident> {
+    let names = ["Jansen", "van den Berg", "Bakker-de Vries", "Öztürk", "El Amrani", "Hoogeveen", "Ho"];
+    let resident = |i: u32| {
+        let birth = format!("{:04}{:02}{:02}", 1930 + i % 75, 1 + i % 12, 1 + i % 28);
+        let partner = if i.is_multiple_of(3) { names[(i as usize + 3) % 7] } else { "" };
+        let person = Person {
+            given_names: char::from(b'A' + (i % 26) as u8).to_string(),
+            surname: names[i as usize % 7].into(),
+            partner_surname: partner.into(),
+            birth: BirthDate::parse(&birth).expect("the bench makes dates that exist"),
+            sex: Some(if i.is_multiple_of(2) { Sex::Male } else { Sex::Female }),
+            address: Address::parse("1011AB", &(1 + i / 2).to_string(), "").expect("the bench makes good addresses"),
+            ..Person::default()
+        };
+        Resident { id: format!("P{i:08}"), household: format!("H{:07}", i / 2), person }
+    };
+    (0..count).map(resident).collect()
+}
+
+fn resident(c: &mut Criterion) {
+    let epoch = "bench-1".parse().expect("a good epoch id");
+    let encoder = Encoder::new(&Profile::built_in(), &[7; 32], &epoch);
+    let people = residents(1_000);
+    let ages = Ages { minor_below: 18, senior_from: 65 };
+    let mut group = c.benchmark_group("encode");
+    group.throughput(Throughput::Elements(people.len() as u64));
+    group.bench_function("resident", |b| {
+        b.iter(|| {
+            people
+                .iter()
+                .map(|person| encoder.resident(person, date!(2026 - 01 - 01), &ages).groups.len())
+                .sum::<usize>()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, resident);
+criterion_main!(benches);

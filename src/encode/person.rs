@@ -1,0 +1,224 @@
+//! People as custodians' files have them. Nothing here shows in `Debug`.
+
+use std::fmt;
+
+use time::Date;
+
+use super::BirthDate;
+use crate::code::Group;
+
+/// Sex as registers have it; unknown is `Option::None`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sex {
+    Male,
+    Female,
+}
+
+/// Why a text is no address. It never repeats the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    #[error("no Dutch postcode; write 1234 AB, or leave it empty")]
+    Postcode,
+    #[error("no house number; write a number from 1 to 99999, a suffix behind it if need be, or leave it empty")]
+    Number,
+}
+
+/// A Dutch address as far as linkage needs it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// `1234AB`.
+    postcode: String,
+    number: u32,
+    /// As written; in no code and no token.
+    suffix: String,
+}
+
+impl Address {
+    /// From a postcode in any spelling and a house number, the suffix behind it or apart (`113`, `113-3`, `64E`).
+    /// Nothing if postcode or number is empty.
+    ///
+    /// # Errors
+    /// [`BadAddress`] if one of them is there and is none.
+    pub fn parse(postcode: &str, number: &str, suffix: &str) -> Result<Option<Self>, BadAddress> {
+        let postcode: String = postcode.split_whitespace().collect::<String>().to_ascii_uppercase();
+        let number = number.trim();
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        let value = number[..digits].parse().ok().filter(|value| (1..=99_999).contains(value));
+        if !number.is_empty() && value.is_none() {
+            return Err(BadAddress::Number);
+        }
+        if !postcode.is_empty() && !is_postcode(postcode.as_bytes()) {
+            return Err(BadAddress::Postcode);
+        }
+        let suffix = format!("{}{}", number[digits..].trim_start_matches(['-', ' ']), suffix.trim());
+        Ok(value.filter(|_| !postcode.is_empty()).map(|number| Self { postcode, number, suffix }))
+    }
+
+    /// `1234AB`.
+    pub fn postcode(&self) -> &str {
+        &self.postcode
+    }
+
+    /// House number without suffix.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Letter and addition as the file has them.
+    pub fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    /// What keys are made of: postcode and number, `1234AB|56`. A postcode has no bar, so it is unambiguous.
+    pub(super) fn key(&self) -> String {
+        format!("{}|{}", self.postcode, self.number)
+    }
+}
+
+fn is_postcode(text: &[u8]) -> bool {
+    let [digits @ .., one, two] = text else { return false };
+    digits.len() == 4
+        && digits[0] != b'0'
+        && digits.iter().all(u8::is_ascii_digit)
+        && one.is_ascii_uppercase()
+        && two.is_ascii_uppercase()
+}
+
+/// A person. Only `surname`, `partner_surname`, the first letter of the names, birth date and sex reach a code.
+#[derive(Clone, Default)]
+pub struct Person {
+    pub given_names: String,
+    pub initials: String,
+    pub infix: String,
+    pub surname: String,
+    pub partner_infix: String,
+    pub partner_surname: String,
+    pub birth: BirthDate,
+    pub sex: Option<Sex>,
+    pub address: Option<Address>,
+}
+
+/// A row of the population register.
+#[derive(Clone)]
+pub struct Resident {
+    pub id: String,
+    pub household: String,
+    pub person: Person,
+}
+
+/// A row of a care network's list of the public mental-health target group.
+#[derive(Clone)]
+pub struct CareMember {
+    pub id: String,
+    pub person: Person,
+}
+
+/// A row of a corporation's tenants: one holder of one contract.
+#[derive(Clone)]
+pub struct Tenant {
+    pub contract: String,
+    /// 1 for the first holder of the contract.
+    pub number: u32,
+    pub corporation: String,
+    pub person: Person,
+}
+
+impl Tenant {
+    /// Contract and number, `K0000001/1`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.contract, self.number)
+    }
+}
+
+/// A contract in arrears.
+#[derive(Clone)]
+pub struct Arrears {
+    pub contract: String,
+    /// Months of rent.
+    pub months: f64,
+    pub reported: Option<Date>,
+}
+
+macro_rules! hide {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+hide!(Sex, Address, Person, Resident, CareMember, Tenant, Arrears);
+
+/// The age limits of a regulation, in whole years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ages {
+    pub minor_below: u16,
+    pub senior_from: u16,
+}
+
+impl Ages {
+    /// Every age group that is possible on the day.
+    pub fn groups(&self, birth: BirthDate, day: Date) -> Vec<Group> {
+        let (youngest, oldest) = birth.age_range(day).unwrap_or((0, u16::MAX));
+        let minor = (youngest < self.minor_below).then_some(Group::Minor);
+        let senior = (oldest >= self.senior_from).then_some(Group::Senior);
+        minor.into_iter().chain(senior).collect()
+    }
+
+    /// Whether this can be an adult on the day.
+    pub fn can_be_adult(&self, birth: BirthDate, day: Date) -> bool {
+        birth.age_range(day).is_none_or(|(_, oldest)| oldest >= self.minor_below)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::date;
+
+    #[test]
+    fn every_spelling_is_the_same_address() {
+        for (postcode, number, suffix) in [("1011 ab", "113-A", ""), ("1011AB", "113A", ""), (" 1011AB", "113", "A")] {
+            let address = Address::parse(postcode, number, suffix).unwrap().unwrap();
+            assert_eq!((address.postcode(), address.number(), address.suffix()), ("1011AB", 113, "A"));
+        }
+        assert_eq!(Address::parse("", "113", "").unwrap(), None);
+        assert_eq!(Address::parse("1011AB", "", "").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for postcode in ["0111AB", "1011", "1011ABC", "10A1AB", "1011É"] {
+            assert_eq!(Address::parse(postcode, "1", ""), Err(BadAddress::Postcode), "{postcode}");
+        }
+        for number in ["0", "A1", "100000", "-1", "99999999999999999999"] {
+            assert_eq!(Address::parse("1011AB", number, ""), Err(BadAddress::Number), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_possible_counts() {
+        let ages = Ages { minor_below: 18, senior_from: 65 };
+        let day = date!(2026 - 01 - 01);
+        let on = |text: &str| {
+            let birth = BirthDate::parse(text).unwrap();
+            (ages.groups(birth, day), ages.can_be_adult(birth, day))
+        };
+        assert_eq!(on("20080101"), (vec![], true));
+        assert_eq!(on("20080102"), (vec![Group::Minor], false));
+        assert_eq!(on("20070000"), (vec![], true));
+        assert_eq!(on("20080000"), (vec![Group::Minor], true));
+        assert_eq!(on("19610101"), (vec![Group::Senior], true));
+        assert_eq!(on("19610102"), (vec![], true));
+        assert_eq!(on("19610000"), (vec![Group::Senior], true));
+        assert_eq!(on("00000000"), (vec![Group::Minor, Group::Senior], true));
+    }
+
+    #[test]
+    fn debug_shows_nobody() {
+        let person = Person { surname: "Geheim".into(), sex: Some(Sex::Male), ..Person::default() };
+        let tenant = Tenant { contract: "K1".into(), number: 1, corporation: "C1".into(), person };
+        assert_eq!(format!("{:?} {:?}", tenant, tenant.person), "Tenant(..) Person(..)");
+    }
+}

@@ -1,0 +1,338 @@
+//! Custodians' CSV files. Rows come one by one; the functions that return all rows report up to twenty bad lines at
+//! once, and return nothing if there is one. No error ever repeats a value.
+
+mod rows;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{Address, Arrears, BadAddress, BadDate, BirthDate, CareMember, Person, Resident, Sex, Tenant};
+use rows::{Columns, Row, open_rows};
+
+/// Bad lines that one report names; all are counted.
+const MOST_LINES: usize = 20;
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{name}: cannot be opened or read")]
+    Io { name: String, source: io::Error },
+    #[error("{name}: has no header line; export it again with column names")]
+    Empty { name: String },
+    #[error("{name}: has a header and no rows; nothing is done with an empty file")]
+    NoRows { name: String },
+    #[error("{name}: columns are separated by {found}; export it with commas")]
+    Delimiter { name: String, found: &'static str },
+    #[error("{name}, header: is not UTF-8; export it as UTF-8")]
+    HeaderEncoding { name: String },
+    #[error("{name}, header: column {column} is missing; add it, empty where unknown")]
+    MissingColumn { name: String, column: &'static str },
+    #[error("{name}, header: column {position} is not expected here; expected are {expected}")]
+    UnknownColumn { name: String, position: usize, expected: String },
+    #[error("{name}, header: column {column} is there twice")]
+    TwiceColumn { name: String, column: &'static str },
+    #[error("{name}: {total} bad lines, nothing is done with the file{}", list(.lines))]
+    Lines { name: String, lines: Vec<LineError>, total: usize },
+}
+
+/// What is wrong with one line of a file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}{}: {problem}", .column.map(|column| format!(", column {column}")).unwrap_or_default())]
+pub struct LineError {
+    pub line: u64,
+    pub column: Option<&'static str>,
+    pub problem: Problem,
+}
+
+/// What is wrong with a value, or with a whole line. It never repeats the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("not UTF-8; export the file as UTF-8")]
+    Encoding,
+    #[error("{got} values where the header has {want}; a value with a comma in it wants quotes")]
+    Ragged { want: usize, got: usize },
+    #[error("a line break or control character in a value; a quote may not be closed")]
+    Control,
+    #[error("longer than 200 characters; a quote may not be closed")]
+    TooLong,
+    #[error("empty; every row needs it")]
+    Empty,
+    #[error("a citizen service number (BSN), for which a corporation has no ground; remove it from the file")]
+    Bsn,
+    #[error(transparent)]
+    Date(#[from] BadDate),
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    #[error("no sex; write M or V, or leave it empty")]
+    Sex,
+    #[error("no number as expected here")]
+    Number,
+    #[error("the same key as on line {first}; every row needs its own")]
+    Duplicate { first: u64 },
+    #[error("cannot be read on")]
+    Io,
+}
+
+fn list(lines: &[LineError]) -> impl fmt::Display {
+    lines.iter().map(|line| format!("\n  {line}")).collect::<String>()
+}
+
+/// Residents of the population register (`brp.csv`). A column `bsn` is read past and never kept.
+///
+/// # Errors
+/// [`ReadError`]: nothing is returned if one line is bad.
+pub fn residents(path: &Path) -> Result<Vec<Resident>, ReadError> {
+    all(path, residents_from)
+}
+
+/// Members of the public mental-health target group (`oggz.csv`).
+///
+/// # Errors
+/// As [`residents`].
+pub fn care_members(path: &Path) -> Result<Vec<CareMember>, ReadError> {
+    all(path, care_members_from)
+}
+
+/// A corporation's tenants (`huurders.csv`). A citizen service number anywhere in it is refused.
+///
+/// # Errors
+/// As [`residents`].
+pub fn tenants(path: &Path) -> Result<Vec<Tenant>, ReadError> {
+    all(path, tenants_from)
+}
+
+/// Contracts in arrears (`achterstanden.csv`). A citizen service number anywhere in it is refused.
+///
+/// # Errors
+/// As [`residents`].
+pub fn arrears(path: &Path) -> Result<Vec<Arrears>, ReadError> {
+    all(path, arrears_from)
+}
+
+/// A corporation's dwellings: any file with columns `postcode` and `huisnummer`; its tenants' file serves too. Every
+/// row counts, so an address can be there more than once.
+///
+/// # Errors
+/// As [`residents`]; also for a row without an address.
+pub fn stock(path: &Path) -> Result<Vec<Address>, ReadError> {
+    all(path, stock_from)
+}
+
+/// [`residents`] one by one. `name` is what errors call the file.
+///
+/// # Errors
+/// [`ReadError`] about the header; about rows in the iterator.
+pub fn residents_from<R: Read>(
+    from: R,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<Resident, LineError>> + use<R>, ReadError> {
+    const COLUMNS: Columns = Columns {
+        required: &[
+            "person_id",
+            "huishouden_id",
+            "voornamen",
+            "voorvoegsel",
+            "geslachtsnaam",
+            "geslacht",
+            "geboortedatum",
+            "partner_geslachtsnaam",
+            "huisnummer",
+            "postcode",
+        ],
+        optional: &[
+            "bsn",
+            "adres_id",
+            "naamgebruik",
+            "partner_voorvoegsel",
+            "rol",
+            "straat",
+            "huisletter",
+            "toevoeging",
+            "woonplaats",
+        ],
+        any_other: false,
+        refuse_bsn: false,
+        key: &["person_id"],
+    };
+    open_rows(from, name, &COLUMNS, |row| {
+        Ok(Resident {
+            id: row.needed("person_id")?,
+            household: row.needed("huishouden_id")?,
+            person: Person {
+                given_names: row.text("voornamen"),
+                infix: row.text("voorvoegsel"),
+                surname: row.text("geslachtsnaam"),
+                partner_infix: row.text("partner_voorvoegsel"),
+                partner_surname: row.text("partner_geslachtsnaam"),
+                ..common(row)?
+            },
+        })
+    })
+}
+
+/// [`care_members`] one by one.
+///
+/// # Errors
+/// As [`residents_from`].
+pub fn care_members_from<R: Read>(
+    from: R,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<CareMember, LineError>> + use<R>, ReadError> {
+    const COLUMNS: Columns = Columns {
+        required: &["oggz_id", "voornaam", "achternaam", "geboortedatum", "huisnummer", "postcode"],
+        optional: &["tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats"],
+        any_other: false,
+        refuse_bsn: false,
+        key: &["oggz_id"],
+    };
+    open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?, person: named(row)? }))
+}
+
+/// [`tenants`] one by one.
+///
+/// # Errors
+/// As [`residents_from`].
+pub fn tenants_from<R: Read>(
+    from: R,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<Tenant, LineError>> + use<R>, ReadError> {
+    const COLUMNS: Columns = Columns {
+        required: &[
+            "contract_id",
+            "volgnr",
+            "corporatie",
+            "voorletters",
+            "achternaam",
+            "geboortedatum",
+            "huisnummer",
+            "postcode",
+        ],
+        optional: &["voornaam", "tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats", "ingangsdatum"],
+        any_other: false,
+        refuse_bsn: true,
+        key: &["contract_id", "volgnr"],
+    };
+    open_rows(from, name, &COLUMNS, |row| {
+        Ok(Tenant {
+            contract: row.needed("contract_id")?,
+            number: row.needed("volgnr")?.parse().map_err(|_| row.bad("volgnr", Problem::Number))?,
+            corporation: row.text("corporatie"),
+            person: Person { initials: row.text("voorletters"), ..named(row)? },
+        })
+    })
+}
+
+/// [`arrears`] one by one.
+///
+/// # Errors
+/// As [`residents_from`].
+pub fn arrears_from<R: Read>(
+    from: R,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R>, ReadError> {
+    const COLUMNS: Columns = Columns {
+        required: &["contract_id", "maanden"],
+        optional: &["bedrag", "meld_datum", "n_inwoners_volgens_corporatie"],
+        any_other: false,
+        refuse_bsn: true,
+        key: &["contract_id"],
+    };
+    open_rows(from, name, &COLUMNS, |row| {
+        let months: Option<f64> = row.needed("maanden")?.parse().ok();
+        let reported = date(row, "meld_datum")?;
+        // A day on which something was reported is known whole or not at all.
+        if reported != BirthDate::default() && reported.known().is_none() {
+            return Err(row.bad("meld_datum", BadDate.into()));
+        }
+        Ok(Arrears {
+            contract: row.needed("contract_id")?,
+            months: months
+                .filter(|months| (0.0..=1_200.0).contains(months))
+                .ok_or_else(|| row.bad("maanden", Problem::Number))?,
+            reported: reported.known(),
+        })
+    })
+}
+
+/// [`stock`] one by one.
+///
+/// # Errors
+/// As [`residents_from`].
+pub fn stock_from<R: Read>(
+    from: R,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<Address, LineError>> + use<R>, ReadError> {
+    const COLUMNS: Columns = Columns {
+        required: &["postcode", "huisnummer"],
+        optional: &["huisletter", "toevoeging"],
+        any_other: true,
+        refuse_bsn: true,
+        key: &[],
+    };
+    open_rows(from, name, &COLUMNS, |row| {
+        row.needed("postcode")?;
+        row.needed("huisnummer")?;
+        address(row)?.ok_or_else(|| row.bad("postcode", Problem::Empty))
+    })
+}
+
+fn all<T, I>(path: &Path, rows: impl FnOnce(File, &str) -> Result<I, ReadError>) -> Result<Vec<T>, ReadError>
+where
+    I: Iterator<Item = Result<T, LineError>>,
+{
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let file = File::open(path).map_err(|source| ReadError::Io { name: name.clone(), source })?;
+    collect(rows(file, &name)?, name)
+}
+
+fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: String) -> Result<Vec<T>, ReadError> {
+    let (mut good, mut lines, mut total) = (Vec::new(), Vec::new(), 0);
+    for row in rows {
+        match row {
+            Ok(row) => good.push(row),
+            Err(error) => {
+                total += 1;
+                lines.extend((lines.len() < MOST_LINES).then_some(error));
+            }
+        }
+    }
+    match (total, good.is_empty()) {
+        (0, true) => Err(ReadError::NoRows { name }),
+        (0, false) => Ok(good),
+        _ => Err(ReadError::Lines { name, lines, total }),
+    }
+}
+
+/// What all files of people have under the same name.
+fn common(row: &Row) -> Result<Person, LineError> {
+    let sex = match row.text("geslacht").to_lowercase().as_str() {
+        "m" | "man" => Some(Sex::Male),
+        "v" | "vrouw" => Some(Sex::Female),
+        "" | "o" | "x" | "onbekend" => None,
+        _ => return Err(row.bad("geslacht", Problem::Sex)),
+    };
+    Ok(Person { birth: date(row, "geboortedatum")?, sex, address: address(row)?, ..Person::default() })
+}
+
+/// A person with the column names of corporations and care networks.
+fn named(row: &Row) -> Result<Person, LineError> {
+    let (given_names, infix) = (row.text("voornaam"), row.text("tussenvoegsel"));
+    Ok(Person { given_names, infix, surname: row.text("achternaam"), ..common(row)? })
+}
+
+fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
+    BirthDate::parse(&row.text(column)).map_err(|error| row.bad(column, error.into()))
+}
+
+fn address(row: &Row) -> Result<Option<Address>, LineError> {
+    let suffix = row.text("huisletter") + &row.text("toevoeging");
+    Address::parse(&row.text("postcode"), &row.text("huisnummer"), &suffix).map_err(|error| {
+        let column = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
+        row.bad(column, error.into())
+    })
+}
+
+#[cfg(test)]
+mod tests;
