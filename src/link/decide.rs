@@ -1,0 +1,407 @@
+//! The rule: from agreement to who is linked, about whom nobody is sure, and who is nobody here.
+//!
+//! Per tenant: (1) the best person at the same address by the address code, if that links; (2) else the best person
+//! of the whole register by the global code, if that links; (3) else unsure, if anybody is in either band; (4) else
+//! nobody. A person has several variants of each code; the best pair counts. Two persons of different households
+//! with exactly the best score are nobody's to choose between: unsure.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use super::popcount::{Hit, Kernel, Line, Scan};
+use super::register::Register;
+use super::score::{Z, farthest};
+use super::{HouseholdQuestion, Source};
+use crate::code::AddressToken;
+
+/// How one tenant stands to the register.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standing {
+    /// This tenant is that person.
+    Linked {
+        /// Position among the records with codes, in the order of the load.
+        row: usize,
+        /// The agreement that linked: of the address code if `at_address`, else of the global code.
+        z: Z,
+        /// Linked by the address code, among the people at the question's address.
+        at_address: bool,
+    },
+    /// Somebody agrees too well for a stranger and not well enough for a link, or two agree equally well.
+    Unsure,
+    /// Nobody here agrees better than strangers do.
+    Nobody,
+}
+
+/// A standing, and for an unsure one the rows between which nobody is sure.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Linked { row: usize, z: Z, at_address: bool },
+    Unsure { near: Vec<usize> },
+    Nobody,
+}
+
+impl Outcome {
+    pub fn standing(&self) -> Standing {
+        match *self {
+            Self::Linked { row, z, at_address } => Standing::Linked { row, z, at_address },
+            Self::Unsure { .. } => Standing::Unsure,
+            Self::Nobody => Standing::Nobody,
+        }
+    }
+}
+
+/// Somebody who is looked for: packed codes of all variants. Its order is one of content, not of position.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Probe<'a> {
+    pub address: Option<AddressToken>,
+    pub names: Cow<'a, [Line]>,
+    pub home: Cow<'a, [Line]>,
+}
+
+impl<'a> Probe<'a> {
+    /// The tenants of a question.
+    pub fn tenants(question: &HouseholdQuestion) -> Vec<Probe<'static>> {
+        let shape = &question.shape;
+        let pack = |codes, pass| shape.pack(codes, pass).collect::<Vec<_>>().into();
+        let tenants = question.tenants.iter();
+        tenants
+            .map(|codes| Probe {
+                address: question.address,
+                names: pack(codes, shape.names),
+                home: pack(codes, shape.home),
+            })
+            .collect()
+    }
+
+    /// A person of another register with the same shape.
+    pub fn row(register: &'a Register, row: usize) -> Self {
+        let (names, home) = (register.names_of(row).into(), register.home_of(row).into());
+        Self { address: register.address(row), names, home }
+    }
+}
+
+/// A register and the kernel to search it with.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub register: &'a Register,
+    pub kernel: Kernel,
+}
+
+/// Somebody at or above the band.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Candidate {
+    row: usize,
+    z: Z,
+}
+
+impl Search<'_> {
+    /// The tenants of one contract, of whom no two are linked to the same person at the address while another one
+    /// there would do.
+    pub fn household(self, tenants: &[Probe<'_>]) -> Vec<Outcome> {
+        let near: Vec<_> = tenants.iter().map(|tenant| self.at_address(tenant)).collect();
+        let here = self.assign(tenants, &near);
+        self.complete(tenants, &near, here)
+    }
+
+    /// Persons who have nothing to do with each other.
+    pub fn each(self, people: &[Probe<'_>]) -> Vec<Outcome> {
+        let near: Vec<_> = people.iter().map(|person| self.at_address(person)).collect();
+        let here = near.iter().map(|candidates| self.link_here(candidates)).collect();
+        self.complete(people, &near, here)
+    }
+
+    /// Steps 2 to 4 for those whom the address did not settle, in one scan for all of them.
+    fn complete(self, people: &[Probe<'_>], near: &[Vec<Candidate>], here: Vec<Option<Outcome>>) -> Vec<Outcome> {
+        // A care list is small and always scanned: that somebody is on it must not show in the time.
+        let always = self.register.source() == Source::Care;
+        let open: Vec<usize> = (0..people.len()).filter(|person| always || here[*person].is_none()).collect();
+        let mut far = vec![Vec::new(); people.len()];
+        let found = self.everywhere(&open.iter().map(|person| &people[*person]).collect::<Vec<_>>());
+        open.into_iter().zip(found).for_each(|(person, candidates)| far[person] = candidates);
+        let evidence = near.iter().zip(&far);
+        here.into_iter()
+            .zip(evidence)
+            .map(|(here, (near, far))| here.unwrap_or_else(|| self.settle(near, far)))
+            .collect()
+    }
+
+    fn settle(self, near: &[Candidate], far: &[Candidate]) -> Outcome {
+        let link = self.register.rule.elsewhere(self.register.persons()).link;
+        let linking: Vec<_> = far.iter().filter(|candidate| candidate.z.value() >= link).copied().collect();
+        if let Some(outcome) = self.pick(&linking, false) {
+            return outcome;
+        }
+        match near.iter().chain(far).map(|candidate| candidate.row).collect::<Vec<_>>() {
+            near if near.is_empty() => Outcome::Nobody,
+            near => Outcome::Unsure { near },
+        }
+    }
+
+    /// Step 1 for one person alone.
+    fn link_here(self, near: &[Candidate]) -> Option<Outcome> {
+        let link = self.register.rule.link_at_address;
+        let linking: Vec<_> = near.iter().filter(|candidate| candidate.z.value() >= link).copied().collect();
+        self.pick(&linking, true)
+    }
+
+    /// Step 1 for the tenants of one contract: best first, a person to one tenant. A tenant for whom nobody is
+    /// left shares his best person with another one.
+    fn assign(self, tenants: &[Probe<'_>], near: &[Vec<Candidate>]) -> Vec<Option<Outcome>> {
+        let link = self.register.rule.link_at_address;
+        // Equal scores are taken in an order of content, so that no order of rows or tenants changes an answer.
+        let mut order: Vec<usize> = (0..tenants.len()).collect();
+        order.sort_by(|a, b| tenants[*a].cmp(&tenants[*b]));
+        let mut pairs: Vec<(usize, Candidate)> = order
+            .into_iter()
+            .flat_map(|tenant| near[tenant].iter().map(move |candidate| (tenant, *candidate)))
+            .filter(|(_, candidate)| candidate.z.value() >= link)
+            .collect();
+        // Stable, so that equal scores keep the order of tenants.
+        pairs.sort_by(|(_, a), (_, b)| b.z.value().total_cmp(&a.z.value()));
+
+        let mut taken = HashSet::new();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; tenants.len()];
+        for (tenant, candidate) in pairs {
+            if outcomes[tenant].is_some() || taken.contains(&candidate.row) {
+                continue;
+            }
+            let free: Vec<_> = near[tenant]
+                .iter()
+                .filter(|other| other.z == candidate.z && !taken.contains(&other.row))
+                .copied()
+                .collect();
+            outcomes[tenant] = self.pick(&free, true);
+            if let Some(Outcome::Linked { row, .. }) = outcomes[tenant] {
+                taken.insert(row);
+            }
+        }
+        outcomes.into_iter().zip(near).map(|(outcome, near)| outcome.or_else(|| self.link_here(near))).collect()
+    }
+
+    /// The best of those who link; unsure if two of different households are equally good.
+    fn pick(self, linking: &[Candidate], at_address: bool) -> Option<Outcome> {
+        let z = linking.iter().map(|candidate| candidate.z).max_by(|a, b| a.value().total_cmp(&b.value()))?;
+        let equals = linking.iter().filter(|candidate| candidate.z == z).map(|candidate| candidate.row);
+        let row = equals.clone().min_by_key(|row| self.register.rank(*row))?;
+        let household = self.register.household_of(row);
+        if equals.clone().any(|other| self.register.household_of(other) != household) {
+            return Some(Outcome::Unsure { near: equals.collect() });
+        }
+        Some(Outcome::Linked { row, z, at_address })
+    }
+
+    /// Those at the person's address who are in the band or above it, by the address code.
+    fn at_address(self, person: &Probe<'_>) -> Vec<Candidate> {
+        let Some(address) = person.address else { return vec![] };
+        let shape = &self.register.shape;
+        let bits = shape.bits(shape.home);
+        let Some(limit) = farthest(self.register.rule.band_at_address, bits) else { return vec![] };
+        let limits = vec![limit; shape.variants];
+        let mut hits = Vec::new();
+        let mut candidates = Vec::new();
+        for row in self.register.rows_at(address) {
+            let row = *row as usize;
+            let rows = self.register.home_of(row);
+            let scan = Scan { queries: &person.home, limits: &limits, rows, code_lines: shape.lines(shape.home) };
+            self.kernel.within(scan, &mut hits);
+            let best = hits.drain(..).map(|hit| hit.distance).min();
+            candidates.extend(best.map(|distance| Candidate { row, z: Z::from_distance(distance, bits) }));
+        }
+        candidates
+    }
+
+    /// Per person, those of the whole register who are in the band or above it, by the global code. One scan.
+    fn everywhere(self, people: &[&Probe<'_>]) -> Vec<Vec<Candidate>> {
+        let shape = &self.register.shape;
+        let bits = shape.bits(shape.names);
+        let mut hits: Vec<Hit> = Vec::new();
+        if let (false, Some(limit)) =
+            (people.is_empty(), farthest(self.register.rule.elsewhere(self.register.persons()).band, bits))
+        {
+            let queries: Vec<Line> = people.iter().flat_map(|person| person.names.iter().copied()).collect();
+            let limits = vec![limit; people.len() * shape.variants];
+            let (rows, code_lines) = (self.register.names(), shape.lines(shape.names));
+            self.kernel.within(Scan { queries: &queries, limits: &limits, rows, code_lines }, &mut hits);
+        }
+        let mut best: Vec<BTreeMap<usize, u32>> = vec![BTreeMap::new(); people.len()];
+        for hit in hits {
+            let distance = best[hit.query / shape.variants].entry(hit.row / shape.variants).or_insert(hit.distance);
+            *distance = hit.distance.min(*distance);
+        }
+        let candidate = |(row, distance)| Candidate { row, z: Z::from_distance(distance, bits) };
+        best.into_iter().map(|rows| rows.into_iter().map(candidate).collect()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::{Codes, Group};
+    use crate::link::testing::{City, missing, reaching};
+
+    /// Row and place of a link, or none.
+    fn link(standing: Standing) -> Option<(usize, bool)> {
+        match standing {
+            Standing::Linked { row, at_address, .. } => Some((row, at_address)),
+            _ => None,
+        }
+    }
+
+    fn one(city: &City, home: u64, tenant: &Codes) -> Standing {
+        city.ask(home, &[tenant]).tenants[0]
+    }
+
+    #[test]
+    fn the_address_code_links_at_its_threshold_and_only_at_the_address() {
+        let mut city = City::new(1);
+        city.resident(9, 9, &[]);
+        let anna = city.resident(1, 1, &[]);
+        let at = city.draw.like(&anna, None, reaching(4.0));
+        let below = city.draw.like(&anna, None, missing(4.0));
+        let z = Z::from_distance(reaching(4.0).unwrap(), 2048);
+        assert_eq!(one(&city, 1, &at), Standing::Linked { row: 1, z, at_address: true });
+        assert_eq!(one(&city, 1, &below), Standing::Unsure);
+        assert_eq!(one(&city, 2, &at), Standing::Nobody);
+        assert_eq!(one(&city, 0, &at), Standing::Nobody);
+    }
+
+    #[test]
+    fn the_band_at_the_address_ends_at_its_threshold() {
+        let mut city = City::new(2);
+        let anna = city.resident(1, 1, &[]);
+        let at = city.draw.like(&anna, None, reaching(2.4));
+        let below = city.draw.like(&anna, None, missing(2.4));
+        assert_eq!(one(&city, 1, &at), Standing::Unsure);
+        assert_eq!(one(&city, 1, &below), Standing::Nobody);
+    }
+
+    #[test]
+    fn somebody_who_moved_is_found_elsewhere_from_its_threshold() {
+        let mut city = City::new(3);
+        let anna = city.resident(1, 1, &[]);
+        for (names, want) in [(reaching(6.0), Some((0, false))), (missing(6.0), None)] {
+            let tenant = city.draw.like(&anna, names, None);
+            assert_eq!(link(one(&city, 2, &tenant)), want);
+        }
+        for (names, want) in [(missing(6.0), true), (reaching(5.2), true), (missing(5.2), false)] {
+            let tenant = city.draw.like(&anna, names, None);
+            assert_eq!(one(&city, 2, &tenant) == Standing::Unsure, want);
+        }
+    }
+
+    #[test]
+    fn a_larger_register_raises_the_threshold_elsewhere() {
+        let mut city = City::new(4);
+        let anna = city.resident(1, 1, &[]);
+        let tenant = city.draw.like(&anna, reaching(6.0), None);
+        city.resident(2, 2, &[]);
+        city.profile.rule.elsewhere[0].up_to_persons = 2;
+        assert!(link(one(&city, 0, &tenant)).is_some());
+        city.resident(3, 3, &[]);
+        assert_eq!(one(&city, 0, &tenant), Standing::Unsure);
+        let nearer = city.draw.like(&anna, reaching(9.0), None);
+        assert!(link(one(&city, 0, &nearer)).is_some());
+    }
+
+    #[test]
+    fn the_best_pair_of_variants_counts_and_padding_does_not() {
+        let mut city = City::new(5);
+        let anna = city.resident(1, 1, &[]);
+        let mut tenant = city.draw.codes();
+        tenant.passes[1][0] = anna.passes[1][1].clone();
+        assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+        let mut mover = city.draw.codes();
+        mover.passes[0][1] = anna.passes[0][0].clone();
+        assert_eq!(link(one(&city, 2, &mover)), Some((0, false)));
+    }
+
+    #[test]
+    fn the_address_goes_before_a_better_namesake_elsewhere() {
+        let mut city = City::new(6);
+        let anna = city.resident(1, 1, &[]);
+        let mut tenant = city.draw.like(&anna, None, reaching(4.0));
+        let namesake = city.resident(2, 2, &[]);
+        tenant.passes[0] = namesake.passes[0].clone();
+        assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+    }
+
+    #[test]
+    fn a_tie_between_households_is_unsure_and_inside_one_is_not() {
+        let mut city = City::new(7);
+        let anna = city.resident(1, 1, &[]);
+        city.register(1, 1, &[], anna.clone());
+        assert!(link(one(&city, 1, &anna)).is_some());
+        assert!(link(one(&city, 2, &anna)).is_some());
+        city.register(2, 1, &[], anna.clone());
+        assert_eq!(one(&city, 1, &anna), Standing::Unsure);
+        assert_eq!(one(&city, 2, &anna), Standing::Unsure);
+    }
+
+    #[test]
+    fn a_runner_up_of_one_bit_less_is_no_tie() {
+        let mut city = City::new(8);
+        let anna = city.resident(1, 1, &[]);
+        let near = city.draw.like(&anna, Some(1), Some(1));
+        city.register(2, 1, &[], near);
+        assert_eq!(link(one(&city, 1, &anna)), Some((0, true)));
+        assert_eq!(link(one(&city, 2, &anna)), Some((0, false)));
+    }
+
+    #[test]
+    fn twins_are_linked_to_two_people() {
+        let mut city = City::new(9);
+        let first = city.resident(1, 1, &[]);
+        let second = city.draw.like(&first, None, reaching(20.0));
+        city.register(1, 1, &[], second.clone());
+        // Nearest to the first twin, but near enough to the second.
+        let mistyped = city.draw.like(&first, None, reaching(30.0));
+        for tenants in [[&first, &mistyped], [&mistyped, &first]] {
+            let mut rows: Vec<_> = city.ask(1, &tenants).tenants.into_iter().filter_map(link).collect();
+            rows.sort_unstable();
+            assert_eq!(rows, [(0, true), (1, true)]);
+        }
+    }
+
+    #[test]
+    fn tenants_who_agree_equally_with_one_person_are_taken_in_no_order_of_the_question() {
+        let mut city = City::new(13);
+        let first = city.resident(1, 1, &[]);
+        let (mut a, mut b) = (first.clone(), first);
+        // Each would fall back on another household: whoever goes first decides which of them is seen.
+        a.passes[1][1] = city.resident(2, 1, &[Group::Minor]).passes[1][1].clone();
+        a.passes[1][1] = city.draw.flip(&a.passes[1][1], 100);
+        b.passes[1][1] = city.resident(3, 1, &[Group::Senior]).passes[1][1].clone();
+        b.passes[1][1] = city.draw.flip(&b.passes[1][1], 100);
+        let (there, back) = (city.ask(1, &[&a, &b]), city.ask(1, &[&b, &a]));
+        assert_eq!(there.groups, back.groups);
+        assert!(there.groups.minor != there.groups.senior_tenant);
+    }
+
+    #[test]
+    fn tenants_share_a_person_only_where_nobody_else_would_do() {
+        let mut city = City::new(10);
+        let anna = city.resident(1, 1, &[]);
+        city.resident(1, 1, &[]);
+        let again = city.draw.like(&anna, None, reaching(10.0));
+        let standings = city.ask(1, &[&again, &anna]).tenants;
+        assert_eq!(standings.into_iter().map(link).collect::<Vec<_>>(), [Some((0, true)); 2]);
+    }
+
+    #[test]
+    fn an_empty_register_holds_nobody() {
+        let mut city = City::new(11);
+        let anna = city.draw.codes();
+        assert_eq!(one(&city, 1, &anna), Standing::Nobody);
+    }
+
+    #[test]
+    fn a_threshold_that_no_code_reaches_links_nobody() {
+        let mut city = City::new(12);
+        let anna = city.resident(1, 1, &[]);
+        city.profile.rule.link_at_address = 1000.0;
+        city.profile.rule.band_at_address = 1000.0;
+        city.profile.rule.elsewhere[0].band = 1000.0;
+        city.profile.rule.elsewhere[0].link = 1000.0;
+        assert_eq!(one(&city, 1, &anna), Standing::Nobody);
+    }
+}

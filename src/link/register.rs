@@ -1,0 +1,346 @@
+//! One custodian's load in memory: a matrix of codes a pass, and who shares an address or a household.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::mem::size_of;
+
+use super::popcount::Line;
+use super::shape::Shape;
+use super::{LinkError, Source, Whose};
+use crate::code::{AddressToken, Codes, Group, HouseholdToken, Record, RecordRef};
+use crate::profile::{Profile, Rule};
+
+/// Takes a load record by record. A refused record leaves the builder as it was.
+pub struct RegisterBuilder {
+    register: Register,
+    seen: HashSet<RecordRef>,
+    households: HashMap<HouseholdToken, u32>,
+    blocks: HashMap<AddressToken, u32>,
+}
+
+/// One custodian's records, ready to be compared.
+///
+/// `Debug` shows counts only.
+pub struct Register {
+    pub(super) source: Source,
+    pub(super) shape: Shape,
+    pub(super) rule: Rule,
+    records: usize,
+    groups: [usize; 3],
+    people: Vec<Person>,
+    /// Codes of the pass that is compared everywhere: per person its variants, per variant its lines.
+    names: Vec<Line>,
+    /// Codes of the pass that is compared at one address, in the same order.
+    home: Vec<Line>,
+    households: Vec<Household>,
+    blocks: Vec<Block>,
+    block_of: HashMap<AddressToken, u32>,
+}
+
+/// One record with codes.
+struct Person {
+    id: RecordRef,
+    household: Option<u32>,
+    block: Option<u32>,
+    senior: bool,
+}
+
+/// What is known of a household without knowing who is in it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Household {
+    /// Everybody in it, children included.
+    pub size: usize,
+    pub minor: bool,
+    pub senior: bool,
+}
+
+/// Everybody at one address token.
+struct Block {
+    token: AddressToken,
+    /// Children included.
+    size: usize,
+    /// Those with codes.
+    rows: Vec<u32>,
+}
+
+impl RegisterBuilder {
+    /// An empty load of this custodian, for codes of this profile.
+    pub fn new(profile: &Profile, source: Source) -> Self {
+        let register = Register {
+            source,
+            shape: Shape::of(profile),
+            rule: profile.rule.clone(),
+            records: 0,
+            groups: [0; 3],
+            people: Vec::new(),
+            names: Vec::new(),
+            home: Vec::new(),
+            households: Vec::new(),
+            blocks: Vec::new(),
+            block_of: HashMap::new(),
+        };
+        Self { register, seen: HashSet::new(), households: HashMap::new(), blocks: HashMap::new() }
+    }
+
+    /// Adds a record. One without passes (a child) has no row: it only counts in its household and at its address.
+    ///
+    /// # Errors
+    /// [`LinkError`], with the record's position counted from 1.
+    pub fn push(&mut self, record: Record) -> Result<(), LinkError> {
+        self.check(&record)?;
+        self.seen.insert(record.id);
+        let senior = record.groups.contains(&Group::Senior);
+        let minor = record.groups.contains(&Group::Minor);
+        let household = record.household.map(|token| self.household(token));
+        if let Some(index) = household {
+            let household = &mut self.register.households[index as usize];
+            household.size += 1;
+            household.minor |= minor;
+            household.senior |= senior;
+        }
+        let block = record.address.map(|token| self.block(token));
+        let row = (!record.codes.passes.is_empty()).then(|| index(self.register.people.len()));
+        if let Some(block) = block {
+            let block = &mut self.register.blocks[block as usize];
+            block.size += 1;
+            block.rows.extend(row);
+        }
+        let register = &mut self.register;
+        register.records += 1;
+        for group in [Group::Minor, Group::Senior, Group::Oggz] {
+            register.groups[group as usize] += usize::from(record.groups.contains(&group));
+        }
+        if row.is_some() {
+            register.people.push(Person { id: record.id, household, block, senior });
+            register.append(&record.codes);
+        }
+        Ok(())
+    }
+
+    /// The load is complete.
+    pub fn finish(self) -> Register {
+        let mut register = self.register;
+        register.block_of = self.blocks;
+        register.names.shrink_to_fit();
+        register.home.shrink_to_fit();
+        register.people.shrink_to_fit();
+        register
+    }
+
+    fn check(&self, record: &Record) -> Result<(), LinkError> {
+        let number = self.register.records + 1;
+        if self.seen.contains(&record.id) {
+            return Err(LinkError::Duplicate { record: number });
+        }
+        match (self.register.source, record.household) {
+            (Source::Population, None) => return Err(LinkError::NoHousehold { record: number }),
+            (Source::Care, Some(_)) => return Err(LinkError::UnwantedHousehold { record: number }),
+            _ => {}
+        }
+        if self.register.source == Source::Population && record.groups.contains(&Group::Oggz) {
+            return Err(LinkError::UnwantedGroup { record: number });
+        }
+        if record.codes.passes.is_empty() {
+            return Ok(());
+        }
+        self.register.shape.check(&record.codes, Whose::Record(number))
+    }
+
+    fn household(&mut self, token: HouseholdToken) -> u32 {
+        let list = &mut self.register.households;
+        *self.households.entry(token).or_insert_with(|| {
+            list.push(Household::default());
+            index(list.len() - 1)
+        })
+    }
+
+    fn block(&mut self, token: AddressToken) -> u32 {
+        let list = &mut self.register.blocks;
+        *self.blocks.entry(token).or_insert_with(|| {
+            list.push(Block { token, size: 0, rows: Vec::new() });
+            index(list.len() - 1)
+        })
+    }
+}
+
+fn index(position: usize) -> u32 {
+    u32::try_from(position).expect("no register has four thousand million records")
+}
+
+impl Register {
+    /// Whose records these are.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// All records, children included.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Records with codes: those who can be found.
+    pub fn persons(&self) -> usize {
+        self.people.len()
+    }
+
+    /// Households; none in a care list.
+    pub fn households(&self) -> usize {
+        self.households.len()
+    }
+
+    /// Records that carry this group.
+    pub fn groups_count(&self, group: Group) -> usize {
+        self.groups[group as usize]
+    }
+
+    /// The custodian's reference of a row, as [`super::Standing::Linked`] names it.
+    pub fn reference(&self, row: usize) -> Option<RecordRef> {
+        self.people.get(row).map(|person| person.id)
+    }
+
+    /// Bytes in memory, a little below the truth: a hash table's empty places are estimated.
+    pub fn memory_bytes(&self) -> usize {
+        let matrices = (self.names.capacity() + self.home.capacity()) * size_of::<Line>();
+        let rows: usize = self.blocks.iter().map(|block| block.rows.capacity() * size_of::<u32>()).sum();
+        matrices
+            + rows
+            + self.people.capacity() * size_of::<Person>()
+            + self.households.capacity() * size_of::<Household>()
+            + self.blocks.capacity() * size_of::<Block>()
+            + self.block_of.capacity() * (size_of::<(AddressToken, u32)>() + 1)
+    }
+
+    /// The rows at an address; none at an unknown one.
+    pub(super) fn rows_at(&self, address: AddressToken) -> &[u32] {
+        self.block_of.get(&address).map_or(&[], |block| &self.blocks[*block as usize].rows)
+    }
+
+    /// How many live where this person does, children included; zero where no address is known.
+    pub(super) fn neighbours(&self, row: usize) -> usize {
+        self.people[row].block.map_or(0, |block| self.blocks[block as usize].size)
+    }
+
+    /// The address of this person.
+    pub(super) fn address(&self, row: usize) -> Option<AddressToken> {
+        self.people[row].block.map(|block| self.blocks[block as usize].token)
+    }
+
+    /// Position of this person's household; the same `None` for all of a care list.
+    pub(super) fn household_of(&self, row: usize) -> Option<usize> {
+        self.people[row].household.map(|household| household as usize)
+    }
+
+    pub(super) fn household(&self, position: usize) -> Household {
+        self.households[position]
+    }
+
+    pub(super) fn is_senior(&self, row: usize) -> bool {
+        self.people[row].senior
+    }
+
+    /// An order of persons that does not depend on the order of the load: seniors first, so that a tie inside a
+    /// household loses no group.
+    pub(super) fn rank(&self, row: usize) -> impl Ord + use<> {
+        let person = &self.people[row];
+        (!person.senior, person.id)
+    }
+
+    /// All codes of the pass that is compared everywhere.
+    pub(super) fn names(&self) -> &[Line] {
+        &self.names
+    }
+
+    /// One person's codes of that pass.
+    pub(super) fn names_of(&self, row: usize) -> &[Line] {
+        person_lines(&self.names, &self.shape, self.shape.names, row)
+    }
+
+    /// One person's codes of the pass that is compared at one address.
+    pub(super) fn home_of(&self, row: usize) -> &[Line] {
+        person_lines(&self.home, &self.shape, self.shape.home, row)
+    }
+
+    fn append(&mut self, codes: &Codes) {
+        self.names.extend(self.shape.pack(codes, self.shape.names));
+        self.home.extend(self.shape.pack(codes, self.shape.home));
+    }
+}
+
+fn person_lines<'a>(matrix: &'a [Line], shape: &Shape, pass: usize, row: usize) -> &'a [Line] {
+    let lines = shape.variants * shape.lines(pass);
+    &matrix[row * lines..][..lines]
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Register({}, {} records, {} with codes)", self.source, self.records, self.persons())
+    }
+}
+
+impl fmt::Debug for RegisterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegisterBuilder({:?})", self.register)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::testing::{Draw, at, in_household, token};
+
+    fn builder(source: Source) -> RegisterBuilder {
+        RegisterBuilder::new(&Profile::built_in(), source)
+    }
+
+    #[test]
+    fn children_count_and_have_no_row() {
+        let mut draw = Draw::new(1);
+        let mut load = builder(Source::Population);
+        load.push(in_household(1, draw.record(1))).unwrap();
+        load.push(in_household(1, draw.child(2))).unwrap();
+        load.push(in_household(2, draw.record(3))).unwrap();
+        let register = load.finish();
+        assert_eq!((register.records(), register.persons(), register.households()), (3, 2, 2));
+        assert_eq!((register.groups_count(Group::Minor), register.groups_count(Group::Senior)), (1, 0));
+        assert_eq!((register.household(0).size, register.household(0).minor), (2, true));
+        assert_eq!(register.reference(1), Some(RecordRef(token(3))));
+        assert_eq!(register.reference(2), None);
+        // Two passes of two variants of 256 bytes each.
+        assert!(register.memory_bytes() >= 2 * 1024, "{}", register.memory_bytes());
+    }
+
+    #[test]
+    fn refused_records_are_named_by_position_and_change_nothing() {
+        let mut draw = Draw::new(2);
+        let mut load = builder(Source::Population);
+        let first = in_household(1, draw.record(1));
+        load.push(first.clone()).unwrap();
+        assert_eq!(load.push(first), Err(LinkError::Duplicate { record: 2 }));
+        assert_eq!(load.push(draw.record(2)), Err(LinkError::NoHousehold { record: 2 }));
+        let mut insider = in_household(1, draw.record(3));
+        insider.groups.push(Group::Oggz);
+        assert_eq!(load.push(insider), Err(LinkError::UnwantedGroup { record: 2 }));
+        let mut zeros = in_household(1, at(5, draw.record(4)));
+        zeros.codes.passes[0][1] = vec![0_u64; 32].into();
+        let weight = LinkError::Weight { whose: Whose::Record(2), pass: 0, variant: 1 };
+        assert_eq!(load.push(zeros), Err(weight));
+        load.push(in_household(1, draw.record(4))).unwrap();
+        let register = load.finish();
+        assert_eq!((register.records(), register.household(0).size, register.blocks.len()), (2, 2, 0));
+
+        let mut care = builder(Source::Care);
+        let with_household = in_household(1, draw.record(1));
+        assert_eq!(care.push(with_household), Err(LinkError::UnwantedHousehold { record: 1 }));
+        assert_eq!(care.push(draw.record(1)), Ok(()));
+    }
+
+    #[test]
+    fn debug_and_errors_show_no_content() {
+        let mut draw = Draw::new(3);
+        let mut load = builder(Source::Care);
+        load.push(draw.record(1)).unwrap();
+        let error = load.push(draw.record(1)).unwrap_err();
+        assert_eq!(error.to_string(), "record 2 repeats the reference of an earlier record; send each record once");
+        assert_eq!(format!("{load:?}"), "RegisterBuilder(Register(care, 1 records, 1 with codes))");
+    }
+}

@@ -1,0 +1,151 @@
+//! Synthetic codes and records for this room's tests: random codes at half weight, and copies at a chosen distance.
+
+use super::score::farthest;
+use super::{Finding, HouseholdQuestion, RegisterBuilder, Registers, Source};
+use crate::code::{AddressToken, Code, Codes, Group, HouseholdToken, Record, RecordRef};
+use crate::profile::Profile;
+
+/// A stream of codes that is the same for the same seed (splitmix64).
+pub(super) struct Draw(u64);
+
+impl Draw {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.word() % end as u64) as usize
+    }
+
+    pub fn code(&mut self) -> Code {
+        (0..32).map(|_| self.word()).collect::<Vec<_>>().into()
+    }
+
+    /// The built-in profile's shape: two passes, two variants, 2,048 bits.
+    pub fn codes(&mut self) -> Codes {
+        Codes { passes: (0..2).map(|_| (0..2).map(|_| self.code()).collect()).collect() }
+    }
+
+    /// An adult at no address, in no household.
+    pub fn record(&mut self, id: u64) -> Record {
+        let codes = self.codes();
+        Record { id: RecordRef(token(id)), address: None, household: None, groups: vec![], codes }
+    }
+
+    pub fn child(&mut self, id: u64) -> Record {
+        Record { groups: vec![Group::Minor], codes: Codes::default(), ..self.record(id) }
+    }
+
+    /// Other codes whose first variants lie at these distances from those of `like`; `None` is a stranger's.
+    pub fn like(&mut self, like: &Codes, names: Option<u32>, home: Option<u32>) -> Codes {
+        let mut codes = self.codes();
+        for (pass, distance) in [names, home].into_iter().enumerate() {
+            if let Some(distance) = distance {
+                codes.passes[pass][0] = self.flip(&like.passes[pass][0], distance as usize);
+            }
+        }
+        codes
+    }
+
+    /// A copy with this many bits flipped, at random places.
+    pub fn flip(&mut self, code: &Code, count: usize) -> Code {
+        let mut places: Vec<usize> = (0..code.bits()).collect();
+        let mut words = code.words().to_vec();
+        for done in 0..count {
+            let other = done + self.below(places.len() - done);
+            places.swap(done, other);
+            words[places[done] / 64] ^= 1 << (places[done] % 64);
+        }
+        words.into()
+    }
+}
+
+/// The largest distance that still has this z.
+pub(super) fn reaching(z: f64) -> Option<u32> {
+    farthest(z, 2048)
+}
+
+/// The smallest distance that no longer has this z.
+pub(super) fn missing(z: f64) -> Option<u32> {
+    farthest(z, 2048).map(|distance| distance + 1)
+}
+
+/// Two loads in the making, and the profile to build them with.
+pub(super) struct City {
+    pub profile: Profile,
+    pub draw: Draw,
+    pub population: Vec<Record>,
+    pub care: Vec<Record>,
+}
+
+impl City {
+    pub fn new(seed: u64) -> Self {
+        Self { profile: Profile::built_in(), draw: Draw::new(seed), population: vec![], care: vec![] }
+    }
+
+    /// A new resident with random codes. Address 0 is none.
+    pub fn resident(&mut self, household: u64, home: u64, groups: &[Group]) -> Codes {
+        let codes = self.draw.codes();
+        self.register(household, home, groups, codes.clone());
+        codes
+    }
+
+    /// A resident with these codes; without any, a child.
+    pub fn register(&mut self, household: u64, home: u64, groups: &[Group], codes: Codes) {
+        let id = RecordRef(token(self.population.len() as u64));
+        let household = Some(HouseholdToken(token(household)));
+        let address = (home > 0).then(|| address(home));
+        self.population.push(Record { id, address, household, groups: groups.to_vec(), codes });
+    }
+
+    /// A member of the care list with these codes.
+    pub fn member(&mut self, home: u64, codes: Codes) {
+        let id = RecordRef(token(self.care.len() as u64));
+        let address = (home > 0).then(|| address(home));
+        self.care.push(Record { id, address, household: None, groups: vec![Group::Oggz], codes });
+    }
+
+    pub fn registers(&self) -> Registers {
+        let load = |source, records: &[Record]| {
+            let mut builder = RegisterBuilder::new(&self.profile, source);
+            records.iter().for_each(|record| builder.push(record.clone()).expect("synthetic records are sound"));
+            builder.finish()
+        };
+        let care = (!self.care.is_empty()).then(|| load(Source::Care, &self.care));
+        Registers::join(load(Source::Population, &self.population), care)
+    }
+
+    pub fn ask(&self, home: u64, tenants: &[&Codes]) -> Finding {
+        self.registers().find(&self.question(home, tenants))
+    }
+
+    pub fn question(&self, home: u64, tenants: &[&Codes]) -> HouseholdQuestion {
+        let tenants = tenants.iter().map(|codes| (*codes).clone()).collect();
+        HouseholdQuestion::new(&self.profile, (home > 0).then(|| address(home)), tenants).expect("a sound question")
+    }
+}
+
+pub(super) fn token(number: u64) -> [u8; 16] {
+    let mut token = [0; 16];
+    token[..8].copy_from_slice(&number.to_be_bytes());
+    token
+}
+
+pub(super) fn address(number: u64) -> AddressToken {
+    AddressToken(token(number))
+}
+
+pub(super) fn at(number: u64, record: Record) -> Record {
+    Record { address: Some(address(number)), ..record }
+}
+
+pub(super) fn in_household(number: u64, record: Record) -> Record {
+    Record { household: Some(HouseholdToken(token(number))), ..record }
+}
