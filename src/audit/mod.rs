@@ -1,0 +1,72 @@
+//! The access log as a Merkle tree: entries, checkpoints, and proofs that anyone can check with tools that are
+//! not ours. Hashes follow RFC 6962; notes and checkpoints follow c2sp.org/signed-note and
+//! c2sp.org/tlog-checkpoint. This room is pure: it knows no database and no network.
+//!
+//! A log with no memory outside the service proves nothing: whoever holds the key can rewrite the tail and sign
+//! again. So every answer carries a [`Receipt`], officers remember checkpoints, and [`verify_log`] takes both.
+
+mod checkpoint;
+mod entry;
+mod note;
+mod tree;
+mod verify;
+
+use serde::{Deserialize, Serialize};
+
+pub use checkpoint::Checkpoint;
+pub use entry::{Action, Actor, Entry, MAX_ENTRY_BYTES, Outcome, RegulationRef};
+pub use note::{NoteSigner, NoteVerifier};
+pub use tree::{
+    Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
+};
+pub use verify::{Line, Report, VerifyError, Witness, verify_log};
+
+/// What a caller gets for one entry: where it is, and the checkpoint that covers it. Kept outside the service, it
+/// shows later whether the entry is still there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Receipt {
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// Leaf hash of the entry, base64.
+    pub leaf: Hash,
+    /// A signed note of a tree larger than `index`.
+    pub checkpoint: String,
+}
+
+/// Why an entry, a note or a proof is refused. It never repeats what they say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// The entry breaks its format; the text names the field.
+    #[error("the log entry's {0}")]
+    Entry(&'static str),
+    /// A key or key name cannot be used.
+    #[error("the log key {0}")]
+    Key(&'static str),
+    /// The note or checkpoint is not in its format.
+    #[error("the signed note {0}")]
+    Note(&'static str),
+    /// No signature by the key, or a false one: do not use anything the note says.
+    #[error("no valid signature by {name}; compare the verifier key with the one its officer handed out")]
+    Signature { name: String },
+    /// The proof does not lead to the root.
+    #[error("the proof does not lead to the root of size {size}")]
+    Proof { size: u64 },
+    /// A position or size beyond the tree.
+    #[error("position {index} is outside a tree of size {size}")]
+    OutOfRange { index: u64, size: u64 },
+}
+
+impl AuditError {
+    /// Stable code for clients and metrics; never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Entry(_) => "log_entry",
+            Self::Key(_) => "log_key",
+            Self::Note(_) => "log_note",
+            Self::Signature { .. } => "log_signature",
+            Self::Proof { .. } => "log_proof",
+            Self::OutOfRange { .. } => "log_range",
+        }
+    }
+}
