@@ -1,0 +1,277 @@
+//! At the custodian: draw a share of the salt, seal it for every participant, open all shares, derive the salt.
+//!
+//! A share travels as an age file (<https://age-encryption.org/v1>), so the plain `age` tool opens it too. Its
+//! text is bound to epoch and contributor, and signed by the contributor: the service that keeps the sealed
+//! shares can neither read one nor slip in one of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{Read, Write};
+use std::str::FromStr;
+
+use age::armor::{ArmoredReader, ArmoredWriter, Format};
+use age::{Decryptor, Encryptor, Recipient, x25519};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::hkdf::{HKDF_SHA256, Salt as HkdfSalt};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::MIN_CONTRIBUTORS;
+use crate::ids::{EpochId, Oin};
+
+const TITLE: &str = "voorrang share v1";
+
+/// Why a share cannot be made or used. No message holds any of its bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    #[error("{0} has no valid public age key; ask that party for its key again")]
+    Recipient(Oin),
+    #[error("the identity file holds no age secret key; make one with `voorrang pki dev` or `age-keygen`")]
+    Identity,
+    #[error("sealing failed")]
+    Seal(#[source] std::io::Error),
+    #[error("the share of {from} does not open with this identity; it was sealed for other keys")]
+    Open { from: Oin },
+    #[error("the share of {from} is not what it should be ({why}); do not use this epoch, tell the other custodians")]
+    Forged { from: Oin, why: &'static str },
+    #[error("only {0} shares: at least {MIN_CONTRIBUTORS} custodians must contribute")]
+    TooFew(usize),
+    #[error("salt files hold 32 bytes or more, or 64 hexadecimal digits")]
+    SaltFile,
+}
+
+/// The salt of an epoch. It exists on custodians' machines only; `Debug` hides it and dropping wipes it.
+#[derive(Clone)]
+pub struct Salt(Zeroizing<Vec<u8>>);
+
+impl Salt {
+    /// From the bytes of a salt file: 64 hexadecimal digits, or 32 bytes and more taken as they are.
+    ///
+    /// # Errors
+    /// [`ShareError::SaltFile`] if there are fewer.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, ShareError> {
+        let trimmed = bytes.trim_ascii();
+        if trimmed.len() == 64
+            && let Ok(raw) = hex::decode(trimmed)
+        {
+            return Ok(Self(Zeroizing::new(raw)));
+        }
+        if bytes.len() < 32 {
+            return Err(ShareError::SaltFile);
+        }
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// A fresh salt for laboratory use, where no ceremony is needed.
+    pub fn random() -> Self {
+        Self(Zeroizing::new(random_bytes().to_vec()))
+    }
+
+    /// The secret itself, for deriving keys.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text of a salt file.
+    pub fn to_file(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(&*self.0) + "\n")
+    }
+}
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(..)")
+    }
+}
+
+fn random_bytes() -> Zeroizing<[u8; 32]> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    SystemRandom::new().fill(&mut *bytes).expect("the system's random generator answers");
+    bytes
+}
+
+/// Draws a share: the text that the contributor signs, then seals with [`seal`].
+pub fn draw(epoch: &EpochId, from: &Oin) -> Zeroizing<String> {
+    let secret = Zeroizing::new(STANDARD.encode(*random_bytes()));
+    Zeroizing::new(format!("{TITLE}\nepoch {epoch}\nfrom {from}\n{}\n", *secret))
+}
+
+/// Seals a text for every recipient, as an armored age file.
+///
+/// # Errors
+/// [`ShareError::Recipient`] names the party whose key is none.
+pub fn seal(text: &str, recipients: &BTreeMap<Oin, String>) -> Result<String, ShareError> {
+    let mut keys = Vec::new();
+    for (oin, key) in recipients {
+        keys.push(x25519::Recipient::from_str(key).map_err(|_| ShareError::Recipient(oin.clone()))?);
+    }
+    let encryptor = Encryptor::with_recipients(keys.iter().map(|key| key as &dyn Recipient))
+        .map_err(|error| ShareError::Seal(std::io::Error::other(error)))?;
+    let mut out = Vec::new();
+    let armor = ArmoredWriter::wrap_output(&mut out, Format::AsciiArmor).map_err(ShareError::Seal)?;
+    let mut writer = encryptor.wrap_output(armor).map_err(ShareError::Seal)?;
+    writer.write_all(text.as_bytes()).map_err(ShareError::Seal)?;
+    writer.finish().and_then(ArmoredWriter::finish).map_err(ShareError::Seal)?;
+    Ok(String::from_utf8(out).expect("armor is ASCII"))
+}
+
+/// A custodian's secret age key.
+pub struct Identity(x25519::Identity);
+
+impl Identity {
+    /// From the text of an identity file as `age-keygen` writes it: comments, then the key.
+    ///
+    /// # Errors
+    /// [`ShareError::Identity`] if there is no key in it.
+    pub fn from_file(text: &str) -> Result<Self, ShareError> {
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        line.and_then(|line| line.parse().ok()).map(Self).ok_or(ShareError::Identity)
+    }
+
+    /// The public key that belongs to it.
+    pub fn public(&self) -> String {
+        self.0.to_public().to_string()
+    }
+
+    /// Opens what [`seal`] sealed for this identity.
+    ///
+    /// # Errors
+    /// [`ShareError::Open`] if it was sealed for others, or damaged.
+    pub fn open(&self, sealed: &str, from: &Oin) -> Result<Zeroizing<String>, ShareError> {
+        let failed = || ShareError::Open { from: from.clone() };
+        let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_bytes())).map_err(|_| failed())?;
+        let mut reader = decryptor.decrypt(std::iter::once(&self.0 as &dyn age::Identity)).map_err(|_| failed())?;
+        // A share is under 1 KiB; room for it now, so that no copy is left behind when the text grows.
+        let mut text = Zeroizing::new(String::with_capacity(4096));
+        reader.by_ref().take(4096).read_to_string(&mut text).map_err(|_| failed())?;
+        Ok(text)
+    }
+}
+
+/// The salt of an epoch from the opened and verified texts of all its shares, by contributor.
+///
+/// `salt = HKDF-SHA-256(ikm = shares in order of OIN, salt = title, info = epoch id || schema hash)`, 32 bytes
+/// (RFC 5869): as long as one share is unknown, so is the salt.
+///
+/// # Errors
+/// [`ShareError::TooFew`], or [`ShareError::Forged`] if a text is not a share of this contributor and epoch.
+pub fn derive(
+    epoch: &EpochId,
+    schema_hash: &str,
+    shares: &BTreeMap<Oin, Zeroizing<String>>,
+) -> Result<Salt, ShareError> {
+    if shares.len() < MIN_CONTRIBUTORS {
+        return Err(ShareError::TooFew(shares.len()));
+    }
+    let mut material = Zeroizing::new(Vec::with_capacity(shares.len() * 52));
+    for (from, text) in shares {
+        let secret = secret_of(text, epoch, from).map_err(|why| ShareError::Forged { from: from.clone(), why })?;
+        material.extend_from_slice(from.as_str().as_bytes());
+        material.extend_from_slice(&*secret);
+    }
+    let mut salt = Zeroizing::new(vec![0; 32]);
+    HkdfSalt::new(HKDF_SHA256, b"voorrang/v1/epoch-salt")
+        .extract(&material)
+        .expand(&[epoch.as_str().as_bytes(), b"/", schema_hash.as_bytes()], HKDF_SHA256)
+        .and_then(|key| key.fill(&mut salt))
+        .expect("32 bytes are within HKDF's limit");
+    Ok(Salt(salt))
+}
+
+fn secret_of(text: &str, epoch: &EpochId, from: &Oin) -> Result<Zeroizing<[u8; 32]>, &'static str> {
+    let mut lines = text.lines();
+    if lines.next() != Some(TITLE) {
+        return Err("it is no share");
+    }
+    if lines.next() != Some(&format!("epoch {epoch}")) {
+        return Err("it belongs to another epoch");
+    }
+    if lines.next() != Some(&format!("from {from}")) {
+        return Err("it is another party's");
+    }
+    let mut raw = Zeroizing::new(STANDARD.decode(lines.next().unwrap_or_default()).map_err(|_| "it is damaged")?);
+    let secret = Zeroizing::new(<[u8; 32]>::try_from(raw.as_slice()).map_err(|_| "it is damaged")?);
+    raw.zeroize();
+    Ok(secret)
+}
+
+/// A new age key pair: the text of the identity file, and the public key.
+pub fn generate_identity() -> (Zeroizing<String>, String) {
+    use age::secrecy::ExposeSecret;
+    let identity = x25519::Identity::generate();
+    let public = identity.to_public().to_string();
+    let text = format!("# public key: {public}\n{}\n", identity.to_string().expose_secret());
+    (Zeroizing::new(text), public)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oin(n: u8) -> Oin {
+        format!("000000990000000000{n:02}").parse().unwrap()
+    }
+
+    fn id(text: &str) -> EpochId {
+        text.parse().unwrap()
+    }
+
+    fn two_shares(epoch: &EpochId) -> BTreeMap<Oin, Zeroizing<String>> {
+        [oin(1), oin(2)].into_iter().map(|from| (from.clone(), draw(epoch, &from))).collect()
+    }
+
+    #[test]
+    fn whoever_a_share_is_sealed_for_opens_it_and_nobody_else() {
+        let (mine, my_key) = generate_identity();
+        let (other, _) = generate_identity();
+        let share = draw(&id("e-1"), &oin(1));
+        let sealed = seal(&share, &[(oin(1), my_key)].into()).unwrap();
+        assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"));
+        assert_eq!(*Identity::from_file(&mine).unwrap().open(&sealed, &oin(1)).unwrap(), *share);
+        let refused = Identity::from_file(&other).unwrap().open(&sealed, &oin(1));
+        assert!(matches!(refused, Err(ShareError::Open { .. })));
+    }
+
+    #[test]
+    fn every_share_and_the_epoch_change_the_salt() {
+        let shares = two_shares(&id("e-1"));
+        let salt = derive(&id("e-1"), "s", &shares).unwrap();
+        assert_eq!(salt.expose(), derive(&id("e-1"), "s", &shares).unwrap().expose());
+        assert_ne!(salt.expose(), derive(&id("e-1"), "t", &shares).unwrap().expose());
+        let mut other = shares.clone();
+        other.insert(oin(2), draw(&id("e-1"), &oin(2)));
+        assert_ne!(salt.expose(), derive(&id("e-1"), "s", &other).unwrap().expose());
+    }
+
+    #[test]
+    fn one_custodian_alone_makes_no_salt() {
+        let mut shares = two_shares(&id("e-1"));
+        shares.remove(&oin(2));
+        assert!(matches!(derive(&id("e-1"), "s", &shares), Err(ShareError::TooFew(1))));
+    }
+
+    #[test]
+    fn a_share_of_another_epoch_or_party_is_refused() {
+        let shares = two_shares(&id("e-1"));
+        assert!(matches!(derive(&id("e-2"), "s", &shares), Err(ShareError::Forged { .. })));
+        let mut swapped = shares.clone();
+        swapped.insert(oin(2), shares[&oin(1)].clone());
+        let error = derive(&id("e-1"), "s", &swapped).unwrap_err().to_string();
+        assert!(error.contains("another party's"), "{error}");
+    }
+
+    #[test]
+    fn salt_files_are_hexadecimal_or_raw() {
+        let salt = Salt::random();
+        assert_eq!(Salt::from_file(salt.to_file().as_bytes()).unwrap().expose(), salt.expose());
+        assert_eq!(Salt::from_file(&[7; 40]).unwrap().expose(), [7; 40]);
+        assert!(matches!(Salt::from_file(b"short"), Err(ShareError::SaltFile)));
+        assert_eq!(format!("{salt:?}"), "Salt(..)");
+    }
+
+    #[test]
+    fn a_bad_key_names_its_party() {
+        let error = seal("x", &[(oin(3), "age1nonsense".into())].into()).unwrap_err();
+        assert!(matches!(error, ShareError::Recipient(who) if who == oin(3)));
+    }
+}
