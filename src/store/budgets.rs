@@ -1,0 +1,155 @@
+//! What holds probing back: each corporation's stock, and how often it and each household was asked about.
+
+use rusqlite::{OptionalExtension, Row, params};
+use time::OffsetDateTime;
+
+use super::epochs::at;
+use super::{Store, StoreError, Tx};
+use crate::ids::{EpochId, Oin, RegulationId};
+
+/// The dwellings a corporation may ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stock {
+    /// As declared.
+    pub dwellings: u32,
+    /// Bloom filter of address tokens; its format is the regulation room's.
+    pub filter: Vec<u8>,
+    pub registered_at: OffsetDateTime,
+}
+
+impl Tx<'_> {
+    /// Registers a corporation's stock in place of the one before. Address tokens are keyed, so a stock belongs to an
+    /// epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn put_stock(&self, epoch: &EpochId, oin: &Oin, stock: &Stock) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO stock (epoch, oin, dwellings, filter, registered_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let registered = stock.registered_at.unix_timestamp();
+        let row = params![epoch.as_str(), oin.as_str(), stock.dwellings, stock.filter, registered];
+        self.db.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// Counts questions of a party in a month (`2026-11`) and returns the count after. In the job that answers, so
+    /// that parallel questions cannot both take the last one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], also for a month in another form.
+    pub fn charge(&self, regulation: &RegulationId, oin: &Oin, month: &str, questions: u32) -> Result<u64, StoreError> {
+        let sql = "INSERT INTO budget (regulation, oin, month, questions) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET questions = questions + ?4 RETURNING questions";
+        let row = params![regulation.as_str(), oin.as_str(), month, questions];
+        Ok(self.db.prepare_cached(sql)?.query_row(row, count)?)
+    }
+
+    /// Counts one question about a household (its pseudonym) in a month and returns the count after.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], also for a month in another form.
+    pub fn charge_household(&self, object: &str, month: &str) -> Result<u64, StoreError> {
+        let sql = "INSERT INTO household_questions (month, object, questions) VALUES (?1, ?2, 1)
+                   ON CONFLICT DO UPDATE SET questions = questions + 1 RETURNING questions";
+        Ok(self.db.prepare_cached(sql)?.query_row([month, object], count)?)
+    }
+
+    /// Deletes the counts of months before `month`. They serve no purpose any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn forget_counts(&self, month: &str) -> Result<(), StoreError> {
+        self.db.execute("DELETE FROM budget WHERE month < ?1", [month])?;
+        self.db.execute("DELETE FROM household_questions WHERE month < ?1", [month])?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// A corporation's stock in an epoch, if it registered one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn stock(&self, epoch: &EpochId, oin: &Oin) -> Result<Option<Stock>, StoreError> {
+        let sql = "SELECT dwellings, filter, registered_at FROM stock WHERE epoch = ?1 AND oin = ?2";
+        let stock =
+            |row: &Row<'_>| Ok(Stock { dwellings: row.get(0)?, filter: row.get(1)?, registered_at: at(row, 2)? });
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([epoch.as_str(), oin.as_str()], stock).optional()?))
+    }
+
+    /// Questions of a party in a month so far.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn questions(&self, regulation: &RegulationId, oin: &Oin, month: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT questions FROM budget WHERE regulation = ?1 AND oin = ?2 AND month = ?3";
+        let row = [regulation.as_str(), oin.as_str(), month];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, count).optional()?.unwrap_or(0)))
+    }
+
+    /// Questions about a household in a month so far.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn household_questions(&self, object: &str, month: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT questions FROM household_questions WHERE month = ?1 AND object = ?2";
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([month, object], count).optional()?.unwrap_or(0)))
+    }
+}
+
+fn count(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let value = row.get::<_, i64>(0)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{NOW, epoch_id, folder, insert_epoch, oin, open};
+    use super::*;
+
+    fn haarlem() -> RegulationId {
+        "haarlem".parse().unwrap()
+    }
+
+    #[test]
+    fn a_stock_replaces_the_one_before() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        assert_eq!(store.stock(&epoch_id(), &oin()).unwrap(), None);
+        for dwellings in [10, 20] {
+            let stock = Stock { dwellings, filter: vec![7; 3000], registered_at: NOW };
+            let put = stock.clone();
+            store.write(move |tx| tx.put_stock(&epoch_id(), &oin(), &put)).unwrap();
+            assert_eq!(store.stock(&epoch_id(), &oin()).unwrap(), Some(stock));
+        }
+        assert_eq!(store.stock(&"amsterdam".parse().unwrap(), &oin()).unwrap(), None);
+    }
+
+    #[test]
+    fn parallel_questions_are_each_counted_once() {
+        let home = folder();
+        let store = open(&home);
+        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1)).unwrap().value;
+        let mut seen: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| (0..5).map(|_| ask()).collect::<Vec<_>>())).collect();
+            threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+        });
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=40).collect::<Vec<_>>());
+        assert_eq!(store.questions(&haarlem(), &oin(), "2026-11").unwrap(), 40);
+        assert_eq!(store.questions(&haarlem(), &oin(), "2026-12").unwrap(), 0);
+    }
+
+    #[test]
+    fn counts_of_a_household_are_by_month_and_forgotten() {
+        let home = folder();
+        let store = open(&home);
+        let ask = |month: &'static str| store.write(move |tx| tx.charge_household("aa", month)).map(|w| w.value);
+        assert_eq!((ask("2026-10").unwrap(), ask("2026-10").unwrap(), ask("2026-11").unwrap()), (1, 2, 1));
+        assert!(ask("November").is_err());
+        store.write(|tx| tx.forget_counts("2026-11")).unwrap();
+        let asked = |month| store.household_questions("aa", month).unwrap();
+        assert_eq!((asked("2026-10"), asked("2026-11")), (0, 1));
+    }
+}

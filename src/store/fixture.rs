@@ -1,0 +1,86 @@
+//! What the tests of this room share.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::macros::{date, datetime};
+
+use super::{NewLoad, Store};
+use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
+use crate::epoch::{Epoch, Participant, State};
+use crate::ids::{EpochId, LoadId, Oin, TraceId};
+
+pub const ORIGIN: &str = "linkage.example/access-log";
+pub const NOW: OffsetDateTime = datetime!(2026-11-02 9:30 UTC);
+
+pub fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub fn open(home: &TempDir) -> Store {
+    open_in(home.path())
+}
+
+pub fn open_in(folder: &Path) -> Store {
+    Store::open(folder, ORIGIN).unwrap()
+}
+
+pub fn oin() -> Oin {
+    "00000099000000001000".parse().unwrap()
+}
+
+pub fn epoch_id() -> EpochId {
+    "haarlem-2026-1".parse().unwrap()
+}
+
+pub fn entry() -> Entry {
+    Entry {
+        v: 1,
+        time: "2026-11-02T09:30:00Z".into(),
+        trace_id: TraceId::random(),
+        actor: Actor { oin: Some(oin()), certificate: "ab".repeat(32), role: "corporation".into() },
+        action: Action::Ask,
+        object: None,
+        purpose: None,
+        stage: Some(2.0),
+        regulation: None,
+        articles: vec![],
+        epoch: None,
+        result: Outcome::Answered("priority".into()),
+        salt: Entry::fresh_salt(),
+    }
+}
+
+pub fn append(store: &Store) -> Receipt {
+    store.write(|tx| tx.append(&entry())).unwrap().receipts.remove(0)
+}
+
+pub fn new_epoch() -> Epoch {
+    Epoch {
+        id: epoch_id(),
+        regulation: "haarlem".parse().unwrap(),
+        profile: "nl-household-1".into(),
+        schema_hash: "cd".repeat(32),
+        key_check: None,
+        state: State::Announced,
+        announced_at: NOW,
+        participants: vec![Participant { oin: oin(), recipient: "age1example".into(), contributes: true }],
+    }
+}
+
+pub fn insert_epoch(store: &Store) {
+    store.write(|tx| tx.insert_epoch(&new_epoch())).unwrap();
+}
+
+pub fn begin_load(store: &Store, records: u64) -> LoadId {
+    let load = NewLoad {
+        epoch: epoch_id(),
+        source: "population".into(),
+        header: "{}".into(),
+        expected_records: records,
+        reference_date: date!(2026 - 11 - 01),
+        begun_at: NOW,
+    };
+    store.write(move |tx| tx.begin_load(&load)).unwrap().value
+}

@@ -1,0 +1,384 @@
+//! Loads: a custodian's codes in chunks, sealed under the data key of their epoch, current only when complete.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
+
+use super::epochs::{at, parsed};
+use super::keys::DataKey;
+use super::log::int;
+use super::{Store, StoreError, Tx};
+use crate::ids::{EpochId, LoadId};
+
+/// A load as it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLoad {
+    pub epoch: EpochId,
+    /// For example `population` or `care`.
+    pub source: String,
+    /// The header of its codes, JSON.
+    pub header: String,
+    pub expected_records: u64,
+    /// The day whose state the records show.
+    pub reference_date: Date,
+    pub begun_at: OffsetDateTime,
+}
+
+/// Where a load is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadState {
+    /// Chunks arrive; nobody is answered from it.
+    Staging,
+    /// The one of its epoch and source that answers.
+    Current,
+    /// A newer one answers; it is being deleted.
+    Superseded,
+}
+
+/// A load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub id: LoadId,
+    pub epoch: EpochId,
+    pub source: String,
+    pub header: String,
+    /// As announced; of a current load also as counted.
+    pub records: u64,
+    pub reference_date: Date,
+    pub state: LoadState,
+    /// When it became current.
+    pub loaded_at: Option<OffsetDateTime>,
+    /// Chunks that have arrived.
+    pub chunks: u32,
+}
+
+/// A chunk that only its place in its load opens again. Made by [`Store::seal_chunk`], off the writer's thread.
+#[derive(Clone, Debug)]
+pub struct SealedChunk {
+    load: LoadId,
+    n: u32,
+    records: u32,
+    sealed: Vec<u8>,
+}
+
+impl Tx<'_> {
+    /// Begins a load, in state staging.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such epoch.
+    pub fn begin_load(&self, new: &NewLoad) -> Result<LoadId, StoreError> {
+        self.epoch(&new.epoch)?;
+        let id = LoadId::random();
+        let date = new.reference_date.to_string();
+        let sql = "INSERT INTO load (id, epoch, source, header, records, reference_date, state, begun_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7)";
+        let (epoch, records, begun) = (new.epoch.as_str(), int(new.expected_records)?, new.begun_at.unix_timestamp());
+        let row = params![id.to_string(), epoch, new.source, new.header, records, date, begun];
+        self.db.prepare_cached(sql)?.execute(row)?;
+        Ok(id)
+    }
+
+    /// Keeps a chunk. The same chunk again replaces the first, so that a client may repeat what it is not sure of.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such load in state staging.
+    pub fn put_chunk(&self, chunk: &SealedChunk) -> Result<(), StoreError> {
+        self.staging(&chunk.load)?;
+        let sql = "INSERT OR REPLACE INTO chunk (load, n, records, sealed) VALUES (?1, ?2, ?3, ?4)";
+        let row = params![chunk.load.to_string(), chunk.n, chunk.records, chunk.sealed];
+        self.db.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// Makes a complete load the current one of its epoch and source. The one before is superseded:
+    /// [`Tx::sweep_loads`] deletes it, bit by bit.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
+    pub fn commit_load(&self, id: &LoadId, loaded_at: OffsetDateTime) -> Result<Load, StoreError> {
+        let load = self.staging(id)?;
+        let text = id.to_string();
+        let sql = "SELECT coalesce(sum(records), 0), coalesce(max(n) + 1, 0) FROM chunk WHERE load = ?1";
+        let (records, end): (i64, i64) =
+            self.db.prepare_cached(sql)?.query_row([&text], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if records != int(load.records)? || end != i64::from(load.chunks) {
+            return Err(StoreError::LoadIncomplete { expected: load.records, got: records.unsigned_abs() });
+        }
+        let before = "UPDATE load SET state = 'superseded' WHERE epoch = ?1 AND source = ?2 AND state = 'current'";
+        self.db.execute(before, params![load.epoch.as_str(), load.source])?;
+        let now = "UPDATE load SET state = 'current', loaded_at = ?2 WHERE id = ?1";
+        self.db.execute(now, params![text, loaded_at.unix_timestamp()])?;
+        find(self.db, id)
+    }
+
+    /// Gives a load in state staging up; [`Tx::sweep_loads`] deletes it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such load in state staging.
+    pub fn abort_load(&self, id: &LoadId) -> Result<(), StoreError> {
+        self.staging(id)?;
+        self.db.execute("UPDATE load SET state = 'superseded' WHERE id = ?1", [id.to_string()])?;
+        Ok(())
+    }
+
+    /// Deletes up to `chunks` chunks of superseded loads, and loads without any. Whether there are more: call again,
+    /// in another job, so that answers need not wait for a register to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn sweep_loads(&self, chunks: u32) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM chunk WHERE rowid IN (SELECT chunk.rowid FROM chunk
+                   JOIN load ON load.id = chunk.load WHERE state = 'superseded' LIMIT ?1)";
+        let deleted = self.db.prepare_cached(sql)?.execute([chunks])?;
+        let sql = "DELETE FROM load WHERE state = 'superseded' AND id NOT IN (SELECT load FROM chunk)";
+        self.db.prepare_cached(sql)?.execute([])?;
+        Ok(deleted > 0 && deleted == chunks as usize)
+    }
+
+    fn staging(&self, id: &LoadId) -> Result<Load, StoreError> {
+        let load = find(self.db, id)?;
+        if load.state == LoadState::Staging { Ok(load) } else { Err(StoreError::NotFound("load in progress")) }
+    }
+}
+
+impl Store {
+    /// One load, whatever its state.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn load(&self, id: &LoadId) -> Result<Load, StoreError> {
+        self.read(|db| find(db, id))
+    }
+
+    /// The load that answers for a source in an epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn current_load(&self, epoch: &EpochId, source: &str) -> Result<Option<Load>, StoreError> {
+        let sql = "SELECT id FROM load WHERE epoch = ?1 AND source = ?2 AND state = 'current'";
+        self.read(|db| {
+            let id = db.prepare_cached(sql)?.query_row([epoch.as_str(), source], |row| parsed(row, 0)).optional()?;
+            id.map(|id| find(db, &id)).transpose()
+        })
+    }
+
+    /// Seals chunk `n` (from 0) of a load, with its number of records.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
+    pub fn seal_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<SealedChunk, StoreError> {
+        let sealed = self.load_key(load)?.seal(&place(load, n), plain);
+        Ok(SealedChunk { load: *load, n, records, sealed })
+    }
+
+    /// Seals a chunk and returns when it is durable. Blocks, as [`Store::write`] does.
+    ///
+    /// # Errors
+    /// Those of [`Store::seal_chunk`] and [`Tx::put_chunk`].
+    pub fn put_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<(), StoreError> {
+        let chunk = self.seal_chunk(load, n, records, plain)?;
+        self.write(move |tx| tx.put_chunk(&chunk)).map(|written| written.value)
+    }
+
+    /// The opened chunks of a load, in order, one in memory at a time. It ends early only with an error.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
+    pub fn chunks(&self, load: &LoadId) -> Result<Chunks<'_>, StoreError> {
+        let (key, end) = (self.load_key(load)?, self.load(load)?.chunks);
+        Ok(Chunks { store: self, load: *load, key, next: 0, end })
+    }
+
+    fn load_key(&self, load: &LoadId) -> Result<Arc<DataKey>, StoreError> {
+        let sql = "SELECT epoch.id, data_key_check FROM load JOIN epoch ON epoch.id = load.epoch WHERE load.id = ?1";
+        let found = |row: &Row<'_>| Ok((parsed::<EpochId>(row, 0)?, row.get::<_, Vec<u8>>(1)?));
+        let row = self.read(|db| Ok(db.prepare_cached(sql)?.query_row([load.to_string()], found).optional()?))?;
+        let (epoch, check) = row.ok_or(StoreError::NotFound("load"))?;
+        self.keys.epoch(&epoch, Some(&check))
+    }
+}
+
+/// Iterator over the opened chunks of a load. `Debug` is absent: it holds a key.
+pub struct Chunks<'a> {
+    store: &'a Store,
+    load: LoadId,
+    key: Arc<DataKey>,
+    next: u32,
+    end: u32,
+}
+
+impl Chunks<'_> {
+    fn open(&self, n: u32) -> Result<Vec<u8>, StoreError> {
+        let sql = "SELECT sealed FROM chunk WHERE load = ?1 AND n = ?2";
+        let row = params![self.load.to_string(), n];
+        let sealed: Option<Vec<u8>> =
+            self.store.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?))?;
+        let sealed = sealed.ok_or(StoreError::NotFound("chunk: a newer load has taken its place, or it is missing"))?;
+        self.key.open(&place(&self.load, n), &sealed).ok_or(StoreError::Damaged { what: "a chunk of a load" })
+    }
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Result<Vec<u8>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.end {
+            return None;
+        }
+        let chunk = self.open(self.next);
+        self.next = if chunk.is_ok() { self.next + 1 } else { self.end };
+        Some(chunk)
+    }
+}
+
+/// Deletes the half loads of a killed process, and what was being deleted.
+pub(super) fn delete_half(db: &mut Connection) -> Result<(), StoreError> {
+    let tx = db.transaction()?;
+    tx.execute("DELETE FROM chunk WHERE load IN (SELECT id FROM load WHERE state != 'current')", [])?;
+    tx.execute("DELETE FROM load WHERE state != 'current'", [])?;
+    Ok(tx.commit()?)
+}
+
+/// What a chunk is bound to, so that none opens in another place.
+fn place(load: &LoadId, n: u32) -> Vec<u8> {
+    [load.to_string().as_bytes(), &n.to_be_bytes()].concat()
+}
+
+fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
+    let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
+               (SELECT count(*) FROM chunk WHERE load = load.id) FROM load WHERE id = ?1";
+    let load = |row: &Row<'_>| {
+        let records = row.get::<_, i64>(3)?;
+        Ok(Load {
+            id: *id,
+            epoch: parsed(row, 0)?,
+            source: row.get(1)?,
+            header: row.get(2)?,
+            records: u64::try_from(records).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(3, records))?,
+            reference_date: day(row, 4)?,
+            state: state(row, 5)?,
+            loaded_at: row.get::<_, Option<i64>>(6)?.map(|_| at(row, 6)).transpose()?,
+            chunks: row.get(7)?,
+        })
+    };
+    db.prepare_cached(sql)?.query_row([id.to_string()], load).optional()?.ok_or(StoreError::NotFound("load"))
+}
+
+fn day(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
+    let wrong = |e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e));
+    Date::parse(&row.get::<_, String>(column)?, format_description!("[year]-[month]-[day]")).map_err(wrong)
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<LoadState> {
+    Ok(match row.get_ref(column)?.as_str()? {
+        "staging" => LoadState::Staging,
+        "current" => LoadState::Current,
+        _ => LoadState::Superseded,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{NOW, begin_load, epoch_id, folder, insert_epoch, open, open_in};
+    use super::*;
+
+    const PLAIN: &[u8] = b"these bytes must not be found on the disk";
+
+    fn loaded(store: &Store, chunks: u32) -> LoadId {
+        let id = begin_load(store, u64::from(chunks) * 2);
+        (0..chunks).for_each(|n| store.put_chunk(&id, n, 2, PLAIN).unwrap());
+        store.write(move |tx| tx.commit_load(&id, NOW)).unwrap();
+        id
+    }
+
+    #[test]
+    fn a_load_counts_when_it_is_committed_and_supersedes_the_one_before() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        assert_eq!(store.current_load(&epoch_id(), "population").unwrap(), None);
+        let (first, second) = (loaded(&store, 3), loaded(&store, 2));
+        let current = store.current_load(&epoch_id(), "population").unwrap().unwrap();
+        assert_eq!((current.id, current.records, current.chunks, current.loaded_at), (second, 4, 2, Some(NOW)));
+        assert_eq!(current.reference_date.to_string(), "2026-11-01");
+        assert!(store.write(|tx| tx.sweep_loads(2)).unwrap().value);
+        assert!(!store.write(|tx| tx.sweep_loads(2)).unwrap().value);
+        assert!(matches!(store.load(&first), Err(StoreError::NotFound("load"))));
+        let opened: Vec<_> = store.chunks(&second).unwrap().map(Result::unwrap).collect();
+        assert_eq!(opened, [PLAIN, PLAIN]);
+    }
+
+    #[test]
+    fn an_incomplete_load_is_refused() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let id = begin_load(&store, 4);
+        let commit = || store.write(move |tx| tx.commit_load(&id, NOW)).map(|written| written.value.chunks);
+        store.put_chunk(&id, 0, 2, PLAIN).unwrap();
+        assert!(matches!(commit(), Err(StoreError::LoadIncomplete { expected: 4, got: 2 })));
+        store.put_chunk(&id, 2, 2, PLAIN).unwrap();
+        assert!(commit().is_err(), "chunk 1 is missing");
+        store.write(move |tx| tx.abort_load(&id)).unwrap();
+        assert!(matches!(store.put_chunk(&id, 1, 2, PLAIN), Err(StoreError::NotFound("load in progress"))));
+        assert!(matches!(commit(), Err(StoreError::NotFound("load in progress"))));
+    }
+
+    #[test]
+    fn a_repeated_chunk_is_one_chunk() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let id = begin_load(&store, 2);
+        (0..3).for_each(|_| store.put_chunk(&id, 0, 2, PLAIN).unwrap());
+        assert_eq!(store.write(move |tx| tx.commit_load(&id, NOW)).unwrap().value.chunks, 1);
+    }
+
+    #[test]
+    fn a_half_load_is_gone_after_a_restart_and_a_whole_one_is_not() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let (whole, half) = (loaded(&store, 2), begin_load(&store, 9));
+        store.put_chunk(&half, 0, 2, PLAIN).unwrap();
+        drop(store);
+        let store = open_in(home.path());
+        assert!(matches!(store.load(&half), Err(StoreError::NotFound("load"))));
+        assert_eq!(store.chunks(&whole).unwrap().filter_map(Result::ok).count(), 2);
+    }
+
+    #[test]
+    fn the_disk_does_not_hold_the_plaintext() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        loaded(&store, 2);
+        for file in ["voorrang.db", "voorrang.db-wal"] {
+            let bytes = std::fs::read(home.path().join(file)).unwrap();
+            assert!(!bytes.windows(12).any(|window| PLAIN.windows(12).any(|plain| plain == window)), "{file}");
+        }
+    }
+
+    #[test]
+    fn another_data_key_is_named_and_a_moved_chunk_is_damage() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let id = loaded(&store, 2);
+        store.write(|tx| Ok::<_, StoreError>(tx.db.execute("UPDATE chunk SET n = 7 - n", []).map(drop)?)).unwrap();
+        store.write(|tx| Ok::<_, StoreError>(tx.db.execute("UPDATE chunk SET n = n - 6", []).map(drop)?)).unwrap();
+        let opened: Vec<_> = store.chunks(&id).unwrap().collect();
+        assert!(matches!(opened[..], [Err(StoreError::Damaged { .. })]), "{opened:?}");
+        drop(store);
+        let path = home.path().join("keys/epoch-haarlem-2026-1.key");
+        std::fs::write(&path, [9; 32]).unwrap();
+        let store = open_in(home.path());
+        let error = store.chunks(&id).map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::EpochKey { .. }));
+        assert!(error.to_string().contains("keys/epoch-haarlem-2026-1.key"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(store.chunks(&id).map(drop), Err(StoreError::EpochKey { .. })));
+    }
+}

@@ -1,0 +1,358 @@
+//! The access log on disk: appended by the writer, rebuilt and compared at each start, read by officers.
+
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::keys::Keys;
+use super::{Store, StoreError, Tx};
+use crate::audit::{
+    AuditError, Checkpoint, Entry, Frontier, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, consistency_proof,
+    inclusion_proof, leaf_hash,
+};
+
+/// Where an entry went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Position in the log, from 0.
+    pub index: u64,
+    pub leaf: Hash,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub index: u64,
+    pub leaf: Hash,
+    /// The canonical bytes of the entry; `None` once they have expired.
+    pub entry: Option<Vec<u8>>,
+}
+
+/// That one entry is in the log of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InclusionProof {
+    pub index: u64,
+    pub leaf: Hash,
+    pub proof: Vec<Hash>,
+    pub checkpoint: String,
+}
+
+/// That the log of a checkpoint extends the one of `old_size` entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsistencyProof {
+    pub old_size: u64,
+    pub proof: Vec<Hash>,
+    pub checkpoint: String,
+}
+
+impl Tx<'_> {
+    /// Appends an entry. Its receipt comes with the commit, in [`super::Written::receipts`].
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] if a field breaks its form or the entry is longer than 65,535 bytes.
+    pub fn append(&self, entry: &Entry) -> Result<Appended, StoreError> {
+        entry.check()?;
+        let bytes = entry.to_bytes();
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(AuditError::Entry("text is longer than 65,535 bytes").into());
+        }
+        let mut log = self.log.borrow_mut();
+        let appended = Appended { index: log.frontier.size(), leaf: leaf_hash(&bytes) };
+        let index = int(appended.index)?;
+        let mut leaf = self.db.prepare_cached("INSERT INTO leaf (idx, hash) VALUES (?1, ?2)")?;
+        leaf.execute(params![index, appended.leaf.as_bytes()])?;
+        let mut text = self.db.prepare_cached("INSERT INTO entry (idx, text) VALUES (?1, ?2)")?;
+        text.execute(params![index, String::from_utf8_lossy(&bytes)])?;
+        // Only now: a statement that failed has left no leaf, and a job may go on after the error.
+        log.frontier.push(appended.leaf);
+        self.appended.borrow_mut().push(appended);
+        Ok(appended)
+    }
+
+    /// Deletes the text of entries before `time` (RFC 3339, UTC); leaf hashes stay and the tree still verifies.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn expire_entries(&self, time: &str) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM entry WHERE json_extract(text, '$.time') < ?1";
+        Ok(self.db.prepare_cached(sql)?.execute([time])? as u64)
+    }
+}
+
+impl Store {
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn checkpoint(&self) -> Result<String, StoreError> {
+        self.read(|db| stored_note(db)?.ok_or(StoreError::NotFound("checkpoint")))
+    }
+
+    /// Lines of the log in order; positions beyond its end are left out. Ask for some thousands at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn entries(&self, range: Range<u64>) -> Result<Vec<LogLine>, StoreError> {
+        let sql = "SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx)
+                   WHERE leaf.idx >= ?1 AND leaf.idx < ?2 ORDER BY leaf.idx";
+        let (from, to) = (int(range.start)?, i64::try_from(range.end).unwrap_or(i64::MAX));
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
+    }
+
+    /// The lines about one subject, by its pseudonym.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn entries_about(&self, object: &str) -> Result<Vec<LogLine>, StoreError> {
+        let sql = "SELECT leaf.idx, hash, text FROM entry JOIN leaf USING (idx)
+                   WHERE json_extract(text, '$.object') = ?1 ORDER BY leaf.idx";
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([object], line)?.collect::<Result<_, _>>()?))
+    }
+
+    /// The first `size` leaf hashes.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] if the log is smaller.
+    pub fn leaf_hashes(&self, size: u64) -> Result<Vec<Hash>, StoreError> {
+        let limit = int(size)?;
+        let hash = |row: &Row<'_>| row.get::<_, [u8; 32]>(0).map(Hash::from);
+        let leaves: Vec<Hash> = self.read(|db| {
+            let mut query = db.prepare_cached("SELECT hash FROM leaf WHERE idx < ?1 ORDER BY idx")?;
+            Ok(query.query_map([limit], hash)?.collect::<Result<_, _>>()?)
+        })?;
+        let known = leaves.len() as u64;
+        if known == size { Ok(leaves) } else { Err(AuditError::OutOfRange { index: size, size: known }.into()) }
+    }
+
+    /// Proof that entry `index` is in the log of the newest checkpoint. Reads every leaf hash: 32 bytes each.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] if there is no such entry.
+    pub fn inclusion(&self, index: u64) -> Result<InclusionProof, StoreError> {
+        let (checkpoint, leaves) = self.signed_leaves()?;
+        let proof = inclusion_proof(&leaves, index)?;
+        Ok(InclusionProof { index, leaf: leaves[index as usize], proof, checkpoint })
+    }
+
+    /// Proof that the log of the newest checkpoint extends the one of `old_size` entries. Reads every leaf hash.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] if the log is smaller than `old_size`.
+    pub fn consistency(&self, old_size: u64) -> Result<ConsistencyProof, StoreError> {
+        let (checkpoint, leaves) = self.signed_leaves()?;
+        Ok(ConsistencyProof { old_size, proof: consistency_proof(&leaves, old_size)?, checkpoint })
+    }
+
+    /// A checkpoint and its leaves. The log only grows, so the leaves may be read after the note.
+    fn signed_leaves(&self) -> Result<(String, Vec<Hash>), StoreError> {
+        let note = self.checkpoint()?;
+        let size = Checkpoint::parse(&note, self.verifier())?.size;
+        Ok((note, self.leaf_hashes(size)?))
+    }
+}
+
+/// What the writer keeps of the log.
+pub(super) struct Log {
+    frontier: Frontier,
+    signer: NoteSigner,
+}
+
+impl Log {
+    pub(super) fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    pub(super) fn rewind(&mut self, to: Frontier) {
+        self.frontier = to;
+    }
+
+    pub(super) fn verifier(&self) -> NoteVerifier {
+        self.signer.verifier()
+    }
+
+    /// Signs the log as it is now and stores the note, in the transaction under way.
+    pub(super) fn store_checkpoint(&self, db: &Connection) -> Result<String, StoreError> {
+        let (size, root) = (self.frontier.size(), self.frontier.root());
+        let note = Checkpoint { origin: self.signer.name().to_owned(), size, root }.to_note(&self.signer);
+        let sql = "INSERT INTO checkpoint (only, note) VALUES (0, ?1) ON CONFLICT (only) DO UPDATE SET note = ?1";
+        db.prepare_cached(sql)?.execute([&note])?;
+        Ok(note)
+    }
+}
+
+/// Rebuilds the tree and compares it with the last checkpoint; makes both at the first start.
+pub(super) fn start(db: &mut Connection, keys: &Keys, origin: &str) -> Result<Log, StoreError> {
+    let frontier = rebuild(db)?;
+    match (stored_note(db)?, keys.log_signer(origin)?) {
+        (Some(note), Some(signer)) => {
+            let signed = Checkpoint::parse(&note, &signer.verifier()).map_err(|_| StoreError::LogKey)?;
+            if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
+                return Err(StoreError::Damaged { what: "the access log is not the one that was signed" });
+            }
+            Ok(Log { frontier, signer })
+        }
+        (Some(_), None) => Err(StoreError::LogKey),
+        (None, _) if frontier.size() > 0 => Err(StoreError::Damaged { what: "the access log has no checkpoint" }),
+        // A key without a log: a lost database must not pass for a new one.
+        (None, Some(_)) => Err(StoreError::LogLost { path: keys.log_path() }),
+        (None, None) => {
+            let tx = db.transaction()?;
+            let log = Log { frontier, signer: keys.create_log_signer(origin)? };
+            log.store_checkpoint(&tx)?;
+            tx.commit()?;
+            Ok(log)
+        }
+    }
+}
+
+fn rebuild(db: &Connection) -> Result<Frontier, StoreError> {
+    let mut query =
+        db.prepare("SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx) ORDER BY leaf.idx")?;
+    let mut frontier = Frontier::default();
+    for found in query.query_map([], line)? {
+        let found = found?;
+        if found.index != frontier.size() {
+            return Err(StoreError::Damaged { what: "an entry of the access log is missing" });
+        }
+        if found.entry.is_some_and(|entry| leaf_hash(&entry) != found.leaf) {
+            return Err(StoreError::Damaged { what: "an entry of the access log was changed" });
+        }
+        frontier.push(found.leaf);
+    }
+    Ok(frontier)
+}
+
+fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {
+    let mut query = db.prepare_cached("SELECT note FROM checkpoint WHERE only = 0")?;
+    Ok(query.query_row([], |row| row.get(0)).optional()?)
+}
+
+fn line(row: &Row<'_>) -> rusqlite::Result<LogLine> {
+    let index = row.get::<_, i64>(0)?;
+    let index = u64::try_from(index).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, index))?;
+    let entry = row.get::<_, Option<String>>(2)?.map(String::into_bytes);
+    Ok(LogLine { index, leaf: row.get::<_, [u8; 32]>(1)?.into(), entry })
+}
+
+/// SQLite counts in 63 bits.
+pub(super) fn int(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::NotFound("position below 2^63"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{ORIGIN, append, entry, folder, open, open_in};
+    use super::*;
+    use crate::audit::{Line, verify_consistency, verify_inclusion, verify_log};
+    use tempfile::TempDir;
+
+    fn tampered(sql: &str) -> StoreError {
+        let home = filled();
+        // An attacker with the database at hand: foreign keys do not stop one.
+        let db = Connection::open(home.path().join("voorrang.db")).unwrap();
+        db.pragma_update(None, "foreign_keys", false).unwrap();
+        db.execute_batch(sql).unwrap();
+        drop(db);
+        Store::open(home.path(), ORIGIN).unwrap_err()
+    }
+
+    fn filled() -> TempDir {
+        let home = folder();
+        let store = open(&home);
+        (0..5).for_each(|_| drop(append(&store)));
+        home
+    }
+
+    #[test]
+    fn entries_survive_and_the_root_stays() {
+        let home = folder();
+        let store = open(&home);
+        let receipts: Vec<_> = (0..5).map(|_| append(&store)).collect();
+        let (note, lines) = (store.checkpoint().unwrap(), store.entries(0..9).unwrap());
+        assert_eq!(note, receipts[4].checkpoint);
+        drop(store);
+        let store = open_in(home.path());
+        assert_eq!((store.checkpoint().unwrap(), store.entries(0..9).unwrap()), (note.clone(), lines.clone()));
+        let bytes = lines.into_iter().map(|l| l.entry.unwrap());
+        let report = verify_log(bytes, &note, store.verifier(), &[], &receipts).unwrap();
+        assert_eq!((report.entries, report.receipts), (5, 5));
+    }
+
+    #[test]
+    fn a_changed_log_keeps_the_service_from_starting() {
+        for sql in [
+            "UPDATE entry SET text = replace(text, 'priority', 'no_priority') WHERE idx = 2",
+            "UPDATE leaf SET hash = zeroblob(32) WHERE idx = 2; DELETE FROM entry WHERE idx = 2",
+            "DELETE FROM entry WHERE idx = 4; DELETE FROM leaf WHERE idx = 4",
+            "DELETE FROM entry WHERE idx = 1; DELETE FROM leaf WHERE idx = 1",
+            "INSERT INTO leaf VALUES (5, zeroblob(32))",
+            "DELETE FROM checkpoint",
+        ] {
+            let error = tampered(sql);
+            assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn another_key_or_origin_or_a_lost_database_is_named() {
+        let home = filled();
+        assert!(matches!(Store::open(home.path(), "log.example/other"), Err(StoreError::LogKey)));
+        let key = home.path().join("keys/log.key");
+        let aside = home.path().join("aside");
+        std::fs::rename(&key, &aside).unwrap();
+        assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::LogKey)));
+        std::fs::rename(&aside, &key).unwrap();
+        std::fs::remove_file(home.path().join("voorrang.db")).unwrap();
+        assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::LogLost { .. })));
+    }
+
+    #[test]
+    fn proofs_lead_to_the_newest_checkpoint() {
+        let home = folder();
+        let store = open(&home);
+        let old = append(&store);
+        (0..6).for_each(|_| drop(append(&store)));
+        let read = |note: &str| Checkpoint::parse(note, store.verifier()).unwrap();
+        let proof = store.inclusion(3).unwrap();
+        let now = read(&proof.checkpoint);
+        assert_eq!(verify_inclusion(3, now.size, &proof.leaf, &proof.proof, &now.root), Ok(()));
+        let (proof, then) = (store.consistency(1).unwrap(), read(&old.checkpoint));
+        assert_eq!(verify_consistency((1, &then.root), (now.size, &now.root), &proof.proof), Ok(()));
+        assert!(matches!(store.inclusion(7), Err(StoreError::Entry(AuditError::OutOfRange { .. }))));
+        assert!(store.consistency(8).is_err() && store.leaf_hashes(8).is_err());
+    }
+
+    #[test]
+    fn a_subject_finds_its_entries_and_expiry_keeps_the_tree() {
+        let home = folder();
+        let store = open(&home);
+        let about = |object: &str, time: &str| Entry { object: Some(object.into()), time: time.into(), ..entry() };
+        let (one, two) = (store.pseudonym(b"one"), store.pseudonym(b"two"));
+        for (object, time) in
+            [(&one, "2020-01-01T00:00:00Z"), (&two, "2026-01-01T00:00:00Z"), (&one, "2026-01-02T00:00:00Z")]
+        {
+            let entry = about(object, time);
+            store.write(move |tx| tx.append(&entry)).unwrap();
+        }
+        let found = |object| store.entries_about(object).unwrap().into_iter().map(|l| l.index).collect::<Vec<_>>();
+        assert_eq!((found(&one), found(&two)), (vec![0, 2], vec![1]));
+        assert_eq!(store.write(|tx| tx.expire_entries("2025-01-01T00:00:00Z")).unwrap().value, 1);
+        let lines = store.entries(0..3).unwrap();
+        assert_eq!(lines[0].entry, None);
+        let lines = lines.into_iter().map(|l| l.entry.map_or(Line::Expired(l.leaf), Line::Entry));
+        let note = store.checkpoint().unwrap();
+        assert_eq!(verify_log(lines, &note, store.verifier(), &[], &[]).unwrap().expired, 1);
+        drop(store);
+        assert_eq!(open_in(home.path()).checkpoint().unwrap(), note);
+    }
+
+    #[test]
+    fn an_entry_out_of_form_is_refused() {
+        let home = folder();
+        let store = open(&home);
+        let bad = Entry { salt: "mevrouw Jansen".into(), ..entry() };
+        assert!(matches!(store.write(move |tx| tx.append(&bad)), Err(StoreError::Entry(_))));
+        assert_eq!(append(&store).index, 0);
+    }
+}

@@ -1,0 +1,83 @@
+-- The access log. Leaf hashes stay for ever; the text of an entry may expire.
+CREATE TABLE leaf (
+    idx  INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE TABLE entry (
+    idx  INTEGER PRIMARY KEY REFERENCES leaf (idx),
+    text TEXT NOT NULL
+) STRICT;
+-- Read from the text itself, so that the index cannot disagree with it.
+CREATE INDEX entry_object ON entry (json_extract(text, '$.object')) WHERE json_extract(text, '$.object') IS NOT NULL;
+CREATE TABLE checkpoint (
+    only INTEGER PRIMARY KEY CHECK (only = 0),
+    note TEXT NOT NULL
+) STRICT;
+
+-- Times are seconds since 1970, UTC.
+CREATE TABLE epoch (
+    id             TEXT PRIMARY KEY,
+    regulation     TEXT NOT NULL,
+    profile        TEXT NOT NULL,
+    schema_hash    TEXT NOT NULL,
+    key_check      TEXT,
+    data_key_check BLOB NOT NULL, -- tells a wrong data key from damaged data
+    state          TEXT NOT NULL CHECK (state IN ('announced', 'loading', 'active', 'retiring', 'destroyed')),
+    announced_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE participant (
+    epoch       TEXT NOT NULL REFERENCES epoch (id),
+    oin         TEXT NOT NULL,
+    recipient   TEXT NOT NULL, -- age public key
+    contributes INTEGER NOT NULL CHECK (contributes IN (0, 1)),
+    PRIMARY KEY (epoch, oin)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE share (
+    epoch    TEXT NOT NULL,
+    from_oin TEXT NOT NULL,
+    sealed   BLOB NOT NULL,
+    PRIMARY KEY (epoch, from_oin),
+    FOREIGN KEY (epoch, from_oin) REFERENCES participant (epoch, oin)
+) STRICT;
+
+CREATE TABLE load (
+    id             TEXT PRIMARY KEY,
+    epoch          TEXT NOT NULL REFERENCES epoch (id),
+    source         TEXT NOT NULL,
+    header         TEXT NOT NULL,
+    records        INTEGER NOT NULL CHECK (records >= 0),
+    reference_date TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('staging', 'current', 'superseded')),
+    begun_at       INTEGER NOT NULL,
+    loaded_at      INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX load_current ON load (epoch, source) WHERE state = 'current';
+CREATE TABLE chunk (
+    load    TEXT NOT NULL REFERENCES load (id),
+    n       INTEGER NOT NULL CHECK (n >= 0),
+    records INTEGER NOT NULL CHECK (records >= 0),
+    sealed  BLOB NOT NULL,
+    PRIMARY KEY (load, n)
+) STRICT;
+
+CREATE TABLE stock (
+    epoch         TEXT NOT NULL REFERENCES epoch (id),
+    oin           TEXT NOT NULL,
+    dwellings     INTEGER NOT NULL CHECK (dwellings >= 0),
+    filter        BLOB NOT NULL,
+    registered_at INTEGER NOT NULL,
+    PRIMARY KEY (epoch, oin)
+) STRICT;
+CREATE TABLE budget (
+    regulation TEXT NOT NULL,
+    oin        TEXT NOT NULL,
+    month      TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
+    questions  INTEGER NOT NULL,
+    PRIMARY KEY (regulation, oin, month)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE household_questions (
+    month     TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
+    object    TEXT NOT NULL,
+    questions INTEGER NOT NULL,
+    PRIMARY KEY (month, object)
+) STRICT, WITHOUT ROWID;

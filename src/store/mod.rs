@@ -1,0 +1,191 @@
+//! What must survive a power cut: the access log, epochs with their sealed shares, sealed loads, stocks and budgets.
+//! One SQLite file (WAL, synchronous=FULL), one thread that writes, many readers. Only this room knows SQL and the
+//! sealing at rest; it knows no HTTP and no law.
+//!
+//! A [`Store::write`] returns only when its change is on the disk. Waiting jobs share one commit, so one sync; each
+//! runs in a savepoint of its own and fails alone. If a commit fails, nobody knows what the disk holds: every write
+//! is refused from then on, until a restart has read back what is really there.
+//!
+//! Keys are files in `keys/` beside the database, readable by the service only: whoever destroys the file of an
+//! epoch destroys its loads, in every copy of the database.
+
+mod budgets;
+mod epochs;
+mod keys;
+mod loads;
+mod log;
+mod open;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rusqlite::Connection;
+
+use crate::audit::{AuditError, NoteVerifier, Receipt};
+use crate::ids::EpochId;
+
+pub use budgets::Stock;
+pub use epochs::Share;
+pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
+pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
+pub use writer::{Stats, Tx};
+
+/// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot write in {}: let the service's user own the folder, mode 0700, on a writable disk", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("{} is not writable: give the file to the service's user and remount a read-only disk", path.display())]
+    ReadOnly { path: PathBuf },
+    #[error("{} is in use by another process: stop that one first", path.display())]
+    InUse { path: PathBuf },
+    #[error("{} was written by a newer version: run that version, or restore a backup", path.display())]
+    NewerSchema { path: PathBuf },
+    /// Do not repair by hand: an access log that was changed is an incident.
+    #[error("the database is damaged or was changed outside the service ({what}): keep a copy, restore a backup")]
+    Damaged { what: &'static str },
+    #[error("{} exists but the database holds no log: restore the database; moving keys/ away starts a new log", path.display())]
+    LogLost { path: PathBuf },
+    #[error("the log in the database is signed by another key or origin: set the origin and restore keys/log.key")]
+    LogKey,
+    #[error("key file {}: {what}", path.display())]
+    Key { path: PathBuf, what: &'static str },
+    #[error("the data key of epoch {epoch} is missing or another one: restore keys/epoch-{epoch}.key, or load again")]
+    EpochKey { epoch: EpochId },
+    #[error(
+        "the change may not be on the disk and all writes are refused: make room or replace the disk, then restart"
+    )]
+    NotDurable,
+    #[error("the store has stopped, or the job panicked: nothing was written")]
+    Stopped,
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// Somebody else changed it first, or it is already there.
+    #[error("the {0}: read it again and decide anew")]
+    Conflict(&'static str),
+    #[error("the load announced {expected} records and holds {got}, or misses a chunk: send what is missing")]
+    LoadIncomplete { expected: u64, got: u64 },
+    #[error("the log entry is refused")]
+    Entry(#[from] AuditError),
+    #[error("the database did not do an operation")]
+    Sql(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// Stable code for clients, metrics and the access log; never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => "store_folder",
+            Self::ReadOnly { .. } => "store_read_only",
+            Self::InUse { .. } => "store_in_use",
+            Self::NewerSchema { .. } => "store_newer_schema",
+            Self::Damaged { .. } => "store_damaged",
+            Self::LogLost { .. } => "store_log_lost",
+            Self::LogKey => "store_log_key",
+            Self::Key { .. } => "store_key",
+            Self::EpochKey { .. } => "store_epoch_key",
+            Self::NotDurable => "store_not_durable",
+            Self::Stopped => "store_stopped",
+            Self::NotFound(_) => "store_not_found",
+            Self::Conflict(_) => "store_conflict",
+            Self::LoadIncomplete { .. } => "store_load_incomplete",
+            Self::Entry(_) => "store_entry",
+            Self::Sql(_) => "store_sql",
+        }
+    }
+}
+
+/// What a job returned, and the receipts of the entries it appended, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written<T> {
+    pub value: T,
+    pub receipts: Vec<Receipt>,
+}
+
+/// The open store. Dropping it waits for the jobs under way.
+#[derive(Debug)]
+pub struct Store {
+    // Fields drop in this order: the writer ends before the lock is released.
+    writer: writer::Writer,
+    readers: Mutex<Vec<Connection>>,
+    database: PathBuf,
+    keys: std::sync::Arc<keys::Keys>,
+    verifier: NoteVerifier,
+    _lock: std::fs::File,
+}
+
+impl Store {
+    /// Opens or creates the store in `folder`, whose log has the name `origin` (a URL without schema).
+    ///
+    /// Every start reads the whole log: entries against leaf hashes, leaf hashes against the last signed checkpoint.
+    /// Half loads of a killed process are deleted.
+    ///
+    /// # Errors
+    /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.
+    pub fn open(folder: &Path, origin: &str) -> Result<Self, StoreError> {
+        open::open(folder, origin)
+    }
+
+    /// Runs `job` in a savepoint, and returns when it is durable. Blocks: on an async thread use
+    /// [`Store::write_async`].
+    ///
+    /// A job that returns an error leaves no trace, its log entries included; log a refusal in a job that succeeds.
+    ///
+    /// # Errors
+    /// The job's own, or [`StoreError::NotDurable`] or [`StoreError::Stopped`].
+    ///
+    /// # Panics
+    /// On a thread that drives async tasks.
+    pub fn write<T, E>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<Written<T>, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.send(job).blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// [`Store::write`] for async callers. The job is under way when this returns; dropping the future does not
+    /// stop it.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn write_async<T, E, F>(&self, job: F) -> impl Future<Output = Result<Written<T>, E>> + Send + use<T, E, F>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let reply = self.writer.send(job);
+        async move { reply.await.unwrap_or_else(|_| Err(StoreError::Stopped.into())) }
+    }
+
+    /// Commits and jobs since the start, and whether writes are refused.
+    pub fn stats(&self) -> Stats {
+        self.writer.stats()
+    }
+
+    /// What the log's checkpoints are checked with.
+    pub fn verifier(&self) -> &NoteVerifier {
+        &self.verifier
+    }
+
+    /// The keyed pseudonym of a subject, 32 hexadecimal digits. Without the service's key it cannot be made again.
+    pub fn pseudonym(&self, subject: &[u8]) -> String {
+        self.keys.pseudonym(subject)
+    }
+
+    /// Lends a read-only connection; what it sees is committed.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let pool = || self.readers.lock().unwrap_or_else(|broken| broken.into_inner());
+        let waiting = pool().pop();
+        let reader = waiting.map_or_else(|| open::reader(&self.database), Ok)?;
+        let result = work(&reader);
+        pool().push(reader);
+        result
+    }
+}
+
+#[cfg(test)]
+mod fixture;

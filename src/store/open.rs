@@ -1,0 +1,184 @@
+//! The way in: folder, lock, schema, and what a start checks before anything is answered.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
+
+use super::keys::Keys;
+use super::writer::Writer;
+use super::{Store, StoreError, loads, log};
+
+const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
+
+/// Pages of the WAL before SQLite copies them into the database: about 16 MB.
+const WAL_PAGES: u32 = 4096;
+
+pub(super) fn open(folder: &Path, origin: &str) -> Result<Store, StoreError> {
+    make_folder(folder)?;
+    let lock = lock(&folder.join("voorrang.lock"))?;
+    let database = folder.join("voorrang.db");
+    let mut db = open_writer(&database)?;
+    migrate(&mut db, &database)?;
+    quick_check(&db)?;
+    let keys = Arc::new(Keys::open(&folder.join("keys"))?);
+    let log = log::start(&mut db, &keys, origin)?;
+    let verifier = log.verifier();
+    loads::delete_half(&mut db)?;
+    let writer = Writer::start(db, log, Arc::clone(&keys));
+    Ok(Store { writer, readers: Mutex::default(), database, keys, verifier, _lock: lock })
+}
+
+/// A connection that cannot write.
+pub(super) fn reader(database: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(database, flags)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    Ok(db)
+}
+
+pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Folder { path: folder.to_owned(), source };
+    match DirBuilder::new().mode(0o700).recursive(true).create(folder) {
+        Ok(()) if fs::metadata(folder).map_err(failed)?.is_dir() => Ok(()),
+        Ok(()) => Err(failed(ErrorKind::NotADirectory.into())),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let folder = |source| StoreError::Folder { path: path.parent().unwrap_or(path).to_owned(), source };
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(folder(source)),
+    }
+}
+
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    // SQLite gives its companions -wal and -shm the mode of the database.
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    match made {
+        Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            return Err(StoreError::ReadOnly { path: path.to_owned() });
+        }
+        Err(source) => return Err(StoreError::Folder { path: path.to_owned(), source }),
+        Ok(_) => {}
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    if db.is_readonly("main")? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(damaged)?;
+    if mode != "wal" {
+        return Err(StoreError::Damaged { what: "it cannot keep a write-ahead log" });
+    }
+    // FULL syncs the WAL at each commit; NORMAL was measured to lose answers at a power cut.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    match Migrations::from_slice(MIGRATIONS).to_latest(db) {
+        Ok(()) => Ok(()),
+        Err(MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead)) => {
+            Err(StoreError::NewerSchema { path: path.to_owned() })
+        }
+        Err(MigrationError::RusqliteError { err, .. }) => Err(damaged(err)),
+        Err(_) => Err(StoreError::Damaged { what: "its schema version makes no sense" }),
+    }
+}
+
+fn quick_check(db: &Connection) -> Result<(), StoreError> {
+    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { what: "quick_check found a fault" }) }
+}
+
+/// A file that is no database, or a torn page, is named as such.
+fn damaged(error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Damaged { what: "SQLite cannot read it" },
+        _ => StoreError::Sql(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{ORIGIN, folder, open};
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_second_open_is_refused_until_the_first_ends() {
+        let home = folder();
+        let first = open(&home);
+        assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::InUse { .. })));
+        drop(first);
+        assert!(Store::open(home.path(), ORIGIN).is_ok());
+    }
+
+    #[test]
+    fn everything_is_for_the_service_only() {
+        let home = folder();
+        let inner = home.path().join("a/b");
+        let store = Store::open(&inner, ORIGIN).unwrap();
+        let mode = |path: &str| fs::metadata(inner.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(""), mode("keys")), (0o700, 0o700));
+        for file in ["voorrang.db", "voorrang.db-wal", "voorrang.lock", "keys/log.key", "keys/subject.key"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+        drop(store);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let home = folder();
+        fs::write(home.path().join("file"), "x").unwrap();
+        // As root permissions do not count: below a file, and on a file system that takes no files.
+        for bad in [home.path().join("file/below"), home.path().join("file"), "/proc/self".into()] {
+            let error = Store::open(&bad, ORIGIN).unwrap_err();
+            assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
+            assert!(error.to_string().contains("0700"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let home = folder();
+        drop(open(&home));
+        let path = home.path().join("voorrang.db");
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::NewerSchema { .. })));
+        let version = Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
+        assert_eq!(version, Ok(99));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_damaged() {
+        let home = folder();
+        fs::write(home.path().join("voorrang.db"), "no database".repeat(1000)).unwrap();
+        assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let home = folder();
+        let _store = open(&home);
+        let db = reader(&home.path().join("voorrang.db")).unwrap();
+        assert!(db.execute("DELETE FROM leaf", []).is_err());
+    }
+}
