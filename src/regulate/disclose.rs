@@ -1,0 +1,277 @@
+//! From group membership to the least word that a recipient may be told.
+
+use serde::Deserialize;
+
+use super::regulation::{Document, value};
+use super::{Act, Answer, Permit, Regulation, RegulationError, Role};
+use crate::code::Group;
+use crate::link::{Finding, Groups, Source};
+
+/// A custodian's records, as a regulation names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupSource {
+    Population,
+    Care,
+}
+
+impl From<GroupSource> for Source {
+    fn from(source: GroupSource) -> Self {
+        match source {
+            GroupSource::Population => Self::Population,
+            GroupSource::Care => Self::Care,
+        }
+    }
+}
+
+/// Whose age makes a household senior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhoseAge {
+    /// Who signed the lease.
+    Tenant,
+    /// Anybody who lives there.
+    Resident,
+}
+
+/// On what ground a group is told to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRule {
+    pub group: Group,
+    /// Whose records it comes from.
+    pub source: GroupSource,
+    /// Senior only.
+    pub whose_age: Option<WhoseAge>,
+    /// Without one the group is not served.
+    #[serde(default)]
+    pub legal_basis: String,
+    /// Without any the group is not served.
+    #[serde(default)]
+    pub recipients: Vec<Role>,
+    /// A household in this group alone is answered `undetermined`.
+    pub shield: bool,
+    /// Where the group is agreed.
+    pub reference: String,
+}
+
+impl GroupRule {
+    /// Whether the group counts for this recipient.
+    pub fn is_served_to(&self, recipient: Role) -> bool {
+        !self.legal_basis.trim().is_empty() && self.recipients.contains(&recipient)
+    }
+
+    fn is_in(&self, groups: &Groups) -> bool {
+        match self.group {
+            Group::Minor => groups.minor,
+            Group::Senior => {
+                groups.senior_tenant || (self.whose_age != Some(WhoseAge::Tenant) && groups.senior_resident)
+            }
+            Group::Oggz => groups.oggz,
+        }
+    }
+}
+
+/// The shape of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Priority, no priority or undetermined.
+    ThreeValued,
+    /// Consult the team, which is [`Answer::Priority`], or not; undetermined counts as consult.
+    Consult,
+}
+
+/// What a role is told. A role without one is told nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disclosure {
+    pub recipient: Role,
+    pub form: Form,
+}
+
+/// How sure a reader may become about a group, who already knows from elsewhere that a household has no minor and
+/// no senior. Shares are of such households, 0 to 1.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Posterior {
+    /// The most that the parties accept.
+    pub bound: f64,
+    /// In the OGGZ group.
+    pub oggz_share: f64,
+    /// Answered undetermined for another reason.
+    pub undetermined_share: f64,
+    pub reference: String,
+}
+
+impl Posterior {
+    /// Probability that a household is in the OGGZ group, given the answer that tells most about it: `priority`
+    /// where the group is open (nothing else explains it), `undetermined` where it is shielded (it hides among
+    /// the other undetermined). A group that is served to nobody tells nothing: then it is the share itself.
+    pub fn worst(&self, groups: &[GroupRule]) -> f64 {
+        let told = |g: &&GroupRule| g.group == Group::Oggz && g.recipients.iter().any(|&r| g.is_served_to(r));
+        match groups.iter().find(told) {
+            None => self.oggz_share,
+            Some(rule) if !rule.shield => 1.0,
+            Some(_) => self.oggz_share / (self.oggz_share + (1.0 - self.oggz_share) * self.undetermined_share),
+        }
+    }
+
+    pub(super) fn check(&self, groups: &[GroupRule]) -> Result<(), RegulationError> {
+        for (name, share) in [("oggz_share", self.oggz_share), ("undetermined_share", self.undetermined_share)] {
+            if !(share > 0.0 && share < 1.0) {
+                return Err(value(format!("posterior.{name} must be above 0 and below 1")));
+            }
+        }
+        if !(self.bound > 0.0 && self.bound <= 1.0) {
+            return Err(value("posterior.bound must be above 0, at most 1"));
+        }
+        if self.worst(groups) > self.bound {
+            return Err(value(
+                "posterior.bound is exceeded: shield oggz, serve it to nobody, or have the bound agreed",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Permit {
+    /// The answer for the party to which the permit was given. `finding` is absent where a source is missing,
+    /// `fresh` is false where one is too old. A permit for another act than [`Act::Ask`], or of another
+    /// regulation, opens nothing: the answer is undetermined.
+    #[must_use]
+    pub fn disclose(self, regulation: &Regulation, finding: Option<&Finding>, fresh: bool) -> Answer {
+        if self.act != Act::Ask || *self.digest != *regulation.digest() {
+            return Answer::Undetermined;
+        }
+        answer(&regulation.document, self.role, finding.filter(|_| fresh))
+    }
+}
+
+fn answer(document: &Document, recipient: Role, finding: Option<&Finding>) -> Answer {
+    let Some(disclosure) = document.disclosures.iter().find(|d| d.recipient == recipient) else {
+        return Answer::Undetermined;
+    };
+    match (disclosure.form, three_valued(&document.groups, recipient, finding)) {
+        (Form::Consult, Answer::Undetermined) => Answer::Priority,
+        (_, answer) => answer,
+    }
+}
+
+fn three_valued(groups: &[GroupRule], recipient: Role, finding: Option<&Finding>) -> Answer {
+    let mut served = groups.iter().filter(|rule| rule.is_served_to(recipient)).peekable();
+    // Nothing served: a "no" would say that groups were looked at.
+    let (Some(finding), true) = (finding, served.peek().is_some()) else {
+        return Answer::Undetermined;
+    };
+    let mut shielded = false;
+    for rule in served.filter(|rule| rule.is_in(&finding.groups)) {
+        if !rule.shield {
+            // Even when not certain: more protection, never less.
+            return Answer::Priority;
+        }
+        shielded = true;
+    }
+    if finding.certain && !shielded { Answer::NoPriority } else { Answer::Undetermined }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rules(shield: bool, whose_age: WhoseAge) -> Vec<GroupRule> {
+        [Group::Minor, Group::Senior, Group::Oggz]
+            .map(|group| GroupRule {
+                group,
+                source: if group == Group::Oggz { GroupSource::Care } else { GroupSource::Population },
+                whose_age: (group == Group::Senior).then_some(whose_age),
+                legal_basis: "covenant".into(),
+                recipients: vec![Role::Corporation],
+                shield: shield && group == Group::Oggz,
+                reference: String::new(),
+            })
+            .into()
+    }
+
+    fn finding(certain: bool, groups: Groups) -> Finding {
+        Finding { tenants: vec![], certain, groups }
+    }
+
+    const NONE: Groups = Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false };
+    const MINOR: Groups = Groups { minor: true, ..NONE };
+    const RESIDENT: Groups = Groups { senior_resident: true, ..NONE };
+    const OGGZ: Groups = Groups { oggz: true, ..NONE };
+
+    fn told(rules: &[GroupRule], certain: bool, groups: Groups) -> Answer {
+        three_valued(rules, Role::Corporation, Some(&finding(certain, groups)))
+    }
+
+    #[test]
+    fn a_served_group_has_priority_even_when_unsure() {
+        let rules = rules(false, WhoseAge::Tenant);
+        for certain in [true, false] {
+            assert_eq!(told(&rules, certain, MINOR), Answer::Priority);
+            assert_eq!(told(&rules, certain, OGGZ), Answer::Priority);
+        }
+        assert_eq!(told(&rules, true, NONE), Answer::NoPriority);
+        assert_eq!(told(&rules, false, NONE), Answer::Undetermined);
+        assert_eq!(three_valued(&rules, Role::Corporation, None), Answer::Undetermined);
+    }
+
+    #[test]
+    fn whose_age_decides_which_seniors_count() {
+        assert_eq!(told(&rules(false, WhoseAge::Tenant), true, RESIDENT), Answer::NoPriority);
+        assert_eq!(told(&rules(false, WhoseAge::Resident), true, RESIDENT), Answer::Priority);
+        let tenant = Groups { senior_tenant: true, ..NONE };
+        assert_eq!(told(&rules(false, WhoseAge::Resident), true, tenant), Answer::Priority);
+    }
+
+    #[test]
+    fn a_shielded_group_hides_alone_and_not_beside_another() {
+        let rules = rules(true, WhoseAge::Tenant);
+        assert_eq!(told(&rules, true, OGGZ), Answer::Undetermined);
+        assert_eq!(told(&rules, true, Groups { minor: true, ..OGGZ }), Answer::Priority);
+    }
+
+    #[test]
+    fn a_group_without_legal_basis_or_recipient_is_not_served() {
+        let mut without = rules(false, WhoseAge::Tenant);
+        without[2].legal_basis = " ".into();
+        assert_eq!(told(&without, true, OGGZ), Answer::NoPriority);
+        without[0].recipients = vec![Role::CareCustodian];
+        assert_eq!(told(&without, true, MINOR), Answer::NoPriority);
+        without[1].recipients.clear();
+        assert_eq!(told(&without, true, NONE), Answer::Undetermined, "nothing served says nothing");
+    }
+
+    #[test]
+    fn the_worst_posterior_is_one_when_open_and_falls_with_a_shield() {
+        let posterior = Posterior { bound: 0.5, oggz_share: 0.03, undetermined_share: 0.05, reference: String::new() };
+        let open = rules(false, WhoseAge::Tenant);
+        let shielded = rules(true, WhoseAge::Tenant);
+        assert!((posterior.worst(&open) - 1.0).abs() < 1e-12);
+        assert!((posterior.worst(&shielded) - 0.03 / 0.0785).abs() < 1e-12);
+        assert!((posterior.worst(&shielded[..2]) - 0.03).abs() < 1e-12);
+        assert!(posterior.check(&open).is_err());
+        assert!(posterior.check(&shielded).is_ok());
+        assert!(Posterior { bound: f64::NAN, ..posterior }.check(&shielded).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn more_groups_never_mean_less_protection(
+            minor: bool, senior_tenant: bool, senior_resident: bool, oggz: bool, certain: bool, shield: bool,
+        ) {
+            let rules = rules(shield, WhoseAge::Resident);
+            let groups = || Groups { minor, senior_tenant, senior_resident, oggz };
+            let rank = |a| match a { Answer::NoPriority => 0, Answer::Undetermined => 1, Answer::Priority => 2 };
+            let now = rank(told(&rules, certain, groups()));
+            for more in [Groups { minor: true, ..groups() }, Groups { oggz: true, ..groups() },
+                         Groups { senior_tenant: true, ..groups() }, Groups { senior_resident: true, ..groups() }] {
+                prop_assert!(rank(told(&rules, certain, more)) >= now);
+            }
+            prop_assert!(rank(told(&rules, false, groups())) >= rank(told(&rules, true, groups())));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What every regulation must refuse, whatever its articles say. At load the articles are tried with acts that no
+//! agreement can make right; a forgotten or mistyped article shows here, not in the first wrong answer. It is a net,
+//! not a proof: an article written to evade it can. That is what the parties' signatures are for.
+
+use super::{Act, Arrears, Conditions, Facts, Regulation, RegulationError, Role};
+use crate::ids::{Oin, Purpose};
+use crate::link::Source;
+
+impl Regulation {
+    pub(super) fn check_floor(&self) -> Result<(), RegulationError> {
+        for party in self.parties() {
+            for (why, facts) in self.forbidden(&party.oin, party.role) {
+                if self.decide(&facts).is_ok() {
+                    return Err(RegulationError::Floor(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts of this party that must be refused, and why.
+    fn forbidden(&self, actor: &Oin, role: Role) -> Vec<(&'static str, Facts)> {
+        let best = self.best_question(actor);
+        let other = |action| Facts { action, ..best.clone() };
+        let mut all = vec![
+            ("an act before the regulation holds", self.with_day_before(&best)),
+            ("an act after the regulation holds", Facts { today: self.validity().1, ..best.clone() }),
+        ];
+        if role == Role::Corporation {
+            all.extend(flawed(&best));
+        } else {
+            all.push(("a question of a party that is no corporation", best.clone()));
+        }
+        if role != Role::PopulationCustodian {
+            all.push(("population records from another party", other(Act::Load(Source::Population))));
+        }
+        if role != Role::CareCustodian {
+            all.push(("care records from another party", other(Act::Load(Source::Care))));
+        }
+        if matches!(role, Role::Administrator | Role::PrivacyOfficer) {
+            all.push(("the salt in the hands of who loads and asks nothing", other(Act::FetchShares)));
+            all.push(("a share of the salt from who loads nothing", other(Act::ContributeShare)));
+        }
+        if role != Role::PrivacyOfficer {
+            all.push(("the access log open to others than privacy officers", other(Act::ReadLog)));
+        }
+        all
+    }
+
+    /// A question with nothing against it.
+    fn best_question(&self, actor: &Oin) -> Facts {
+        Facts {
+            actor: actor.clone(),
+            action: Act::Ask,
+            today: self.validity().0,
+            purpose: self.purposes().first().map(|purpose| purpose.id.clone()),
+            arrears: Some(Arrears { months: 24.0, days: 366 }),
+            conditions: Conditions {
+                personal_contact: true,
+                help_offered: true,
+                reminder_sent: true,
+                no_objection: true,
+            },
+            in_stock: Some(true),
+            asked_this_month: 0,
+            stock: Some(1_000),
+            asked_household_this_month: 0,
+        }
+    }
+
+    fn with_day_before(&self, facts: &Facts) -> Facts {
+        let today = facts.today.previous_day().unwrap_or(facts.today);
+        Facts { today, ..facts.clone() }
+    }
+}
+
+/// The best question with one thing wrong.
+fn flawed(best: &Facts) -> Vec<(&'static str, Facts)> {
+    let unlisted: Purpose = "not-in-any-regulation".parse().expect("it is kebab-case");
+    let without = |change: fn(&mut Conditions)| {
+        let mut facts = best.clone();
+        change(&mut facts.conditions);
+        facts
+    };
+    vec![
+        ("a question without a purpose", Facts { purpose: None, ..best.clone() }),
+        ("a question for a purpose that it does not list", Facts { purpose: Some(unlisted), ..best.clone() }),
+        ("a question without arrears", Facts { arrears: None, ..best.clone() }),
+        ("a question without personal contact first", without(|c| c.personal_contact = false)),
+        ("a question without an offer of help first", without(|c| c.help_offered = false)),
+        ("a question without a reminder first", without(|c| c.reminder_sent = false)),
+        ("a question over an objection", without(|c| c.no_objection = false)),
+        ("a question about an address outside the stock", Facts { in_stock: Some(false), ..best.clone() }),
+        ("a question about an unknown address", Facts { in_stock: None, ..best.clone() }),
+        ("a question of a corporation without stock", Facts { stock: None, ..best.clone() }),
+        ("a question beyond the month's budget", Facts { asked_this_month: 1_000, ..best.clone() }),
+        ("a question too often about one household", Facts { asked_household_this_month: 31, ..best.clone() }),
+    ]
+}

@@ -1,0 +1,264 @@
+//! The types of `regulation.toml` and what is checked beyond their shape. An unknown key is an error: a rule that
+//! somebody wrote and nobody reads would be worse than none.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Deserializer, de};
+use time::{Date, Month};
+
+use super::disclose::{Disclosure, GroupRule, Posterior};
+use super::steps::{Moment, Step};
+use super::{Party, RegulationError, Role};
+use crate::code::Group;
+use crate::ids::{Oin, Purpose, RegulationId};
+use crate::link::Source;
+
+/// A text in both languages of the officers' pages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Title {
+    pub nl: String,
+    pub en: String,
+}
+
+/// A purpose for which may be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurposeText {
+    pub id: Purpose,
+    pub nl: String,
+    pub en: String,
+}
+
+/// How many questions a corporation may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// Share of the stock asked about in a month, 0 to 1, from which the officers are told.
+    pub alarm_share: f64,
+    /// Share of the stock asked about in a month, 0 to 1, from which every question is refused.
+    pub stop_share: f64,
+    /// Questions about one household in a month.
+    pub household_per_month: u32,
+}
+
+impl Budgets {
+    /// Questions in a month from which the officers are told, for a stock of `dwellings`.
+    pub fn alarm(&self, dwellings: u64) -> u64 {
+        share_of(self.alarm_share, dwellings)
+    }
+
+    /// The most questions in a month, for a stock of `dwellings`.
+    pub fn stop(&self, dwellings: u64) -> u64 {
+        share_of(self.stop_share, dwellings)
+    }
+}
+
+/// Rounded up, so that a corporation with three dwellings can ask at all. No stock nears 2^52, where floats stop counting.
+fn share_of(share: f64, dwellings: u64) -> u64 {
+    (share * dwellings as f64).ceil() as u64
+}
+
+/// How long what is kept, in days.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Contents of log entries; their hashes stay.
+    pub log_days: u32,
+    /// A register after a newer one took its place.
+    pub register_days: u32,
+    /// Legal reference.
+    pub reference: String,
+}
+
+/// When the parties evaluate.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    pub every_months: u32,
+    /// First day of the first period.
+    #[serde(deserialize_with = "date")]
+    pub anchor: Date,
+    pub reference: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ages {
+    pub minor_below: u16,
+    pub senior_from: u16,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freshness {
+    pub population: u32,
+    pub care: u32,
+}
+
+/// `undetermined` has one meaning. It is written in every regulation, so that who signs has read it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UndeterminedIs {
+    ConsultTeam,
+}
+
+/// The file, as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub id: RegulationId,
+    pub title: Title,
+    #[serde(deserialize_with = "date")]
+    pub valid_from: Date,
+    /// The first day on which it no longer holds.
+    #[serde(deserialize_with = "date")]
+    pub valid_until: Date,
+    #[serde(rename = "undetermined_is")]
+    _undetermined_is: UndeterminedIs,
+    #[serde(rename = "purpose")]
+    pub purposes: Vec<PurposeText>,
+    #[serde(rename = "party")]
+    pub parties: Vec<Party>,
+    pub ages: Ages,
+    #[serde(rename = "group")]
+    pub groups: Vec<GroupRule>,
+    #[serde(rename = "disclosure")]
+    pub disclosures: Vec<Disclosure>,
+    pub posterior: Posterior,
+    pub freshness_days: Freshness,
+    pub budget: Budgets,
+    pub retention: Retention,
+    pub evaluation: Evaluation,
+    #[serde(rename = "moment")]
+    pub moments: Vec<Moment>,
+    #[serde(rename = "step", default)]
+    pub steps: Vec<Step>,
+}
+
+impl Document {
+    pub(super) fn read(id: &RegulationId, text: &str) -> Result<Self, RegulationError> {
+        let document: Self = toml::from_str(text).map_err(|e| RegulationError::Syntax(Box::new(e)))?;
+        if document.id != *id {
+            return Err(value("id must be the name of the regulation's folder"));
+        }
+        document.check_dates_and_numbers()?;
+        document.check_parties()?;
+        document.check_groups()?;
+        document.check_moments_and_steps()?;
+        Ok(document)
+    }
+
+    /// The earliest moment at which this corporation may ask.
+    pub(super) fn moment(&self, oin: &Oin) -> Option<&Moment> {
+        self.moments.iter().find(|moment| moment.parties.contains(oin))
+    }
+
+    fn check_dates_and_numbers(&self) -> Result<(), RegulationError> {
+        let budget = &self.budget;
+        let days = |n: u32| (1..=36_500).contains(&n);
+        let rules = [
+            (self.valid_from < self.valid_until, "valid_until must be after valid_from"),
+            (!self.purposes.is_empty(), "[[purpose]] must be there: without a purpose nobody may ask"),
+            (unique(self.purposes.iter().map(|p| &p.id)), "[[purpose]] ids must differ"),
+            ((1..=30).contains(&self.ages.minor_below), "ages.minor_below must be 1 to 30"),
+            ((40..=120).contains(&self.ages.senior_from), "ages.senior_from must be 40 to 120"),
+            (0.0 < budget.alarm_share && budget.alarm_share <= 1.0, "budget.alarm_share must be above 0, at most 1"),
+            (0.0 < budget.stop_share && budget.stop_share <= 1.0, "budget.stop_share must be above 0, at most 1"),
+            (budget.alarm_share <= budget.stop_share, "budget.alarm_share must not exceed budget.stop_share"),
+            ((1..=31).contains(&budget.household_per_month), "budget.household_per_month must be 1 to 31"),
+            (days(self.freshness_days.population), "freshness_days.population must be 1 to 36500"),
+            (days(self.freshness_days.care), "freshness_days.care must be 1 to 36500"),
+            (days(self.retention.log_days), "retention.log_days must be 1 to 36500"),
+            (days(self.retention.register_days), "retention.register_days must be 1 to 36500"),
+            ((1..=60).contains(&self.evaluation.every_months), "evaluation.every_months must be 1 to 60"),
+        ];
+        demand(&rules)
+    }
+
+    fn check_parties(&self) -> Result<(), RegulationError> {
+        let count = |role| self.parties.iter().filter(|party| party.role == role).count();
+        let custodians = |p: &&Party| matches!(p.role, Role::PopulationCustodian | Role::CareCustodian);
+        let organisations: HashSet<_> = self.parties.iter().filter(custodians).map(|p| &p.organisation).collect();
+        let named = |p: &Party| !p.name.trim().is_empty() && !p.organisation.trim().is_empty();
+        demand(&[
+            (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
+            (self.parties.iter().all(named), "[[party]] name and organisation must not be empty"),
+            (count(Role::Administrator) > 0, "[[party]] must name an administrator"),
+            (count(Role::PrivacyOfficer) > 0, "[[party]] must name a privacy-officer: somebody reads the log"),
+            (count(Role::PopulationCustodian) == 1, "[[party]] must name one population-custodian"),
+            (count(Role::CareCustodian) <= 1, "[[party]] must name at most one care-custodian"),
+            (
+                count(Role::CareCustodian) == 0 || organisations.len() == 2,
+                "[[party]] organisation of the two custodians must differ: one organisation alone must not hold the salt",
+            ),
+        ])
+    }
+
+    fn check_groups(&self) -> Result<(), RegulationError> {
+        let source_fits = |g: &GroupRule| (Source::from(g.source) == Source::Care) == (g.group == Group::Oggz);
+        let cares = self.parties.iter().any(|p| p.role == Role::CareCustodian);
+        demand(&[
+            (unique(self.groups.iter().map(|g| g.group)), "[[group]] group must be there once"),
+            (
+                self.groups.iter().all(source_fits),
+                "[[group]] source must be \"care\" for oggz and \"population\" otherwise",
+            ),
+            (
+                cares || self.groups.iter().all(|g| g.group != Group::Oggz),
+                "[[group]] oggz needs a [[party]] that is care-custodian",
+            ),
+            (
+                self.groups.iter().all(|g| g.whose_age.is_some() == (g.group == Group::Senior)),
+                "[[group]] whose_age must be given for senior, and only there",
+            ),
+            (unique(self.disclosures.iter().map(|d| d.recipient)), "[[disclosure]] recipient must be there once"),
+        ])?;
+        self.posterior.check(&self.groups)
+    }
+
+    fn check_moments_and_steps(&self) -> Result<(), RegulationError> {
+        for party in self.parties.iter().filter(|party| party.role == Role::Corporation) {
+            if self.moments.iter().filter(|moment| moment.parties.contains(&party.oin)).count() != 1 {
+                return Err(value(format!("[[moment]] must be there once for corporation {}", party.oin)));
+            }
+        }
+        let corporation = |oin: &Oin| self.parties.iter().any(|p| p.oin == *oin && p.role == Role::Corporation);
+        let named = self.moments.iter().map(|m| &m.parties).chain(self.steps.iter().map(|s| &s.parties));
+        let mut all = named.flatten();
+        demand(&[
+            (all.all(corporation), "[[moment]] and [[step]] parties must be corporations of this regulation"),
+            (
+                self.moments.iter().all(|m| m.arrears().is_sensible()),
+                "[[moment]] must be 0 to 24 months, 0 to 366 days",
+            ),
+            (self.steps.iter().all(|s| s.arrears().is_sensible()), "[[step]] must be 0 to 24 months, 0 to 366 days"),
+            (unique(self.steps.iter().map(|s| &s.id)), "[[step]] ids must differ"),
+        ])
+    }
+}
+
+/// The first rule that does not hold becomes the error.
+fn demand(rules: &[(bool, &str)]) -> Result<(), RegulationError> {
+    rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(value(*what)))
+}
+
+pub(super) fn value(what: impl Into<String>) -> RegulationError {
+    RegulationError::Value(what.into())
+}
+
+fn unique<T: Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.into_iter().all(|item| seen.insert(item))
+}
+
+/// A day as TOML writes it, without quotes and without a time.
+fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
+    let written = toml::value::Datetime::deserialize(from)?;
+    let (Some(day), None, None) = (written.date, written.time, written.offset) else {
+        return Err(de::Error::custom("a day such as 2025-07-01 is expected, without a time"));
+    };
+    Month::try_from(day.month)
+        .and_then(|month| Date::from_calendar_date(day.year.into(), month, day.day))
+        .map_err(|_| de::Error::custom("no such day"))
+}

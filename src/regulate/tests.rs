@@ -1,0 +1,319 @@
+//! What the shipped regulations allow and refuse, and what is refused as a regulation.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use time::macros::date;
+
+use super::*;
+use crate::link::{Finding, Groups};
+
+pub(super) const TOML_TEXT: &str = include_str!("../../config/regulations/haarlem/regulation.toml");
+pub(super) const CEDAR_TEXT: &str = include_str!("../../config/regulations/haarlem/articles.cedar");
+pub(super) const YMERE: &str = "00000099000000004001";
+const ELAN: &str = "00000099000000004003";
+
+pub(super) fn haarlem() -> Regulation {
+    Regulation::built_in().remove(0)
+}
+
+pub(super) fn read(toml: &str, cedar: &str) -> Result<Regulation, RegulationError> {
+    Regulation::from_texts(&"haarlem".parse().unwrap(), toml, cedar)
+}
+
+/// A question with nothing against it.
+pub(super) fn question(actor: &str) -> Facts {
+    Facts {
+        actor: actor.parse().unwrap(),
+        action: Act::Ask,
+        today: date!(2026 - 01 - 15),
+        purpose: Some("eviction-prevention".parse().unwrap()),
+        arrears: Some(Arrears { months: 3.0, days: 0 }),
+        conditions: Conditions { personal_contact: true, help_offered: true, reminder_sent: true, no_objection: true },
+        in_stock: Some(true),
+        asked_this_month: 0,
+        stock: Some(1_000),
+        asked_household_this_month: 0,
+    }
+}
+
+fn refused_by(regulation: &Regulation, facts: &Facts) -> String {
+    regulation.decide(facts).expect_err("it should be refused").article
+}
+
+#[test]
+fn a_good_question_is_permitted_by_its_article() {
+    let permit = haarlem().decide(&question(YMERE)).unwrap();
+    assert_eq!(permit.articles(), ["corporation-asks"]);
+    assert_eq!((permit.act(), permit.role()), (Act::Ask, Role::Corporation));
+}
+
+#[test]
+fn each_flaw_is_refused_by_its_own_article() {
+    let haarlem = haarlem();
+    type Flaw = fn(&mut Facts);
+    let flaws: [(&str, Flaw); 15] = [
+        ("validity", |f| f.today = date!(2025 - 06 - 30)),
+        ("validity", |f| f.today = date!(2027 - 07 - 01)),
+        ("purpose", |f| f.purpose = None),
+        ("purpose", |f| f.purpose = Some("letting".parse().unwrap())),
+        ("moment", |f| f.arrears = None),
+        ("moment", |f| f.arrears = Some(Arrears { months: f64::NAN, days: 0 })),
+        ("landlord-duties", |f| f.conditions.personal_contact = false),
+        ("landlord-duties", |f| f.conditions.help_offered = false),
+        ("landlord-duties", |f| f.conditions.reminder_sent = false),
+        ("objection", |f| f.conditions.no_objection = false),
+        ("stock", |f| f.in_stock = None),
+        ("stock", |f| f.in_stock = Some(false)),
+        ("budget", |f| f.asked_this_month = 250),
+        ("budget", |f| f.asked_this_month = u64::MAX),
+        ("household-limit", |f| f.asked_household_this_month = 4),
+    ];
+    for (article, change) in flaws {
+        let mut facts = question(YMERE);
+        change(&mut facts);
+        let refusal = haarlem.decide(&facts).unwrap_err();
+        assert_eq!((refusal.article.as_str(), refusal.articles.len()), (article, 1));
+        assert!(!refusal.title.is_empty() && !refusal.remedy.is_empty());
+    }
+}
+
+#[test]
+fn several_refusals_come_in_the_order_of_the_file() {
+    let mut facts = question(YMERE);
+    facts.in_stock = None;
+    facts.purpose = None;
+    facts.today = date!(2030 - 01 - 01);
+    let refusal = haarlem().decide(&facts).unwrap_err();
+    assert_eq!(refusal.articles, ["validity", "purpose", "stock"]);
+    assert_eq!(refusal.article, "validity");
+}
+
+#[test]
+fn the_last_allowed_day_count_and_question_are_permitted() {
+    let haarlem = haarlem();
+    let edges: [fn(&mut Facts); 4] = [
+        |f| f.today = date!(2025 - 07 - 01),
+        |f| f.today = date!(2027 - 06 - 30),
+        |f| f.asked_this_month = 249,
+        |f| f.asked_household_this_month = 3,
+    ];
+    for change in edges {
+        let mut facts = question(YMERE);
+        change(&mut facts);
+        assert!(haarlem.decide(&facts).is_ok(), "{facts:?}");
+    }
+}
+
+#[test]
+fn the_moment_of_asking_differs_by_corporation() {
+    let [haarlem, rotterdam] = <[Regulation; 2]>::try_from(Regulation::built_in()).unwrap();
+    let [havensteder, woonbron, woonstad] = ["00000099000000014001", "00000099000000014002", "00000099000000014004"];
+    for (regulation, actor, months, days, allowed) in [
+        (&haarlem, YMERE, 1.0, 7, false),
+        (&haarlem, YMERE, 1.0, 8, true),
+        (&haarlem, YMERE, 1.2, 1, false),
+        (&haarlem, YMERE, 1.5, 0, true),
+        (&haarlem, YMERE, 2.0, 0, true),
+        (&haarlem, ELAN, 0.9, 2, false),
+        (&haarlem, ELAN, 1.0, 0, true),
+        (&haarlem, ELAN, -9.0, 0, false),
+        (&rotterdam, woonstad, 0.0, 5, false),
+        (&rotterdam, woonstad, 0.0, 6, true),
+        (&rotterdam, havensteder, 0.0, 0, false),
+        (&rotterdam, havensteder, 0.0, 1, true),
+        (&rotterdam, woonbron, 1.9, 0, false),
+        (&rotterdam, woonbron, 2.0, 0, true),
+    ] {
+        let facts = Facts { arrears: Some(Arrears { months, days }), ..question(actor) };
+        let decided = regulation.decide(&facts);
+        assert_eq!(decided.is_ok(), allowed, "{actor} {months} {days}");
+        if let Err(refusal) = decided {
+            assert_eq!(refusal.articles, ["moment"]);
+        }
+    }
+}
+
+/// Independent of the articles: written by hand from the table of roles.
+fn may(role: Role, act: Act) -> bool {
+    use Act::*;
+    use Role::*;
+    match role {
+        Administrator => matches!(act, AnnounceEpoch | ActivateEpoch),
+        PopulationCustodian => matches!(act, Load(Source::Population) | ContributeShare | FetchShares),
+        CareCustodian => matches!(act, Load(Source::Care) | ContributeShare | FetchShares),
+        Corporation => matches!(act, Ask | RegisterStock | FetchShares),
+        PrivacyOfficer => act == ReadLog,
+    }
+}
+
+#[test]
+fn every_pair_of_role_and_act_that_is_not_listed_is_refused_by_default() {
+    for regulation in Regulation::built_in() {
+        for role in Role::ALL {
+            assert!(regulation.parties().iter().any(|party| party.role == role), "{role:?}");
+        }
+        for party in regulation.parties() {
+            for act in Act::ALL {
+                let facts = Facts { action: act, ..question(party.oin.as_str()) };
+                match regulation.decide(&facts) {
+                    Ok(_) => assert!(may(party.role, act), "{:?} {act:?}", party.role),
+                    Err(refusal) => {
+                        assert!(!may(party.role, act), "{:?} {act:?} {refusal:?}", party.role);
+                        assert_eq!(refusal.article, "default");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn officers_read_the_log_after_the_end_and_nobody_else_does_anything() {
+    for regulation in Regulation::built_in() {
+        for party in regulation.parties() {
+            for act in Act::ALL {
+                let facts = Facts { action: act, today: date!(2028 - 01 - 01), ..question(party.oin.as_str()) };
+                let officer_reads = party.role == Role::PrivacyOfficer && act == Act::ReadLog;
+                assert_eq!(regulation.decide(&facts).is_ok(), officer_reads, "{party:?} {act:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_party_of_one_city_is_nobody_in_the_other() {
+    let [haarlem, rotterdam] = <[Regulation; 2]>::try_from(Regulation::built_in()).unwrap();
+    for party in haarlem.parties() {
+        assert_eq!(rotterdam.party(&party.oin), None);
+        for act in Act::ALL {
+            let facts = Facts { action: act, ..question(party.oin.as_str()) };
+            assert_eq!(refused_by(&rotterdam, &facts), "default");
+        }
+    }
+}
+
+pub(super) fn finding(certain: bool, groups: Groups) -> Finding {
+    Finding { tenants: vec![], certain, groups }
+}
+
+#[test]
+fn only_a_permit_to_ask_discloses_and_only_for_its_regulation() {
+    let [haarlem, rotterdam] = <[Regulation; 2]>::try_from(Regulation::built_in()).unwrap();
+    let minor = finding(true, Groups { minor: true, senior_tenant: false, senior_resident: false, oggz: false });
+    let none = finding(true, Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false });
+    let permit = || haarlem.decide(&question(YMERE)).unwrap();
+    assert_eq!(permit().disclose(&haarlem, Some(&minor), true), Answer::Priority);
+    assert_eq!(permit().disclose(&haarlem, Some(&none), true), Answer::NoPriority);
+    assert_eq!(permit().disclose(&haarlem, Some(&minor), false), Answer::Undetermined);
+    assert_eq!(permit().disclose(&haarlem, Some(&none), false), Answer::Undetermined);
+    assert_eq!(permit().disclose(&haarlem, None, true), Answer::Undetermined);
+    assert_eq!(permit().disclose(&rotterdam, Some(&minor), true), Answer::Undetermined);
+    let register = haarlem.decide(&Facts { action: Act::RegisterStock, ..question(YMERE) }).unwrap();
+    assert_eq!(register.disclose(&haarlem, Some(&minor), true), Answer::Undetermined);
+}
+
+#[test]
+fn a_regulation_that_asks_for_consult_counts_undetermined_as_consult() {
+    let regulation = read(&replaced(TOML_TEXT, "form = \"three-valued\"", "form = \"consult\""), CEDAR_TEXT).unwrap();
+    let none = finding(true, Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false });
+    let permit = || regulation.decide(&question(YMERE)).unwrap();
+    assert_eq!(permit().disclose(&regulation, None, true), Answer::Priority);
+    assert_eq!(permit().disclose(&regulation, Some(&none), true), Answer::NoPriority);
+}
+
+pub(super) fn replaced(text: &str, from: &str, to: &str) -> String {
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(changed, text, "{from}");
+    changed
+}
+
+#[test]
+fn the_digest_changes_with_every_file_and_with_the_border_between_them() {
+    let same = digest("ab", "c");
+    assert_eq!(same, digest("ab", "c"));
+    assert_ne!(same, digest("a", "bc"));
+    assert_ne!(same, digest("ab", "d"));
+    assert_eq!(haarlem().digest(), digest(TOML_TEXT, CEDAR_TEXT));
+    assert_eq!(same.len(), 64);
+}
+
+#[test]
+fn a_folder_loads_as_its_texts_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/regulations");
+    for shipped in Regulation::built_in() {
+        let loaded = Regulation::load(&root.join(shipped.id().as_str())).unwrap();
+        assert_eq!(loaded.digest(), shipped.digest());
+    }
+    assert!(matches!(Regulation::load(&root.join("nowhere")), Err(RegulationError::Read { .. })));
+    assert!(matches!(Regulation::load(&root.join("No Name")), Err(RegulationError::Read { .. })));
+}
+
+#[test]
+fn budgets_are_shares_of_the_stock() {
+    let budgets = *haarlem().budgets();
+    assert_eq!((budgets.alarm(1_000), budgets.stop(1_000)), (100, 250));
+    assert_eq!((budgets.alarm(0), budgets.stop(0), budgets.stop(3)), (0, 0, 1));
+}
+
+#[test]
+fn roles_are_written_as_they_are_named() {
+    for role in Role::ALL {
+        assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.as_str()));
+    }
+}
+
+#[test]
+fn a_regulation_is_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>(_: &T) {}
+    shared(&haarlem());
+}
+
+/// Prints how long a decision takes; the bound only catches a policy set that is parsed again each time.
+#[test]
+fn a_decision_takes_microseconds() {
+    let haarlem = haarlem();
+    let facts = question(YMERE);
+    let mut micros: Vec<_> = (0..2_000)
+        .map(|_| {
+            let start = Instant::now();
+            assert!(haarlem.decide(&facts).is_ok());
+            start.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    micros.sort_by(f64::total_cmp);
+    println!("a decision: median {:.1} us, 99 % {:.1} us", micros[1_000], micros[1_980]);
+    assert!(micros[1_000] < 1_000.0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn more_arrears_never_turn_a_permit_into_a_refusal(months in -5.0..30.0_f64, days in 0_u32..400, more in 0.0..9.0_f64) {
+        let haarlem = haarlem_once();
+        let ask = |months| haarlem.decide(&Facts { arrears: Some(Arrears { months, days }), ..question(YMERE) }).is_ok();
+        prop_assert!(!ask(months) || ask(months + more));
+    }
+
+    #[test]
+    fn no_numbers_make_a_decision_panic_or_fail_open(
+        months: f64, days: u32, asked: u64, stock: Option<u64>, household: u64, in_stock: Option<bool>,
+    ) {
+        let facts = Facts {
+            arrears: Some(Arrears { months, days }),
+            asked_this_month: asked, stock, asked_household_this_month: household, in_stock,
+            ..question(YMERE)
+        };
+        let fine = facts.arrears.unwrap().in_days() >= 38
+            && in_stock == Some(true)
+            && household < 4
+            && stock.is_some_and(|stock| asked < haarlem_once().budgets().stop(stock));
+        prop_assert_eq!(haarlem_once().decide(&facts).is_ok(), fine);
+    }
+}
+
+fn haarlem_once() -> &'static Regulation {
+    static HAARLEM: std::sync::LazyLock<Regulation> = std::sync::LazyLock::new(haarlem);
+    &HAARLEM
+}
