@@ -1,0 +1,294 @@
+//! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The documented defaults, every key with its comment.
+pub const DEFAULT: &str = include_str!("../config/default.toml");
+
+const ENV_PREFIX: &str = "VOORRANG_";
+const BUILT_IN: &str = "built-in:";
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration file {}; give another with --config", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration {origin} is not valid")]
+    Syntax { origin: String, source: Box<toml::de::Error> },
+    #[error("the environment variable {0} names no key of the configuration")]
+    UnknownVariable(String),
+    #[error("the environment variable {0} does not hold what its key takes")]
+    Variable(String),
+    #[error("configuration: {0}")]
+    Value(&'static str),
+}
+
+/// A thing that ships inside the program (`built-in:haarlem`), or a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Shipped {
+    BuiltIn(String),
+    Path(PathBuf),
+}
+
+impl From<String> for Shipped {
+    fn from(text: String) -> Self {
+        match text.strip_prefix(BUILT_IN) {
+            Some(name) => Self::BuiltIn(name.to_owned()),
+            None => Self::Path(text.into()),
+        }
+    }
+}
+
+impl From<Shipped> for String {
+    fn from(place: Shipped) -> Self {
+        match place {
+            Shipped::BuiltIn(name) => format!("{BUILT_IN}{name}"),
+            Shipped::Path(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// How the service speaks TLS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub client_roots: PathBuf,
+    pub tls12: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: "server.pem".into(), key: "server.key".into(), client_roots: "ca.pem".into(), tls12: false }
+    }
+}
+
+/// How the operational log is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub level: Level,
+    pub format: Format,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info, format: Format::Text }
+    }
+}
+
+/// How much the operational log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl Level {
+    /// The word that a tracing filter takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// Form of an operational log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// The checked configuration. `config/default.toml` explains every key; a test holds the two together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub state: PathBuf,
+    pub regulations: Vec<Shipped>,
+    pub profile: Shipped,
+    pub log_origin: String,
+    pub workers: usize,
+    pub shutdown_seconds: u64,
+    pub tls: Tls,
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            state: "state".into(),
+            regulations: vec![Shipped::BuiltIn("haarlem".into())],
+            profile: Shipped::BuiltIn("nl-household-1".into()),
+            log_origin: "voorrang.example/access-log".into(),
+            workers: 0,
+            shutdown_seconds: 20,
+            tls: Tls::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file over the defaults, and the environment over the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file and line or the variable; never a value.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::from_parts(&text, &path.display().to_string(), folder, std::env::vars())
+    }
+
+    /// The pieces of [`Config::load`], for tests and for a service inside another program.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_parts(
+        text: &str,
+        origin: &str,
+        folder: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let syntax = |source| ConfigError::Syntax { origin: origin.to_owned(), source: Box::new(source) };
+        let mut config: Self = toml::from_str(text).map_err(syntax)?;
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix(ENV_PREFIX) {
+                config = config.with_variable(key, &value, &name)?;
+            }
+        }
+        config.check()?;
+        config.resolve(folder);
+        Ok(config)
+    }
+
+    fn with_variable(&self, key: &str, value: &str, name: &str) -> Result<Self, ConfigError> {
+        let mut table = toml::Table::try_from(self).expect("the configuration has a TOML form");
+        set_variable(&mut table, key, value, name)?;
+        table.try_into().map_err(|_| ConfigError::Variable(name.to_owned()))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let origin = &self.log_origin;
+        if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') || origin.contains("://") {
+            return Err(ConfigError::Value("log_origin is a URL without scheme, space or plus"));
+        }
+        if self.workers > 1024 {
+            return Err(ConfigError::Value("workers is at most 1024"));
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let tls = &mut self.tls;
+        let files = [&mut self.state, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
+        let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
+            Shipped::Path(path) => Some(path),
+            Shipped::BuiltIn(_) => None,
+        });
+        for path in files.into_iter().chain(shipped) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+fn set_variable(table: &mut toml::Table, key: &str, value: &str, name: &str) -> Result<(), ConfigError> {
+    let key = key.to_lowercase();
+    let (place, last) = match key.split_once("__") {
+        Some((section, last)) => (table.get_mut(section).and_then(toml::Value::as_table_mut), last.to_owned()),
+        None => (Some(table), key),
+    };
+    let unknown = || ConfigError::UnknownVariable(name.to_owned());
+    let slot = place.and_then(|table| table.get_mut(&last)).ok_or_else(unknown)?;
+    let wrong = || ConfigError::Variable(name.to_owned());
+    *slot = match slot {
+        toml::Value::String(_) => toml::Value::String(value.to_owned()),
+        toml::Value::Integer(_) => toml::Value::Integer(value.parse().map_err(|_| wrong())?),
+        toml::Value::Boolean(_) => toml::Value::Boolean(value.parse().map_err(|_| wrong())?),
+        toml::Value::Array(_) => {
+            toml::Value::Array(value.split(',').map(|part| toml::Value::String(part.to_owned())).collect())
+        }
+        _ => return Err(unknown()),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::from_parts(text, "test.toml", Path::new("/etc/voorrang"), environment)
+    }
+
+    fn chain(error: &dyn std::error::Error) -> String {
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            text.push_str(&format!(": {cause}"));
+            next = cause.source();
+        }
+        text
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_beside_it() {
+        let config = read("", &[]).unwrap();
+        assert_eq!(config.listen.port(), 8443);
+        assert_eq!(config.state, Path::new("/etc/voorrang/state"));
+        assert!(!config.tls.tls12);
+    }
+
+    #[test]
+    fn the_shipped_file_documents_every_default() {
+        assert_eq!(toml::from_str::<Config>(DEFAULT).unwrap(), Config::default());
+        let shipped: toml::Table = toml::from_str(DEFAULT).unwrap();
+        assert_eq!(shipped, toml::Table::try_from(Config::default()).unwrap());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_line() {
+        for text in ["surprise = 1", "[tls]\nsurprise = 1", "[surprise]"] {
+            let error = chain(&read(text, &[]).unwrap_err());
+            assert!(error.contains("surprise") && error.contains("line"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nworkers = 1";
+        let set = [("VOORRANG_LISTEN", "127.0.0.1:2"), ("VOORRANG_TLS__TLS12", "true"), ("HOME", "/")];
+        let config = read(file, &set).unwrap();
+        assert_eq!((config.listen.port(), config.workers, config.tls.tls12), (2, 1, true));
+    }
+
+    #[test]
+    fn unknown_and_unreadable_variables_are_refused() {
+        let unknown = read("", &[("VOORRANG_SURPRISE", "1")]);
+        assert!(matches!(unknown, Err(ConfigError::UnknownVariable(name)) if name == "VOORRANG_SURPRISE"));
+        assert!(matches!(read("", &[("VOORRANG_WORKERS", "many")]), Err(ConfigError::Variable(_))));
+    }
+
+    #[test]
+    fn a_log_origin_is_a_url_without_scheme() {
+        for bad in ["", "https://x", "a b", "a+b"] {
+            assert!(matches!(read(&format!("log_origin = \"{bad}\""), &[]), Err(ConfigError::Value(_))), "{bad}");
+        }
+    }
+}
