@@ -1,0 +1,131 @@
+//! One way for every request: facts to the regulation, the decision into the log, a refusal out as a problem.
+
+use actix_web::http::StatusCode;
+
+use super::problem::Problem;
+use super::{App, Caller, entry, reference};
+use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
+use crate::ids::EpochId;
+use crate::regulate::{Act, Conditions, Facts, Permit, Refusal, Regulation};
+use crate::store::{StoreError, Tx};
+
+impl App {
+    /// Facts of an act that is about no household.
+    pub(super) fn facts(&self, caller: &Caller, action: Act) -> Facts {
+        Facts {
+            actor: caller.identity.oin.clone(),
+            action,
+            today: self.clock.today(),
+            purpose: None,
+            arrears: None,
+            conditions: Conditions::default(),
+            in_stock: None,
+            asked_this_month: 0,
+            stock: None,
+            asked_household_this_month: 0,
+        }
+    }
+
+    /// An entry for what this caller does under this regulation.
+    pub(super) fn entry(
+        &self,
+        caller: &Caller,
+        regulation: Option<&Regulation>,
+        action: Action,
+        result: Outcome,
+    ) -> Entry {
+        let role = regulation.and_then(|regulation| regulation.party(&caller.identity.oin));
+        let actor = Actor {
+            oin: Some(caller.identity.oin.clone()),
+            certificate: caller.identity.fingerprint.clone(),
+            role: role.map_or("stranger", |party| party.role.as_str()).into(),
+        };
+        let mut entry = entry(self.clock.now(), caller.trace, actor, action, result);
+        entry.regulation = regulation.map(reference);
+        entry
+    }
+
+    /// Decides an act that is about no household; a refusal is in the log before it is told.
+    pub(super) async fn permit(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        act: Act,
+        epoch: Option<&EpochId>,
+    ) -> Result<Permit, Problem> {
+        match regulation.decide(&self.facts(caller, act)) {
+            Ok(permit) => Ok(permit),
+            Err(refusal) => {
+                let mut entry = self.entry(caller, Some(regulation), action_of(act), refused(&refusal));
+                entry.articles = refusal.articles.clone();
+                entry.epoch = epoch.cloned();
+                self.record(entry).await?;
+                Err(refusal_problem(&refusal).traced(caller.trace))
+            }
+        }
+    }
+
+    /// Puts an entry into the log, durably.
+    pub(super) async fn record(&self, entry: Entry) -> Result<Receipt, Problem> {
+        let trace = entry.trace_id;
+        let written = self.store.write_async(move |tx: &Tx<'_>| tx.append(&entry).map(drop)).await;
+        let written = written.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
+        Ok(only(written.receipts))
+    }
+
+    /// A refusal that no article made: codes of another salt, a state that does not allow it.
+    pub(super) async fn refuse(&self, mut entry: Entry, problem: Problem) -> Problem {
+        entry.result = Outcome::Refused(problem.code.to_owned());
+        let trace = entry.trace_id;
+        match self.record(entry).await {
+            Ok(_) => problem.traced(trace),
+            Err(unrecorded) => unrecorded,
+        }
+    }
+}
+
+/// The receipt of a job that appends one entry.
+pub(super) fn only(receipts: Vec<Receipt>) -> Receipt {
+    receipts.into_iter().next().expect("a job that appended has a receipt")
+}
+
+/// How an act stands in the log.
+pub(super) fn action_of(act: Act) -> Action {
+    match act {
+        Act::Ask => Action::Ask,
+        Act::Load(_) => Action::Load,
+        Act::RegisterStock => Action::Stock,
+        Act::AnnounceEpoch => Action::EpochAnnounce,
+        Act::ContributeShare => Action::EpochContribute,
+        Act::FetchShares => Action::EpochFetch,
+        Act::ActivateEpoch => Action::EpochActivate,
+        Act::ReadLog => Action::LogRead,
+    }
+}
+
+/// A refusal's result in the log.
+pub(super) fn refused(refusal: &Refusal) -> Outcome {
+    Outcome::Refused(refusal.article.clone())
+}
+
+/// A refusal as the caller sees it.
+pub(super) fn refusal_problem(refusal: &Refusal) -> Problem {
+    let detail = format!("{}. {}", refusal.title, refusal.remedy);
+    let mut problem = Problem::new(StatusCode::FORBIDDEN, "refused", detail);
+    problem.article = Some(refusal.article.clone());
+    problem
+}
+
+/// What the store could not do, as the caller sees it; the cause goes to the operational log, once.
+pub(super) fn store_problem(error: &StoreError) -> Problem {
+    match error {
+        StoreError::NotFound(what) => Problem::not_found(error.code(), format!("no such {what}")),
+        StoreError::Conflict(_) | StoreError::LoadIncomplete { .. } => {
+            Problem::conflict(error.code(), error.to_string())
+        }
+        _ => {
+            tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "the store failed");
+            Problem::unavailable("the service cannot record what it does, so it does nothing; try again later")
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{self, Bytes, Data, Json, Path};
+
+use super::decision::{only, store_problem};
+use super::identity::Identity;
+use super::problem::{Problem, json_fault, trace_of};
+use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
+use super::{App, Caller, EpochInForce};
+use crate::audit::{Action, Entry, Outcome};
+use crate::epoch::Epoch;
+use crate::ids::LoadId;
+use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
+use crate::profile::Profile;
+use crate::regulate::Act;
+use crate::store::{Load, NewLoad, Store, StoreError, Tx};
+
+/// Most bytes of a chunk.
+pub(super) const CHUNK_BYTES: usize = 4 << 20;
+
+/// Superseded chunks that are deleted in one go, so that answers wait for few of them.
+const SWEEP: u32 = 64;
+
+/// Why stored records are no register.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("chunk {chunk}, line {line}: {what}")]
+    Line { chunk: usize, line: usize, what: String },
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Source> for link::Source {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Population => Self::Population,
+            Source::Care => Self::Care,
+        }
+    }
+}
+
+/// Begins a load.
+pub(super) async fn begin(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    plan: Json<LoadPlan>,
+) -> Result<Json<LoadBegun>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let in_force = app.epoch(&plan.header.epoch).map_err(|problem| problem.traced(caller.trace))?;
+    let entry = app.load_entry(&caller, &in_force.epoch, plan.source).await?;
+    if let Err(problem) = app.check_plan(&in_force, &plan) {
+        return Err(app.refuse(entry, problem).await);
+    }
+    let new = NewLoad {
+        epoch: in_force.epoch.id.clone(),
+        source: plan.source.as_str().into(),
+        header: serde_json::to_string(&plan.header).expect("plain data have a JSON form"),
+        expected_records: plan.records,
+        reference_date: plan.reference_date,
+        begun_at: app.clock.now(),
+    };
+    let begun = app.store.write_async(move |tx: &Tx<'_>| tx.begin_load(&new)).await;
+    let begun = begun.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(LoadBegun { load: begun.value, chunk_bytes: CHUNK_BYTES }))
+}
+
+/// Takes a chunk: NDJSON, one record a line. The same chunk again replaces the first.
+pub(super) async fn put_chunk(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    place: Path<(LoadId, u32)>,
+    body: Bytes,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    if request.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/x-ndjson") {
+        let detail = "send Content-Type: application/x-ndjson";
+        return Err(traced(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)));
+    }
+    let (id, number) = place.into_inner();
+    let (load, _) = app.own_load(&caller, &id).await?;
+    let worker = app.clone();
+    let sealed = web::block(move || {
+        let source = source_of(&load);
+        let mut builder = RegisterBuilder::new(&worker.profile, source);
+        let records = push_lines(&body, number as usize, &worker.profile, &mut builder)?;
+        Ok::<_, LoadError>(worker.store.seal_chunk(&id, number, records, &body)?)
+    });
+    let sealed = sealed.await.map_err(|_| traced(stopping()))?.map_err(|error| traced(load_problem(&error)))?;
+    let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
+    written.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    Ok(Json(serde_json::json!({ "chunk": number })))
+}
+
+/// Makes a complete load the one that answers.
+pub(super) async fn commit(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<LoadId>,
+    plan: Json<LoadCommit>,
+) -> Result<Json<LoadReport>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let (load, entry) = app.own_load(&caller, &id).await?;
+    if load.chunks != plan.chunks {
+        let detail =
+            format!("{} chunks have arrived, the commit names {}; send what is missing", load.chunks, plan.chunks);
+        return Err(traced(Problem::conflict("load_incomplete", detail)));
+    }
+    let in_force = app.epoch(&load.epoch).map_err(traced)?;
+    let worker = app.clone();
+    let next = web::block(move || worker.with_load(&in_force, load));
+    let next = next.await.map_err(|_| traced(stopping()))?;
+    let (next, records, persons) = match next {
+        Ok(next) => next,
+        Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
+    };
+    let (now, epoch, id) = (app.clock.now(), next.epoch.id.clone(), *id);
+    let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.set_key_check(&epoch, &key_check)?;
+        let load = tx.commit_load(&id, now)?;
+        tx.append(&entry)?;
+        Ok(load)
+    });
+    let written = written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    app.replace(next);
+    actix_web::rt::spawn(sweep(app));
+    Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
+}
+
+/// Deletes superseded loads bit by bit, behind the answers.
+async fn sweep(app: Data<App>) {
+    let more = || app.store.write_async(|tx: &Tx<'_>| tx.sweep_loads(SWEEP));
+    loop {
+        match more().await {
+            Ok(written) if written.value => {}
+            Ok(_) => return,
+            Err::<_, StoreError>(error) => {
+                // What is left is deleted at the next start.
+                tracing::warn!(code = error.code(), "a superseded load could not be deleted");
+                return;
+            }
+        }
+    }
+}
+
+impl App {
+    /// An entry for this load, if the regulation lets this caller load this source.
+    async fn load_entry(&self, caller: &Caller, epoch: &Epoch, source: Source) -> Result<Entry, Problem> {
+        let regulation = self.regulation(&epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
+        let permit = self.permit(caller, regulation, Act::Load(source.into()), Some(&epoch.id)).await?;
+        let mut entry = self.entry(caller, Some(regulation), Action::Load, Outcome::Done);
+        entry.epoch = Some(epoch.id.clone());
+        entry.articles = permit.articles().to_vec();
+        Ok(entry)
+    }
+
+    /// A load in progress that this caller may go on with.
+    async fn own_load(&self, caller: &Caller, id: &LoadId) -> Result<(Load, Entry), Problem> {
+        let load = self.store.load(id).map_err(|error| store_problem(&error).traced(caller.trace))?;
+        let in_force = self.epoch(&load.epoch).map_err(|problem| problem.traced(caller.trace))?;
+        let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
+        let entry = self.load_entry(caller, &in_force.epoch, source).await?;
+        Ok((load, entry))
+    }
+
+    fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
+        if !in_force.epoch.state.loads() {
+            let detail = format!("the epoch is {} and takes no loads", in_force.epoch.state);
+            return Err(Problem::conflict("epoch_not_loading", detail));
+        }
+        if let Err(mismatch) = in_force.epoch.accepts(&plan.header) {
+            return Err(Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")));
+        }
+        if plan.records == 0 {
+            return Err(Problem::unprocessable("load_empty", "a load has at least one record"));
+        }
+        if plan.reference_date > self.clock.today() {
+            return Err(Problem::unprocessable("reference_date", "the reference date lies in the future"));
+        }
+        Ok(())
+    }
+
+    /// The epoch as it will be with this load, and the load's records and persons.
+    fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, usize, usize), LoadError> {
+        let header: crate::code::CodeHeader = serde_json::from_str(&load.header)
+            .map_err(|_| LoadError::Store(StoreError::Damaged { what: "the header of a load" }))?;
+        let mut epoch = in_force.epoch.clone();
+        epoch.key_check = Some(header.key_check);
+        let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
+        let is_population = source_of(&load) == link::Source::Population;
+        *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
+        let (registers, records, persons) = match &population {
+            Some(population) => {
+                let registers = assemble(&self.store, &self.profile, population, care.as_ref())?;
+                let register = if is_population { Some(registers.population()) } else { registers.care() };
+                let (records, persons) = register.map_or((0, 0), |register| (register.records(), register.persons()));
+                (Some(registers.into()), records, persons)
+            }
+            // The care list came first: read it all the same, so that its errors are told now.
+            None => {
+                let register = read_register(&self.store, &self.profile, &load)?;
+                (None, register.records(), register.persons())
+            }
+        };
+        let contributed = in_force.contributed.clone();
+        Ok((EpochInForce { epoch, contributed, population, care, registers }, records, persons))
+    }
+}
+
+/// The registers of an epoch from its stored loads.
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) fn assemble(
+    store: &Store,
+    profile: &Profile,
+    population: &Load,
+    care: Option<&Load>,
+) -> Result<Registers, LoadError> {
+    let population = read_register(store, profile, population)?;
+    let care = care.map(|care| read_register(store, profile, care)).transpose()?;
+    Ok(Registers::join(population, care))
+}
+
+fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Register, LoadError> {
+    let mut builder = RegisterBuilder::new(profile, source_of(load));
+    for (number, chunk) in store.chunks(&load.id)?.enumerate() {
+        push_lines(&chunk?, number, profile, &mut builder)?;
+    }
+    Ok(builder.finish())
+}
+
+/// Reads a chunk into a register; returns how many records it held.
+fn push_lines(chunk: &[u8], number: usize, profile: &Profile, into: &mut RegisterBuilder) -> Result<u32, LoadError> {
+    let mut records = 0;
+    for (line, text) in chunk.split(|&byte| byte == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
+        let fail = |what: String| LoadError::Line { chunk: number, line: line + 1, what };
+        let parsed: RecordLine = serde_json::from_slice(text).map_err(|cause| fail(json_fault(&cause)))?;
+        let record = parsed.into_record(profile).map_err(|error| fail(error.to_string()))?;
+        into.push(record).map_err(|error| fail(error.to_string()))?;
+        records += 1;
+    }
+    Ok(records)
+}
+
+fn source_of(load: &Load) -> link::Source {
+    if load.source == Source::Population.as_str() { link::Source::Population } else { link::Source::Care }
+}
+
+fn load_problem(error: &LoadError) -> Problem {
+    match error {
+        LoadError::Line { .. } => Problem::unprocessable("record", format!("{error}; nothing was loaded")),
+        LoadError::Link(error) => Problem::unprocessable(error.code(), format!("{error}; nothing was loaded")),
+        LoadError::Store(error) => store_problem(error),
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::unavailable("the service is stopping")
+}

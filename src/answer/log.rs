@@ -1,0 +1,65 @@
+//! The access log as officers read it: entries verbatim, and the signed checkpoint over them. There is no route
+//! that changes an entry.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Query};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+
+use super::decision::store_problem;
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::wire::LogPage;
+use super::{App, Caller};
+use crate::audit::{Action, Outcome};
+use crate::regulate::{Act, Permit, Regulation};
+
+/// Most entries of one page.
+const PAGE: u64 = 1000;
+
+/// Which page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    #[serde(default)]
+    from: u64,
+}
+
+/// The checkpoint alone.
+pub(super) async fn checkpoint(app: Data<App>, identity: Identity, request: HttpRequest) -> Result<String, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let _read = app.officer(&caller).await?;
+    app.store.checkpoint().map_err(|error| store_problem(&error).traced(caller.trace))
+}
+
+/// A page of entries. The first page records that the log was read.
+pub(super) async fn entries(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    page: Query<From>,
+) -> Result<Json<LogPage>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let (regulation, permit) = app.officer(&caller).await?;
+    let from = page.from;
+    if from == 0 {
+        let mut entry = app.entry(&caller, Some(regulation), Action::LogRead, Outcome::Done);
+        entry.articles = permit.articles().to_vec();
+        app.record(entry).await?;
+    }
+    let failed = |error| store_problem(&error).traced(caller.trace);
+    let lines = app.store.entries(from..from.saturating_add(PAGE)).map_err(failed)?;
+    let entries = lines.into_iter().map(|line| STANDARD.encode(line.entry.unwrap_or_default())).collect();
+    Ok(Json(LogPage { from, entries, checkpoint: app.store.checkpoint().map_err(failed)? }))
+}
+
+impl App {
+    /// The regulation under which this caller may read the log, and the permit's articles. The log is one for all regulations of the service:
+    /// its entries name nobody.
+    async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
+        let member = self.regulations.values().find(|regulation| regulation.party(&caller.identity.oin).is_some());
+        let regulation = member.or_else(|| self.regulations.values().next()).expect("a service has a regulation");
+        let permit = self.permit(caller, regulation, Act::ReadLog, None).await?;
+        Ok((regulation, permit))
+    }
+}

@@ -1,0 +1,238 @@
+//! The HTTP edge: only this room knows actix, JSON shapes and status codes, and it alone brings the others
+//! together. A request is decided by `regulate`, linked by `link`, recorded by `store`, and only then answered.
+//!
+//! Every handler follows one way: identity from the certificate, facts, decision, one durable log entry for permit
+//! and refusal alike, answer.
+
+mod decision;
+mod epochs;
+mod identity;
+mod loads;
+mod log;
+mod problem;
+mod questions;
+pub mod server;
+mod service;
+mod stock;
+mod tls;
+pub mod wire;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+
+use time::OffsetDateTime;
+
+pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
+
+use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
+use crate::clock::Clock;
+use crate::config::{Config, Shipped};
+use crate::epoch::{Epoch, State};
+use crate::ids::{EpochId, Oin, RegulationId, TraceId};
+use crate::link::Registers;
+use crate::profile::{Profile, ProfileError};
+use crate::regulate::{Regulation, RegulationError};
+use crate::store::{Load, Store, StoreError};
+use identity::Identity;
+use problem::Problem;
+
+/// Why the service does not start or stop as it should: each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}; is another service using it? See `listen` in the configuration")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    #[error("the regulation {place} cannot be used")]
+    Regulation { place: String, source: RegulationError },
+    #[error("there is no built-in {0}")]
+    NotShipped(String),
+    #[error("the regulation {0} is configured twice")]
+    RegulationTwice(RegulationId),
+    #[error("no regulation is configured: nothing could be answered. See `regulations` in the configuration")]
+    NoRegulation,
+    #[error("the profile {place} cannot be used")]
+    Profile { place: String, source: ProfileError },
+    #[error("cannot read {place}")]
+    Read { place: String, source: std::io::Error },
+    #[error("epoch {0} cannot be read back from the store; restore a backup, or load it again")]
+    Epoch(EpochId, #[source] loads::LoadError),
+    #[error("the server failed")]
+    Server(#[source] std::io::Error),
+}
+
+/// Everything that handlers share.
+pub struct App {
+    clock: Clock,
+    store: Store,
+    profile: Profile,
+    regulations: HashMap<RegulationId, Regulation>,
+    /// All epochs that are not destroyed, as the store has them, with their registers.
+    epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
+    stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
+}
+
+/// An epoch and what is loaded in it. Replaced as a whole, so a question sees one load or the next, never both.
+struct EpochInForce {
+    epoch: Epoch,
+    /// Custodians whose share is there.
+    contributed: Vec<Oin>,
+    population: Option<Load>,
+    care: Option<Load>,
+    /// There once the population is loaded.
+    registers: Option<Arc<Registers>>,
+}
+
+/// Who asks, in which request.
+#[derive(Clone)]
+struct Caller {
+    identity: Identity,
+    trace: TraceId,
+}
+
+impl App {
+    /// Opens store, regulations and registers, and records the start.
+    ///
+    /// # Errors
+    /// [`StartError`]: without a log, a regulation or a readable register nothing is answered.
+    pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let profile = open_profile(&config.profile)?;
+        let mut regulations = HashMap::new();
+        for place in &config.regulations {
+            let regulation = open_regulation(place)?;
+            if let Some(twice) = regulations.insert(regulation.id().clone(), regulation) {
+                return Err(StartError::RegulationTwice(twice.id().clone()));
+            }
+        }
+        if regulations.is_empty() {
+            return Err(StartError::NoRegulation);
+        }
+        let store = Store::open(&config.state, &config.log_origin)?;
+        let app = Self { clock, store, profile, regulations, epochs: RwLock::default(), stocks: RwLock::default() };
+        for epoch in app.store.epochs()? {
+            let id = epoch.id;
+            app.refresh(&id).map_err(|source| StartError::Epoch(id, source))?;
+        }
+        app.record_start()?;
+        Ok(app)
+    }
+
+    fn record_start(&self) -> Result<(), StoreError> {
+        let mut entries = vec![self.own_entry(Action::Start)];
+        for regulation in self.regulations.values() {
+            let mut entry = self.own_entry(Action::RegulationActive);
+            entry.regulation = Some(reference(regulation));
+            entries.push(entry);
+            tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation in force");
+        }
+        self.store.write(move |tx| entries.iter().try_for_each(|entry| tx.append(entry).map(drop)))?;
+        Ok(())
+    }
+
+    /// Records that the service stopped as it should.
+    fn stopped(&self) -> Result<(), StoreError> {
+        let entry = self.own_entry(Action::Stop);
+        self.store.write(move |tx| tx.append(&entry).map(drop))?;
+        Ok(())
+    }
+
+    fn own_entry(&self, action: Action) -> Entry {
+        let actor = Actor { oin: None, certificate: String::new(), role: "service".into() };
+        entry(self.clock.now(), TraceId::random(), actor, action, Outcome::Done)
+    }
+
+    fn regulation(&self, id: &RegulationId) -> Result<&Regulation, Problem> {
+        let unknown = || Problem::not_found("unknown_regulation", "no regulation of this name is in force here");
+        self.regulations.get(id).ok_or_else(unknown)
+    }
+
+    /// An epoch that is not destroyed.
+    fn epoch(&self, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
+        let epochs = self.epochs.read().unwrap_or_else(|broken| broken.into_inner());
+        epochs.get(id).cloned().ok_or_else(unknown_epoch)
+    }
+
+    /// All epochs, by name.
+    fn all_epochs(&self) -> Vec<Arc<EpochInForce>> {
+        let epochs = self.epochs.read().unwrap_or_else(|broken| broken.into_inner());
+        let mut all: Vec<_> = epochs.values().cloned().collect();
+        all.sort_by(|a, b| (a.epoch.announced_at, &a.epoch.id).cmp(&(b.epoch.announced_at, &b.epoch.id)));
+        all
+    }
+
+    /// Reads an epoch back from the store, its registers included.
+    fn refresh(&self, id: &EpochId) -> Result<(), loads::LoadError> {
+        let epoch = self.store.epoch(id)?;
+        let contributed = self.store.shares(id)?.into_iter().map(|share| share.from_oin).collect();
+        let load = |source: wire::Source| self.store.current_load(id, source.as_str());
+        let (population, care) = (load(wire::Source::Population)?, load(wire::Source::Care)?);
+        let registers = match &population {
+            Some(population) if epoch.state != State::Destroyed => {
+                Some(Arc::new(loads::assemble(&self.store, &self.profile, population, care.as_ref())?))
+            }
+            _ => None,
+        };
+        self.replace(EpochInForce { epoch, contributed, population, care, registers });
+        Ok(())
+    }
+
+    fn replace(&self, next: EpochInForce) {
+        let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
+        epochs.insert(next.epoch.id.clone(), Arc::new(next));
+    }
+}
+
+fn unknown_epoch() -> Problem {
+    Problem::not_found("unknown_epoch", "no epoch of this name; see GET /v1/service for those in force")
+}
+
+fn open_regulation(place: &Shipped) -> Result<Regulation, StartError> {
+    match place {
+        Shipped::BuiltIn(name) => Regulation::built_in()
+            .into_iter()
+            .find(|regulation| regulation.id().as_str() == name)
+            .ok_or_else(|| StartError::NotShipped(format!("regulation {name}"))),
+        Shipped::Path(path) => Regulation::load(path)
+            .map_err(|source| StartError::Regulation { place: path.display().to_string(), source }),
+    }
+}
+
+fn open_profile(place: &Shipped) -> Result<Profile, StartError> {
+    match place {
+        Shipped::BuiltIn(name) => {
+            let profile = Profile::built_in();
+            if profile.id == *name { Ok(profile) } else { Err(StartError::NotShipped(format!("profile {name}"))) }
+        }
+        Shipped::Path(path) => {
+            let place = path.display().to_string();
+            let text =
+                std::fs::read_to_string(path).map_err(|source| StartError::Read { place: place.clone(), source })?;
+            Profile::from_toml(&text).map_err(|source| StartError::Profile { place, source })
+        }
+    }
+}
+
+fn reference(regulation: &Regulation) -> RegulationRef {
+    RegulationRef { id: regulation.id().clone(), digest: regulation.digest().to_owned() }
+}
+
+fn entry(now: OffsetDateTime, trace_id: TraceId, actor: Actor, action: Action, result: Outcome) -> Entry {
+    Entry {
+        v: 1,
+        time: now.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits has this form"),
+        trace_id,
+        actor,
+        action,
+        object: None,
+        purpose: None,
+        stage: None,
+        regulation: None,
+        articles: Vec::new(),
+        epoch: None,
+        result,
+        salt: Entry::fresh_salt(),
+    }
+}

@@ -1,0 +1,247 @@
+//! `POST /v1/priority-questions`: one household in, one word out.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
+use actix_web::web::{self, Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::decision::{only, refusal_problem, refused, store_problem};
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
+use super::{App, Caller, EpochInForce};
+use crate::audit::{Action, Entry, Outcome};
+use crate::code::CodeHeader;
+use crate::epoch::State;
+use crate::ids::{EpochId, Oin, RegulationId};
+use crate::link::{HouseholdQuestion, Source};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Permit, Regulation, Role};
+use crate::store::{StoreError, Tx};
+
+/// The handler: decides off the event loop, records, then releases.
+pub(super) async fn ask(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    question: Json<Question>,
+) -> Result<HttpResponse, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let trace = caller.trace;
+    let deciding = app.clone();
+    let decision = web::block(move || deciding.decide(&caller, question.into_inner()));
+    let decision = decision.await.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
+    app.release(decision).await.map_err(|problem| problem.traced(trace))
+}
+
+/// What was decided, before anybody is told.
+struct Decision {
+    entry: Entry,
+    outcome: Result<Granted, Problem>,
+}
+
+struct Granted {
+    answer: Answer,
+    epoch: EpochId,
+    charge: Charge,
+}
+
+/// What a question costs, and the most that may have been spent after it.
+struct Charge {
+    regulation: RegulationId,
+    oin: Oin,
+    month: String,
+    most: u64,
+    household_most: u64,
+    object: String,
+}
+
+/// Why a question that was permitted is not charged after all.
+enum Unpaid {
+    /// Another question of the same party was faster.
+    Spent,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unpaid {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl App {
+    fn decide(&self, caller: &Caller, question: Question) -> Decision {
+        let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
+        let outcome = self.decide_into(&mut entry, caller, question);
+        if let Err(problem) = &outcome
+            && matches!(entry.result, Outcome::Done)
+        {
+            entry.result = Outcome::Refused(problem.code.to_owned());
+        }
+        Decision { entry, outcome }
+    }
+
+    fn decide_into(&self, entry: &mut Entry, caller: &Caller, question: Question) -> Result<Granted, Problem> {
+        let in_force = self.epoch(&question.header.epoch)?;
+        let regulation = self.regulation(&in_force.epoch.regulation)?;
+        *entry = self.entry(caller, Some(regulation), Action::Ask, Outcome::Done);
+        entry.epoch = Some(in_force.epoch.id.clone());
+        entry.stage = stage(&question);
+        entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
+        check_state(&in_force)?;
+        check_header(&in_force, &question.header)?;
+        let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
+        entry.purpose.clone_from(&purpose);
+        if purpose.is_none() {
+            let detail = "a question names its purpose, as the regulation lists it";
+            return Err(Problem::unprocessable("purpose_missing", detail));
+        }
+        let household = self.household(&question)?;
+        let object = self.object(&household);
+        entry.object = Some(object.clone());
+        let month = month(self.clock.today());
+        let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
+        let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
+        let facts = Facts {
+            purpose,
+            arrears: Some(Arrears { months: question.arrears.months, days: question.arrears.days }),
+            conditions: Conditions {
+                personal_contact: question.conditions.personal_contact,
+                help_offered: question.conditions.help_offered,
+                reminder_sent: question.conditions.reminder_sent,
+                no_objection: question.conditions.no_objection,
+            },
+            in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
+            asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
+            stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
+            asked_household_this_month: counted(self.store.household_questions(&object, &month))?,
+            ..self.facts(caller, Act::Ask)
+        };
+        let permit = regulation.decide(&facts).map_err(|refusal| {
+            entry.articles.clone_from(&refusal.articles);
+            entry.result = refused(&refusal);
+            refusal_problem(&refusal)
+        })?;
+        entry.articles = permit.articles().to_vec();
+        let answer = self.answer(permit, regulation, &in_force, &household);
+        entry.result = Outcome::Answered(answer.as_str().to_owned());
+        let budgets = regulation.budgets();
+        let charge = Charge {
+            regulation: regulation.id().clone(),
+            oin: caller.identity.oin.clone(),
+            month,
+            most: budgets.stop(facts.stock.unwrap_or(0)),
+            household_most: u64::from(budgets.household_per_month),
+            object,
+        };
+        Ok(Granted { answer, epoch: in_force.epoch.id.clone(), charge })
+    }
+
+    /// Links and discloses. Only a permit can.
+    fn answer(
+        &self,
+        permit: Permit,
+        regulation: &Regulation,
+        in_force: &EpochInForce,
+        household: &HouseholdQuestion,
+    ) -> Answer {
+        let finding = in_force.registers.as_ref().map(|registers| registers.find(household));
+        permit.disclose(regulation, finding.as_ref(), self.is_fresh(regulation, in_force))
+    }
+
+    /// Whether every source that a corporation's answer rests on is loaded and young enough.
+    fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce) -> bool {
+        let today = self.clock.today();
+        let young = |load: Option<&crate::store::Load>, source: Source| {
+            let days = i64::from(regulation.freshness_days(source));
+            load.is_some_and(|load| (today - load.reference_date).whole_days() <= days)
+        };
+        let served = |group: &&crate::regulate::GroupRule| group.is_served_to(Role::Corporation);
+        let needs_care =
+            regulation.groups().iter().filter(served).any(|group| Source::from(group.source) == Source::Care);
+        young(in_force.population.as_ref(), Source::Population)
+            && (!needs_care || young(in_force.care.as_ref(), Source::Care))
+    }
+
+    fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
+        let other = |_| Problem::unprocessable("code_shape", "the codes' passes are not those of the epoch's profile");
+        let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), &self.profile));
+        let tenants = tenants.collect::<Result<_, _>>().map_err(other)?;
+        HouseholdQuestion::new(&self.profile, question.address, tenants)
+            .map_err(|error| Problem::unprocessable(error.code(), error.to_string()))
+    }
+
+    /// The keyed pseudonym that a household has in the log: of its address, or of its codes where it has none.
+    fn object(&self, household: &HouseholdQuestion) -> String {
+        match household.address() {
+            Some(address) => self.store.pseudonym(&address.0),
+            None => self.store.pseudonym(&household.tenants()[0].passes[0][0].to_bytes()),
+        }
+    }
+
+    /// Records, then answers: nothing leaves unrecorded.
+    async fn release(&self, decision: Decision) -> Result<HttpResponse, Problem> {
+        let Decision { entry, outcome } = decision;
+        let Granted { answer, epoch, charge } = match outcome {
+            Ok(granted) => granted,
+            Err(problem) => {
+                self.record(entry).await?;
+                return Err(problem);
+            }
+        };
+        let charged = entry.clone();
+        let paid = self.store.write_async(move |tx: &Tx<'_>| {
+            let asked = tx.charge(&charge.regulation, &charge.oin, &charge.month, 1)?;
+            let about = tx.charge_household(&charge.object, &charge.month)?;
+            if asked > charge.most || about > charge.household_most {
+                return Err(Unpaid::Spent);
+            }
+            tx.append(&charged).map(drop).map_err(Unpaid::Store)
+        });
+        match paid.await {
+            Ok(written) => {
+                respond(&Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) })
+            }
+            Err(Unpaid::Store(error)) => Err(store_problem(&error)),
+            Err(Unpaid::Spent) => {
+                let detail =
+                    "the questions of this month are used up; wait until the next, or explain it to the officers";
+                Err(self.refuse(entry, Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)).await)
+            }
+        }
+    }
+}
+
+/// All answers are equally long.
+fn respond(answered: &Answered) -> Result<HttpResponse, Problem> {
+    let mut body = serde_json::to_vec(answered).expect("plain data have a JSON form");
+    assert!(body.len() <= ANSWER_BYTES, "an answer of {} bytes does not fit its frame", body.len());
+    body.resize(ANSWER_BYTES, b' ');
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body))
+}
+
+fn check_state(in_force: &EpochInForce) -> Result<(), Problem> {
+    match in_force.epoch.state {
+        state if state.answers() => Ok(()),
+        State::Destroyed => {
+            let detail = "this epoch is destroyed; encode with the one in force, see GET /v1/service";
+            Err(Problem::new(StatusCode::GONE, "epoch_destroyed", detail))
+        }
+        _ => Err(Problem::conflict("epoch_not_active", "this epoch does not answer yet; see GET /v1/service")),
+    }
+}
+
+fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
+    in_force
+        .epoch
+        .accepts(header)
+        .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the codes were {mismatch}")))
+}
+
+fn stage(question: &Question) -> Option<f64> {
+    let months = question.arrears.months + f64::from(question.arrears.days) / 30.0;
+    (0.0..=1200.0).contains(&months).then_some(months)
+}
+
+fn month(day: time::Date) -> String {
+    format!("{:04}-{:02}", day.year(), u8::from(day.month()))
+}

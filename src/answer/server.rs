@@ -1,0 +1,202 @@
+//! The listener: actix-web on rustls, one mutual-TLS port, problem+json from the outermost layer on.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, JsonConfig, PayloadConfig, QueryConfig, ServiceConfig};
+use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer};
+use tokio::sync::oneshot;
+
+use super::problem::{Problem, json_error, query_error, trace_of};
+use super::{App, StartError, epochs, identity, loads, log, questions, service, stock, tls};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::TraceId;
+
+/// Bytes of a JSON body.
+const JSON_BYTES: usize = 1 << 20;
+/// A client that is silent in the handshake, or sends its request's head slower, is cut off.
+const HANDSHAKE: Duration = Duration::from_secs(3);
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    ("api-version", env!("CARGO_PKG_VERSION")),
+    ("cache-control", "no-store"),
+    ("content-security-policy", "frame-ancestors 'none'"),
+    ("strict-transport-security", "max-age=31536000"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
+
+/// A service that runs in the background of this process.
+pub struct Running {
+    /// Where it listens; the port is the real one, also if the configuration said 0.
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    thread: std::thread::JoinHandle<Result<(), StartError>>,
+}
+
+impl Running {
+    /// Stops gracefully and waits.
+    ///
+    /// # Errors
+    /// What made the service fail.
+    ///
+    /// # Panics
+    /// If the service's thread panicked.
+    pub fn stop(self) -> Result<(), StartError> {
+        let stopping = self.handle.stop(true);
+        actix_web::rt::System::new().block_on(stopping);
+        self.thread.join().expect("the service's thread does not panic")
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT, then lets running requests finish.
+///
+/// # Errors
+/// What keeps it from starting or stopping.
+pub fn run(config: Config, clock: Clock) -> Result<(), StartError> {
+    serve(config, clock, true, None)
+}
+
+/// Starts the service in a thread and returns once it listens.
+///
+/// # Errors
+/// What keeps it from starting.
+///
+/// # Panics
+/// If the thread ends without a word.
+pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+    let (ready, started) = oneshot::channel();
+    let thread = std::thread::spawn(move || serve(config, clock, false, Some(ready)));
+    match started.blocking_recv() {
+        Ok((address, handle)) => Ok(Running { address, handle, thread }),
+        Err(_) => Err(thread.join().expect("the service's thread does not panic").expect_err("it did not start")),
+    }
+}
+
+type Ready = oneshot::Sender<(SocketAddr, ServerHandle)>;
+
+fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
+    let tls = tls::server(&config.tls)?;
+    let cannot_listen = |source| StartError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    let app = Arc::new(App::open(&config, clock)?);
+    let shared = web::Data::from(app.clone());
+    let workers =
+        if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let factory = move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).configure(routes);
+    let mut server = HttpServer::new(factory)
+        .on_connect(identity::on_connect)
+        .workers(workers)
+        .tls_handshake_timeout(HANDSHAKE)
+        .client_request_timeout(REQUEST_HEAD)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(config.shutdown_seconds);
+    if !signals {
+        server = server.disable_signals();
+    }
+    let server = server.listen_rustls_0_23(listener, tls).map_err(cannot_listen)?;
+    actix_web::rt::System::new()
+        .block_on(async {
+            let server = server.run();
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the service listens");
+            if let Some(ready) = ready {
+                // Whoever started us may be gone already; then nobody stops us but a signal.
+                drop(ready.send((address, server.handle())));
+            }
+            server.await
+        })
+        .map_err(StartError::Server)?;
+    app.stopped()?;
+    tracing::info!("the service has stopped");
+    Ok(())
+}
+
+/// Every route. Methods that a resource lacks are 405 and paths that do not exist 404, both as problems.
+pub fn routes(config: &mut ServiceConfig) {
+    let v1 = web::scope("/v1")
+        .service(resource("/ping").route(web::get().to(service::ping)))
+        .service(resource("/service").route(web::get().to(service::view)))
+        .service(resource("/priority-questions").route(web::post().to(questions::ask)))
+        .service(resource("/loads").route(web::post().to(loads::begin)))
+        .service(resource("/loads/{load}/chunks/{number}").route(web::put().to(loads::put_chunk)))
+        .service(resource("/loads/{load}/commit").route(web::post().to(loads::commit)))
+        .service(resource("/stock").route(web::put().to(stock::register)))
+        .service(resource("/epochs").route(web::post().to(epochs::announce)))
+        .service(resource("/epochs/{epoch}").route(web::get().to(epochs::view)))
+        .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
+        .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
+        .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
+        .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
+        .service(resource("/access-log/entries").route(web::get().to(log::entries)));
+    config
+        .app_data(JsonConfig::default().limit(JSON_BYTES).error_handler(json_error))
+        .app_data(QueryConfig::default().error_handler(query_error))
+        .app_data(PayloadConfig::new(2 * loads::CHUNK_BYTES))
+        .service(v1)
+        .default_service(web::to(no_such_path));
+}
+
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(no_such_method))
+}
+
+async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("no_such_path", "there is nothing at this path").traced(trace_of(&request)))
+}
+
+async fn no_such_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let detail = "this resource does not have this method";
+    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail).traced(trace_of(&request)))
+}
+
+/// Around every request: a trace id, a line in the operational log, the headers that every response has, and a
+/// problem document for whatever a layer below refused with another body.
+async fn envelope(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let trace = trace_from(&request);
+    request.extensions_mut().insert(trace);
+    let method = request.method().clone();
+    let route = request.match_pattern();
+    let started = std::time::Instant::now();
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        response = as_problem(response, trace);
+    }
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let route = route.as_deref().unwrap_or("-");
+    let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(trace.id = %trace, %method, route, status = status.as_u16(), elapsed_us, "request");
+    Ok(response)
+}
+
+fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResponse<BoxBody> {
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    if is_problem {
+        return response;
+    }
+    let problem = Problem::new(response.status(), "refused", "the request was refused before it was read");
+    let (request, _) = response.into_parts();
+    ServiceResponse::from_err(problem.traced(trace), request)
+}
+
+/// The trace id of a W3C `traceparent` header, or a fresh one.
+fn trace_from(request: &ServiceRequest) -> TraceId {
+    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let id = header.and_then(|text| text.strip_prefix("00-")).and_then(|rest| rest.split('-').next());
+    id.and_then(|id| id.parse().ok()).unwrap_or_else(TraceId::random)
+}

@@ -1,0 +1,41 @@
+//! `GET /v1/service` and `GET /v1/ping`: what a client needs before its first question.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json};
+
+use super::App;
+use super::identity::Identity;
+use super::problem::Problem;
+use super::wire::{RegulationView, ServiceView};
+
+/// Nothing but the connection and the certificate: what mutual TLS costs without a question.
+pub(super) async fn ping(_: Identity) -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}
+
+/// The regulations in which the caller takes part, and their epochs.
+pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<ServiceView>, Problem> {
+    let ours = |regulation: &&crate::regulate::Regulation| regulation.party(&identity.oin).is_some();
+    let mut regulations: Vec<_> = app.regulations.values().filter(ours).collect();
+    regulations.sort_by_key(|regulation| regulation.id().clone());
+    let epochs = app.all_epochs();
+    let epochs = epochs.iter().filter(|e| regulations.iter().any(|r| *r.id() == e.epoch.regulation));
+    Ok(Json(ServiceView {
+        version: env!("CARGO_PKG_VERSION").into(),
+        log_key: app.store.verifier().vkey(),
+        epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect(),
+        regulations: regulations
+            .into_iter()
+            .map(|regulation| {
+                let (minor_below, senior_from) = regulation.ages();
+                RegulationView {
+                    id: regulation.id().clone(),
+                    title: regulation.title().en.clone(),
+                    digest: regulation.digest().into(),
+                    minor_below,
+                    senior_from,
+                }
+            })
+            .collect(),
+    }))
+}

@@ -1,0 +1,160 @@
+//! `PUT /v1/stock`: a corporation registers the addresses it lets, as a Bloom filter of address tokens; it can ask
+//! about no others.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bloomfilter::Bloom;
+
+use super::decision::{only, store_problem};
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::{App, Caller, wire};
+use crate::audit::{Action, Outcome, Receipt};
+use crate::code::AddressToken;
+use crate::ids::{EpochId, Oin};
+use crate::regulate::Act;
+use crate::store::{self, StoreError, Tx};
+
+/// Addresses outside the stock that its filter takes for inside: 1 in 1,000.
+pub const FALSE_POSITIVES: f64 = 0.001;
+
+/// How much fuller than declared a filter may be: room for chance, not for other people's addresses.
+const TOLERANCE: f64 = 1.05;
+
+/// A registered stock.
+pub(super) struct Stock {
+    filter: Bloom<[u8; 16]>,
+    pub(super) dwellings: u32,
+}
+
+impl Stock {
+    /// Reads a filter and holds it against the number of dwellings.
+    fn read(filter: Vec<u8>, dwellings: u32) -> Result<Self, &'static str> {
+        let size = usize::try_from(dwellings).ok().filter(|size| (1..=10_000_000).contains(size));
+        let size = size.ok_or("a stock has 1 to 10,000,000 dwellings")?;
+        let want = Bloom::<[u8; 16]>::new_for_fp_rate(size, FALSE_POSITIVES)?;
+        if filter.len() != want.as_slice().len() {
+            return Err("the filter's size is not the one for this number of dwellings");
+        }
+        let empty = set_bits(want.as_slice());
+        let filter = Bloom::from_bytes(filter).map_err(|_| "the filter cannot be read")?;
+        if (filter.len(), filter.number_of_hash_functions()) != (want.len(), want.number_of_hash_functions()) {
+            return Err("the filter's parameters are not those for this number of dwellings");
+        }
+        // Expected bits for n entries: m * (1 - exp(-k n / m)). The header counts as little as an empty filter's.
+        let (bits, hashes) = (filter.len() as f64, f64::from(filter.number_of_hash_functions()));
+        let expected = bits * (1.0 - (-hashes * TOLERANCE * f64::from(dwellings) / bits).exp());
+        let slack = 4.0 * expected.sqrt() + f64::from(empty) + 256.0;
+        if f64::from(set_bits(filter.as_slice())) > expected + slack {
+            return Err("the filter holds more addresses than the declared number of dwellings");
+        }
+        Ok(Self { filter, dwellings })
+    }
+
+    /// Whether the address is in the stock.
+    pub(super) fn holds(&self, address: Option<&AddressToken>) -> bool {
+        address.is_some_and(|address| self.filter.check(&address.0))
+    }
+}
+
+fn set_bits(bytes: &[u8]) -> u32 {
+    bytes.iter().map(|byte| byte.count_ones()).sum()
+}
+
+/// The handler: the caller's stock in the epoch of the header, in place of the one before.
+pub(super) async fn register(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    stock: Json<wire::Stock>,
+) -> Result<Json<Receipt>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let in_force = app.epoch(&stock.header.epoch).map_err(|problem| problem.traced(caller.trace))?;
+    let regulation = app.regulation(&in_force.epoch.regulation)?;
+    let epoch = in_force.epoch.id.clone();
+    let permit = app.permit(&caller, regulation, Act::RegisterStock, Some(&epoch)).await?;
+    let mut entry = app.entry(&caller, Some(regulation), Action::Stock, Outcome::Done);
+    entry.epoch = Some(epoch.clone());
+    entry.articles = permit.articles().to_vec();
+    if let Err(mismatch) = in_force.epoch.accepts(&stock.header) {
+        let problem = Problem::unprocessable(mismatch.code(), format!("the stock was {mismatch}"));
+        return Err(app.refuse(entry, problem).await);
+    }
+    let bytes = STANDARD.decode(&stock.filter).map_err(|_| "the filter is not base64");
+    let read = match bytes.and_then(|bytes| Ok((Stock::read(bytes.clone(), stock.dwellings)?, bytes))) {
+        Ok(read) => read,
+        Err(why) => return Err(app.refuse(entry, Problem::unprocessable("stock_filter", why)).await),
+    };
+    let (next, filter) = read;
+    let row = store::Stock { dwellings: stock.dwellings, filter, registered_at: app.clock.now() };
+    let oin = caller.identity.oin.clone();
+    let place = (epoch, oin);
+    let key = place.clone();
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.put_stock(&key.0, &key.1, &row)?;
+        tx.append(&entry).map(drop)
+    });
+    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    app.stocks.write().unwrap_or_else(|broken| broken.into_inner()).insert(place, next.into());
+    Ok(Json(only(written.receipts)))
+}
+
+impl App {
+    /// The stock that a party registered in an epoch.
+    pub(super) fn stock(&self, epoch: &EpochId, oin: &Oin) -> Result<Option<std::sync::Arc<Stock>>, StoreError> {
+        let place = (epoch.clone(), oin.clone());
+        let known = self.stocks.read().unwrap_or_else(|broken| broken.into_inner()).get(&place).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(row) = self.store.stock(epoch, oin)? else { return Ok(None) };
+        let damaged = |_| StoreError::Damaged { what: "a registered stock" };
+        let stock = std::sync::Arc::new(Stock::read(row.filter, row.dwellings).map_err(damaged)?);
+        self.stocks.write().unwrap_or_else(|broken| broken.into_inner()).insert(place, stock.clone());
+        Ok(Some(stock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(declared: usize, held: usize) -> Vec<u8> {
+        let mut filter = Bloom::new_for_fp_rate(declared, FALSE_POSITIVES).unwrap();
+        (0..held as u128).for_each(|n| filter.set(&n.to_be_bytes()));
+        filter.into_bytes()
+    }
+
+    #[test]
+    fn a_stock_holds_its_own_addresses_and_few_others() {
+        let stock = Stock::read(filter(1000, 1000), 1000).unwrap();
+        assert!((0..1000_u128).all(|n| stock.holds(Some(&AddressToken(n.to_be_bytes())))));
+        let others = (5000..15_000_u128).filter(|n| stock.holds(Some(&AddressToken(n.to_be_bytes())))).count();
+        assert!(others < 30, "{others} of 10,000");
+        assert!(!stock.holds(None));
+    }
+
+    #[test]
+    fn a_filter_fuller_than_declared_is_refused() {
+        for held in [1500, 5000] {
+            assert!(Stock::read(filter(1000, held), 1000).is_err(), "{held}");
+        }
+        let mut full: Bloom<[u8; 16]> = Bloom::new_for_fp_rate(1000, FALSE_POSITIVES).unwrap();
+        full.fill();
+        assert!(Stock::read(full.into_bytes(), 1000).is_err());
+    }
+
+    #[test]
+    fn a_filter_of_other_parameters_is_refused() {
+        assert!(Stock::read(filter(2000, 10), 1000).is_err());
+        assert!(Stock::read(vec![0; 10], 1000).is_err());
+        assert!(Stock::read(filter(1000, 10), 0).is_err());
+        // One hash function and the right size: a cheap way to be in everybody's stock.
+        let size = filter(1000, 1).len();
+        let loose: Bloom<[u8; 16]> = Bloom::new(size - 48, 1_000_000).unwrap();
+        if loose.as_slice().len() == size {
+            assert!(Stock::read(loose.into_bytes(), 1000).is_err());
+        }
+    }
+}

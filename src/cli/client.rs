@@ -1,0 +1,324 @@
+//! The mutual-TLS client of every command that talks to the service: its configuration, its calls, and what it
+//! remembers between runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use zeroize::Zeroizing;
+
+use crate::answer::wire::{Conditions, Envelope, EpochView, ProblemBody, ServiceView};
+use crate::audit::{NoteSigner, NoteVerifier};
+use crate::epoch::share::{Identity, Salt, derive};
+use crate::ids::{EpochId, Oin, RegulationId};
+
+/// `client.toml`; `config/client.toml` explains every key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    pub service: String,
+    pub regulation: RegulationId,
+    pub ca: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub identity: Option<PathBuf>,
+    pub note_key: Option<PathBuf>,
+    pub parties: PathBuf,
+    pub memory: PathBuf,
+    #[serde(default)]
+    pub query: QueryDefaults,
+}
+
+/// What a corporation states with every question.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryDefaults {
+    pub purpose: Option<String>,
+    pub conditions: Conditions,
+}
+
+impl ClientConfig {
+    /// Reads a file; its relative paths count from its folder.
+    ///
+    /// # Errors
+    /// Names file and line.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut config: Self = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let own = &mut config;
+        let files = [&mut own.ca, &mut own.certificate, &mut own.key, &mut own.parties, &mut own.memory];
+        for file in files.into_iter().chain(&mut own.identity).chain(&mut own.note_key) {
+            *file = folder.join(&*file);
+        }
+        Ok(config)
+    }
+}
+
+/// The keys of all parties, as this party got them from each: what the service says is checked against it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartyBook {
+    #[serde(default)]
+    pub party: Vec<Party>,
+}
+
+/// One party's public keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Party {
+    pub oin: Oin,
+    pub name: String,
+    /// Public age key that shares are sealed for.
+    pub recipient: Option<String>,
+    /// Verifier key of the party's signatures (C2SP signed note).
+    pub verifier: Option<String>,
+}
+
+impl PartyBook {
+    /// Reads the book.
+    ///
+    /// # Errors
+    /// Names file and line.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+
+    /// A party by its OIN.
+    pub fn find(&self, oin: &Oin) -> Option<&Party> {
+        self.party.iter().find(|party| party.oin == *oin)
+    }
+}
+
+/// A refusal or failure that the service reported.
+#[derive(Debug, thiserror::Error)]
+#[error("the service refused ({}, {}): {}", .0.status, .0.code, .0.detail)]
+pub struct Refused(pub ProblemBody);
+
+/// A connection to the service as one party.
+pub struct Client {
+    pub config: ClientConfig,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// Reads the configuration and prepares the connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        Self::new(ClientConfig::load(path)?)
+    }
+
+    /// A client with this configuration.
+    ///
+    /// # Errors
+    /// If a certificate or key cannot be read.
+    pub fn new(config: ClientConfig) -> anyhow::Result<Self> {
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let pem = |path: &Path| -> anyhow::Result<Certificate<'static>> {
+            Certificate::from_pem(&read(path)?).with_context(|| format!("{} is no PEM certificate", path.display()))
+        };
+        let key = Zeroizing::new(read(&config.key)?);
+        let key = PrivateKey::from_pem(&key).with_context(|| format!("{} is no PEM key", config.key.display()))?;
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[pem(&config.ca)?]))
+            .client_cert(Some(ClientCert::new_with_certs(&[pem(&config.certificate)?], key)))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_mins(5)))
+            .build();
+        Ok(Self { config, agent: agent.into() })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/v1/{path}", self.config.service.trim_end_matches('/'))
+    }
+
+    /// `GET`, the answer as JSON.
+    ///
+    /// # Errors
+    /// [`Refused`], or what went wrong on the way.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let response = self.agent.get(self.url(path)).call();
+        self.read(response)
+    }
+
+    /// `POST` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let response = self.agent.post(self.url(path)).send_json(body);
+        self.read(response)
+    }
+
+    /// `PUT` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let response = self.agent.put(self.url(path)).send_json(body);
+        self.read(response)
+    }
+
+    /// `PUT` of NDJSON lines.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn put_lines<T: DeserializeOwned>(&self, path: &str, lines: &[u8]) -> anyhow::Result<T> {
+        let response = self.agent.put(self.url(path)).content_type("application/x-ndjson").send(lines);
+        self.read(response)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<T> {
+        let unreachable = || format!("no answer from {}", self.config.service);
+        let mut response = response.with_context(unreachable)?;
+        let status = response.status();
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().with_context(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).context("the service's answer is not what this version understands");
+        }
+        match serde_json::from_slice::<ProblemBody>(&body) {
+            Ok(problem) => Err(Refused(problem).into()),
+            Err(_) => bail!("the service answered with status {status}"),
+        }
+    }
+
+    /// What the service says of itself. Its log key is remembered at the first call and must stay the same.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; or the log key is another one than remembered.
+    pub fn service(&self) -> anyhow::Result<ServiceView> {
+        let view: ServiceView = self.get("service")?;
+        let place = self.remembered("log.vkey");
+        match fs::read_to_string(&place) {
+            Ok(known) if known.trim() == view.log_key => {}
+            Ok(_) => bail!(
+                "the service shows another log key than the one remembered in {}; ask the administrator, and do not go on",
+                place.display()
+            ),
+            Err(_) => self.remember("log.vkey", &view.log_key)?,
+        }
+        Ok(view)
+    }
+
+    /// The verifier of the access log's checkpoints.
+    ///
+    /// # Errors
+    /// If the key that the service shows is none.
+    pub fn log_verifier(&self) -> anyhow::Result<NoteVerifier> {
+        Ok(NoteVerifier::from_vkey(&self.service()?.log_key)?)
+    }
+
+    /// A file in the party's memory folder.
+    pub fn remembered(&self, name: &str) -> PathBuf {
+        self.config.memory.join(name)
+    }
+
+    /// Writes a file of the memory folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn remember(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let place = self.remembered(name);
+        fs::create_dir_all(&self.config.memory)
+            .and_then(|()| fs::write(&place, text))
+            .with_context(|| format!("cannot write {}", place.display()))
+    }
+
+    /// The parties' keys.
+    ///
+    /// # Errors
+    /// As [`PartyBook::load`].
+    pub fn parties(&self) -> anyhow::Result<PartyBook> {
+        PartyBook::load(&self.config.parties)
+    }
+
+    /// This party's age identity.
+    ///
+    /// # Errors
+    /// If none is configured, or the file holds none.
+    pub fn identity(&self) -> anyhow::Result<Identity> {
+        let path =
+            self.config.identity.as_ref().context("client.toml names no identity; this party does not encode")?;
+        read_identity(path)
+    }
+
+    /// This party's signing key.
+    ///
+    /// # Errors
+    /// If none is configured, or the file holds none.
+    pub fn signer(&self) -> anyhow::Result<NoteSigner> {
+        let path = self.config.note_key.as_ref().context("client.toml names no note_key; this party does not sign")?;
+        let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+        let name = path.file_stem().and_then(|stem| stem.to_str()).context("the note key's file name is no text")?;
+        Ok(NoteSigner::new(name, &bytes)?)
+    }
+
+    /// The epoch of this party's regulation in one of these states, the newest first in their order.
+    ///
+    /// # Errors
+    /// If there is none; says what to do.
+    pub fn epoch_in(&self, states: &[&str]) -> anyhow::Result<EpochView> {
+        let epochs = self.service()?.epochs;
+        let of_ours =
+            |state: &&str| epochs.iter().rev().find(|e| e.regulation == self.config.regulation && e.state == **state);
+        states.iter().find_map(of_ours).cloned().with_context(|| {
+            format!(
+                "the regulation {} has no epoch that is {}; see `voorrang epoch list`",
+                self.config.regulation,
+                states.join(" or ")
+            )
+        })
+    }
+
+    /// Fetches an epoch's envelope and opens the salt, in memory only.
+    ///
+    /// # Errors
+    /// If the shares are not all there, not from whom they should be, or sealed for others.
+    pub fn salt(&self, epoch: &EpochId) -> anyhow::Result<Salt> {
+        let envelope: Envelope = self.get(&format!("epochs/{epoch}/shares"))?;
+        open_envelope(&envelope, &self.identity()?, &self.parties()?)
+    }
+}
+
+/// Reads an age identity file.
+///
+/// # Errors
+/// Names the file.
+pub fn read_identity(path: &Path) -> anyhow::Result<Identity> {
+    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
+    Identity::from_file(&text).with_context(|| path.display().to_string())
+}
+
+/// Opens all shares of an envelope, checks who signed each, and derives the salt.
+///
+/// # Errors
+/// If a share does not open, or is not signed by its contributor as the party book knows it.
+pub fn open_envelope(envelope: &Envelope, identity: &Identity, parties: &PartyBook) -> anyhow::Result<Salt> {
+    let mut texts = BTreeMap::new();
+    for (from, sealed) in &envelope.shares {
+        let key = parties.find(from).and_then(|party| party.verifier.as_deref());
+        let key =
+            key.with_context(|| format!("parties.toml has no verifier key for {from}, who contributed a share"))?;
+        let note = identity.open(sealed, from)?;
+        let text = NoteVerifier::from_vkey(key)?.verify(&note).with_context(|| {
+            format!("the share of {from} is not signed with that party's key; do not use this epoch")
+        })?;
+        texts.insert(from.clone(), Zeroizing::new(text.to_owned()));
+    }
+    Ok(derive(&envelope.epoch, &envelope.schema_hash, &texts)?)
+}

@@ -1,0 +1,343 @@
+//! `voorrang demo`: the whole story on one machine, with the commands that real parties use. Keys, a salt that
+//! nobody but the custodians and corporations can open, loads, questions over mutual TLS, answers, the log verified.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use tempfile::TempDir;
+use time::{Date, Duration, Time};
+
+use super::audit::{self, VerifyArgs};
+use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use super::load::{self, Kind, LoadArgs};
+use super::output::Output;
+use super::query::{self, QueryArgs, Summary};
+use super::{evaluate, pki};
+use crate::answer::server;
+use crate::clock::Clock;
+use crate::config::{Config, Level};
+use crate::ids::EpochId;
+use crate::regulate::{Party, Regulation, Role};
+use crate::telemetry;
+
+/// The invented people that ship with the program; `config/demo/README.md` says where they come from.
+const SHIPPED: [(&str, &str); 5] = [
+    ("brp.csv", include_str!("../../config/demo/brp.csv")),
+    ("huurders.csv", include_str!("../../config/demo/huurders.csv")),
+    ("achterstanden.csv", include_str!("../../config/demo/achterstanden.csv")),
+    ("oggz.csv", include_str!("../../config/demo/oggz.csv")),
+    ("meta.json", include_str!("../../config/demo/meta.json")),
+];
+
+/// Days between the register's extract and the questions: long enough for every arrears file to be of age.
+const DAYS_LATER: i64 = 14;
+
+/// What `voorrang demo` takes.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv [default: invented people that ship]
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Folder to leave flags.csv in [default: nothing is left]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Day of the data [default: its meta.json's ref_date, else today]
+    #[arg(long, value_parser = load::parse_day)]
+    pub reference_date: Option<Date>,
+}
+
+/// Runs the story.
+///
+/// # Errors
+/// Whatever a party's command would report.
+pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut story = Story::set_up(args)?;
+    println!("Voorrang: does this household in rent arrears get priority care?");
+    println!("Every party below is played on this machine, over mutual TLS on loopback. The people are invented.\n");
+    story.keys();
+    story.salt()?;
+    story.loads()?;
+    let summary = story.questions()?;
+    story.refusal()?;
+    story.log(&summary)?;
+    story.finish(args.out.as_deref(), started)
+}
+
+struct Story {
+    folder: TempDir,
+    data: PathBuf,
+    day: Date,
+    regulation: Regulation,
+    epoch: EpochId,
+    service: Option<server::Running>,
+}
+
+/// The parties' command output is not part of the story; its numbers are.
+fn say(chapter: &str, text: &str) {
+    println!("{chapter:<12} {text}");
+}
+
+impl Story {
+    fn set_up(args: &DemoArgs) -> anyhow::Result<Self> {
+        let folder =
+            tempfile::Builder::new().prefix("voorrang-demo-").tempdir().context("cannot make a temporary folder")?;
+        let data = match &args.data {
+            Some(data) => data.clone(),
+            None => ship(&folder.path().join("data"))?,
+        };
+        let day = args.reference_date.or_else(|| evaluate::day_of(&data)).unwrap_or_else(|| Clock::System.today());
+        let regulation = super::regulation_or_built_in(None)?;
+        let keys = folder.path().join("parties");
+        pki::make(&keys, &regulation, None, "localhost:0")?;
+        let asked_on = (day + Duration::days(DAYS_LATER)).with_time(Time::from_hms(9, 0, 0)?).assume_utc();
+        let text = fs::read_to_string(keys.join("voorrang.toml"))?;
+        let mut config = Config::from_parts(&text, "voorrang.toml", &keys, std::iter::empty())?;
+        config.log.level = Level::Warn;
+        telemetry::start(&config.log);
+        let service = server::start(config, Clock::since(asked_on))?;
+        let epoch = "haarlem-demo-1".parse()?;
+        let story = Self { folder, data, day, regulation, epoch, service: Some(service) };
+        story.point_clients_at_the_service()?;
+        Ok(story)
+    }
+
+    /// The port was not known before the service listened.
+    fn point_clients_at_the_service(&self) -> anyhow::Result<()> {
+        let port = self.running().address.port();
+        for party in self.regulation.parties() {
+            let path = self.config(party);
+            let text = fs::read_to_string(&path)?.replace("localhost:0", &format!("localhost:{port}"));
+            fs::write(&path, text)?;
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> &server::Running {
+        self.service.as_ref().expect("the service runs until the story ends")
+    }
+
+    fn config(&self, party: &Party) -> PathBuf {
+        self.folder.path().join("parties").join(format!("{}.toml", pki::file_stem(&party.name)))
+    }
+
+    fn with_role(&self, role: Role) -> impl Iterator<Item = &Party> {
+        self.regulation.parties().iter().filter(move |party| party.role == role)
+    }
+
+    fn one(&self, role: Role) -> &Party {
+        self.with_role(role).next().expect("a built-in regulation has every role")
+    }
+
+    fn keys(&self) {
+        let parties = self.regulation.parties().len();
+        say("Regulation", &format!("{} ({})", self.regulation.id(), &self.regulation.digest()[..16]));
+        say("Keys", &format!("development certificates for the service and {parties} parties, thrown away afterwards"));
+        say("Service", &format!("listens on {}, TLS 1.3, client certificates only", self.running().address));
+    }
+
+    fn salt(&self) -> anyhow::Result<()> {
+        let step = |party: &Party| EpochArgs { epoch: self.epoch.clone(), config: self.config(party) };
+        let administrator = self.one(Role::Administrator);
+        epoch::run(&EpochCommand::New(NewArgs { epoch: step(administrator), profile: None }))?;
+        let custodians = [self.one(Role::PopulationCustodian), self.one(Role::CareCustodian)];
+        for custodian in custodians {
+            epoch::run(&EpochCommand::Contribute(step(custodian)))?;
+        }
+        let names = custodians.map(|party| party.name.as_str()).join(" and ");
+        say("Salt", &format!("{names} each sealed a share of it; the service keeps the sealed shares and no salt"));
+        Ok(())
+    }
+
+    fn loads(&mut self) -> anyhow::Result<()> {
+        let population = self.one(Role::PopulationCustodian);
+        self.load(population, Kind::Population, &self.data.join("brp.csv"))?;
+        let care = self.one(Role::CareCustodian);
+        self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
+        let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
+        epoch::run(&EpochCommand::Activate(administrator))?;
+        for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
+            let (tenants, _) = self.split(number + 1)?;
+            self.load(corporation, Kind::Stock, &tenants)?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, party: &Party, kind: Kind, input: &Path) -> anyhow::Result<()> {
+        let loaded = load::load(&LoadArgs {
+            kind,
+            input: input.to_owned(),
+            config: self.config(party),
+            reference_date: Some(self.day),
+            dwellings: None,
+            salt_file: None,
+            profile: None,
+            dry_run: false,
+        })?;
+        let mib = loaded.bytes as f64 / f64::from(1 << 20);
+        let what = match kind {
+            Kind::Population => format!("{} residents, {} of them with codes", loaded.records, loaded.persons),
+            Kind::Care => format!("{} members of the OGGZ target group", loaded.records),
+            Kind::Stock => format!("its housing stock, {} addresses as a Bloom filter", loaded.persons),
+        };
+        say("Load", &format!("{} sent {what} ({mib:.2} MiB)", party.name));
+        Ok(())
+    }
+
+    /// A corporation has its own tenants and arrears only: those of `C<number>`.
+    fn split(&self, number: usize) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let folder = self.folder.path().join(format!("corporation-{number}"));
+        fs::create_dir_all(&folder)?;
+        let (tenants, arrears) = (folder.join("huurders.csv"), folder.join("achterstanden.csv"));
+        let corporations = self.with_role(Role::Corporation).count();
+        let mut contracts = BTreeMap::new();
+        select(&self.data.join("huurders.csv"), &tenants, "corporatie", |contract, name| {
+            let place: usize = name.trim_start_matches('C').parse().unwrap_or(1);
+            let ours = place.saturating_sub(1) % corporations == number - 1;
+            if ours {
+                contracts.insert(contract.to_owned(), ());
+            }
+            ours
+        })?;
+        select(&self.data.join("achterstanden.csv"), &arrears, "contract_id", |contract, _| {
+            contracts.contains_key(contract)
+        })?;
+        Ok((tenants, arrears))
+    }
+
+    fn questions(&self) -> anyhow::Result<Summary> {
+        let mut all = Summary::default();
+        let started = Instant::now();
+        for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
+            let one = query::ask_all(&self.question(number + 1, corporation, None)?)?;
+            say(
+                "Questions",
+                &format!("{} asked for {} households: {}", corporation.name, one.asked, counts(&one.answers)),
+            );
+            for (article, count) in &one.refused {
+                say("", &format!("{count} refused by {article}"));
+            }
+            all.asked += one.asked;
+            one.answers.into_iter().for_each(|(answer, n)| *all.answers.entry(answer).or_default() += n);
+            all.receipts.extend(one.receipts);
+        }
+        let each = started.elapsed().as_secs_f64() * 1e3 / all.asked.max(1) as f64;
+        say("Answers", &format!("{} ({each:.1} ms a household, encoding included)", counts(&all.answers)));
+        say("", "undetermined means: consult the district team. It never means no.");
+        Ok(all)
+    }
+
+    fn question(&self, number: usize, corporation: &Party, purpose: Option<&str>) -> anyhow::Result<QueryArgs> {
+        let (tenants, arrears) = self.split(number)?;
+        Ok(QueryArgs {
+            output: tenants.with_file_name("flags.csv"),
+            arrears,
+            tenants,
+            config: self.config(corporation),
+            purpose: purpose.map(str::to_owned),
+            day: Some(self.day + Duration::days(DAYS_LATER)),
+            salt_file: None,
+            profile: None,
+        })
+    }
+
+    /// One question that the regulation does not allow: for another purpose than the agreed one.
+    fn refusal(&self) -> anyhow::Result<()> {
+        let corporation = self.one(Role::Corporation);
+        let one = self.question(1, corporation, Some("tenant-screening"))?;
+        let output = one.output.with_file_name("refused.csv");
+        let summary = query::ask_all(&QueryArgs { output: output.clone(), ..one })?;
+        let Some((article, _)) = summary.refused.first_key_value() else { return Ok(()) };
+        let refusals = fs::read_to_string(output.with_extension("refused.csv"))?;
+        let why = csv::Reader::from_reader(refusals.as_bytes()).records().next().context("a refusal says why")??;
+        say(
+            "Refused",
+            &format!("{} asked for the purpose \"tenant-screening\": article {article} refuses", corporation.name),
+        );
+        say("", why.get(3).unwrap_or_default());
+        Ok(())
+    }
+
+    fn log(&self, summary: &Summary) -> anyhow::Result<()> {
+        let officer = self.one(Role::PrivacyOfficer);
+        let numbers = 1..=self.with_role(Role::Corporation).count();
+        let receipts = numbers.map(|n| self.folder.path().join(format!("corporation-{n}/flags.csv"))).collect();
+        let report = audit::verify(&VerifyArgs { config: self.config(officer), receipts })?;
+        say(
+            "Access log",
+            &format!(
+                "{} verified {} entries and found all {} receipts",
+                officer.name,
+                report.entries,
+                summary.receipts.len()
+            ),
+        );
+        Ok(())
+    }
+
+    fn finish(mut self, out: Option<&Path>, started: Instant) -> anyhow::Result<()> {
+        if let Some(out) = out {
+            fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+            let mut flags = Output::create(&out.join("flags.csv"))?;
+            for number in 1..=self.with_role(Role::Corporation).count() {
+                let part = fs::read_to_string(self.folder.path().join(format!("corporation-{number}/flags.csv")))?;
+                let body = if number == 1 { &part } else { part.split_once('\n').map_or("", |(_, body)| body) };
+                std::io::Write::write_all(&mut flags, body.as_bytes())?;
+            }
+            flags.finish()?;
+            say("Written", &format!("{}", out.join("flags.csv").display()));
+        }
+        if let Some(service) = self.service.take() {
+            service.stop()?;
+        }
+        let memory =
+            peak_memory_mib().map_or_else(String::new, |mib| format!(", {mib} MiB at most, all parties together"));
+        say("Done", &format!("{:.1} s{memory}", started.elapsed().as_secs_f64()));
+        Ok(())
+    }
+}
+
+fn counts(answers: &BTreeMap<String, usize>) -> String {
+    let parts: Vec<_> = answers.iter().map(|(answer, count)| format!("{count} {answer}")).collect();
+    parts.join(", ")
+}
+
+fn ship(folder: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    for (name, text) in SHIPPED {
+        fs::write(folder.join(name), text)?;
+    }
+    Ok(folder.to_owned())
+}
+
+/// Copies the rows of a CSV file that `keep(contract, value of column)` wants.
+fn select(from: &Path, to: &Path, column: &str, mut keep: impl FnMut(&str, &str) -> bool) -> anyhow::Result<()> {
+    let unreadable = || format!("cannot read {}", from.display());
+    let mut reader = csv::Reader::from_path(from).with_context(unreadable)?;
+    let header = reader.headers().with_context(unreadable)?.clone();
+    let at = |name: &str| {
+        let find = header.iter().position(|field| field.trim_start_matches('\u{feff}') == name);
+        find.with_context(|| format!("{} has no column {name}", from.display()))
+    };
+    let (contract, value) = (at("contract_id")?, at(column)?);
+    let mut writer = csv::Writer::from_path(to)?;
+    writer.write_record(&header)?;
+    for row in reader.records() {
+        let row = row.with_context(unreadable)?;
+        if keep(&row[contract], &row[value]) {
+            writer.write_record(&row)?;
+        }
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// The most memory that this process had, MiB; Linux only.
+fn peak_memory_mib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib / 1024)
+}

@@ -1,0 +1,195 @@
+//! `voorrang encode`: a file of people into a file of codes.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde_json::json;
+use time::Date;
+use zeroize::Zeroizing;
+
+use super::client::{PartyBook, open_envelope, read_identity};
+use super::output::{Output, bar};
+use crate::answer::wire::{Envelope, by_name};
+use crate::clock::Clock;
+use crate::encode::{Ages, Encoder, Person, Source, file, read};
+use crate::epoch::share::Salt;
+use crate::ids::EpochId;
+use crate::profile::Profile;
+
+/// What is in the input file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    /// The population register
+    Population,
+    /// The care network's list
+    Care,
+    /// A corporation's tenants
+    Tenants,
+}
+
+/// Form of the input file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    Csv,
+}
+
+/// What `voorrang encode` takes.
+#[derive(Debug, clap::Args)]
+pub struct EncodeArgs {
+    /// What is in the file
+    #[arg(required_unless_present = "describe")]
+    pub kind: Option<Kind>,
+    /// File of people
+    #[arg(required_unless_present = "describe")]
+    pub input: Option<PathBuf>,
+    /// File of codes to write
+    #[arg(short, long, required_unless_present = "describe")]
+    pub output: Option<PathBuf>,
+    /// Form of the input
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: Format,
+    /// File with the salt
+    #[arg(long, conflicts_with = "envelope")]
+    pub salt_file: Option<PathBuf>,
+    /// Envelope of the epoch, as `voorrang epoch fetch` writes it
+    #[arg(long, requires_all = ["identity", "parties"])]
+    pub envelope: Option<PathBuf>,
+    /// Age identity that opens the envelope
+    #[arg(long)]
+    pub identity: Option<PathBuf>,
+    /// Public keys of the parties, to check who contributed
+    #[arg(long)]
+    pub parties: Option<PathBuf>,
+    /// Epoch that the salt file belongs to
+    #[arg(long, default_value = "laboratory", conflicts_with = "envelope")]
+    pub epoch: EpochId,
+    /// Day on which ages are counted [default: today]
+    #[arg(long, value_parser = super::load::parse_day)]
+    pub reference_date: Option<Date>,
+    /// Youngest age that is no longer a minor
+    #[arg(long, default_value_t = 18)]
+    pub minor_below: u16,
+    /// Youngest age of a senior
+    #[arg(long, default_value_t = 65)]
+    pub senior_from: u16,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+    /// Print the profile as JSON and stop
+    #[arg(long)]
+    pub describe: bool,
+    /// Write the filters before diffusion: for attack tests with an own salt only
+    #[arg(long, conflicts_with = "envelope")]
+    pub lab_filters: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Names file and line; no output file is left behind.
+pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
+    let profile = read_profile(args.profile.as_deref())?;
+    if args.describe {
+        return describe(&profile);
+    }
+    let (Some(kind), Some(input), Some(output)) = (args.kind, &args.input, &args.output) else {
+        bail!("give what to encode, the file and -o");
+    };
+    let (salt, epoch) = salt(args)?;
+    let encoder = Encoder::new(&profile, salt.expose(), &epoch);
+    let mut out = Output::create(output)?;
+    let written = write_codes(args, kind, input, &encoder, &profile, &mut out)?;
+    out.finish()?;
+    eprintln!("Encoded {written} records into {}.", output.display());
+    Ok(())
+}
+
+/// The profile in a file, or the built-in one.
+///
+/// # Errors
+/// Names file and key.
+pub fn read_profile(path: Option<&Path>) -> anyhow::Result<Profile> {
+    let Some(path) = path else { return Ok(Profile::built_in()) };
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Profile::from_toml(&text).with_context(|| path.display().to_string())
+}
+
+/// A salt file's content.
+///
+/// # Errors
+/// Names the file.
+pub fn read_salt(path: &Path) -> anyhow::Result<Salt> {
+    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    Salt::from_file(&bytes).with_context(|| path.display().to_string())
+}
+
+fn salt(args: &EncodeArgs) -> anyhow::Result<(Salt, EpochId)> {
+    if let Some(path) = &args.salt_file {
+        return Ok((read_salt(path)?, args.epoch.clone()));
+    }
+    let (Some(envelope), Some(identity), Some(parties)) = (&args.envelope, &args.identity, &args.parties) else {
+        bail!("give --salt-file, or --envelope with --identity and --parties");
+    };
+    let text = fs::read(envelope).with_context(|| format!("cannot read {}", envelope.display()))?;
+    let envelope: Envelope =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no envelope", envelope.display()))?;
+    let salt = open_envelope(&envelope, &read_identity(identity)?, &PartyBook::load(parties)?)?;
+    Ok((salt, envelope.epoch))
+}
+
+fn write_codes(
+    args: &EncodeArgs,
+    kind: Kind,
+    input: &Path,
+    encoder: &Encoder,
+    profile: &Profile,
+    out: &mut Output,
+) -> anyhow::Result<u64> {
+    let ages = Ages { minor_below: args.minor_below, senior_from: args.senior_from };
+    let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
+    // Laboratory filters replace the finished codes; everything else of the line stays.
+    let lab = |mut line: file::Line, source, id: &str, person: &Person| {
+        if args.lab_filters && !line.codes.is_empty() {
+            line.codes = by_name(encoder.lab_filters(source, id, person), profile);
+        }
+        line
+    };
+    let written = match kind {
+        Kind::Population => {
+            let people = read::residents(input)?;
+            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let lines = steps.map(|r| lab(encoder.resident_line(r, day, &ages), Source::Population, &r.id, &r.person));
+            file::write(lines, &encoder.header(), out)
+        }
+        Kind::Care => {
+            let people = read::care_members(input)?;
+            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let lines = steps.map(|m| lab(encoder.care_line(m), Source::Care, &m.id, &m.person));
+            file::write(lines, &encoder.header(), out)
+        }
+        Kind::Tenants => {
+            let people = read::tenants(input)?;
+            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let lines = steps.map(|t| lab(encoder.tenant_line(t), Source::Tenants, &t.id(), &t.person));
+            file::write(lines, &encoder.header(), out)
+        }
+    };
+    written.context("cannot write the codes")
+}
+
+fn describe(profile: &Profile) -> anyhow::Result<()> {
+    let passes: Vec<_> = profile
+        .passes
+        .iter()
+        .map(|pass| {
+            json!({"name": pass.name, "scope": pass.scope, "filterBits": profile.filter_bits,
+                   "codeBits": pass.code_bits, "diffusion": pass.diffusion})
+        })
+        .collect();
+    let description = json!({"profile": profile.id, "schemaHash": profile.schema_hash(),
+                             "variants": profile.variants, "passes": passes});
+    writeln!(std::io::stdout().lock(), "{description}").context("cannot write to standard output")
+}

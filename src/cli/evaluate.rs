@@ -1,0 +1,216 @@
+//! `voorrang evaluate`: the same rooms without the network, for scoring. It needs the plaintext of both sides, so
+//! it is a laboratory tool: it draws a salt of its own and forgets it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use time::Date;
+
+use super::encode::read_profile;
+use super::load::parse_day;
+use super::output::{Output, bar};
+use super::query::standing;
+use crate::clock::Clock;
+use crate::encode::{Ages, Arrears, Encoder, Tenant, read};
+use crate::epoch::share::Salt;
+use crate::ids::{EpochId, Oin};
+use crate::link::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source, Standing};
+use crate::profile::Profile;
+use crate::regulate::{self, Act, Answer, Conditions, Facts, Regulation, Role};
+
+/// What `voorrang evaluate` takes.
+#[derive(Debug, clap::Args)]
+pub struct EvaluateArgs {
+    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv
+    pub data: PathBuf,
+    /// Folder for answers.csv and links.csv
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// Ask for every contract of huurders.csv, not only for those in arrears
+    #[arg(long)]
+    pub all_contracts: bool,
+    /// Day of the data [default: meta.json's ref_date, else today]
+    #[arg(long, value_parser = parse_day)]
+    pub reference_date: Option<Date>,
+    /// Regulation folder [default: a laboratory's, which tells every group in the open]
+    #[arg(long)]
+    pub regulation: Option<PathBuf>,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Names file and line.
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
+    let laboratory = Laboratory::open(args)?;
+    let households = households(args)?;
+    let answered = laboratory.answer_all(&households)?;
+    write(&args.out, &households, &answered, &laboratory.person_ids)?;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    answered.iter().for_each(|(answer, _)| *counts.entry(answer.as_str()).or_default() += 1);
+    let counts: Vec<_> = counts.iter().map(|(answer, count)| format!("{count} {answer}")).collect();
+    eprintln!("{} contracts: {}.", answered.len(), counts.join(", "));
+    Ok(())
+}
+
+/// The day that a data set was drawn for, if its `meta.json` says so.
+pub fn day_of(data: &Path) -> Option<Date> {
+    let text = std::fs::read(data.join("meta.json")).ok()?;
+    let meta: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    parse_day(meta["config"]["ref_date"].as_str()?).ok()
+}
+
+struct Laboratory {
+    profile: Profile,
+    regulation: Regulation,
+    /// The regulation's corporations, in the order in which the data's `C1`, `C2`, ... take their places.
+    corporations: Vec<Oin>,
+    encoder: Encoder,
+    registers: Registers,
+    /// Ids of the persons with codes, in the order of the register.
+    person_ids: Vec<String>,
+    day: Date,
+}
+
+type Household = (Arrears, Vec<Tenant>);
+
+impl Laboratory {
+    fn open(args: &EvaluateArgs) -> anyhow::Result<Self> {
+        let profile = read_profile(args.profile.as_deref())?;
+        let regulation = match &args.regulation {
+            Some(folder) => Regulation::load(folder)?,
+            None => Regulation::laboratory(),
+        };
+        let day = args.reference_date.or_else(|| day_of(&args.data)).unwrap_or_else(|| Clock::System.today());
+        let epoch: EpochId = "laboratory".parse().expect("a valid name");
+        let encoder = Encoder::new(&profile, Salt::random().expose(), &epoch);
+        let (minor_below, senior_from) = regulation.ages();
+        let ages = Ages { minor_below, senior_from };
+        let mut person_ids = Vec::new();
+        let mut population = RegisterBuilder::new(&profile, Source::Population);
+        for resident in read::residents(&args.data.join("brp.csv"))? {
+            let record = encoder.resident(&resident, day, &ages);
+            if !record.codes.passes.is_empty() {
+                person_ids.push(resident.id);
+            }
+            population.push(record)?;
+        }
+        let care = care_register(&args.data.join("oggz.csv"), &encoder, &profile)?;
+        let registers = Registers::join(population.finish(), care);
+        let is_corporation = |party: &&regulate::Party| party.role == Role::Corporation;
+        let corporations = regulation.parties().iter().filter(is_corporation).map(|party| party.oin.clone()).collect();
+        Ok(Self { profile, regulation, corporations, encoder, registers, person_ids, day })
+    }
+
+    fn answer_all(&self, households: &[Household]) -> anyhow::Result<Vec<(Answer, Finding)>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let progress = bar(households.len(), "asking");
+        let part = |households: &[Household]| -> anyhow::Result<Vec<(Answer, Finding)>> {
+            households.iter().map(|household| self.answer(household).inspect(|_| progress.inc(1))).collect()
+        };
+        std::thread::scope(|scope| {
+            let chunks = households.chunks(households.len().div_ceil(threads).max(1));
+            let running: Vec<_> = chunks.map(|chunk| scope.spawn(|| part(chunk))).collect();
+            let mut answered = Vec::with_capacity(households.len());
+            for thread in running {
+                answered.extend(thread.join().expect("a thread that asks does not panic")?);
+            }
+            Ok(answered)
+        })
+    }
+
+    fn answer(&self, (arrears, tenants): &Household) -> anyhow::Result<(Answer, Finding)> {
+        let encoded: Vec<_> = tenants.iter().map(|tenant| self.encoder.tenant(tenant)).collect();
+        let address = encoded.iter().find_map(|(_, address)| *address);
+        let codes = encoded.into_iter().map(|(codes, _)| codes).collect();
+        let question = HouseholdQuestion::new(&self.profile, address, codes)?;
+        let standing = standing(arrears, self.day);
+        let facts = Facts {
+            actor: self.corporation(&tenants[0].corporation),
+            action: Act::Ask,
+            today: self.day,
+            purpose: Some("eviction-prevention".parse().expect("a valid name")),
+            arrears: Some(regulate::Arrears { months: standing.months, days: standing.days }),
+            conditions: Conditions {
+                personal_contact: true,
+                help_offered: true,
+                reminder_sent: true,
+                no_objection: true,
+            },
+            in_stock: Some(true),
+            asked_this_month: 0,
+            // Budgets bound what a corporation can learn, not how well we link.
+            stock: Some(1_000_000),
+            asked_household_this_month: 0,
+        };
+        let permit = self.regulation.decide(&facts).map_err(|refusal| {
+            anyhow::anyhow!("the regulation refuses contract {} ({})", arrears.contract, refusal.article)
+        })?;
+        let finding = self.registers.find(&question);
+        Ok((permit.disclose(&self.regulation, Some(&finding), true), finding))
+    }
+
+    fn corporation(&self, name: &str) -> Oin {
+        let number: usize = name.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
+        self.corporations[number.saturating_sub(1) % self.corporations.len()].clone()
+    }
+}
+
+fn care_register(path: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::Result<Option<Register>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut care = RegisterBuilder::new(profile, Source::Care);
+    for member in read::care_members(path)? {
+        care.push(encoder.care_member(&member))?;
+    }
+    Ok(Some(care.finish()))
+}
+
+/// Contracts with their tenants. Without arrears, a contract is asked for as if it were three months behind.
+fn households(args: &EvaluateArgs) -> anyhow::Result<Vec<Household>> {
+    let mut in_arrears: HashMap<String, Arrears> = HashMap::new();
+    let path = args.data.join("achterstanden.csv");
+    if path.exists() || !args.all_contracts {
+        in_arrears.extend(read::arrears(&path)?.into_iter().map(|arrears| (arrears.contract.clone(), arrears)));
+    }
+    let mut contracts: BTreeMap<String, Vec<Tenant>> = BTreeMap::new();
+    for tenant in read::tenants(&args.data.join("huurders.csv"))? {
+        contracts.entry(tenant.contract.clone()).or_default().push(tenant);
+    }
+    let chosen = contracts.into_iter().filter(|(contract, _)| args.all_contracts || in_arrears.contains_key(contract));
+    Ok(chosen.map(|(contract, tenants)| (Arrears { contract, months: 3.0, reported: None }, tenants)).collect())
+}
+
+fn write(
+    out: &Path,
+    households: &[Household],
+    answered: &[(Answer, Finding)],
+    person_ids: &[String],
+) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut answers = Output::create(&out.join("answers.csv"))?;
+    let mut links = Output::create(&out.join("links.csv"))?;
+    writeln!(answers, "contract_id,answer,minors,seniors,oggz")?;
+    writeln!(links, "contract_id,volgnr,person_id")?;
+    for ((arrears, tenants), (answer, finding)) in households.iter().zip(answered) {
+        let told = |group: bool| u8::from(group && *answer == Answer::Priority);
+        let groups = &finding.groups;
+        let (minor, senior, oggz) = (told(groups.minor), told(groups.senior_resident), told(groups.oggz));
+        writeln!(answers, "{},{},{minor},{senior},{oggz}", arrears.contract, answer.as_str())?;
+        for (tenant, standing) in tenants.iter().zip(&finding.tenants) {
+            let person = match standing {
+                Standing::Linked { row, .. } => person_ids[*row].as_str(),
+                Standing::Unsure | Standing::Nobody => "",
+            };
+            writeln!(links, "{},{},{person}", tenant.contract, tenant.number)?;
+        }
+    }
+    answers.finish()?;
+    links.finish()
+}

@@ -1,0 +1,231 @@
+//! `voorrang load`: encode a register, a care list or a housing stock, upload it, report.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bloomfilter::Bloom;
+use clap::ValueEnum;
+use time::Date;
+use time::macros::format_description;
+
+use super::client::Client;
+use super::encode::{read_profile, read_salt};
+use super::output::bar;
+use crate::answer::STOCK_FALSE_POSITIVES;
+use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
+use crate::audit::Receipt;
+use crate::clock::Clock;
+use crate::code::{AddressToken, Record};
+use crate::encode::{Ages, Encoder, Source, read};
+use crate::profile::Profile;
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// The population register
+    Population,
+    /// The care network's list
+    Care,
+    /// The addresses that a corporation lets
+    Stock,
+}
+
+/// What `voorrang load` takes.
+#[derive(Debug, clap::Args)]
+pub struct LoadArgs {
+    /// What is in the file
+    pub kind: Kind,
+    /// CSV file; for stock any file with the columns postcode and huisnummer
+    pub input: PathBuf,
+    /// This party's client.toml
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Day on which the register was read: ages are counted on it [default: today]
+    #[arg(long, value_parser = parse_day)]
+    pub reference_date: Option<Date>,
+    /// Dwellings of the stock [default: the distinct addresses in the file]
+    #[arg(long)]
+    pub dwellings: Option<u32>,
+    /// Salt file, where the envelope is opened elsewhere [default: open the envelope, keep the salt in memory]
+    #[arg(long)]
+    pub salt_file: Option<PathBuf>,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+    /// Read and encode everything, send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A day as `2026-01-31`.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_day(text: &str) -> Result<Date, String> {
+    Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| "a day is written as 2026-01-31".into())
+}
+
+/// What was loaded.
+pub struct Loaded {
+    pub records: usize,
+    /// With codes; dwellings for a stock.
+    pub persons: usize,
+    pub bytes: usize,
+    pub receipt: Option<Receipt>,
+}
+
+/// Runs the command and reports.
+///
+/// # Errors
+/// Names file and line, or what the service refused.
+pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
+    let loaded = load(args)?;
+    let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
+    let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
+    eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
+    Ok(())
+}
+
+/// Encodes and uploads.
+///
+/// # Errors
+/// As [`run`].
+pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
+    let client = Client::open(&args.config)?;
+    let session = Session::open(&client, args)?;
+    match args.kind {
+        Kind::Population => {
+            let view = client.service()?;
+            let regulation = view.regulations.iter().find(|r| r.id == client.config.regulation);
+            let regulation = regulation.context("the service has no such regulation in force")?;
+            let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
+            let people = read::residents(&args.input)?;
+            let ids = people.iter().map(|r| session.encoder.record_ref(Source::Population, &r.id));
+            let order = shuffled(ids.collect());
+            session
+                .upload(wire::Source::Population, &order, |n| session.encoder.resident(&people[n], session.day, &ages))
+        }
+        Kind::Care => {
+            let people = read::care_members(&args.input)?;
+            let ids = people.iter().map(|m| session.encoder.record_ref(Source::Care, &m.id));
+            let order = shuffled(ids.collect());
+            session.upload(wire::Source::Care, &order, |n| session.encoder.care_member(&people[n]))
+        }
+        Kind::Stock => session.stock(&args.input, args.dwellings),
+    }
+}
+
+/// Row numbers in the order of their keyed references: the order of the custodian's file may be alphabetical,
+/// and would tell names.
+fn shuffled<T: Ord>(keys: Vec<T>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_unstable_by(|&a, &b| keys[a].cmp(&keys[b]));
+    order
+}
+
+struct Session<'a> {
+    client: &'a Client,
+    encoder: Encoder,
+    profile: Profile,
+    day: Date,
+    dry_run: bool,
+}
+
+impl<'a> Session<'a> {
+    fn open(client: &'a Client, args: &LoadArgs) -> anyhow::Result<Self> {
+        let profile = read_profile(args.profile.as_deref())?;
+        let epoch = client.epoch_in(&["loading", "active"])?;
+        let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
+        let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
+        Ok(Self { client, encoder, profile, day, dry_run: args.dry_run })
+    }
+
+    fn upload(
+        &self,
+        source: wire::Source,
+        order: &[usize],
+        record: impl Fn(usize) -> Record,
+    ) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None };
+        let plan =
+            LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
+        let begun: Option<LoadBegun> = if self.dry_run { None } else { Some(self.client.post("loads", &plan)?) };
+        let limit = begun.as_ref().map_or(1 << 20, |begun| begun.chunk_bytes);
+        let (mut chunk, mut number) = (Vec::new(), 0_u32);
+        let mut send = |chunk: &mut Vec<u8>| -> anyhow::Result<()> {
+            if let Some(begun) = &begun {
+                let place = format!("loads/{}/chunks/{number}", begun.load);
+                self.client.put_lines::<serde_json::Value>(&place, chunk)?;
+            }
+            number += 1;
+            chunk.clear();
+            Ok(())
+        };
+        for &row in bar(order.len(), &format!("loading {}", source.as_str())).wrap_iter(order.iter()) {
+            let line = RecordLine::new(record(row), &self.profile);
+            loaded.persons += usize::from(!line.codes.is_empty());
+            let line = serde_json::to_vec(&line).context("a record has a JSON form")?;
+            loaded.bytes += line.len() + 1;
+            if chunk.len() + line.len() >= limit {
+                send(&mut chunk)?;
+            }
+            chunk.extend_from_slice(&line);
+            chunk.push(b'\n');
+        }
+        send(&mut chunk)?;
+        if let Some(begun) = &begun {
+            let commit = LoadCommit { chunks: number };
+            let report: LoadReport = self.client.post(&format!("loads/{}/commit", begun.load), &commit)?;
+            loaded.receipt = Some(report.receipt);
+        }
+        Ok(loaded)
+    }
+
+    fn stock(&self, input: &Path, dwellings: Option<u32>) -> anyhow::Result<Loaded> {
+        let addresses = read::stock(input)?;
+        let tokens: BTreeSet<AddressToken> = addresses.iter().map(|address| self.encoder.address(address)).collect();
+        // A token is without the suffix: flats share one, so there are more dwellings than tokens.
+        let whole = addresses.iter().map(|one| (one.postcode(), one.number(), one.suffix())).collect::<BTreeSet<_>>();
+        let distinct = u32::try_from(whole.len()).context("too many dwellings")?;
+        let dwellings = dwellings.unwrap_or(distinct);
+        let Ok(mut filter) = Bloom::new_for_fp_rate(dwellings as usize, STOCK_FALSE_POSITIVES) else {
+            bail!("a stock has at least one dwelling");
+        };
+        tokens.iter().for_each(|token| filter.set(&token.0));
+        let filter = filter.into_bytes();
+        let mut loaded = Loaded { records: addresses.len(), persons: tokens.len(), bytes: filter.len(), receipt: None };
+        if !self.dry_run {
+            let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
+            loaded.receipt = Some(self.client.put("stock", &stock)?);
+        }
+        Ok(loaded)
+    }
+}
+
+/// The encoder of an epoch, its salt from a file or from the envelope.
+///
+/// # Errors
+/// If the profile is not the epoch's, or the salt cannot be had.
+pub fn encoder(client: &Client, epoch: &EpochView, profile: &Profile, salt: Option<&Path>) -> anyhow::Result<Encoder> {
+    if (&epoch.profile, &epoch.schema_hash) != (&profile.id, &profile.schema_hash()) {
+        bail!(
+            "the epoch {} wants the profile {} (schema {}); give it with --profile",
+            epoch.id,
+            epoch.profile,
+            epoch.schema_hash
+        );
+    }
+    let salt = match salt {
+        Some(path) => read_salt(path)?,
+        None => client.salt(&epoch.id)?,
+    };
+    let encoder = Encoder::new(profile, salt.expose(), &epoch.id);
+    match &epoch.key_check {
+        Some(check) if *check != encoder.header().key_check => {
+            bail!("this salt is not the one that the epoch {} was loaded with; fetch the envelope again", epoch.id)
+        }
+        _ => Ok(encoder),
+    }
+}

@@ -1,0 +1,118 @@
+//! The terminal edge: a file a command. Data goes to standard output or `-o`, progress and errors to standard
+//! error. `anyhow` lives here and nowhere below.
+
+pub mod audit;
+pub mod client;
+pub mod demo;
+pub mod encode;
+pub mod epoch;
+pub mod evaluate;
+pub mod load;
+mod output;
+pub mod pki;
+pub mod query;
+pub mod regulation;
+pub mod serve;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::encode::read::ReadError;
+use crate::regulate::Regulation;
+
+/// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
+#[derive(Debug, Parser)]
+#[command(name = "voorrang", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong use of the command, 3 the service refused, 4 an input \
+file has errors, 5 the access log is not what it should be.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole story on this machine: keys, salt, loads, questions over mTLS, answers, log verified
+    Demo(demo::DemoArgs),
+    /// Run the service
+    Serve(serve::ServeArgs),
+    /// Keys and certificates for development
+    #[command(subcommand)]
+    Pki(PkiCommand),
+    /// Turn a file of people into codes
+    Encode(encode::EncodeArgs),
+    /// Encode a register, a care list or a housing stock and load it into the service
+    Load(load::LoadArgs),
+    /// Ask for every household in an arrears file
+    Query(query::QueryArgs),
+    /// Salt epochs: announce, contribute, fetch, list, activate
+    #[command(subcommand)]
+    Epoch(epoch::EpochCommand),
+    /// Read a regulation as the service would
+    #[command(subcommand)]
+    Regulation(regulation::RegulationCommand),
+    /// Read and verify the access log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Score a data set end to end, without the network, with a salt of its own
+    Evaluate(evaluate::EvaluateArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum PkiCommand {
+    /// Development certificates and keys for every party of a regulation
+    Dev(pki::DevArgs),
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("voorrang: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Epoch(command) => epoch::run(&command),
+        Command::Regulation(command) => regulation::run(&command),
+        Command::Audit(command) => audit::run(&command),
+        Command::Evaluate(args) => evaluate::run(&args),
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is = |found: bool, code: u8| found.then_some(code);
+    error
+        .chain()
+        .find_map(|cause| {
+            is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
+                .or_else(|| is(cause.is::<ReadError>(), 4))
+                .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
+        })
+        .unwrap_or(1)
+}
+
+/// The regulation in a folder, or the built-in Haarlem one.
+///
+/// # Errors
+/// If the folder holds none.
+pub fn regulation_or_built_in(folder: Option<&Path>) -> anyhow::Result<Regulation> {
+    match folder {
+        Some(folder) => Ok(Regulation::load(folder)?),
+        None => Ok(Regulation::built_in().into_iter().next().expect("a regulation is built in")),
+    }
+}
