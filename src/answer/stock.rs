@@ -19,6 +19,9 @@ use crate::store::{self, StoreError, Tx};
 /// Addresses outside the stock that its filter takes for inside: 1 in 1,000.
 pub const FALSE_POSITIVES: f64 = 0.001;
 
+/// Most dwellings of one stock: several times the largest Dutch corporation, and its filter fits a JSON body.
+const MAX_DWELLINGS: usize = 400_000;
+
 /// How much fuller than declared a filter may be: room for chance, not for other people's addresses.
 const TOLERANCE: f64 = 1.05;
 
@@ -31,8 +34,8 @@ pub(super) struct Stock {
 impl Stock {
     /// Reads a filter and holds it against the number of dwellings.
     fn read(filter: Vec<u8>, dwellings: u32) -> Result<Self, &'static str> {
-        let size = usize::try_from(dwellings).ok().filter(|size| (1..=10_000_000).contains(size));
-        let size = size.ok_or("a stock has 1 to 10,000,000 dwellings")?;
+        let size = usize::try_from(dwellings).ok().filter(|size| (1..=MAX_DWELLINGS).contains(size));
+        let size = size.ok_or("a stock has 1 to 400,000 dwellings")?;
         let want = Bloom::<[u8; 16]>::new_for_fp_rate(size, FALSE_POSITIVES)?;
         if filter.len() != want.as_slice().len() {
             return Err("the filter's size is not the one for this number of dwellings");

@@ -153,6 +153,15 @@ impl Client {
         self.read(response)
     }
 
+    /// `GET` of something that has no content.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn get_empty(&self, path: &str) -> anyhow::Result<()> {
+        let response = self.agent.get(self.url(path)).call();
+        self.succeed(response).map(drop)
+    }
+
     /// `POST` with a JSON body.
     ///
     /// # Errors
@@ -184,12 +193,18 @@ impl Client {
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<T> {
+        let body = self.succeed(response)?;
+        serde_json::from_slice(&body).context("the service's answer is not what this version understands")
+    }
+
+    /// The body of a success; anything else is an error.
+    fn succeed(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Vec<u8>> {
         let unreachable = || format!("no answer from {}", self.config.service);
         let mut response = response.with_context(unreachable)?;
         let status = response.status();
         let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().with_context(unreachable)?;
         if status.is_success() {
-            return serde_json::from_slice(&body).context("the service's answer is not what this version understands");
+            return Ok(body);
         }
         match serde_json::from_slice::<ProblemBody>(&body) {
             Ok(problem) => Err(Refused(problem).into()),
