@@ -63,6 +63,7 @@ pub(super) async fn contribute(
 ) -> Result<Json<Receipt>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let traced = |problem: Problem| problem.traced(caller.trace);
+    let _changing = app.changing.lock().await;
     let in_force = app.visible(&caller.identity, &id).map_err(traced)?;
     let regulation = app.regulation(&in_force.epoch.regulation).map_err(traced)?;
     let entry = app.epoch_entry(&caller, regulation, Act::ContributeShare, Action::EpochContribute, &id).await?;
@@ -116,6 +117,7 @@ pub(super) async fn activate(
 ) -> Result<Json<EpochView>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let traced = |problem: Problem| problem.traced(caller.trace);
+    let _changing = app.changing.lock().await;
     let in_force = app.visible(&caller.identity, &id).map_err(traced)?;
     let regulation = app.regulation(&in_force.epoch.regulation).map_err(traced)?;
     let entry = app.epoch_entry(&caller, regulation, Act::ActivateEpoch, Action::EpochActivate, &id).await?;

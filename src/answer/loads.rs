@@ -115,6 +115,7 @@ pub(super) async fn commit(
             format!("{} chunks have arrived, the commit names {}; send what is missing", load.chunks, plan.chunks);
         return Err(traced(Problem::conflict("load_incomplete", detail)));
     }
+    let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     let worker = app.clone();
     let next = web::block(move || worker.with_load(&in_force, load));
@@ -133,7 +134,7 @@ pub(super) async fn commit(
     });
     let written = written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
     app.replace(next);
-    actix_web::rt::spawn(sweep(app));
+    actix_web::rt::spawn(sweep(app.clone()));
     Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn checkpoint(app: Data<App>, identity: Identity, request: Http
     app.store.checkpoint().map_err(|error| store_problem(&error).traced(caller.trace))
 }
 
-/// A page of entries. The first page records that the log was read.
+/// A page of entries. Every page records that the log was read, so a reader stops at the first page's checkpoint.
 pub(super) async fn entries(
     app: Data<App>,
     identity: Identity,
@@ -42,11 +42,9 @@ pub(super) async fn entries(
     let caller = Caller { identity, trace: trace_of(&request) };
     let (regulation, permit) = app.officer(&caller).await?;
     let from = page.from;
-    if from == 0 {
-        let mut entry = app.entry(&caller, Some(regulation), Action::LogRead, Outcome::Done);
-        entry.articles = permit.articles().to_vec();
-        app.record(entry).await?;
-    }
+    let mut entry = app.entry(&caller, Some(regulation), Action::LogRead, Outcome::Done);
+    entry.articles = permit.articles().to_vec();
+    app.record(entry).await?;
     let failed = |error| store_problem(&error).traced(caller.trace);
     let lines = app.store.entries(from..from.saturating_add(PAGE)).map_err(failed)?;
     let entries = lines.into_iter().map(|line| STANDARD.encode(line.entry.unwrap_or_default())).collect();

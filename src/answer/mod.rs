@@ -73,6 +73,9 @@ pub struct App {
     /// All epochs that are not destroyed, as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
+    /// Held by whoever changes an epoch or its loads, from reading what is there to replacing it: two loads that end
+    /// at the same moment must both be seen. Questions never wait for it.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// An epoch and what is loaded in it. Replaced as a whole, so a question sees one load or the next, never both.
@@ -111,7 +114,15 @@ impl App {
             return Err(StartError::NoRegulation);
         }
         let store = Store::open(&config.state, &config.log_origin)?;
-        let app = Self { clock, store, profile, regulations, epochs: RwLock::default(), stocks: RwLock::default() };
+        let app = Self {
+            clock,
+            store,
+            profile,
+            regulations,
+            epochs: RwLock::default(),
+            stocks: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+        };
         for epoch in app.store.epochs()? {
             let id = epoch.id;
             app.refresh(&id).map_err(|source| StartError::Epoch(id, source))?;
@@ -128,7 +139,11 @@ impl App {
             entries.push(entry);
             tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation in force");
         }
-        self.store.write(move |tx| entries.iter().try_for_each(|entry| tx.append(entry).map(drop)))?;
+        let month = questions::month(self.clock.today());
+        self.store.write(move |tx| {
+            tx.forget_counts(&month)?;
+            entries.iter().try_for_each(|entry| tx.append(entry).map(drop))
+        })?;
         Ok(())
     }
 

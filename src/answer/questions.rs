@@ -242,6 +242,7 @@ fn stage(question: &Question) -> Option<f64> {
     (0.0..=1200.0).contains(&months).then_some(months)
 }
 
-fn month(day: time::Date) -> String {
+/// A month as budgets name it, `2026-11`.
+pub(super) fn month(day: time::Date) -> String {
     format!("{:04}-{:02}", day.year(), u8::from(day.month()))
 }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::client::Client;
 use crate::answer::wire::LogPage;
-use crate::audit::{Entry, Hash, Receipt, Report, verify_log};
+use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Receipt, Report, verify_log};
 
 /// What an officer does with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -73,7 +73,7 @@ const REMEMBERED: &str = "checkpoints";
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
     let client = Client::open(&args.config)?;
     let verifier = client.log_verifier()?;
-    let (entries, checkpoint) = fetch(&client)?;
+    let (entries, checkpoint) = fetch(&client, &verifier)?;
     let remembered: Vec<String> = match fs::read_to_string(client.remembered(REMEMBERED)) {
         Ok(text) => serde_json::from_str(&text).context("the remembered checkpoints cannot be read")?,
         Err(_) => Vec::new(),
@@ -91,17 +91,22 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn fetch(client: &Client) -> anyhow::Result<(Vec<Vec<u8>>, String)> {
+/// All entries under the checkpoint of the first page: reading adds entries, so there is no end to wait for.
+fn fetch(client: &Client, verifier: &NoteVerifier) -> anyhow::Result<(Vec<Vec<u8>>, String)> {
     let mut entries = Vec::new();
-    loop {
-        let page: LogPage = client.get(&format!("access-log/entries?from={}", entries.len()))?;
-        if page.entries.is_empty() {
-            return Ok((entries, page.checkpoint));
-        }
-        for entry in &page.entries {
+    let page = |from: usize| client.get::<LogPage>(&format!("access-log/entries?from={from}"));
+    let first = page(0)?;
+    let size = usize::try_from(Checkpoint::parse(&first.checkpoint, verifier)?.size)?;
+    let mut next = first.entries;
+    while entries.len() < size {
+        ensure!(!next.is_empty(), "the service shows fewer entries than its checkpoint covers");
+        for entry in &next {
             entries.push(STANDARD.decode(entry).context("the service sent an entry that is not base64")?);
         }
+        next = if entries.len() < size { page(entries.len())?.entries } else { Vec::new() };
     }
+    entries.truncate(size);
+    Ok((entries, first.checkpoint))
 }
 
 /// The receipts in a file of answers.
@@ -127,7 +132,7 @@ struct Row {
 
 fn list(args: &ListArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.config)?;
-    let (entries, _) = fetch(&client)?;
+    let (entries, _) = fetch(&client, &client.log_verifier()?)?;
     for (index, bytes) in entries.iter().enumerate() {
         if args.json {
             println!("{}", String::from_utf8_lossy(bytes));

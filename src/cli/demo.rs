@@ -184,6 +184,9 @@ impl Story {
             Kind::Stock => format!("its housing stock, {} addresses as a Bloom filter", loaded.persons),
         };
         say("Load", &format!("{} sent {what} ({mib:.2} MiB)", party.name));
+        if let (Kind::Population, Some(record)) = (kind, &loaded.sample) {
+            say("", &format!("one of them, as the service saw it: {}", shortened(serde_json::to_value(record)?)));
+        }
         Ok(())
     }
 
@@ -298,6 +301,18 @@ impl Story {
         say("Done", &format!("{:.1} s{memory}", started.elapsed().as_secs_f64()));
         Ok(())
     }
+}
+
+/// A record with every long text cut short, for the eye.
+fn shortened(mut value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match &mut value {
+        Value::String(text) if text.len() > 12 => *text = format!("{}...", &text[..9]),
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = shortened(item.take())),
+        Value::Object(members) => members.values_mut().for_each(|member| *member = shortened(member.take())),
+        _ => {}
+    }
+    value
 }
 
 fn counts(answers: &BTreeMap<String, usize>) -> String {

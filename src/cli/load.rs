@@ -74,6 +74,8 @@ pub struct Loaded {
     pub persons: usize,
     pub bytes: usize,
     pub receipt: Option<Receipt>,
+    /// The first record with codes, as it was sent.
+    pub sample: Option<RecordLine>,
 }
 
 /// Runs the command and reports.
@@ -148,7 +150,7 @@ impl<'a> Session<'a> {
         order: &[usize],
         record: impl Fn(usize) -> Record,
     ) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None };
+        let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None, sample: None };
         let plan =
             LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
         let begun: Option<LoadBegun> = if self.dry_run { None } else { Some(self.client.post("loads", &plan)?) };
@@ -166,6 +168,9 @@ impl<'a> Session<'a> {
         for &row in bar(order.len(), &format!("loading {}", source.as_str())).wrap_iter(order.iter()) {
             let line = RecordLine::new(record(row), &self.profile);
             loaded.persons += usize::from(!line.codes.is_empty());
+            if loaded.sample.is_none() && !line.codes.is_empty() {
+                loaded.sample = Some(line.clone());
+            }
             let line = serde_json::to_vec(&line).context("a record has a JSON form")?;
             loaded.bytes += line.len() + 1;
             if chunk.len() + line.len() >= limit {
@@ -195,7 +200,8 @@ impl<'a> Session<'a> {
         };
         tokens.iter().for_each(|token| filter.set(&token.0));
         let filter = filter.into_bytes();
-        let mut loaded = Loaded { records: addresses.len(), persons: tokens.len(), bytes: filter.len(), receipt: None };
+        let (records, persons, bytes) = (addresses.len(), tokens.len(), filter.len());
+        let mut loaded = Loaded { records, persons, bytes, receipt: None, sample: None };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
             loaded.receipt = Some(self.client.put("stock", &stock)?);
