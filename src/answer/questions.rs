@@ -155,9 +155,7 @@ impl App {
             let days = i64::from(regulation.freshness_days(source));
             load.is_some_and(|load| (today - load.reference_date).whole_days() <= days)
         };
-        let served = |group: &&crate::regulate::GroupRule| group.is_served_to(Role::Corporation);
-        let needs_care =
-            regulation.groups().iter().filter(served).any(|group| Source::from(group.source) == Source::Care);
+        let needs_care = regulation.rests_on(Source::Care, Role::Corporation);
         young(in_force.population.as_ref(), Source::Population)
             && (!needs_care || young(in_force.care.as_ref(), Source::Care))
     }

@@ -1,7 +1,7 @@
 //! `voorrang evaluate`: the same rooms without the network, for scoring. It needs the plaintext of both sides, so
 //! it is a laboratory tool: it draws a salt of its own and forgets it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ use crate::regulate::{self, Act, Answer, Conditions, Facts, Regulation, Role};
 /// What `voorrang evaluate` takes.
 #[derive(Debug, clap::Args)]
 pub struct EvaluateArgs {
-    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv
+    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv; without oggz.csv, answers that rest on it
+    /// are undetermined
     pub data: PathBuf,
     /// Folder for answers.csv and links.csv
     #[arg(short, long)]
@@ -149,10 +150,15 @@ impl Laboratory {
             asked_household_this_month: 0,
         };
         let permit = self.regulation.decide(&facts).map_err(|refusal| {
-            anyhow::anyhow!("the regulation refuses contract {} ({})", arrears.contract, refusal.article)
+            anyhow::anyhow!("the regulation refuses such a question (article {}): {}", refusal.article, refusal.remedy)
         })?;
         let finding = self.registers.find(&question);
-        Ok((permit.disclose(&self.regulation, Some(&finding), true), finding))
+        Ok((permit.disclose(&self.regulation, Some(&finding), self.is_whole()), finding))
+    }
+
+    /// Whether every source is there that the answers rest on. No care list never means that nobody is on it.
+    fn is_whole(&self) -> bool {
+        self.registers.care().is_some() || !self.regulation.rests_on(Source::Care, Role::Corporation)
     }
 
     fn corporation(&self, name: &str) -> Oin {
@@ -172,18 +178,18 @@ fn care_register(path: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::R
     Ok(Some(care.finish()))
 }
 
-/// Contracts with their tenants. Without arrears, a contract is asked for as if it were three months behind.
+/// Contracts with their tenants. Every contract is asked for as if it were three months behind.
 fn households(args: &EvaluateArgs) -> anyhow::Result<Vec<Household>> {
-    let mut in_arrears: HashMap<String, Arrears> = HashMap::new();
+    let mut in_arrears: HashSet<String> = HashSet::new();
     let path = args.data.join("achterstanden.csv");
     if path.exists() || !args.all_contracts {
-        in_arrears.extend(read::arrears(&path)?.into_iter().map(|arrears| (arrears.contract.clone(), arrears)));
+        in_arrears.extend(read::arrears(&path)?.into_iter().map(|arrears| arrears.contract));
     }
     let mut contracts: BTreeMap<String, Vec<Tenant>> = BTreeMap::new();
     for tenant in read::tenants(&args.data.join("huurders.csv"))? {
         contracts.entry(tenant.contract.clone()).or_default().push(tenant);
     }
-    let chosen = contracts.into_iter().filter(|(contract, _)| args.all_contracts || in_arrears.contains_key(contract));
+    let chosen = contracts.into_iter().filter(|(contract, _)| args.all_contracts || in_arrears.contains(contract));
     Ok(chosen.map(|(contract, tenants)| (Arrears { contract, months: 3.0, reported: None }, tenants)).collect())
 }
 

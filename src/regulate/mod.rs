@@ -304,6 +304,11 @@ impl Regulation {
         &self.document.groups
     }
 
+    /// Whether what `recipient` is told rests on `source`: without it, every answer is undetermined.
+    pub fn rests_on(&self, source: Source, recipient: Role) -> bool {
+        self.groups().iter().any(|group| group.is_served_to(recipient) && Source::from(group.source) == source)
+    }
+
     /// The bound on what a reader may infer, and its estimates.
     pub fn posterior(&self) -> &Posterior {
         &self.document.posterior
