@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use time::Date;
 
@@ -98,7 +98,7 @@ fn refused_path(output: &std::path::Path) -> PathBuf {
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let client = Client::open(&args.config)?;
     let profile = read_profile(args.profile.as_deref())?;
-    let households = households(args)?;
+    let households = read::households(&args.arrears, &args.tenants)?;
     let epoch = client.epoch_in(&["active", "retiring"])?;
     let asker = Asker {
         encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
@@ -150,23 +150,6 @@ fn finish(writer: csv::Writer<Output>) -> anyhow::Result<()> {
     let mut output = writer.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
     output.flush()?;
     output.finish()
-}
-
-/// Contracts in arrears with their tenants, in the order of the arrears file.
-fn households(args: &QueryArgs) -> anyhow::Result<Vec<(Arrears, Vec<Tenant>)>> {
-    let arrears = read::arrears(&args.arrears)?;
-    let mut by_contract: BTreeMap<String, Vec<Tenant>> = BTreeMap::new();
-    for tenant in read::tenants(&args.tenants)? {
-        by_contract.entry(tenant.contract.clone()).or_default().push(tenant);
-    }
-    let mut households = Vec::new();
-    for contract in arrears {
-        let tenants = by_contract.remove(&contract.contract).with_context(|| {
-            format!("{} names a contract that {} does not have", args.arrears.display(), args.tenants.display())
-        })?;
-        households.push((contract, tenants));
-    }
-    Ok(households)
 }
 
 struct Asker {

@@ -3,6 +3,7 @@
 
 mod rows;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,7 +34,7 @@ pub enum ReadError {
     UnknownColumn { name: String, position: usize, expected: String },
     #[error("{name}, header: column {column} is there twice")]
     TwiceColumn { name: String, column: &'static str },
-    #[error("{name}: {total} bad lines, nothing is done with the file{}", list(.lines))]
+    #[error("{name}: {}, nothing is done with the file{}", count(*.total), list(.lines))]
     Lines { name: String, lines: Vec<LineError>, total: usize },
 }
 
@@ -59,7 +60,10 @@ pub enum Problem {
     TooLong,
     #[error("empty; every row needs it")]
     Empty,
-    #[error("a citizen service number (BSN), for which a corporation has no ground; remove it from the file")]
+    #[error(
+        "nine digits that pass the test of a citizen service number (BSN), for which a corporation has no ground; \
+         remove it, or put a letter before a number of your own"
+    )]
     Bsn,
     #[error(transparent)]
     Date(#[from] BadDate),
@@ -71,8 +75,14 @@ pub enum Problem {
     Number,
     #[error("the same key as on line {first}; every row needs its own")]
     Duplicate { first: u64 },
+    #[error("a contract that the file of tenants does not have; add its tenants, or leave it out")]
+    NoTenants,
     #[error("cannot be read on")]
     Io,
+}
+
+fn count(total: usize) -> String {
+    if total == 1 { "1 bad line".to_owned() } else { format!("{total} bad lines") }
 }
 
 fn list(lines: &[LineError]) -> impl fmt::Display {
@@ -109,6 +119,26 @@ pub fn tenants(path: &Path) -> Result<Vec<Tenant>, ReadError> {
 /// As [`residents`].
 pub fn arrears(path: &Path) -> Result<Vec<Arrears>, ReadError> {
     all(path, arrears_from)
+}
+
+/// A contract in arrears and its tenants, in the order of their file.
+pub type Household = (Arrears, Vec<Tenant>);
+
+/// Contracts in arrears with their tenants, in the order of the arrears file.
+///
+/// # Errors
+/// As [`residents`], about either file; also for a contract without tenants.
+pub fn households(arrears: &Path, tenants: &Path) -> Result<Vec<Household>, ReadError> {
+    let mut by_contract: HashMap<String, Vec<Tenant>> = HashMap::new();
+    for tenant in self::tenants(tenants)? {
+        by_contract.entry(tenant.contract.clone()).or_default().push(tenant);
+    }
+    let arrears = all(arrears, |from, name| arrears_among(from, name, |contract| by_contract.contains_key(contract)))?;
+    let with_tenants = |arrears: Arrears| {
+        let tenants = by_contract.remove(&arrears.contract).expect("it was among them, and no contract is there twice");
+        (arrears, tenants)
+    };
+    Ok(arrears.into_iter().map(with_tenants).collect())
 }
 
 /// A corporation's dwellings: any file with columns `postcode` and `huisnummer`; its tenants' file serves too. Every
@@ -232,6 +262,14 @@ pub fn arrears_from<R: Read>(
     from: R,
     name: &str,
 ) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R>, ReadError> {
+    arrears_among(from, name, |_| true)
+}
+
+fn arrears_among<R: Read, F: Fn(&str) -> bool>(
+    from: R,
+    name: &str,
+    has_tenants: F,
+) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R, F>, ReadError> {
     const COLUMNS: Columns = Columns {
         required: &["contract_id", "maanden"],
         optional: &["bedrag", "meld_datum", "n_inwoners_volgens_corporatie"],
@@ -239,15 +277,19 @@ pub fn arrears_from<R: Read>(
         refuse_bsn: true,
         key: &["contract_id"],
     };
-    open_rows(from, name, &COLUMNS, |row| {
+    open_rows(from, name, &COLUMNS, move |row| {
+        let contract = row.needed("contract_id")?;
         let months: Option<f64> = row.needed("maanden")?.parse().ok();
         let reported = date(row, "meld_datum")?;
         // A day on which something was reported is known whole or not at all.
         if reported != BirthDate::default() && reported.known().is_none() {
             return Err(row.bad("meld_datum", BadDate.into()));
         }
+        if !has_tenants(&contract) {
+            return Err(row.bad("contract_id", Problem::NoTenants));
+        }
         Ok(Arrears {
-            contract: row.needed("contract_id")?,
+            contract,
             months: months
                 .filter(|months| (0.0..=1_200.0).contains(months))
                 .ok_or_else(|| row.bad("maanden", Problem::Number))?,

@@ -100,7 +100,7 @@ fn check_header(header: &ByteRecord, name: &str, columns: &Columns) -> Result<He
     if header.iter().all(<[u8]>::is_empty) {
         return Err(ReadError::Empty { name: name() });
     }
-    for (byte, found) in [(b';', "semicolons"), (b'\t', "tabs")] {
+    for (byte, found) in [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "vertical bars")] {
         if header.iter().any(|column| column.contains(&byte)) {
             return Err(ReadError::Delimiter { name: name(), found });
         }

@@ -124,6 +124,24 @@ fn arrears_have_months_and_maybe_a_day() {
 }
 
 #[test]
+fn households_are_in_the_order_of_their_arrears_and_all_have_tenants() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tenants, arrears) = (folder.path().join("t.csv"), folder.path().join("a.csv"));
+    let row = |contract: &str, number: u8| format!("{contract},{number},C1,J,Jansen,M,,5,1011AB\n");
+    let rows = [row("K1", 1), row("K2", 2), row("K3", 1), row("K2", 1)].concat();
+    std::fs::write(&tenants, format!("{HUUR}{rows}")).unwrap();
+    let among = |rows: &str| {
+        std::fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
+        households(&arrears, &tenants)
+    };
+    let found = among("K2,3\nK1,2\n").unwrap();
+    let ids = found.iter().map(|(_, tenants)| tenants.iter().map(Tenant::id).collect::<Vec<_>>());
+    assert_eq!(ids.collect::<Vec<_>>(), [vec!["K2/2", "K2/1"], vec!["K1/1"]]);
+    let Err(ReadError::Lines { lines, .. }) = among("K1,2\nK9,3\n") else { panic!("K9 has no tenants") };
+    assert_eq!(lines, [LineError { line: 3, column: Some("contract_id"), problem: Problem::NoTenants }]);
+}
+
+#[test]
 fn a_dwelling_needs_an_address_and_may_have_other_columns() {
     let read = |rows: &str| {
         let text = format!("{STOCK}{rows}");
