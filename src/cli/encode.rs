@@ -52,7 +52,7 @@ pub struct EncodeArgs {
     #[arg(long, value_enum, default_value = "csv")]
     pub format: Format,
     /// File with the salt
-    #[arg(long, conflicts_with = "envelope")]
+    #[arg(long, conflicts_with = "envelope", required_unless_present_any = ["envelope", "describe"])]
     pub salt_file: Option<PathBuf>,
     /// Envelope of the epoch, as `voorrang epoch fetch` writes it
     #[arg(long, requires_all = ["identity", "parties"])]
