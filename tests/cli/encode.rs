@@ -1,0 +1,265 @@
+//! `voorrang encode`: the profile as JSON, salts, and files of codes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+use super::*;
+
+/// Encodes a file of the demonstration; returns the file of codes.
+fn encoded(folder: &Path, kind: &str, input: &str, more: &[&str]) -> String {
+    let output = folder.join("out.ndjson");
+    let mut command = voorrang();
+    command.current_dir(folder).args(["encode", kind, input, "-o", "out.ndjson"]);
+    if !more.contains(&"--salt-file") {
+        command.args(["--salt-file", "salt.hex"]);
+    }
+    command.args(["--reference-date", "2026-01-01"]).args(more).assert().success().stdout("");
+    fs::read_to_string(output).unwrap()
+}
+
+fn records(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Records by id, without the header.
+fn by_id(text: &str) -> BTreeMap<String, Value> {
+    let without_header = |mut record: Value| {
+        record.as_object_mut().unwrap().remove("header");
+        (record["id"].as_str().unwrap().to_owned(), record)
+    };
+    records(text).into_iter().map(without_header).collect()
+}
+
+const FILES: [(&str, &str); 3] =
+    [("population", "data/brp.csv"), ("care", "data/oggz.csv"), ("tenants", "data/huurders.csv")];
+
+#[test]
+fn describe_is_one_json_document_with_bits_and_positions_of_every_pass() {
+    let output = voorrang().args(["encode", "--describe"]).output().unwrap();
+    assert!(output.status.success());
+    let profile: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(profile["profile"].as_str().is_some_and(|id| !id.is_empty()));
+    let hash = hex::decode(profile["schemaHash"].as_str().unwrap()).unwrap();
+    assert_eq!(hash.len(), 32);
+    let passes = profile["passes"].as_array().unwrap();
+    assert!(!passes.is_empty());
+    for pass in passes {
+        assert!(pass["name"].is_string(), "{pass}");
+        let number = |key: &str| pass[key].as_u64().unwrap();
+        assert!(number("filterBits") > 0 && number("codeBits") > 0 && number("diffusion") > 1, "{pass}");
+    }
+}
+
+#[test]
+fn describe_tells_what_is_in_the_files() {
+    let folder = workplace();
+    let output = voorrang().args(["encode", "--describe"]).output().unwrap();
+    let profile: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let records = records(&encoded(folder.path(), "care", "data/oggz.csv", &[]));
+    assert_eq!(records[0]["header"]["schemaHash"], profile["schemaHash"]);
+    assert_eq!(records[0]["header"]["profile"], profile["profile"]);
+    for record in &records {
+        let codes = record["codes"].as_object().unwrap();
+        assert_eq!(codes.len(), profile["passes"].as_array().unwrap().len());
+        for pass in profile["passes"].as_array().unwrap() {
+            let variants = codes[pass["name"].as_str().unwrap()].as_array().unwrap();
+            assert_eq!(variants.len() as u64, profile["variants"].as_u64().unwrap());
+            for code in variants {
+                let bytes = STANDARD.decode(code.as_str().unwrap()).unwrap();
+                assert_eq!(bytes.len() as u64 * 8, pass["codeBits"].as_u64().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_is_in_the_first_record_only() {
+    let folder = workplace();
+    for (kind, input) in FILES {
+        let records = records(&encoded(folder.path(), kind, input, &["--epoch", "haarlem-7"]));
+        assert_eq!(records.len(), rows(&folder.path().join(input)).len());
+        assert_eq!(records[0]["header"]["epoch"], "haarlem-7");
+        assert!(records[0]["header"]["keyCheck"].is_string());
+        assert!(records[1..].iter().all(|record| record.get("header").is_none()), "{kind}");
+    }
+}
+
+#[test]
+fn the_same_salt_makes_the_same_file_and_another_salt_nothing_in_common() {
+    let folder = workplace();
+    for (kind, input) in FILES {
+        let once = encoded(folder.path(), kind, input, &[]);
+        assert!(once == encoded(folder.path(), kind, input, &[]), "{kind}");
+        fs::write(folder.path().join("other.hex"), SALT.replace("00", "ff")).unwrap();
+        let other = encoded(folder.path(), kind, input, &["--salt-file", "other.hex"]);
+        let epoch = encoded(folder.path(), kind, input, &["--epoch", "haarlem-2"]);
+        for changed in [other, epoch] {
+            let changed_records = by_id(&changed);
+            for (id, record) in by_id(&once) {
+                let changed = &changed_records[&id];
+                for key in ["codes", "address", "household"] {
+                    let secret = &record[key];
+                    let empty = secret.is_null() || secret.as_object().is_some_and(serde_json::Map::is_empty);
+                    assert!(empty || *secret != changed[key], "{kind} {key}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_rows_and_columns_changes_no_record() {
+    let folder = workplace();
+    for (kind, input) in FILES {
+        let straight = by_id(&encoded(folder.path(), kind, input, &[]));
+        let path = folder.path().join(input);
+        let mut lines: Vec<Vec<String>> = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_path(&path)
+            .unwrap()
+            .records()
+            .map(|row| row.unwrap().iter().rev().map(str::to_owned).collect())
+            .collect();
+        lines[1..].reverse();
+        let mut writer = csv::Writer::from_path(&path).unwrap();
+        lines.iter().for_each(|line| writer.write_record(line).unwrap());
+        writer.flush().unwrap();
+        assert!(straight == by_id(&encoded(folder.path(), kind, input, &[])), "{kind}");
+    }
+}
+
+#[test]
+fn no_name_date_address_or_citizen_service_number_is_in_a_file_of_codes() {
+    let folder = workplace();
+    // Ids are the custodian's own in a file that stays there; everything else is secret.
+    let open = ["person_id", "oggz_id", "contract_id", "volgnr"];
+    for (kind, input) in FILES {
+        let codes = encoded(folder.path(), kind, input, &[]).to_lowercase();
+        let words: BTreeSet<String> = rows(&folder.path().join(input))
+            .into_iter()
+            .flatten()
+            .filter(|(column, value)| !open.contains(&column.as_str()) && value.len() >= 7)
+            .map(|(_, value)| value.to_lowercase())
+            .collect();
+        assert!(words.len() > 20, "{kind}: {}", words.len());
+        for word in words {
+            assert!(!codes.contains(&word), "{kind}: a value is in the file");
+        }
+    }
+}
+
+#[test]
+fn a_salt_file_is_64_digits_or_32_bytes_and_more() {
+    let folder = workplace();
+    let with = |salt: &[u8]| {
+        fs::write(folder.path().join("salt"), salt).unwrap();
+        encoded(folder.path(), "care", "data/oggz.csv", &["--salt-file", "salt"])
+    };
+    let bytes: Vec<u8> = (0..32).collect();
+    let from_digits = with(SALT.as_bytes());
+    assert!(from_digits == with(&bytes), "the same 32 bytes");
+    assert!(from_digits == with(SALT.trim().to_uppercase().as_bytes()));
+    assert!(from_digits != with(&[bytes, vec![32]].concat()), "every byte counts");
+}
+
+#[test]
+fn a_salt_that_is_missing_or_too_short_is_refused() {
+    let folder = workplace();
+    let encode = |salt: &[&str]| {
+        let mut command = voorrang();
+        command.current_dir(&folder).args(["encode", "care", "data/oggz.csv", "-o", "out.ndjson"]).args(salt);
+        command
+    };
+    fs::write(folder.path().join("short"), "Geheim0123456789012345678901234").unwrap();
+    fs::write(folder.path().join("empty"), "").unwrap();
+    let before = files_in(folder.path());
+    for file in ["short", "empty"] {
+        let stderr = fails(&mut encode(&["--salt-file", file]), 1);
+        assert!(stderr.contains(file) && stderr.contains("32 bytes or more"), "{stderr}");
+        assert!(!stderr.contains("Geheim"), "{stderr}");
+    }
+    assert!(fails(&mut encode(&["--salt-file", "nowhere"]), 1).contains("cannot read nowhere"));
+    assert!(fails(&mut encode(&[]), 2).contains("--salt-file"));
+    assert!(fails(&mut encode(&["--envelope", "salt.hex"]), 2).contains("--identity"));
+    assert!(files_in(folder.path()) == before);
+}
+
+#[test]
+fn filters_before_diffusion_need_a_salt_file_and_replace_the_codes_only() {
+    let folder = workplace();
+    let mut with_envelope = voorrang();
+    with_envelope.current_dir(&folder).args(["encode", "care", "data/oggz.csv", "-o", "out.ndjson", "--lab-filters"]);
+    with_envelope.args(["--envelope", "e.json", "--identity", "i.age", "--parties", "parties.toml"]);
+    let stderr = fails(&mut with_envelope, 2);
+    assert!(stderr.contains("--lab-filters") && stderr.contains("--envelope"), "{stderr}");
+    assert!(!folder.path().join("out.ndjson").exists());
+
+    let output = voorrang().args(["encode", "--describe"]).output().unwrap();
+    let profile: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (kind, input) in FILES {
+        let codes = by_id(&encoded(folder.path(), kind, input, &[]));
+        for (id, mut filters) in by_id(&encoded(folder.path(), kind, input, &["--lab-filters"])) {
+            let mut record = codes[&id].clone();
+            let (filters_only, codes_only) = (filters["codes"].take(), record["codes"].take());
+            assert_eq!(filters, record, "{kind}");
+            assert_eq!(filters_only.as_object().unwrap().len(), codes_only.as_object().unwrap().len(), "{kind}");
+            for (name, variants) in filters_only.as_object().unwrap() {
+                assert_ne!(*variants, codes_only[name]);
+                let pass = profile["passes"].as_array().unwrap().iter().find(|pass| pass["name"] == **name).unwrap();
+                let bytes = STANDARD.decode(variants[0].as_str().unwrap()).unwrap();
+                assert_eq!(bytes.len() as u64 * 8, pass["filterBits"].as_u64().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named_and_nothing_is_read() {
+    let folder = workplace();
+    let encode = |output: &str| {
+        let mut command = voorrang();
+        command.current_dir(&folder).args(["encode", "care", "nowhere.csv", "--salt-file", "salt.hex", "-o", output]);
+        command
+    };
+    assert!(fails(&mut encode("nowhere/out.ndjson"), 1).contains("cannot write into nowhere"));
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    // Whoever is root writes everywhere.
+    if fs::write(closed.join("probe"), "").is_err() {
+        assert!(fails(&mut encode("closed/out.ndjson"), 1).contains("cannot write into closed"));
+    }
+}
+
+#[test]
+fn only_their_owner_reads_codes() {
+    let folder = workplace();
+    encoded(folder.path(), "care", "data/oggz.csv", &[]);
+    let mode = fs::metadata(folder.path().join("out.ndjson")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_ages_of_a_group_are_an_option_and_minors_have_no_codes() {
+    let folder = workplace();
+    let minors = |more: &[&str]| {
+        let text = encoded(folder.path(), "population", "data/brp.csv", more);
+        let all = records(&text);
+        let is_minor =
+            |record: &&Value| record["groups"].as_array().is_some_and(|groups| groups.contains(&"minor".into()));
+        assert!(
+            all.iter()
+                .filter(is_minor)
+                .all(|record| record["codes"].as_object().is_some_and(serde_json::Map::is_empty))
+        );
+        all.iter().filter(is_minor).count()
+    };
+    let under_18 = minors(&[]);
+    assert!(under_18 > 100, "{under_18}");
+    assert!(minors(&["--minor-below", "12"]) < under_18);
+}
