@@ -12,6 +12,7 @@ use time::{Date, Duration, Time};
 
 use super::audit::{self, VerifyArgs};
 use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
 use super::query::{self, QueryArgs, Summary};
@@ -45,7 +46,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Day of the data [default: its meta.json's ref_date, else today]
-    #[arg(long, value_parser = load::parse_day)]
+    #[arg(long, value_parser = parse_day)]
     pub reference_date: Option<Date>,
 }
 
@@ -90,7 +91,7 @@ impl Story {
             None => ship(&folder.path().join("data"))?,
         };
         let day = args.reference_date.or_else(|| evaluate::day_of(&data)).unwrap_or_else(|| Clock::System.today());
-        let regulation = super::regulation_or_built_in(None)?;
+        let regulation = regulation_or_built_in(None)?;
         let keys = folder.path().join("parties");
         pki::make(&keys, &regulation, None, "localhost:0")?;
         let asked_on = (day + Duration::days(DAYS_LATER)).with_time(Time::from_hms(9, 0, 0)?).assume_utc();

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde_json::json;
 use time::Date;
-use zeroize::Zeroizing;
 
 use super::client::{PartyBook, open_envelope, read_identity};
+use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::{Output, bar};
 use crate::answer::wire::{Envelope, by_name};
 use crate::clock::Clock;
@@ -67,7 +67,7 @@ pub struct EncodeArgs {
     #[arg(long, default_value = "laboratory", conflicts_with = "envelope")]
     pub epoch: EpochId,
     /// Day on which ages are counted [default: today]
-    #[arg(long, value_parser = super::load::parse_day)]
+    #[arg(long, value_parser = parse_day)]
     pub reference_date: Option<Date>,
     /// Youngest age that is no longer a minor
     #[arg(long, default_value_t = 18)]
@@ -105,25 +105,6 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     out.finish()?;
     eprintln!("Encoded {written} records into {}.", output.display());
     Ok(())
-}
-
-/// The profile in a file, or the built-in one.
-///
-/// # Errors
-/// Names file and key.
-pub fn read_profile(path: Option<&Path>) -> anyhow::Result<Profile> {
-    let Some(path) = path else { return Ok(Profile::built_in()) };
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Profile::from_toml(&text).with_context(|| path.display().to_string())
-}
-
-/// A salt file's content.
-///
-/// # Errors
-/// Names the file.
-pub fn read_salt(path: &Path) -> anyhow::Result<Salt> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Salt::from_file(&bytes).with_context(|| path.display().to_string())
 }
 
 fn salt(args: &EncodeArgs) -> anyhow::Result<(Salt, EpochId)> {

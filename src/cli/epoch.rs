@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use super::client::{Client, PartyBook, open_envelope};
-use super::encode::read_profile;
+use super::inputs::read_profile;
 use super::pki::write_secret;
 use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, SealedShare};
 use crate::audit::Receipt;

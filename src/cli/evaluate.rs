@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use time::Date;
 
-use super::encode::read_profile;
-use super::load::parse_day;
+use super::inputs::{parse_day, read_profile};
 use super::output::{Output, bar};
 use super::query::standing;
 use crate::clock::Clock;

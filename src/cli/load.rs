@@ -8,10 +8,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 use clap::ValueEnum;
 use time::Date;
-use time::macros::format_description;
 
 use super::client::Client;
-use super::encode::{read_profile, read_salt};
+use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
@@ -57,14 +56,6 @@ pub struct LoadArgs {
     /// Read and encode everything, send nothing
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// A day as `2026-01-31`.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_day(text: &str) -> Result<Date, String> {
-    Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| "a day is written as 2026-01-31".into())
 }
 
 /// What was loaded.

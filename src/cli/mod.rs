@@ -7,6 +7,7 @@ pub mod demo;
 pub mod encode;
 pub mod epoch;
 pub mod evaluate;
+mod inputs;
 pub mod load;
 mod output;
 pub mod pki;
@@ -14,13 +15,11 @@ pub mod query;
 pub mod regulation;
 pub mod serve;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::encode::read::ReadError;
-use crate::regulate::Regulation;
 
 /// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
 #[derive(Debug, Parser)]
@@ -70,12 +69,21 @@ enum PkiCommand {
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    keep_memory_private();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("voorrang: {error:#}");
             ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// No core dump and no debugger of another user: custodians' processes hold the salt, the service holds data keys.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        eprintln!("voorrang: this process may leave a core dump ({error}); switch core dumps off on this machine");
     }
 }
 
@@ -104,15 +112,4 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
         })
         .unwrap_or(1)
-}
-
-/// The regulation in a folder, or the built-in Haarlem one.
-///
-/// # Errors
-/// If the folder holds none.
-pub fn regulation_or_built_in(folder: Option<&Path>) -> anyhow::Result<Regulation> {
-    match folder {
-        Some(folder) => Ok(Regulation::load(folder)?),
-        None => Ok(Regulation::built_in().into_iter().next().expect("a regulation is built in")),
-    }
 }

@@ -14,6 +14,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::client::{Party, PartyBook};
+use super::inputs::regulation_or_built_in;
 use crate::audit::NoteSigner;
 use crate::config::{DEFAULT, Shipped};
 use crate::epoch::share;
@@ -41,7 +42,7 @@ pub struct DevArgs {
 /// # Errors
 /// If the folder is not empty or cannot be written.
 pub fn dev(args: &DevArgs) -> anyhow::Result<()> {
-    let regulation = super::regulation_or_built_in(args.regulation.as_deref())?;
+    let regulation = regulation_or_built_in(args.regulation.as_deref())?;
     make(&args.out, &regulation, args.regulation.as_deref(), &args.service)?;
     eprintln!("Made development keys for {} parties in {}.", regulation.parties().len(), args.out.display());
     eprintln!("Start the service:  voorrang serve --config {}", args.out.join("voorrang.toml").display());

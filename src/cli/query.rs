@@ -9,8 +9,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use time::Date;
 
 use super::client::{Client, Refused};
-use super::encode::read_profile;
-use super::load::{encoder, parse_day};
+use super::inputs::{parse_day, read_profile};
+use super::load::encoder;
 use super::output::{Output, bar};
 use crate::answer::wire::{self, Answered, Question, by_name};
 use crate::audit::{Checkpoint, Receipt};
