@@ -2,8 +2,10 @@
 //! do not know these shapes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 
 use crate::audit::Receipt;
@@ -15,6 +17,27 @@ time::serde::format_description!(pub date_only, Date, "[year]-[month]-[day]");
 
 /// Codes by pass name, as [`Codes`] travels.
 pub type PassCodes = BTreeMap<String, Vec<Code>>;
+
+/// A map that names a pass twice is refused: two readers could take different ones.
+fn each_once<'de, D: Deserializer<'de>>(from: D) -> Result<PassCodes, D::Error> {
+    struct EachOnce;
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = PassCodes;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("codes by pass")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PassCodes, A::Error> {
+            let mut codes = PassCodes::new();
+            while let Some((pass, variants)) = map.next_entry()? {
+                if codes.insert(pass, variants).is_some() {
+                    return Err(de::Error::custom("duplicate field among the passes"));
+                }
+            }
+            Ok(codes)
+        }
+    }
+    from.deserialize_map(EachOnce)
+}
 
 /// `POST /v1/priority-questions`: one household.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,6 +80,7 @@ pub struct Conditions {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tenant {
+    #[serde(deserialize_with = "each_once")]
     pub codes: PassCodes,
 }
 
@@ -125,7 +149,7 @@ pub struct RecordLine {
     pub household: Option<HouseholdToken>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "each_once", skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: PassCodes,
 }
 
