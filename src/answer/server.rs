@@ -7,10 +7,10 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, JsonConfig, PayloadConfig, QueryConfig, ServiceConfig};
-use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use tokio::sync::oneshot;
 
 use super::problem::{Problem, json_error, query_error, trace_of};
@@ -170,7 +170,14 @@ async fn envelope(
     let method = request.method().clone();
     let route = request.match_pattern();
     let started = std::time::Instant::now();
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let mut response = if request.headers().contains_key(CONTENT_ENCODING) {
+        // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
+        let detail = "send the body as it is, without Content-Encoding";
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
+        request.into_response(problem.traced(trace).error_response())
+    } else {
+        next.call(request).await?.map_into_boxed_body()
+    };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response = as_problem(response, trace);
