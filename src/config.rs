@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The documented defaults, every key with its comment.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
 
+/// The origin stands twice in every receipt, and all answers fit into one length.
+const ORIGIN_BYTES: usize = 128;
+
 const ENV_PREFIX: &str = "VOORRANG_";
 const BUILT_IN: &str = "built-in:";
 
@@ -188,6 +191,9 @@ impl Config {
         if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') || origin.contains("://") {
             return Err(ConfigError::Value("log_origin is a URL without scheme, space or plus"));
         }
+        if origin.len() > ORIGIN_BYTES {
+            return Err(ConfigError::Value("log_origin is at most 128 bytes long"));
+        }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
@@ -287,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_log_origin_is_a_url_without_scheme() {
-        for bad in ["", "https://x", "a b", "a+b"] {
+        for bad in ["", "https://x", "a b", "a+b", &"a".repeat(129)] {
             assert!(matches!(read(&format!("log_origin = \"{bad}\""), &[]), Err(ConfigError::Value(_))), "{bad}");
         }
     }
