@@ -19,8 +19,8 @@ const BUILT_IN: &str = "built-in:";
 pub enum ConfigError {
     #[error("cannot read the configuration file {}; give another with --config", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the configuration {origin} is not valid")]
-    Syntax { origin: String, source: Box<toml::de::Error> },
+    #[error("the configuration {origin}, line {line}: {what}")]
+    Syntax { origin: String, line: usize, what: String },
     #[error("the environment variable {0} names no key of the configuration")]
     UnknownVariable(String),
     #[error("the environment variable {0} does not hold what its key takes")]
@@ -168,8 +168,7 @@ impl Config {
         folder: &Path,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let syntax = |source| ConfigError::Syntax { origin: origin.to_owned(), source: Box::new(source) };
-        let mut config: Self = toml::from_str(text).map_err(syntax)?;
+        let mut config: Self = toml::from_str(text).map_err(|error| syntax(&error, text, origin))?;
         for (name, value) in environment {
             if let Some(key) = name.strip_prefix(ENV_PREFIX) {
                 config = config.with_variable(key, &value, &name)?;
@@ -211,6 +210,17 @@ impl Config {
             *path = folder.join(&*path);
         }
     }
+}
+
+/// Where the text is wrong and what is expected there, in one line; the value that stands there is not repeated.
+fn syntax(error: &toml::de::Error, text: &str, origin: &str) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let message = error.message().lines().next().unwrap_or_default();
+    let what = match message.rsplit_once(", expected ") {
+        Some((_, expected)) if !message.starts_with("unknown field") => format!("expected {expected}"),
+        _ => message.to_owned(),
+    };
+    ConfigError::Syntax { origin: origin.to_owned(), line: before.matches('\n').count() + 1, what }
 }
 
 fn set_variable(table: &mut toml::Table, key: &str, value: &str, name: &str) -> Result<(), ConfigError> {
