@@ -1,9 +1,11 @@
 //! One way for every request: facts to the regulation, the decision into the log, a refusal out as a problem.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 
 use super::problem::Problem;
-use super::{App, Caller, entry, reference};
+use super::{App, Caller, EpochInForce, entry, reference};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
 use crate::ids::EpochId;
 use crate::regulate::{Act, Conditions, Facts, Permit, Refusal, Regulation};
@@ -71,6 +73,19 @@ impl App {
         let written = self.store.write_async(move |tx: &Tx<'_>| tx.append(&entry).map(drop)).await;
         let written = written.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
         Ok(only(written.receipts))
+    }
+
+    /// The epoch that a request brings codes for; that there is none is a refusal like any other.
+    pub(super) async fn named_epoch(
+        &self,
+        caller: &Caller,
+        id: &EpochId,
+        action: Action,
+    ) -> Result<Arc<EpochInForce>, Problem> {
+        match self.epoch(id) {
+            Ok(in_force) => Ok(in_force),
+            Err(problem) => Err(self.refuse(self.entry(caller, None, action, Outcome::Done), problem).await),
+        }
     }
 
     /// A refusal that no article made: codes of another salt, a state that does not allow it.

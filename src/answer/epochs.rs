@@ -35,7 +35,8 @@ pub(super) async fn announce(
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
     let row = epoch.clone();
-    app.change(&caller, entry, move |tx| tx.insert_epoch(&row)).await?;
+    let _changing = app.changing.lock().await;
+    app.change(entry, move |tx| tx.insert_epoch(&row)).await?;
     let in_force = EpochInForce { epoch, contributed: vec![], population: None, care: None, registers: None };
     let view = app.epoch_view(&in_force);
     app.replace(in_force);
@@ -73,7 +74,7 @@ pub(super) async fn contribute(
     let (oin, epoch, sealed) = (caller.identity.oin.clone(), in_force.epoch.clone(), share.into_inner().sealed);
     let complete = contributors(&epoch).all(|one| one == oin || in_force.contributed.contains(&one));
     let id = epoch.id.clone();
-    let receipt = app.change(&caller, entry, move |tx| {
+    let receipt = app.change(entry, move |tx| {
         tx.put_share(&id, &oin, sealed.as_bytes())?;
         if complete { tx.set_epoch_state(&id, State::Announced, State::Loading) } else { Ok(()) }
     });
@@ -130,7 +131,7 @@ pub(super) async fn activate(
     };
     let before: Vec<EpochId> = all.iter().filter(same).map(|other| other.epoch.id.clone()).collect();
     let (next, retiring) = (in_force.epoch.id.clone(), before.clone());
-    app.change(&caller, entry, move |tx| {
+    app.change(entry, move |tx| {
         for old in &retiring {
             tx.set_epoch_state(old, State::Active, State::Retiring)?;
         }
@@ -227,19 +228,21 @@ impl App {
         })
     }
 
-    /// A change and its log entry in one transaction.
+    /// A change and its log entry in one transaction; in the log as refused if the store does not take it.
     async fn change(
         &self,
-        caller: &Caller,
         entry: Entry,
         job: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Receipt, Problem> {
+        let done = entry.clone();
         let written = self.store.write_async(move |tx: &Tx<'_>| {
             job(tx)?;
-            tx.append(&entry).map(drop)
+            tx.append(&done).map(drop)
         });
-        let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-        Ok(only(written.receipts))
+        match written.await {
+            Ok(written) => Ok(only(written.receipts)),
+            Err(error) => Err(self.refuse(entry, store_problem(&error)).await),
+        }
     }
 
     /// Reads shares and state of an epoch that has no registers yet back from the store.

@@ -11,6 +11,7 @@ use super::problem::{Problem, json_fault, trace_of};
 use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
+use crate::code::CodeHeader;
 use crate::epoch::Epoch;
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
@@ -52,7 +53,7 @@ pub(super) async fn begin(
     plan: Json<LoadPlan>,
 ) -> Result<Json<LoadBegun>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
-    let in_force = app.epoch(&plan.header.epoch).map_err(|problem| problem.traced(caller.trace))?;
+    let in_force = app.named_epoch(&caller, &plan.header.epoch, Action::Load).await?;
     let entry = app.load_entry(&caller, &in_force.epoch, plan.source).await?;
     if let Err(problem) = app.check_plan(&in_force, &plan) {
         return Err(app.refuse(entry, problem).await);
@@ -113,26 +114,37 @@ pub(super) async fn commit(
     if load.chunks != plan.chunks {
         let detail =
             format!("{} chunks have arrived, the commit names {}; send what is missing", load.chunks, plan.chunks);
-        return Err(traced(Problem::conflict("load_incomplete", detail)));
+        return Err(app.refuse(entry, Problem::conflict("load_incomplete", detail)).await);
     }
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
+    // The epoch may have moved on since the load was begun; another load may have told its salt.
+    if let Err(problem) = check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?) {
+        return Err(app.refuse(entry, problem).await);
+    }
     let worker = app.clone();
     let next = web::block(move || worker.with_load(&in_force, load));
     let next = next.await.map_err(|_| traced(stopping()))?;
     let (next, records, persons) = match next {
         Ok(next) => next,
+        Err(LoadError::Store(StoreError::NotFound(_))) => {
+            let missing = Problem::conflict("load_incomplete", "a chunk is missing; send it, then commit again");
+            return Err(app.refuse(entry, missing).await);
+        }
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
     let (now, epoch, id) = (app.clock.now(), next.epoch.id.clone(), *id);
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
+    let done = entry.clone();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
-        let load = tx.commit_load(&id, now)?;
-        tx.append(&entry)?;
-        Ok(load)
+        tx.commit_load(&id, now)?;
+        tx.append(&done)
     });
-    let written = written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    let written = match written.await {
+        Ok(written) => written,
+        Err(error) => return Err(app.refuse(entry, store_problem(&error)).await),
+    };
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
     Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
@@ -175,13 +187,7 @@ impl App {
     }
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
-        if !in_force.epoch.state.loads() {
-            let detail = format!("the epoch is {} and takes no loads", in_force.epoch.state);
-            return Err(Problem::conflict("epoch_not_loading", detail));
-        }
-        if let Err(mismatch) = in_force.epoch.accepts(&plan.header) {
-            return Err(Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")));
-        }
+        check_records(in_force, &plan.header)?;
         if plan.records == 0 {
             return Err(Problem::unprocessable("load_empty", "a load has at least one record"));
         }
@@ -193,10 +199,8 @@ impl App {
 
     /// The epoch as it will be with this load, and the load's records and persons.
     fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, usize, usize), LoadError> {
-        let header: crate::code::CodeHeader = serde_json::from_str(&load.header)
-            .map_err(|_| LoadError::Store(StoreError::Damaged { what: "the header of a load" }))?;
         let mut epoch = in_force.epoch.clone();
-        epoch.key_check = Some(header.key_check);
+        epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
         *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
@@ -216,6 +220,22 @@ impl App {
         let contributed = in_force.contributed.clone();
         Ok((EpochInForce { epoch, contributed, population, care, registers }, records, persons))
     }
+}
+
+/// Whether the epoch takes records with this header.
+fn check_records(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
+    if !in_force.epoch.state.loads() {
+        let detail = format!("the epoch is {} and takes no loads", in_force.epoch.state);
+        return Err(Problem::conflict("epoch_not_loading", detail));
+    }
+    in_force
+        .epoch
+        .accepts(header)
+        .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")))
+}
+
+fn header_of(load: &Load) -> Result<CodeHeader, StoreError> {
+    serde_json::from_str(&load.header).map_err(|_| StoreError::Damaged { what: "the header of a load" })
 }
 
 /// The registers of an epoch from its stored loads.

@@ -73,8 +73,8 @@ pub struct App {
     /// All epochs that are not destroyed, as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
-    /// Held by whoever changes an epoch or its loads, from reading what is there to replacing it: two loads that end
-    /// at the same moment must both be seen. Questions never wait for it.
+    /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
+    /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -114,15 +114,8 @@ impl App {
             return Err(StartError::NoRegulation);
         }
         let store = Store::open(&config.state, &config.log_origin)?;
-        let app = Self {
-            clock,
-            store,
-            profile,
-            regulations,
-            epochs: RwLock::default(),
-            stocks: RwLock::default(),
-            changing: tokio::sync::Mutex::default(),
-        };
+        let (epochs, stocks, changing) = Default::default();
+        let app = Self { clock, store, profile, regulations, epochs, stocks, changing };
         for epoch in app.store.epochs()? {
             let id = epoch.id;
             app.refresh(&id).map_err(|source| StartError::Epoch(id, source))?;

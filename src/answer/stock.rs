@@ -73,7 +73,7 @@ pub(super) async fn register(
     stock: Json<wire::Stock>,
 ) -> Result<Json<Receipt>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
-    let in_force = app.epoch(&stock.header.epoch).map_err(|problem| problem.traced(caller.trace))?;
+    let in_force = app.named_epoch(&caller, &stock.header.epoch, Action::Stock).await?;
     let regulation = app.regulation(&in_force.epoch.regulation)?;
     let epoch = in_force.epoch.id.clone();
     let permit = app.permit(&caller, regulation, Act::RegisterStock, Some(&epoch)).await?;
@@ -94,6 +94,7 @@ pub(super) async fn register(
     let oin = caller.identity.oin.clone();
     let place = (epoch, oin);
     let key = place.clone();
+    let _changing = app.changing.lock().await;
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.put_stock(&key.0, &key.1, &row)?;
         tx.append(&entry).map(drop)
