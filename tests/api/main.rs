@@ -1,4 +1,9 @@
 //! The service as its parties and its enemies meet it: over mutual TLS, nothing of the inside assumed.
 
+mod answers;
+mod epochs;
+mod identity;
+mod loads;
+mod operations;
 mod questions;
 mod support;

@@ -115,7 +115,6 @@ fn one_text_is_the_spelling_of_a_code() {
         trailing,
         spelling.replace('+', "-").replace('/', "_"),
         spelling.replace('+', " "),
-        hex::encode(&raw),
         format!("data:;base64,{spelling}"),
         spelling.to_lowercase(),
     ];
@@ -132,6 +131,10 @@ fn one_text_is_the_spelling_of_a_code() {
             assert!(!reply.text().contains(&spelling[..40]));
         }
     }
+    // Hexadecimal digits happen to be base64: of a longer code.
+    let mut digits = good.clone();
+    *code(&mut digits) = json!(hex::encode(&raw));
+    line.ask(&digits).is_problem(422, "code_shape");
     let mut list = good.clone();
     *code(&mut list) = json!(raw);
     line.ask(&list).is_problem(400, "json");
@@ -154,8 +157,8 @@ fn hostile_json_is_refused_without_a_word_of_it() {
         let bytes = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
         [0xfeff].into_iter().chain(good.encode_utf16()).flat_map(bytes).collect::<Vec<u8>>()
     };
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let many: Vec<String> = (0..50_000).map(|n| format!("\"{CANARY}{n}\":1")).collect();
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
+    let many: Vec<String> = (0..20_000).map(|n| format!("\"{CANARY}{n}\":1")).collect();
     let mut not_utf8 = with("purpose", "\"X\"");
     let place = not_utf8.windows(3).position(|w| w == b"\"X\"").unwrap();
     not_utf8[place + 1] = 0xff;
@@ -231,18 +234,20 @@ fn a_member_named_twice_is_refused_at_every_depth() {
 fn bodies_of_another_type_coding_or_size_are_refused() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
-    let mut line = house.line(CORPORATION);
     let good = value(&encoder, FAMILY).to_string();
     let before = house.log().len();
     let path = "/v1/priority-questions";
-    for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "application/jsonx", "json", ""] {
-        let reply = line.send("POST", path, &[("Content-Type", kind)], good.as_bytes()).unwrap();
+    for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "application/jsonx", "json", ""]
+    {
+        let headers = [("Content-Type", kind)];
+        let reply = house.line(CORPORATION).send("POST", path, &headers, good.as_bytes()).unwrap();
         reply.is_problem(415, "media_type");
     }
-    line.send("POST", path, &[], good.as_bytes()).unwrap().is_problem(415, "media_type");
+    let reply = house.line(CORPORATION).send("POST", path, &[], good.as_bytes()).unwrap();
+    reply.is_problem(415, "media_type");
     for coding in ["gzip", "br", "zstd", "deflate", "compress", "x-unknown", "identity, gzip"] {
         let headers = [("Content-Type", "application/json"), ("Content-Encoding", coding)];
-        let reply = line.send("POST", path, &headers, good.as_bytes()).unwrap();
+        let reply = house.line(CORPORATION).send("POST", path, &headers, good.as_bytes()).unwrap();
         reply.is_problem(415, "content_coding");
     }
     assert_eq!(house.log().len(), before + 1, "none of it was taken for a question");
@@ -259,7 +264,9 @@ fn bodies_of_another_type_coding_or_size_are_refused() {
 fn every_error_of_every_layer_is_a_problem_with_all_headers() {
     let house = House::open();
     let mut line = house.line(CORPORATION);
-    for path in ["/", "/v1", "/v1/", "/v2/service", "/v1/CANARY", "/v1/priority-questions/1", "/metrics", "/v1/service/"] {
+    for path in
+        ["/", "/v1", "/v1/", "/v2/service", "/v1/CANARY", "/v1/priority-questions/1", "/metrics", "/v1/service/"]
+    {
         let reply = line.get(path);
         reply.is_problem(404, "no_such_path");
         assert!(!reply.text().contains("CANARY"));
@@ -295,6 +302,7 @@ fn every_error_of_every_layer_is_a_problem_with_all_headers() {
     let good = value(&house.encoder(EPOCH), FAMILY).to_string();
     for name in ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"] {
         let headers = [(name, "POST"), ("Content-Type", "application/json")];
+        let mut line = house.line(CORPORATION);
         let reply = line.send("PUT", "/v1/priority-questions?_method=POST", &headers, good.as_bytes()).unwrap();
         reply.is_problem(405, "no_such_method");
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration as Wait, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -190,7 +191,7 @@ impl House {
             Service::Nowhere => false,
             Service::Inside(running) => running.stop().is_ok(),
             Service::Outside { mut child, .. } => {
-                terminate(&child);
+                signal("TERM", &child);
                 child.wait().unwrap().success()
             }
         }
@@ -204,7 +205,7 @@ impl House {
     /// SIGTERM, without waiting.
     pub fn terminate(&self) {
         if let Service::Outside { child, .. } = &self.service {
-            terminate(child);
+            signal("TERM", child);
         }
     }
 
@@ -212,6 +213,13 @@ impl House {
         match &mut self.service {
             Service::Outside { child, .. } => child.wait().unwrap().code(),
             _ => None,
+        }
+    }
+
+    /// SIGKILL, from another thread than the one that owns the house.
+    pub fn kill_now(&self) {
+        if let Service::Outside { child, .. } = &self.service {
+            signal("KILL", child);
         }
     }
 
@@ -298,7 +306,8 @@ impl House {
     pub fn tls(&self, card: Option<&Card>) -> ClientConfig {
         let builder = client_tls(&self.keys().join("ca.pem"));
         match card {
-            Some(card) => builder.with_client_auth_cert(card.chain.clone(), card.key.clone_key()).unwrap(),
+            // Not checked against each other: an enemy does not either.
+            Some(card) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(card.certified()))),
             None => builder.with_no_client_auth(),
         }
     }
@@ -395,8 +404,8 @@ pub fn serve(config: &Path) -> Command {
     command
 }
 
-fn terminate(child: &Child) {
-    let told = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", child.id())).status().unwrap();
+fn signal(name: &str, child: &Child) {
+    let told = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(told.success());
 }
 
@@ -416,6 +425,10 @@ pub struct Card {
 }
 
 impl Card {
+    pub fn certified(&self) -> CertifiedKey {
+        CertifiedKey::new(self.chain.clone(), any_supported_type(&self.key).unwrap())
+    }
+
     pub fn new(issued: &Issued) -> Self {
         Self {
             chain: vec![CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap()],

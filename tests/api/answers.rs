@@ -1,0 +1,204 @@
+//! Every answer is in the log before it leaves, exactly once, and looks like every other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use time::macros::datetime;
+use voorrang::answer::wire::ANSWER_BYTES;
+use voorrang::audit::{Action, Entry, Outcome, Receipt, leaf_hash};
+use voorrang::cli::load::{self, Kind, LoadArgs};
+
+use super::support::*;
+
+fn asked(house: &House) -> Vec<Entry> {
+    house.log().into_iter().filter(|entry| entry.action == Action::Ask).collect()
+}
+
+#[test]
+fn all_answers_are_equally_long_and_hold_the_documented_members_only() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    let mut seen = BTreeMap::new();
+    for contract in contracts().iter().take(20) {
+        let reply = line.ask(&value(&encoder, contract));
+        let answered = reply.answered();
+        assert_eq!(reply.body.len(), ANSWER_BYTES);
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        reply.assert_headers();
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(members(&body), ["answer", "epoch", "receipt"].map(String::from).into());
+        assert_eq!(members(&body["receipt"]), ["checkpoint", "index", "leaf"].map(String::from).into());
+        *seen.entry(answered.answer).or_insert(0) += 1;
+    }
+    // Whoever the register does not know looks like everybody else.
+    let mut strangers = value(&encoder, STRANGERS);
+    strangers["address"] = value(&encoder, FAMILY)["address"].clone();
+    let reply = line.ask(&strangers);
+    assert_eq!((reply.answered().answer.as_str(), reply.body.len()), ("undetermined", ANSWER_BYTES));
+    assert!(seen["priority"] > 0 && seen["no_priority"] > 0, "{seen:?}");
+}
+
+#[test]
+fn every_answer_has_one_entry_at_the_index_of_its_receipt() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().take(24).map(|contract| value(&encoder, contract)).collect();
+    let answers: Vec<(String, Receipt)> = std::thread::scope(|scope| {
+        let ask = |part: &[Value]| {
+            let mut line = house.line(CORPORATION);
+            let answers = part.iter().map(|question| line.ask(question).answered());
+            answers.map(|answered| (answered.answer, answered.receipt)).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = questions.chunks(6).map(|part| scope.spawn(move || ask(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let log = house.log();
+    let mut places = BTreeSet::new();
+    for (answer, receipt) in &answers {
+        let entry = &log[usize::try_from(receipt.index).unwrap()];
+        assert_eq!(leaf_hash(&entry.to_bytes()), receipt.leaf);
+        assert_eq!(entry.result, Outcome::Answered(answer.clone()));
+        assert_eq!(entry.purpose.as_ref().unwrap().as_str(), "eviction-prevention");
+        assert!(entry.articles.contains(&"corporation-asks".to_owned()) && entry.object.is_some());
+        assert!(places.insert(receipt.index), "two answers, one entry");
+    }
+    let answered = log.iter().filter(|entry| matches!(entry.result, Outcome::Answered(_))).count();
+    assert_eq!((places.len(), answered), (24, 24));
+    let receipts: Vec<_> = answers.into_iter().map(|(_, receipt)| receipt).collect();
+    let report = house.verify(&receipts).unwrap();
+    assert_eq!(report.receipts, 24);
+    // The officer's tool refuses a receipt of another entry: the check above is one.
+    let mut false_one = receipts[0].clone();
+    false_one.index = receipts[1].index;
+    assert!(house.verify(&[false_one]).is_err());
+    assert!(house.verify(&[]).unwrap().remembered_size > 0, "and remembers what it saw");
+}
+
+#[test]
+fn when_the_log_cannot_be_written_nothing_is_answered_until_a_restart() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
+    let receipt = house.line(CORPORATION).ask(&family).answered().receipt;
+    let before = asked(&house).len();
+    // Somebody else holds the database's write lock, for longer than the service waits.
+    let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut line = house.line(CORPORATION);
+    let reply = line.ask(&family);
+    reply.is_problem(503, "unavailable");
+    assert_eq!(reply.header("retry-after"), Some("10"));
+    for word in ["priority", "undetermined", "receipt"] {
+        assert!(!reply.text().contains(word), "{}", reply.text());
+    }
+    thief.execute_batch("ROLLBACK").unwrap();
+    drop(thief);
+    // What the disk holds is known only after a restart.
+    let mut wrong = family.clone();
+    wrong["purpose"] = "marketing".into();
+    for question in [&family, &single, &wrong] {
+        line.ask(question).is_problem(503, "unavailable");
+    }
+    house.line(OFFICER).get("/v1/access-log/entries?from=0").is_problem(503, "unavailable");
+    house
+        .line(ADMINISTRATOR)
+        .json("POST", "/v1/epochs/haarlem-1/activate", &Value::Null)
+        .is_problem(503, "unavailable");
+    assert_eq!(house.line(OFFICER).get("/v1/access-log/checkpoint").status, 200, "what is durable can be read");
+    house.restart();
+    assert_eq!(asked(&house).len(), before, "nothing was answered, nothing stands there");
+    assert_eq!(house.line(CORPORATION).ask(&family).answered().answer, "priority");
+    house.verify(&[receipt]).unwrap();
+}
+
+#[test]
+fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    let question = value(&encoder, FAMILY);
+    let receipts: Vec<_> = (0..4)
+        .map(|_| {
+            let answered = line.ask(&question).answered();
+            assert_eq!(answered.answer, "priority");
+            answered.receipt
+        })
+        .collect();
+    assert_eq!(receipts.iter().map(|r| r.index).collect::<BTreeSet<_>>().len(), 4, "each is logged");
+    let reply = line.ask(&question);
+    assert_eq!(reply.is_problem(403, "refused").article.as_deref(), Some("household-limit"));
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:household-limit");
+    // The same household without one of its marks, or as another tenant, is the same household.
+    let mut other = value(&encoder, SINGLE);
+    other["address"] = question["address"].clone();
+    assert_eq!(line.ask(&other).is_problem(403, "refused").article.as_deref(), Some("household-limit"));
+    house.verify(&receipts).unwrap();
+    house.clock.set(datetime!(2026-02-01 0:00 UTC));
+    assert_eq!(line.ask(&question).answered().answer, "priority", "the next month begins anew");
+}
+
+/// Registers the corporation's stock with its own number of dwellings: 28, so a budget of 7.
+fn small_stock(house: &House) {
+    let stock = house.stock_of("C1");
+    let args = LoadArgs { dwellings: Some(28), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
+    load::load(&args).unwrap();
+}
+
+#[test]
+fn the_budget_stops_questions_and_survives_a_restart() {
+    let mut house = House::open();
+    small_stock(&house);
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().map(|contract| value(&encoder, contract)).collect();
+    let mut line = house.line(CORPORATION);
+    let mut wrong = questions[0].clone();
+    wrong["purpose"] = "marketing".into();
+    line.ask(&wrong).is_problem(403, "refused");
+    for question in &questions[..7] {
+        line.ask(question).answered();
+    }
+    let reply = line.ask(&questions[7]);
+    assert_eq!(reply.is_problem(403, "refused").article.as_deref(), Some("budget"));
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:budget");
+    house.restart();
+    let mut line = house.line(CORPORATION);
+    assert_eq!(line.ask(&questions[8]).is_problem(403, "refused").article.as_deref(), Some("budget"));
+}
+
+#[test]
+fn parallel_questions_cannot_overdraw_the_budget() {
+    let house = House::open();
+    small_stock(&house);
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().take(20).map(|contract| value(&encoder, contract)).collect();
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let house = &house;
+        let threads: Vec<_> =
+            questions.iter().map(|question| scope.spawn(move || house.line(CORPORATION).ask(question))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 7);
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        let problem = reply.problem();
+        assert!(problem.code == "budget" || problem.article.as_deref() == Some("budget"), "{problem:?}");
+        let result = String::from(house.entry_of(reply).unwrap().result);
+        assert_eq!(result, "refused:budget");
+    }
+    let answered = house.log().into_iter().filter(|entry| matches!(entry.result, Outcome::Answered(_))).count();
+    assert_eq!(answered, 7);
+}
+
+#[test]
+fn a_register_that_is_too_old_answers_undetermined() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    for (now, want) in
+        [(datetime!(2026-02-01 9:00 UTC), "no_priority"), (datetime!(2026-02-02 9:00 UTC), "undetermined")]
+    {
+        house.clock.set(now);
+        assert_eq!(line.ask(&value(&encoder, SINGLE)).answered().answer, want, "{now}");
+    }
+}

@@ -1,0 +1,209 @@
+//! A salt that administrators rotate and never see.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use voorrang::cli::load::Kind;
+use voorrang::epoch::share;
+
+use super::support::*;
+
+fn view(house: &House, epoch: &str) -> Value {
+    let reply = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+/// A share that its form lets pass, sealed for whoever made it up.
+fn share() -> Value {
+    let (_, public) = share::generate_identity();
+    let oin: voorrang::ids::Oin = "00000099000000002000".parse().unwrap();
+    let text = share::draw(&"haarlem-1".parse().unwrap(), &oin);
+    json!({ "sealed": share::seal(&text, &[(oin, public)].into()).unwrap() })
+}
+
+#[test]
+fn one_contribution_is_not_enough_and_a_second_of_the_same_party_is_refused() {
+    let house = House::empty();
+    house.announce(EPOCH).unwrap();
+    let shares = format!("/v1/epochs/{EPOCH}/shares");
+    house.line(CORPORATION).get(&shares).is_problem(409, "epoch_incomplete");
+    house.contribute(POPULATION, EPOCH).unwrap();
+    assert_eq!(view(&house, EPOCH)["missing"], json!(["00000099000000003000"]));
+    for stem in [POPULATION, CARE, CORPORATION] {
+        let reply = house.line(stem).get(&shares);
+        reply.is_problem(409, "epoch_incomplete");
+        assert!(!reply.text().contains("AGE ENCRYPTED"));
+    }
+    assert!(house.client(CORPORATION).salt(&EPOCH.parse().unwrap()).is_err());
+    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
+    reply.is_problem(409, "store_conflict");
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:store_conflict");
+    assert_eq!(view(&house, EPOCH)["state"], "announced");
+    assert!(house.load(POPULATION, Kind::Population, &demo("brp.csv")).is_err(), "no epoch that loads");
+    house.contribute(CARE, EPOCH).unwrap();
+    assert_eq!(view(&house, EPOCH)["state"], "loading");
+    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
+    reply.is_problem(409, "epoch_complete");
+    // What was refused changed nothing: all still open the same salt.
+    let salts = [POPULATION, CARE, CORPORATION].map(|stem| house.client(stem).salt(&EPOCH.parse().unwrap()).unwrap());
+    assert!(salts.iter().all(|salt| salt.expose() == salts[0].expose()));
+}
+
+#[test]
+fn contributions_at_once_complete_the_epoch() {
+    for round in 0..8 {
+        let house = House::empty();
+        house.announce(EPOCH).unwrap();
+        std::thread::scope(|scope| {
+            let put = |stem: &'static str| {
+                let house = &house;
+                scope.spawn(move || house.line(stem).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share()).status)
+            };
+            let both = [put(POPULATION), put(CARE)];
+            assert_eq!(both.map(|thread| thread.join().unwrap()), [200, 200]);
+        });
+        assert_eq!(view(&house, EPOCH)["state"], "loading", "round {round}");
+    }
+}
+
+#[test]
+fn administrators_and_officers_cannot_fetch_shares() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    for stem in [ADMINISTRATOR, OFFICER] {
+        let reply = house.line(stem).get(&format!("/v1/epochs/{EPOCH}/shares"));
+        reply.is_problem(403, "refused");
+        assert!(!reply.text().contains("AGE ENCRYPTED"));
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:default");
+    }
+}
+
+#[test]
+fn a_share_that_the_service_slipped_in_opens_for_nobody() {
+    let house = House::empty();
+    house.announce(EPOCH).unwrap();
+    house.contribute(POPULATION, EPOCH).unwrap();
+    // Rightly sealed, but not signed by the care network.
+    let recipients =
+        house.client(CARE).parties().unwrap().party.into_iter().filter_map(|p| Some((p.oin, p.recipient?)));
+    let text = share::draw(&EPOCH.parse().unwrap(), &"00000099000000003000".parse().unwrap());
+    let sealed = share::seal(&text, &recipients.collect()).unwrap();
+    let reply = house.line(CARE).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &json!({ "sealed": sealed }));
+    assert_eq!(reply.status, 200);
+    let error = house.client(CORPORATION).salt(&EPOCH.parse().unwrap()).unwrap_err();
+    assert!(format!("{error:#}").contains("00000099000000003000"), "{error:#}");
+}
+
+#[test]
+fn an_epoch_is_not_activated_while_a_source_is_missing() {
+    let house = House::empty();
+    house.announce(EPOCH).unwrap();
+    let activate = |code: &str, names: &[&str]| {
+        let reply = house.line(ADMINISTRATOR).json("POST", &format!("/v1/epochs/{EPOCH}/activate"), &json!({}));
+        let problem = reply.is_problem(409, code);
+        assert!(names.iter().all(|name| problem.detail.contains(name)), "{}", problem.detail);
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), format!("refused:{code}"));
+    };
+    activate("epoch_not_loading", &["announced"]);
+    house.contribute(POPULATION, EPOCH).unwrap();
+    house.contribute(CARE, EPOCH).unwrap();
+    activate("source_missing", &["population", "care"]);
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    activate("source_missing", &["population"]);
+    // Until then nobody is answered.
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    house.line(CORPORATION).ask(&question).is_problem(409, "epoch_not_active");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.line(CORPORATION).ask(&question).is_problem(409, "epoch_not_active");
+    house.activate(EPOCH).unwrap();
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
+    activate("epoch_active", &["active"]);
+}
+
+#[test]
+fn after_a_rotation_both_epochs_answer_and_the_old_one_retires() {
+    let mut house = House::open();
+    let old = value(&house.encoder(EPOCH), FAMILY);
+    house.agree("haarlem-2");
+    assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "priority", "while the next one is prepared");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    assert_eq!(view(&house, "haarlem-2")["loaded"], json!(["population", "care"]));
+    house.activate("haarlem-2").unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    let new = value(&house.encoder("haarlem-2"), FAMILY);
+    assert_ne!(old["header"]["keyCheck"], new["header"]["keyCheck"]);
+    assert_ne!(old["address"], new["address"], "nothing of one epoch can be compared with the other");
+    for restarted in [false, true] {
+        assert_eq!(
+            (&view(&house, EPOCH)["state"], &view(&house, "haarlem-2")["state"]),
+            (&json!("retiring"), &json!("active"))
+        );
+        let mut line = house.line(CORPORATION);
+        let (from_old, from_new) = (line.ask(&old).answered(), line.ask(&new).answered());
+        assert_eq!((from_old.answer.as_str(), from_old.epoch.as_str()), ("priority", EPOCH), "{restarted}");
+        assert_eq!((from_new.answer.as_str(), from_new.epoch.as_str()), ("priority", "haarlem-2"), "{restarted}");
+        house.verify(&[from_old.receipt, from_new.receipt]).unwrap();
+        if !restarted {
+            house.restart();
+        }
+    }
+    // Codes of one do not pass as the other's.
+    let mut mixed = old.clone();
+    mixed["header"]["epoch"] = json!("haarlem-2");
+    house.line(CORPORATION).ask(&mixed).is_problem(422, "other_salt");
+    // A retiring epoch takes no more loads.
+    let plan = json!({"header": old["header"], "source": "population", "records": 1, "referenceDate": "2026-01-01"});
+    house.line(POPULATION).json("POST", "/v1/loads", &plan).is_problem(409, "epoch_not_loading");
+}
+
+#[test]
+fn an_announcement_with_a_foreign_key_stops_the_contribution() {
+    let house = House::empty();
+    // The administrator's book names a key of its own for the corporation.
+    let path = house.keys().join("parties.toml");
+    let book = fs::read_to_string(&path).unwrap();
+    let own = house.client(CORPORATION).identity().unwrap().public();
+    let (_, foreign) = share::generate_identity();
+    assert!(book.contains(&own));
+    fs::write(&path, book.replace(&own, &foreign)).unwrap();
+    house.announce(EPOCH).unwrap();
+    fs::write(&path, book).unwrap();
+    for stem in [POPULATION, CARE] {
+        let error = house.contribute(stem, EPOCH).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("00000099000000004001") && text.contains("nothing was contributed"), "{text}");
+    }
+    assert_eq!(view(&house, EPOCH)["contributed"], json!([]));
+}
+
+#[test]
+fn an_announcement_that_makes_no_salt_is_refused_and_logged() {
+    let house = House::open();
+    let view = view(&house, EPOCH);
+    let new = |id: &str, participants: Value| {
+        json!({"id": id, "regulation": "haarlem", "profile": view["profile"], "schemaHash": view["schemaHash"],
+               "participants": participants})
+    };
+    let all = &view["participants"];
+    let with = |oin: &str| all.as_array().unwrap().iter().find(|p| p["oin"] == oin).unwrap().clone();
+    let (population, care) = (with("00000099000000002000"), with("00000099000000003000"));
+    let officer = json!({"oin": "00000099000000005001", "recipient": population["recipient"]});
+    let mut other = new("haarlem-2", all.clone());
+    other["schemaHash"] = json!("00");
+    for (body, status, code) in [
+        (new("haarlem-2", json!([])), 422, "too_few_custodians"),
+        (new("haarlem-2", json!([population])), 422, "too_few_custodians"),
+        (new("haarlem-2", json!([population, population, care])), 422, "participant"),
+        (new("haarlem-2", json!([population, care, officer])), 422, "participant"),
+        (other, 422, "other_profile"),
+        (new(EPOCH, all.clone()), 409, "store_conflict"),
+    ] {
+        let reply = house.line(ADMINISTRATOR).json("POST", "/v1/epochs", &body);
+        reply.is_problem(status, code);
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), format!("refused:{code}"));
+    }
+    assert_eq!(house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered().answer, "priority");
+}

@@ -1,0 +1,373 @@
+//! A load is whole or not there at all.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use voorrang::answer::wire::{RecordLine, Source};
+use voorrang::audit::Action;
+use voorrang::cli::load::Kind;
+use voorrang::encode::{Ages, Encoder, read};
+use voorrang::epoch::share::Salt;
+use voorrang::profile::Profile;
+
+use super::support::*;
+
+/// A load that was begun, chunk by chunk in the hands of the test.
+struct ByHand {
+    id: String,
+}
+
+impl ByHand {
+    fn begin(house: &House, stem: &str, encoder: &Encoder, source: Source, records: usize) -> Self {
+        let reply = house.line(stem).json("POST", "/v1/loads", &plan(house, encoder, source, records));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let begun: Value = serde_json::from_slice(&reply.body).unwrap();
+        Self { id: begun["load"].as_str().unwrap().to_owned() }
+    }
+
+    fn put(&self, house: &House, stem: &str, chunk: usize, lines: &[String]) -> Reply {
+        let path = format!("/v1/loads/{}/chunks/{chunk}", self.id);
+        let body = lines.join("\n");
+        house.line(stem).send("PUT", &path, &[("Content-Type", "application/x-ndjson")], body.as_bytes()).unwrap()
+    }
+
+    fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
+        house.line(stem).json("POST", &self.commit_path(), &json!({ "chunks": chunks }))
+    }
+
+    fn commit_path(&self) -> String {
+        format!("/v1/loads/{}/commit", self.id)
+    }
+}
+
+fn plan(house: &House, encoder: &Encoder, source: Source, records: usize) -> Value {
+    let day = house.reference().to_string();
+    json!({"header": encoder.header(), "source": source.as_str(), "records": records, "referenceDate": day})
+}
+
+/// The demonstration's residents as lines of a load.
+fn residents(house: &House, encoder: &Encoder) -> Vec<String> {
+    let ages = Ages { minor_below: 18, senior_from: 65 };
+    let people = read::residents(&demo("brp.csv")).unwrap();
+    let record = |person| RecordLine::new(encoder.resident(person, house.reference(), &ages), &Profile::built_in());
+    people.iter().map(|person| serde_json::to_string(&record(person)).unwrap()).collect()
+}
+
+fn loaded(house: &House, epoch: &str) -> Value {
+    let reply = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}"));
+    serde_json::from_slice::<Value>(&reply.body).unwrap()["loaded"].clone()
+}
+
+fn loads_in_log(house: &House) -> usize {
+    house
+        .log()
+        .iter()
+        .filter(|entry| entry.action == Action::Load && String::from(entry.result.clone()) == "done")
+        .count()
+}
+
+#[test]
+fn half_a_load_is_not_answered() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let before = loads_in_log(&house);
+    // Nobody of the next register is a minor any more.
+    let lines: Vec<String> = residents(&house, &encoder)
+        .iter()
+        .map(|line| line.replace(r#""groups":["minor"]"#, r#""groups":[]"#))
+        .collect();
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    let half = lines.len() / 2;
+    assert_eq!(load.put(&house, POPULATION, 0, &lines[..half]).status, 200);
+    let question = value(&encoder, FAMILY);
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority", "the old one answers");
+    let reply = load.commit(&house, POPULATION, 1);
+    reply.is_problem(409, "store_load_incomplete");
+    assert!(house.entry_of(&reply).is_some(), "a refused commit is in the log");
+    load.commit(&house, POPULATION, 2).is_problem(409, "load_incomplete");
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority", "and goes on");
+    assert_eq!(load.put(&house, POPULATION, 2, &lines[half..]).status, 200);
+    load.commit(&house, POPULATION, 2).is_problem(409, "load_incomplete");
+    assert_eq!(loads_in_log(&house), before);
+    // A stop in between takes the half load along.
+    house.restart();
+    load.put(&house, POPULATION, 1, &lines[half..]).is_problem(404, "store_not_found");
+    load.commit(&house, POPULATION, 2).is_problem(404, "store_not_found");
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
+    let whole = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    whole.put(&house, POPULATION, 0, &lines[..half]);
+    whole.put(&house, POPULATION, 1, &lines[half..]);
+    assert_eq!(whole.commit(&house, POPULATION, 2).status, 200);
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "no_priority", "the next one answers");
+    whole.commit(&house, POPULATION, 2).problem();
+    assert_eq!(loads_in_log(&house), before + 1);
+}
+
+#[test]
+fn a_bad_line_is_named_by_chunk_and_line_and_nothing_is_loaded() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let before = loads_in_log(&house);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    assert_eq!(load.put(&house, POPULATION, 0, &lines[..400]).status, 200);
+    let good: Value = serde_json::from_str(&lines[450]).unwrap();
+    let mut spoilt = vec!["CANARY".to_owned(), format!("{}CANARY", lines[450]), "null".into(), "[]".into()];
+    let mut change = |spoil: &dyn Fn(&mut Value)| {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        spoilt.push(bad.to_string());
+    };
+    change(&|line| line["name"] = json!("CANARY"));
+    change(&|line| line["groups"] = json!(["CANARY"]));
+    change(&|line| line["groups"] = json!(["oggz"]));
+    change(&|line| line["id"] = json!("CANARY"));
+    change(&|line| line["address"] = json!("CANARY"));
+    change(&|line| drop(line.as_object_mut().unwrap().remove("household")));
+    change(&|line| line["codes"] = json!({"names": [], "home": []}));
+    change(&|line| line["codes"]["names"][0] = json!("AAAA"));
+    change(&|line| line["codes"]["CANARY"] = json!([]));
+    for bad in &spoilt {
+        let mut chunk = lines[400..500].to_vec();
+        chunk[50].clone_from(bad);
+        let reply = load.put(&house, POPULATION, 1, &chunk);
+        let problem = reply.is_problem(422, "record");
+        assert!(problem.detail.starts_with("chunk 1, line 51: "), "{}", problem.detail);
+        assert!(problem.detail.ends_with("nothing was loaded"), "{}", problem.detail);
+        assert!(!reply.text().contains("CANARY"), "{}", reply.text());
+    }
+    // The same record twice, in two chunks: only the whole load shows it.
+    let mut rest = lines[400..].to_vec();
+    rest[10].clone_from(&lines[3]);
+    assert_eq!(load.put(&house, POPULATION, 1, &rest).status, 200);
+    let reply = load.commit(&house, POPULATION, 2);
+    let problem = reply.is_problem(422, "record");
+    assert!(problem.detail.starts_with("chunk 1, line 11: "), "{}", problem.detail);
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:record");
+    assert_eq!(loads_in_log(&house), before);
+    // The good chunk in its place makes it a load.
+    assert_eq!(load.put(&house, POPULATION, 1, &lines[400..]).status, 200);
+    assert_eq!(load.commit(&house, POPULATION, 2).status, 200);
+}
+
+#[test]
+fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let own = house.encoder(EPOCH);
+    let salt = Salt::random();
+    let other = Encoder::new(&Profile::built_in(), salt.expose(), &EPOCH.parse().unwrap());
+    let refused = |stem: &str, plan: &Value, status: u16, code: &str| {
+        let reply = house.line(stem).json("POST", "/v1/loads", plan);
+        let problem = reply.is_problem(status, code);
+        let word = problem.article.unwrap_or(problem.code);
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), format!("refused:{word}"));
+    };
+    refused(CARE, &plan(&house, &other, Source::Care, 18), 422, "other_salt");
+    refused(CARE, &plan(&house, &own, Source::Population, 18), 403, "refused");
+    refused(POPULATION, &plan(&house, &own, Source::Care, 18), 403, "refused");
+    refused(CORPORATION, &plan(&house, &own, Source::Population, 18), 403, "refused");
+    refused(CARE, &plan(&house, &own, Source::Care, 0), 422, "load_empty");
+    let mut late = plan(&house, &own, Source::Care, 18);
+    late["referenceDate"] = json!("2026-01-16");
+    refused(CARE, &late, 422, "reference_date");
+    let unknown = Encoder::new(&Profile::built_in(), salt.expose(), &"haarlem-9".parse().unwrap());
+    refused(CARE, &plan(&house, &unknown, Source::Care, 18), 404, "unknown_epoch");
+    // Another's load is nobody else's to go on with.
+    let load = ByHand::begin(&house, POPULATION, &own, Source::Population, 1);
+    load.put(&house, CARE, 0, &["{}".into()]).is_problem(403, "refused");
+    load.commit(&house, CARE, 0).is_problem(403, "refused");
+    // The tool says what is wrong before it sends anything.
+    let path = house.file("other.salt");
+    fs::write(&path, salt.to_file().as_bytes()).unwrap();
+    let mut args = house.load_args(CARE, Kind::Care, &demo("oggz.csv"));
+    args.salt_file = Some(path);
+    let error = voorrang::cli::load::load(&args).err().unwrap();
+    assert!(format!("{error:#}").contains("this salt is not the one"), "{error:#}");
+}
+
+#[test]
+fn two_salts_in_parallel_loads_cannot_both_be_the_epochs() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    let own = house.encoder(EPOCH);
+    let other = Encoder::new(&Profile::built_in(), Salt::random().expose(), &EPOCH.parse().unwrap());
+    // Both are begun while no load has told the epoch's salt.
+    let lines = residents(&house, &own);
+    let population = ByHand::begin(&house, POPULATION, &own, Source::Population, lines.len());
+    let member = &read::care_members(&demo("oggz.csv")).unwrap()[0];
+    let member = serde_json::to_string(&RecordLine::new(other.care_member(member), &Profile::built_in())).unwrap();
+    let care = ByHand::begin(&house, CARE, &other, Source::Care, 1);
+    population.put(&house, POPULATION, 0, &lines);
+    care.put(&house, CARE, 0, &[member]);
+    assert_eq!(population.commit(&house, POPULATION, 1).status, 200);
+    let reply = care.commit(&house, CARE, 1);
+    reply.is_problem(422, "other_salt");
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:other_salt");
+    assert_eq!(loaded(&house, EPOCH), json!(["population"]));
+}
+
+#[test]
+fn loads_of_both_sources_at_once_both_count() {
+    for round in 0..4 {
+        let house = House::empty();
+        house.agree(EPOCH);
+        let encoder = house.encoder(EPOCH);
+        let lines = residents(&house, &encoder);
+        let members = read::care_members(&demo("oggz.csv")).unwrap();
+        let member = |member| RecordLine::new(encoder.care_member(member), &Profile::built_in());
+        let members: Vec<_> = members.iter().map(|m| serde_json::to_string(&member(m)).unwrap()).collect();
+        let population = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+        let care = ByHand::begin(&house, CARE, &encoder, Source::Care, members.len());
+        population.put(&house, POPULATION, 0, &lines);
+        care.put(&house, CARE, 0, &members);
+        std::thread::scope(|scope| {
+            let both = [
+                scope.spawn(|| population.commit(&house, POPULATION, 1).status),
+                scope.spawn(|| care.commit(&house, CARE, 1).status),
+            ];
+            assert_eq!(both.map(|thread| thread.join().unwrap()), [200, 200]);
+        });
+        assert_eq!(loaded(&house, EPOCH), json!(["population", "care"]), "round {round}");
+        house.activate(EPOCH).unwrap();
+    }
+}
+
+#[test]
+fn a_commit_whose_caller_hangs_up_is_whole_or_not_there() {
+    for wait_ms in [15, 60] {
+        let mut house = House::empty();
+        house.agree(EPOCH);
+        let encoder = house.encoder(EPOCH);
+        let lines = residents(&house, &encoder);
+        let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+        load.put(&house, POPULATION, 0, &lines);
+        let mut line = house.line(POPULATION);
+        line.head("GET", "/v1/ping", &[], 0).unwrap();
+        line.head("POST", &load.commit_path(), &[("Content-Type", "application/json")], 12).unwrap();
+        line.write(br#"{"chunks":1}"#).unwrap();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        // The ping's answer was never read: closing resets the connection.
+        drop(line);
+        std::thread::sleep(Duration::from_secs(2));
+        let seen = loaded(&house, EPOCH);
+        house.restart();
+        assert_eq!(seen, loaded(&house, EPOCH), "what is said is what is stored, after {wait_ms} ms");
+    }
+}
+
+#[test]
+fn a_question_during_loads_sees_one_register_or_the_next() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let with = residents(&house, &encoder);
+    let without: Vec<String> =
+        with.iter().map(|line| line.replace(r#""groups":["minor"]"#, r#""groups":[]"#)).collect();
+    assert_ne!(with, without);
+    let ours = contracts();
+    let done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            let mut line = house.line(CORPORATION);
+            let (mut seen, mut month) = (BTreeSet::new(), 0);
+            let question = value(&encoder, FAMILY);
+            assert!(ours.contains(&FAMILY.to_owned()));
+            while !done.load(Ordering::SeqCst) {
+                let reply = line.ask(&question);
+                if reply.status == 403 {
+                    // The household's limit: go to another month of the same register's age.
+                    month += 1;
+                    let now = if month % 2 == 0 { NOW } else { NOW + time::Duration::days(17) };
+                    house.clock.set(now);
+                    forget_counts(&house);
+                    continue;
+                }
+                seen.insert(reply.answered().answer);
+            }
+            seen
+        });
+        for round in 0..6 {
+            let lines = if round % 2 == 0 { &without } else { &with };
+            let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+            for (number, chunk) in lines.chunks(300).enumerate() {
+                assert_eq!(load.put(&house, POPULATION, number, chunk).status, 200);
+            }
+            assert_eq!(load.commit(&house, POPULATION, lines.len().div_ceil(300)).status, 200);
+        }
+        done.store(true, Ordering::SeqCst);
+        asker.join().unwrap()
+    });
+    assert_eq!(seen, ["no_priority", "priority"].map(String::from).into(), "half a register would be undetermined");
+}
+
+/// The test asks more often than anybody may.
+fn forget_counts(house: &House) {
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(20)).unwrap();
+    db.execute("DELETE FROM household_questions", []).unwrap();
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_load_leaves_the_old_register() {
+    let mut house = House::outside();
+    let encoder = house.encoder(EPOCH);
+    let ask = |house: &House| {
+        let mut line = house.line(CORPORATION);
+        [FAMILY, SINGLE].map(|contract| line.ask(&value(&encoder, contract)).answered().answer)
+    };
+    let before = ask(&house);
+    let lines = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    assert_eq!(load.put(&house, POPULATION, 0, &lines[..400]).status, 200);
+    // Half a chunk is on its way.
+    let mut line = house.line(POPULATION);
+    let body = lines[400..].join("\n");
+    let path = format!("/v1/loads/{}/chunks/1", load.id);
+    line.head("PUT", &path, &[("Content-Type", "application/x-ndjson")], body.len()).unwrap();
+    line.write(&body.as_bytes()[..body.len() / 2]).unwrap();
+    house.kill();
+    house.start();
+    assert_eq!(ask(&house), before);
+    load.put(&house, POPULATION, 1, &lines[400..]).is_problem(404, "store_not_found");
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM load WHERE state = 'staging'"), 0);
+    assert_eq!(count("SELECT count(*) FROM chunk WHERE load NOT IN (SELECT id FROM load WHERE state = 'current')"), 0);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert_eq!(ask(&house), before);
+    house.verify(&[]).unwrap();
+}
+
+#[test]
+fn a_kill_during_a_commit_leaves_one_register_or_the_other() {
+    for wait_ms in [0, 10, 25, 60, 150] {
+        let mut house = House::outside();
+        let encoder = house.encoder(EPOCH);
+        // The next register does not know the family.
+        let family = read::residents(&demo("brp.csv")).unwrap();
+        let family = family.iter().find(|person| person.household == "H0000090").unwrap();
+        let household = serde_json::to_value(encoder.household(&family.household)).unwrap();
+        let mut lines = residents(&house, &encoder);
+        lines.retain(|line| serde_json::from_str::<Value>(line).unwrap()["household"] != household);
+        let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+        assert_eq!(load.put(&house, POPULATION, 0, &lines).status, 200);
+        let before = loads_in_log(&house);
+        let mut line = house.line(POPULATION);
+        let body = br#"{"chunks":1}"#;
+        line.head("POST", &load.commit_path(), &[("Content-Type", "application/json")], body.len()).unwrap();
+        line.write(body).unwrap();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        house.kill();
+        let told = line.reply("POST").is_ok_and(|reply| reply.status == 200);
+        house.start();
+        let answer = house.line(CORPORATION).ask(&value(&encoder, FAMILY)).answered().answer;
+        let logged = loads_in_log(&house) > before;
+        assert_eq!(answer == "undetermined", logged, "{wait_ms} ms: register and log go together");
+        assert!(!told || logged, "what was acknowledged is there");
+        house.verify(&[]).unwrap();
+    }
+}
