@@ -28,7 +28,7 @@ use voorrang::cli::load::{Kind, LoadArgs, Loaded};
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
 use voorrang::clock::Clock;
 use voorrang::config::Config;
-use voorrang::encode::{self, Encoder, read};
+use voorrang::encode::{Encoder, read};
 use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
@@ -385,16 +385,20 @@ fn spawn(config: &Path, stderr: &Path) -> (Child, u16) {
     let file = fs::File::create(stderr).unwrap();
     let mut child = serve(config).stderr(file).spawn().unwrap();
     let until = Instant::now() + Wait::from_secs(30);
-    while Instant::now() < until {
+    let port = || {
         let text = fs::read_to_string(stderr).unwrap();
-        let port = text.lines().find_map(|line| line.split_once("address=127.0.0.1:")).map(|(_, rest)| rest);
-        if let Some(port) = port.and_then(|rest| rest.split_whitespace().next()) {
-            return (child, port.parse().unwrap());
+        let port = text.lines().find_map(|line| line.split_once("address=127.0.0.1:")).map(|(_, rest)| rest.to_owned());
+        port.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+    };
+    while Instant::now() < until && child.try_wait().unwrap().is_none() {
+        if let Some(port) = port() {
+            return (child, port);
         }
-        assert!(child.try_wait().unwrap().is_none(), "it does not start: {text}");
         std::thread::sleep(Wait::from_millis(20));
     }
-    panic!("it does not listen in time");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("it does not start: {}", fs::read_to_string(stderr).unwrap());
 }
 
 /// The command that runs the service.
@@ -570,7 +574,7 @@ pub fn question(encoder: &Encoder, contract: &str) -> Question {
     let mut address = None;
     let mut tenants = Vec::new();
     for tenant in read::tenants(&demo("huurders.csv")).unwrap().iter().filter(|t| t.contract == contract) {
-        let (codes, token): (_, _) = encode_tenant(encoder, tenant);
+        let (codes, token) = encoder.tenant(tenant);
         address = address.or(token);
         tenants.push(Tenant { codes: wire::by_name(codes, &profile) });
     }
@@ -584,13 +588,6 @@ pub fn question(encoder: &Encoder, contract: &str) -> Question {
         address,
         tenants,
     }
-}
-
-fn encode_tenant(
-    encoder: &Encoder,
-    tenant: &encode::Tenant,
-) -> (voorrang::code::Codes, Option<voorrang::code::AddressToken>) {
-    encoder.tenant(tenant)
 }
 
 /// A question that a test changes before it is sent.
