@@ -176,7 +176,11 @@ async fn envelope(
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
         request.into_response(problem.traced(trace).error_response())
     } else {
-        next.call(request).await?.map_into_boxed_body()
+        // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store
+        // and not in memory would be answered wrongly until the next start.
+        let detail = "the service failed at this request; nothing was answered";
+        let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).traced(trace);
+        actix_web::rt::spawn(next.call(request)).await.map_err(failed)??.map_into_boxed_body()
     };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
