@@ -61,7 +61,7 @@ macro_rules! text_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.pad(&self.0)
             }
         }
     };
@@ -164,6 +164,12 @@ mod tests {
         for bad in ["", "-", "a--b", "a-", "A", "a b", "../x", &"x".repeat(41)] {
             assert_eq!(bad.parse::<EpochId>(), Err(IdError::Slug), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_fills_the_width_of_its_column() {
+        let id: EpochId = "haarlem-1".parse().unwrap();
+        assert_eq!(format!("{id:<12}|{id}"), "haarlem-1   |haarlem-1");
     }
 
     #[test]
