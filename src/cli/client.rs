@@ -337,3 +337,28 @@ pub fn open_envelope(envelope: &Envelope, identity: &Identity, parties: &PartyBo
     }
     Ok(derive(&envelope.epoch, &envelope.schema_hash, &texts)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config/client.toml");
+
+    #[test]
+    fn the_shipped_client_file_explains_every_key() {
+        let shipped: toml::Table = toml::from_str(SHIPPED).unwrap();
+        let read: ClientConfig = toml::from_str(SHIPPED).unwrap();
+        // A key that is missing in the file is missing on one side, and an unknown one is refused above.
+        assert_eq!(toml::Table::try_from(&read).unwrap(), shipped);
+        let every_key = (read.identity.is_some(), read.note_key.is_some(), read.query.purpose.is_some());
+        assert_eq!(every_key, (true, true, true));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        for text in [format!("surprise = 1\n{SHIPPED}"), format!("{SHIPPED}surprise = true\n")] {
+            let error = toml::from_str::<ClientConfig>(&text).unwrap_err().to_string();
+            assert!(error.contains("surprise"), "{error}");
+        }
+    }
+}
