@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::client::Client;
 use crate::answer::wire::LogPage;
-use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Receipt, Report, verify_log};
+use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Outcome, Receipt, Report, VerifyError, verify_log};
 
 /// What an officer does with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -25,7 +25,7 @@ pub struct VerifyArgs {
     /// The officer's client.toml
     #[arg(long)]
     pub config: PathBuf,
-    /// Answers of `voorrang query`: their receipts must be in the log
+    /// Answers of `voorrang query`: their receipts must be in the log, with these answers
     #[arg(long)]
     pub receipts: Vec<PathBuf>,
 }
@@ -43,8 +43,13 @@ pub struct ListArgs {
 
 /// The log is not what it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("the access log does not verify: {0}")]
-pub struct LogBroken(#[source] pub crate::audit::VerifyError);
+pub enum LogBroken {
+    #[error("the access log does not verify: {0}")]
+    Verify(#[source] VerifyError),
+    /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
+    #[error("entry {index} does not record the answer that came with its receipt")]
+    OtherAnswer { index: u64 },
+}
 
 /// Runs the command.
 ///
@@ -78,11 +83,16 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
         Ok(text) => serde_json::from_str(&text).context("the remembered checkpoints cannot be read")?,
         Err(_) => Vec::new(),
     };
-    let mut receipts = Vec::new();
+    let (mut answers, mut receipts) = (Vec::new(), Vec::new());
     for file in &args.receipts {
-        receipts.extend(receipts_of(file)?);
+        for (answer, receipt) in answers_of(file)? {
+            answers.push((receipt.index, answer));
+            receipts.push(receipt);
+        }
     }
-    let report = verify_log(entries.into_iter(), &checkpoint, &verifier, &remembered, &receipts).map_err(LogBroken)?;
+    let lines = entries.iter().cloned();
+    let report = verify_log(lines, &checkpoint, &verifier, &remembered, &receipts).map_err(LogBroken::Verify)?;
+    check_answers(&entries, answers)?;
     let mut remember = remembered;
     if remember.last() != Some(&checkpoint) {
         remember.push(checkpoint);
@@ -109,22 +119,36 @@ fn fetch(client: &Client, verifier: &NoteVerifier) -> anyhow::Result<(Vec<Vec<u8
     Ok((entries, first.checkpoint))
 }
 
-/// The receipts in a file of answers.
-fn receipts_of(file: &PathBuf) -> anyhow::Result<Vec<Receipt>> {
+/// Whether the entries, verified before, record these answers.
+fn check_answers(entries: &[Vec<u8>], answers: Vec<(u64, String)>) -> anyhow::Result<()> {
+    for (index, answer) in answers {
+        let place = usize::try_from(index).context("a position in the log fits in memory")?;
+        let entry = Entry::from_bytes(entries.get(place).context("a verified receipt is of an entry of the log")?)?;
+        if entry.result != Outcome::Answered(answer) {
+            return Err(LogBroken::OtherAnswer { index }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The answers in a file, with their receipts.
+fn answers_of(file: &PathBuf) -> anyhow::Result<Vec<(String, Receipt)>> {
     let unreadable = || format!("{} is no file of answers with receipts", file.display());
     let mut reader = csv::Reader::from_path(file).with_context(unreadable)?;
-    let mut receipts = Vec::new();
+    let mut answers = Vec::new();
     for row in reader.deserialize() {
         let row: Row = row.with_context(unreadable)?;
         let note = STANDARD.decode(&row.checkpoint).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let leaf: Hash = row.leaf_hash.parse().ok().with_context(unreadable)?;
-        receipts.push(Receipt { index: row.log_index, leaf, checkpoint: note.with_context(unreadable)? });
+        let receipt = Receipt { index: row.log_index, leaf, checkpoint: note.with_context(unreadable)? };
+        answers.push((row.answer, receipt));
     }
-    Ok(receipts)
+    Ok(answers)
 }
 
 #[derive(serde::Deserialize)]
 struct Row {
+    answer: String,
     log_index: u64,
     leaf_hash: String,
     checkpoint: String,
@@ -150,4 +174,42 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Action, Actor};
+    use crate::ids::TraceId;
+
+    fn entry(result: Outcome) -> Vec<u8> {
+        let entry = Entry {
+            v: 1,
+            time: "2026-11-21T04:00:00Z".into(),
+            trace_id: TraceId::random(),
+            actor: Actor { oin: None, certificate: String::new(), role: "corporation".into() },
+            action: Action::Ask,
+            object: None,
+            purpose: None,
+            stage: None,
+            regulation: None,
+            articles: vec![],
+            epoch: None,
+            result,
+            salt: Entry::fresh_salt(),
+        };
+        entry.to_bytes()
+    }
+
+    #[test]
+    fn an_answer_that_its_entry_does_not_record_breaks_the_log() {
+        let entries = [entry(Outcome::Done), entry(Outcome::Answered("priority".into()))];
+        let check = |index, answer: &str| check_answers(&entries, vec![(index, answer.into())]);
+        assert!(check(1, "priority").is_ok());
+        for (index, answer) in [(1, "no_priority"), (0, "priority")] {
+            let error = check(index, answer).unwrap_err();
+            assert!(matches!(error.downcast_ref(), Some(LogBroken::OtherAnswer { index: found }) if *found == index));
+            assert!(!error.to_string().contains("priority"), "{error}");
+        }
+    }
 }
