@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use time::macros::datetime;
-use voorrang::answer::wire::ANSWER_BYTES;
-use voorrang::audit::{Action, Entry, Outcome, Receipt, leaf_hash};
+use voorrang::answer::wire::{ANSWER_BYTES, Answered};
+use voorrang::audit::{Action, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 
 use super::support::*;
@@ -45,18 +45,18 @@ fn every_answer_has_one_entry_at_the_index_of_its_receipt() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let questions: Vec<Value> = contracts().iter().take(24).map(|contract| value(&encoder, contract)).collect();
-    let answers: Vec<(String, Receipt)> = std::thread::scope(|scope| {
+    let answers: Vec<Answered> = std::thread::scope(|scope| {
         let ask = |part: &[Value]| {
             let mut line = house.line(CORPORATION);
             let answers = part.iter().map(|question| line.ask(question).answered());
-            answers.map(|answered| (answered.answer, answered.receipt)).collect::<Vec<_>>()
+            answers.collect::<Vec<_>>()
         };
         let threads: Vec<_> = questions.chunks(6).map(|part| scope.spawn(move || ask(part))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let log = house.log();
     let mut places = BTreeSet::new();
-    for (answer, receipt) in &answers {
+    for Answered { answer, receipt, .. } in &answers {
         let entry = &log[usize::try_from(receipt.index).unwrap()];
         assert_eq!(leaf_hash(&entry.to_bytes()), receipt.leaf);
         assert_eq!(entry.result, Outcome::Answered(answer.clone()));
@@ -66,12 +66,11 @@ fn every_answer_has_one_entry_at_the_index_of_its_receipt() {
     }
     let answered = log.iter().filter(|entry| matches!(entry.result, Outcome::Answered(_))).count();
     assert_eq!((places.len(), answered), (24, 24));
-    let receipts: Vec<_> = answers.into_iter().map(|(_, receipt)| receipt).collect();
-    let report = house.verify(&receipts).unwrap();
+    let report = house.verify(&answers).unwrap();
     assert_eq!(report.receipts, 24);
     // The officer's tool refuses a receipt of another entry: the check above is one.
-    let mut false_one = receipts[0].clone();
-    false_one.index = receipts[1].index;
+    let mut false_one = answers[0].clone();
+    false_one.receipt.index = answers[1].receipt.index;
     assert!(house.verify(&[false_one]).is_err());
     assert!(house.verify(&[]).unwrap().remembered_size > 0, "and remembers what it saw");
 }
@@ -81,7 +80,7 @@ fn when_the_log_cannot_be_written_nothing_is_answered_until_a_restart() {
     let mut house = House::open();
     let encoder = house.encoder(EPOCH);
     let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
-    let receipt = house.line(CORPORATION).ask(&family).answered().receipt;
+    let answered = house.line(CORPORATION).ask(&family).answered();
     let before = asked(&house).len();
     // Somebody else holds the database's write lock, for longer than the service waits.
     let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
@@ -110,7 +109,7 @@ fn when_the_log_cannot_be_written_nothing_is_answered_until_a_restart() {
     house.restart();
     assert_eq!(asked(&house).len(), before, "nothing was answered, nothing stands there");
     assert_eq!(house.line(CORPORATION).ask(&family).answered().answer, "priority");
-    house.verify(&[receipt]).unwrap();
+    house.verify(&[answered]).unwrap();
 }
 
 #[test]
@@ -119,14 +118,14 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
     let encoder = house.encoder(EPOCH);
     let mut line = house.line(CORPORATION);
     let question = value(&encoder, FAMILY);
-    let receipts: Vec<_> = (0..4)
+    let answered: Vec<_> = (0..4)
         .map(|_| {
             let answered = line.ask(&question).answered();
             assert_eq!(answered.answer, "priority");
-            answered.receipt
+            answered
         })
         .collect();
-    assert_eq!(receipts.iter().map(|r| r.index).collect::<BTreeSet<_>>().len(), 4, "each is logged");
+    assert_eq!(answered.iter().map(|r| r.receipt.index).collect::<BTreeSet<_>>().len(), 4, "each is logged");
     let reply = line.ask(&question);
     assert_eq!(reply.is_problem(403, "refused").article.as_deref(), Some("household-limit"));
     assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:household-limit");
@@ -134,7 +133,7 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
     let mut other = value(&encoder, SINGLE);
     other["address"] = question["address"].clone();
     assert_eq!(line.ask(&other).is_problem(403, "refused").article.as_deref(), Some("household-limit"));
-    house.verify(&receipts).unwrap();
+    house.verify(&answered).unwrap();
     house.clock.set(datetime!(2026-02-01 0:00 UTC));
     assert_eq!(line.ask(&question).answered().answer, "priority", "the next month begins anew");
 }

@@ -145,7 +145,7 @@ fn after_a_rotation_both_epochs_answer_and_the_old_one_retires() {
         let (from_old, from_new) = (line.ask(&old).answered(), line.ask(&new).answered());
         assert_eq!((from_old.answer.as_str(), from_old.epoch.as_str()), ("priority", EPOCH), "{restarted}");
         assert_eq!((from_new.answer.as_str(), from_new.epoch.as_str()), ("priority", "haarlem-2"), "{restarted}");
-        house.verify(&[from_old.receipt, from_new.receipt]).unwrap();
+        house.verify(&[from_old, from_new]).unwrap();
         if !restarted {
             house.restart();
         }

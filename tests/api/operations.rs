@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use voorrang::audit::{Action, Receipt};
+use voorrang::answer::wire::Answered;
+use voorrang::audit::Action;
 use voorrang::cli::load::Kind;
 use voorrang::encode::read;
 
@@ -29,15 +30,15 @@ fn sigterm_finishes_what_runs_and_ends_with_an_entry() {
     let fresh = Line::open(house.port(), house.tls(Some(&house.card(CORPORATION))));
     assert!(fresh.and_then(|mut line| line.send("GET", "/v1/ping", &[], b"")).is_err(), "nobody new is let in");
     running.write(&question.as_bytes()[100..]).unwrap();
-    let receipt = running.reply("POST").unwrap().answered().receipt;
+    let answered = running.reply("POST").unwrap().answered();
     assert_eq!(house.exit_code(), Some(0));
     assert!(told.elapsed() < Duration::from_secs(15), "an idle connection holds nothing up: {:?}", told.elapsed());
     house.start();
     let log = house.log();
     let stop = log.iter().position(|entry| entry.action == Action::Stop).unwrap();
-    assert!(stop as u64 > receipt.index, "the answer before the stop");
+    assert!(stop as u64 > answered.receipt.index, "the answer before the stop");
     assert_eq!(log[stop + 1].action, Action::Start);
-    house.verify(&[receipt]).unwrap();
+    house.verify(&[answered]).unwrap();
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn a_kill_between_answers_loses_none_of_them() {
     let mut house = House::outside();
     let encoder = house.encoder(EPOCH);
     let contracts = contracts();
-    let mut receipts: Vec<Receipt> = Vec::new();
+    let mut answered: Vec<Answered> = Vec::new();
     for round in 0..5 {
         let questions: Vec<_> = contracts.iter().skip(round * 5).take(5).map(|c| value(&encoder, c)).collect();
         let (port, deadline) = (house.port(), Duration::from_millis(40 + 35 * round as u64));
@@ -58,7 +59,7 @@ fn a_kill_between_answers_loses_none_of_them() {
                 for at in from..from + 3 {
                     let body = questions[at % questions.len()].to_string();
                     match line.send("POST", "/v1/priority-questions", &headers, body.as_bytes()) {
-                        Ok(reply) if reply.status == 200 => got.push(reply.answered().receipt),
+                        Ok(reply) if reply.status == 200 => got.push(reply.answered()),
                         Ok(_) => {}
                         Err(_) => return got,
                     }
@@ -71,12 +72,12 @@ fn a_kill_between_answers_loses_none_of_them() {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         });
         house.kill();
-        receipts.extend(got);
+        answered.extend(got);
         house.start();
         // The officer's tool also holds the log against every checkpoint that it saw before.
-        house.verify(&receipts).unwrap();
+        house.verify(&answered).unwrap();
     }
-    assert!(!receipts.is_empty());
+    assert!(!answered.is_empty());
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -95,13 +96,12 @@ fn a_restart_answers_as_before_and_the_log_goes_on() {
     assert!(house.stop());
     house.start();
     let after = ask(&house);
-    let words = |answers: &[voorrang::answer::wire::Answered]| -> Vec<String> {
-        answers.iter().map(|answered| answered.answer.clone()).collect()
-    };
+    let words =
+        |answers: &[Answered]| -> Vec<String> { answers.iter().map(|answered| answered.answer.clone()).collect() };
     assert_eq!(words(&before), words(&after));
-    let receipts: Vec<_> = before.into_iter().chain(after).map(|answered| answered.receipt).collect();
-    assert!(receipts[12].index > receipts[11].index);
-    house.verify(&receipts).unwrap();
+    let answers: Vec<_> = before.into_iter().chain(after).collect();
+    assert!(answers[12].receipt.index > answers[11].receipt.index);
+    house.verify(&answers).unwrap();
 }
 
 /// Runs the service in the hope that it does not start; its one line.

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use time::{Date, OffsetDateTime, macros::datetime};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Tenant};
-use voorrang::audit::{Entry, Receipt, Report};
+use voorrang::audit::{Entry, Report};
 use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{EpochArgs, EpochCommand, NewArgs};
@@ -349,13 +349,13 @@ impl House {
         self.log().into_iter().find(|entry| entry.trace_id.to_string() == trace)
     }
 
-    /// The officer's own check of the whole log, these receipts included.
-    pub fn verify(&self, receipts: &[Receipt]) -> anyhow::Result<Report> {
+    /// The officer's own check of the whole log, these answers and their receipts included.
+    pub fn verify(&self, answers: &[Answered]) -> anyhow::Result<Report> {
         let path = self.file("receipts.csv");
-        let mut text = String::from("log_index,leaf_hash,checkpoint\n");
-        for receipt in receipts {
+        let mut text = String::from("answer,log_index,leaf_hash,checkpoint\n");
+        for Answered { answer, receipt, .. } in answers {
             let note = STANDARD.encode(&receipt.checkpoint);
-            text.push_str(&format!("{},{},{note}\n", receipt.index, receipt.leaf));
+            text.push_str(&format!("{answer},{},{},{note}\n", receipt.index, receipt.leaf));
         }
         fs::write(&path, text).unwrap();
         voorrang::cli::audit::verify(&VerifyArgs { config: self.party(OFFICER), receipts: vec![path] })
