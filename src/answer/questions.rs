@@ -27,10 +27,17 @@ pub(super) async fn ask(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let trace = caller.trace;
-    let deciding = app.clone();
-    let decision = web::block(move || deciding.decide(&caller, question.into_inner()));
-    let decision = decision.await.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
-    app.release(decision).await.map_err(|problem| problem.traced(trace))
+    let question = question.into_inner();
+    // Where another question took the last of the budget in between, the second decision is the refusal.
+    for _ in 0..2 {
+        let (deciding, caller, question) = (app.clone(), caller.clone(), question.clone());
+        let decision = web::block(move || deciding.decide(&caller, question));
+        let decision = decision.await.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
+        if let Some(answer) = app.release(decision).await.map_err(|problem| problem.traced(trace))? {
+            return Ok(answer);
+        }
+    }
+    Err(Problem::unavailable("too many questions at the same moment; ask again").traced(trace))
 }
 
 /// What was decided, before anybody is told.
@@ -99,6 +106,7 @@ impl App {
         let object = self.object(&household);
         entry.object = Some(object.clone());
         let month = month(self.clock.today());
+        let neighbours = neighbours(&in_force, &household);
         let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
         let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
         let facts = Facts {
@@ -113,7 +121,7 @@ impl App {
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
             stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
-            asked_household_this_month: counted(self.store.household_questions(&object, &month))?,
+            asked_household_this_month: counted(self.store.household_questions(&object, &month))? / neighbours,
             ..self.facts(caller, Act::Ask)
         };
         let permit = regulation.decide(&facts).map_err(|refusal| {
@@ -130,7 +138,7 @@ impl App {
             oin: caller.identity.oin.clone(),
             month,
             most: budgets.stop(facts.stock.unwrap_or(0)),
-            household_most: u64::from(budgets.household_per_month),
+            household_most: u64::from(budgets.household_per_month) * neighbours,
             object,
         };
         Ok(Granted { answer, epoch: in_force.epoch.id.clone(), charge })
@@ -176,8 +184,9 @@ impl App {
         }
     }
 
-    /// Records, then answers: nothing leaves unrecorded.
-    async fn release(&self, decision: Decision) -> Result<HttpResponse, Problem> {
+    /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between; then nothing is
+    /// recorded.
+    async fn release(&self, decision: Decision) -> Result<Option<HttpResponse>, Problem> {
         let Decision { entry, outcome } = decision;
         let Granted { answer, epoch, charge } = match outcome {
             Ok(granted) => granted,
@@ -186,27 +195,29 @@ impl App {
                 return Err(problem);
             }
         };
-        let charged = entry.clone();
         let paid = self.store.write_async(move |tx: &Tx<'_>| {
             let asked = tx.charge(&charge.regulation, &charge.oin, &charge.month, 1)?;
             let about = tx.charge_household(&charge.object, &charge.month)?;
             if asked > charge.most || about > charge.household_most {
                 return Err(Unpaid::Spent);
             }
-            tx.append(&charged).map(drop).map_err(Unpaid::Store)
+            tx.append(&entry).map(drop).map_err(Unpaid::Store)
         });
         match paid.await {
             Ok(written) => {
-                respond(&Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) })
+                respond(&Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) }).map(Some)
             }
+            Err(Unpaid::Spent) => Ok(None),
             Err(Unpaid::Store(error)) => Err(store_problem(&error)),
-            Err(Unpaid::Spent) => {
-                let detail =
-                    "the questions of this month are used up; wait until the next, or explain it to the officers";
-                Err(self.refuse(entry, Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)).await)
-            }
         }
     }
+}
+
+/// Households that share the question's address, at least 1. They share its count of questions too: one counter a
+/// household would need to know who is meant before the question is allowed.
+fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
+    let registers = in_force.registers.as_ref().zip(household.address());
+    registers.map_or(1, |(registers, address)| registers.population().households_at(address).max(1) as u64)
 }
 
 /// All answers are equally long.

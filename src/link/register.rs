@@ -198,6 +198,13 @@ impl Register {
         self.people.get(row).map(|person| person.id)
     }
 
+    /// Households of which somebody with codes is registered at this address. A token is without the suffix, so a block
+    /// of flats is one address with many households.
+    pub fn households_at(&self, address: AddressToken) -> usize {
+        let households = self.rows_at(address).iter().filter_map(|&row| self.people[row as usize].household);
+        households.collect::<HashSet<_>>().len()
+    }
+
     /// Bytes in memory, a little below the truth: a hash table's empty places are estimated.
     pub fn memory_bytes(&self) -> usize {
         let matrices = (self.names.capacity() + self.home.capacity()) * size_of::<Line>();
