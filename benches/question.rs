@@ -267,7 +267,7 @@ fn percentile(times: &mut [Duration], share: f64) -> f64 {
     times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6
 }
 
-fn compare(bench: &Bench, file: &mut fs::File) {
+fn compare(bench: &Bench, file: &mut fs::File) -> anyhow::Result<()> {
     let mut times: [Vec<Duration>; 4] = Default::default();
     for round in 0..ROUNDS {
         times[0].push(timed(|| bench.ping()));
@@ -287,6 +287,9 @@ fn compare(bench: &Bench, file: &mut fs::File) {
         let (p50, p99) = (percentile(times, 0.5), percentile(times, 0.99));
         println!("{name:<36} p50 {p50:>8.0}  p99 {p99:>8.0}  p50 / floor {:>5.2}", p50 / floor);
     }
+    let ratio = percentile(&mut home, 0.5) / floor;
+    anyhow::ensure!(ratio <= 2.0, "a question takes {ratio:.2} times its floor; 2 is the most");
+    Ok(())
 }
 
 fn main() -> anyhow::Result<()> {
@@ -294,7 +297,7 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench::set_up(persons)?;
     let mut file = fs::File::create(state_folder(&bench.folder).join("sync-floor"))?;
     println!("register of {persons} people");
-    compare(&bench, &mut file);
+    compare(&bench, &mut file)?;
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     let mut group = criterion.benchmark_group("question");
     let mut next = (0..bench.at_home.len()).cycle();
