@@ -1,6 +1,7 @@
 //! `voorrang audit`: an officer reads the access log over the network and verifies it on her own machine.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -81,7 +82,10 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
     let (entries, checkpoint) = fetch(&client, &verifier)?;
     let remembered: Vec<String> = match fs::read_to_string(client.remembered(REMEMBERED)) {
         Ok(text) => serde_json::from_str(&text).context("the remembered checkpoints cannot be read")?,
-        Err(_) => Vec::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(error).context("the remembered checkpoints cannot be read; do not go on without them");
+        }
     };
     let (mut answers, mut receipts) = (Vec::new(), Vec::new());
     for file in &args.receipts {

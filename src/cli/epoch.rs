@@ -74,11 +74,24 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Runs the step.
+/// Runs the step and says what was done.
 ///
 /// # Errors
 /// What is missing and who must act.
 pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
+    let done = perform(command)?;
+    match command {
+        EpochCommand::List(_) => println!("{done}"),
+        _ => eprintln!("{done}"),
+    }
+    Ok(())
+}
+
+/// Runs the step; returns what was done.
+///
+/// # Errors
+/// As [`run`].
+pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
     match command {
         EpochCommand::New(args) => new(args),
         EpochCommand::Contribute(args) => contribute(args),
@@ -88,7 +101,7 @@ pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
     }
 }
 
-fn new(args: &NewArgs) -> anyhow::Result<()> {
+fn new(args: &NewArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     let profile = read_profile(args.profile.as_deref())?;
     let keyed = |party: super::client::Party| {
@@ -104,16 +117,11 @@ fn new(args: &NewArgs) -> anyhow::Result<()> {
         participants,
     };
     let view: EpochView = client.post("epochs", &epoch)?;
-    eprintln!(
-        "Announced {} for {} participants; {} custodians must contribute.",
-        view.id,
-        view.participants.len(),
-        view.missing.len()
-    );
-    Ok(())
+    let (all, missing) = (view.participants.len(), view.missing.len());
+    Ok(format!("Announced {} for {all} participants; {missing} custodians must contribute.", view.id))
 }
 
-fn contribute(args: &EpochArgs) -> anyhow::Result<()> {
+fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
     let view: EpochView = client.get(&format!("epochs/{}", args.epoch))?;
     let parties = client.parties()?;
@@ -123,8 +131,8 @@ fn contribute(args: &EpochArgs) -> anyhow::Result<()> {
     let note = Zeroizing::new(client.signer()?.sign(&text));
     let sealed = SealedShare { sealed: share::seal(&note, &recipients)? };
     let _: Receipt = client.put(&format!("epochs/{}/share", args.epoch), &sealed)?;
-    eprintln!("Contributed a share of the salt of {}, sealed for {} participants.", args.epoch, recipients.len());
-    Ok(())
+    let sealed_for = recipients.len();
+    Ok(format!("Contributed a share of the salt of {}, sealed for {sealed_for} participants.", args.epoch))
 }
 
 /// The recipients that the service announced, if each is the one that this party itself knows: otherwise an
@@ -151,44 +159,44 @@ fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
     Ok(own.context("this party's identity is none of the epoch's participants")?.oin.clone())
 }
 
-fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
+fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     let envelope: Envelope = client.get(&format!("epochs/{}/shares", args.epoch.epoch))?;
     // Opened in any case: an envelope that does not open is of no use to anybody.
     let salt = open_envelope(&envelope, &client.identity()?, &client.parties()?)?;
+    let mut done = Vec::new();
     if let Some(path) = &args.output {
         let text = serde_json::to_vec_pretty(&envelope)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display());
+        done.push(format!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display()));
     }
     if let Some(path) = &args.salt_file {
         write_secret(path, salt.to_file().as_bytes())?;
-        eprintln!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display());
+        done.push(format!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display()));
     }
-    Ok(())
+    Ok(done.join("\n"))
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<()> {
+fn list(args: &ListArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
     let epochs = client.service()?.epochs;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&epochs)?);
-        return Ok(());
+        return Ok(serde_json::to_string_pretty(&epochs)?);
     }
-    println!("{:<24} {:<10} {:<22} missing", "epoch", "state", "loaded");
+    let mut lines = vec![format!("{:<24} {:<10} {:<22} missing", "epoch", "state", "loaded")];
     for epoch in epochs {
         let loaded: Vec<_> = epoch.loaded.iter().map(|source| source.as_str()).collect();
         let missing: Vec<_> = epoch.missing.iter().map(|oin| format!("share of {oin}")).collect();
-        println!("{:<24} {:<10} {:<22} {}", epoch.id, epoch.state, loaded.join(", "), missing.join(", "));
+        let (loaded, missing) = (loaded.join(", "), missing.join(", "));
+        lines.push(format!("{:<24} {:<10} {loaded:<22} {missing}", epoch.id, epoch.state));
     }
-    Ok(())
+    Ok(lines.join("\n"))
 }
 
-fn activate(args: &EpochArgs) -> anyhow::Result<()> {
+fn activate(args: &EpochArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
     let view: EpochView = client.post(&format!("epochs/{}/activate", args.epoch), &serde_json::json!({}))?;
-    eprintln!("{} is {}.", view.id, view.state);
-    Ok(())
+    Ok(format!("{} is {}.", view.id, view.state))
 }
 
 #[cfg(test)]
