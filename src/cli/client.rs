@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
+use super::output::Output;
 use crate::answer::wire::{Conditions, Envelope, EpochView, ProblemBody, ServiceView};
 use crate::audit::{NoteSigner, NoteVerifier};
 use crate::epoch::share::{Identity, Salt, derive};
@@ -122,14 +124,22 @@ impl Client {
     /// If a certificate or key cannot be read.
     pub fn new(config: ClientConfig) -> anyhow::Result<Self> {
         let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        let pem = |path: &Path| -> anyhow::Result<Certificate<'static>> {
-            Certificate::from_pem(&read(path)?).with_context(|| format!("{} is no PEM certificate", path.display()))
+        // A party's certificate may come with intermediates, and roots may be several.
+        let pem = |path: &Path| -> anyhow::Result<Vec<Certificate<'static>>> {
+            let bytes = read(path)?;
+            let certificates = parse_pem(&bytes).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            });
+            let certificates: Vec<_> = certificates.collect();
+            ensure!(!certificates.is_empty(), "{} holds no PEM certificate", path.display());
+            Ok(certificates)
         };
         let key = Zeroizing::new(read(&config.key)?);
         let key = PrivateKey::from_pem(&key).with_context(|| format!("{} is no PEM key", config.key.display()))?;
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&[pem(&config.ca)?]))
-            .client_cert(Some(ClientCert::new_with_certs(&[pem(&config.certificate)?], key)))
+            .root_certs(RootCerts::new_with_certs(&pem(&config.ca)?))
+            .client_cert(Some(ClientCert::new_with_certs(&pem(&config.certificate)?, key)))
             .build();
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
@@ -199,7 +209,10 @@ impl Client {
 
     /// The body of a success; anything else is an error.
     fn succeed(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Vec<u8>> {
-        let unreachable = || format!("no answer from {}", self.config.service);
+        let unreachable = || {
+            let service = &self.config.service;
+            format!("no answer from {service}; does the service run there, and is `ca` in client.toml its root?")
+        };
         let mut response = response.with_context(unreachable)?;
         let status = response.status();
         let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().with_context(unreachable)?;
@@ -207,7 +220,9 @@ impl Client {
             return Ok(body);
         }
         match serde_json::from_slice::<ProblemBody>(&body) {
-            Ok(problem) => Err(Refused(problem).into()),
+            // A failure of the service is not a refusal: whoever asks for many stops there.
+            Ok(problem) if status.is_client_error() => Err(Refused(problem).into()),
+            Ok(problem) => bail!("the service failed ({}, {}): {}", problem.status, problem.code, problem.detail),
             Err(_) => bail!("the service answered with status {status}"),
         }
     }
@@ -225,7 +240,10 @@ impl Client {
                 "the service shows another log key than the one remembered in {}; ask the administrator, and do not go on",
                 place.display()
             ),
-            Err(_) => self.remember("log.vkey", &view.log_key)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.remember("log.vkey", &view.log_key)?,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()));
+            }
         }
         Ok(view)
     }
@@ -248,10 +266,11 @@ impl Client {
     /// # Errors
     /// If it cannot be written.
     pub fn remember(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let place = self.remembered(name);
-        fs::create_dir_all(&self.config.memory)
-            .and_then(|()| fs::write(&place, text))
-            .with_context(|| format!("cannot write {}", place.display()))
+        let folder = &self.config.memory;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut file = Output::create(&self.remembered(name))?;
+        file.write_all(text.as_bytes())?;
+        file.finish()
     }
 
     /// The parties' keys.

@@ -1,12 +1,12 @@
 //! `voorrang demo`: the whole story on one machine, with the commands that real parties use. Keys, a salt that
 //! nobody but the custodians and corporations can open, loads, questions over mutual TLS, answers, the log verified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tempfile::TempDir;
 use time::{Date, Duration, Time};
 
@@ -90,6 +90,10 @@ impl Story {
             Some(data) => data.clone(),
             None => ship(&folder.path().join("data"))?,
         };
+        for name in ["brp.csv", "oggz.csv", "huurders.csv", "achterstanden.csv"] {
+            let path = data.join(name);
+            fs::File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        }
         let day = args.reference_date.or_else(|| evaluate::day_of(&data)).unwrap_or_else(|| Clock::System.today());
         let regulation = regulation_or_built_in(None)?;
         let keys = folder.path().join("parties");
@@ -143,10 +147,10 @@ impl Story {
     fn salt(&self) -> anyhow::Result<()> {
         let step = |party: &Party| EpochArgs { epoch: self.epoch.clone(), config: self.config(party) };
         let administrator = self.one(Role::Administrator);
-        epoch::run(&EpochCommand::New(NewArgs { epoch: step(administrator), profile: None }))?;
+        epoch::perform(&EpochCommand::New(NewArgs { epoch: step(administrator), profile: None }))?;
         let custodians = [self.one(Role::PopulationCustodian), self.one(Role::CareCustodian)];
         for custodian in custodians {
-            epoch::run(&EpochCommand::Contribute(step(custodian)))?;
+            epoch::perform(&EpochCommand::Contribute(step(custodian)))?;
         }
         let names = custodians.map(|party| party.name.as_str()).join(" and ");
         say("Salt", &format!("{names} each sealed a share of it; the service keeps the sealed shares and no salt"));
@@ -159,7 +163,7 @@ impl Story {
         let care = self.one(Role::CareCustodian);
         self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
         let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
-        epoch::run(&EpochCommand::Activate(administrator))?;
+        epoch::perform(&EpochCommand::Activate(administrator))?;
         for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
             let (tenants, _) = self.split(number + 1)?;
             self.load(corporation, Kind::Stock, &tenants)?;
@@ -186,7 +190,7 @@ impl Story {
         };
         say("Load", &format!("{} sent {what} ({mib:.2} MiB)", party.name));
         if let (Kind::Population, Some(record)) = (kind, &loaded.sample) {
-            say("", &format!("one of them, as the service saw it: {}", shortened(serde_json::to_value(record)?)));
+            say("", &format!("one of them, as it was sent: {}", shortened(serde_json::to_value(record)?)));
         }
         Ok(())
     }
@@ -197,17 +201,17 @@ impl Story {
         fs::create_dir_all(&folder)?;
         let (tenants, arrears) = (folder.join("huurders.csv"), folder.join("achterstanden.csv"));
         let corporations = self.with_role(Role::Corporation).count();
-        let mut contracts = BTreeMap::new();
+        let mut contracts = BTreeSet::new();
         select(&self.data.join("huurders.csv"), &tenants, "corporatie", |contract, name| {
             let place: usize = name.trim_start_matches('C').parse().unwrap_or(1);
             let ours = place.saturating_sub(1) % corporations == number - 1;
             if ours {
-                contracts.insert(contract.to_owned(), ());
+                contracts.insert(contract.to_owned());
             }
             ours
         })?;
         select(&self.data.join("achterstanden.csv"), &arrears, "contract_id", |contract, _| {
-            contracts.contains_key(contract)
+            contracts.contains(contract)
         })?;
         Ok((tenants, arrears))
     }
@@ -226,7 +230,6 @@ impl Story {
             }
             all.asked += one.asked;
             one.answers.into_iter().for_each(|(answer, n)| *all.answers.entry(answer).or_default() += n);
-            all.receipts.extend(one.receipts);
         }
         let each = started.elapsed().as_secs_f64() * 1e3 / all.asked.max(1) as f64;
         say("Answers", &format!("{} ({each:.1} ms a household, encoding included)", counts(&all.answers)));
@@ -242,6 +245,7 @@ impl Story {
             tenants,
             config: self.config(corporation),
             purpose: purpose.map(str::to_owned),
+            resume: false,
             day: Some(self.day + Duration::days(DAYS_LATER)),
             salt_file: None,
             profile: None,
@@ -254,7 +258,7 @@ impl Story {
         let one = self.question(1, corporation, Some("tenant-screening"))?;
         let output = one.output.with_file_name("refused.csv");
         let summary = query::ask_all(&QueryArgs { output: output.clone(), ..one })?;
-        let Some((article, _)) = summary.refused.first_key_value() else { return Ok(()) };
+        let (article, _) = summary.refused.first_key_value().context("a forbidden question was answered")?;
         let refusals = fs::read_to_string(output.with_extension("refused.csv"))?;
         let why = csv::Reader::from_reader(refusals.as_bytes()).records().next().context("a refusal says why")??;
         say(
@@ -270,15 +274,9 @@ impl Story {
         let numbers = 1..=self.with_role(Role::Corporation).count();
         let receipts = numbers.map(|n| self.folder.path().join(format!("corporation-{n}/flags.csv"))).collect();
         let report = audit::verify(&VerifyArgs { config: self.config(officer), receipts })?;
-        say(
-            "Access log",
-            &format!(
-                "{} verified {} entries and found all {} receipts",
-                officer.name,
-                report.entries,
-                summary.receipts.len()
-            ),
-        );
+        let (entries, found) = (report.entries, report.receipts);
+        ensure!(found == summary.answers.values().sum::<usize>() as u64, "the log lacks receipts");
+        say("Access log", &format!("{} verified {entries} entries and found all {found} receipts", officer.name));
         Ok(())
     }
 

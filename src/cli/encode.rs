@@ -141,19 +141,19 @@ fn write_codes(
     let written = match kind {
         Kind::Population => {
             let people = read::residents(input)?;
-            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|r| lab(encoder.resident_line(r, day, &ages), Source::Population, &r.id, &r.person));
             file::write(lines, &encoder.header(), out)
         }
         Kind::Care => {
             let people = read::care_members(input)?;
-            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|m| lab(encoder.care_line(m), Source::Care, &m.id, &m.person));
             file::write(lines, &encoder.header(), out)
         }
         Kind::Tenants => {
             let people = read::tenants(input)?;
-            let steps = bar(people.len(), "encoding").wrap_iter(people.iter());
+            let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|t| lab(encoder.tenant_line(t), Source::Tenants, &t.id(), &t.person));
             file::write(lines, &encoder.header(), out)
         }

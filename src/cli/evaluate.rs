@@ -2,14 +2,13 @@
 //! it is a laboratory tool: it draws a salt of its own and forgets it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use time::Date;
 
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, bar};
+use super::output::{Output, bar, finish_csv};
 use super::query::standing;
 use crate::clock::Clock;
 use crate::encode::{Ages, Arrears, Encoder, Tenant, read};
@@ -111,7 +110,7 @@ impl Laboratory {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let progress = bar(households.len(), "asking");
         let part = |households: &[Household]| -> anyhow::Result<Vec<(Answer, Finding)>> {
-            households.iter().map(|household| self.answer(household).inspect(|_| progress.inc(1))).collect()
+            households.iter().map(|household| self.answer(household).inspect(|_| progress.step())).collect()
         };
         std::thread::scope(|scope| {
             let chunks = households.chunks(households.len().div_ceil(threads).max(1));
@@ -199,23 +198,23 @@ fn write(
     person_ids: &[String],
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let mut answers = Output::create(&out.join("answers.csv"))?;
-    let mut links = Output::create(&out.join("links.csv"))?;
-    writeln!(answers, "contract_id,answer,minors,seniors,oggz")?;
-    writeln!(links, "contract_id,volgnr,person_id")?;
+    let mut answers = csv::Writer::from_writer(Output::create(&out.join("answers.csv"))?);
+    let mut links = csv::Writer::from_writer(Output::create(&out.join("links.csv"))?);
+    answers.write_record(["contract_id", "answer", "minors", "seniors", "oggz"])?;
+    links.write_record(["contract_id", "volgnr", "person_id"])?;
     for ((arrears, tenants), (answer, finding)) in households.iter().zip(answered) {
-        let told = |group: bool| u8::from(group && *answer == Answer::Priority);
+        let told = |group: bool| if group && *answer == Answer::Priority { "1" } else { "0" };
         let groups = &finding.groups;
         let (minor, senior, oggz) = (told(groups.minor), told(groups.senior_resident), told(groups.oggz));
-        writeln!(answers, "{},{},{minor},{senior},{oggz}", arrears.contract, answer.as_str())?;
+        answers.write_record([&arrears.contract, answer.as_str(), minor, senior, oggz])?;
         for (tenant, standing) in tenants.iter().zip(&finding.tenants) {
             let person = match standing {
                 Standing::Linked { row, .. } => person_ids[*row].as_str(),
                 Standing::Unsure | Standing::Nobody => "",
             };
-            writeln!(links, "{},{},{person}", tenant.contract, tenant.number)?;
+            links.write_record([&tenant.contract, &tenant.number.to_string(), person])?;
         }
     }
-    answers.finish()?;
-    links.finish()
+    finish_csv(answers)?;
+    finish_csv(links)
 }

@@ -17,7 +17,7 @@ use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, Load
 use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{AddressToken, Record};
-use crate::encode::{Ages, Encoder, Source, read};
+use crate::encode::{Address, Ages, Encoder, Source, read};
 use crate::profile::Profile;
 
 /// What is loaded.
@@ -75,6 +75,9 @@ pub struct Loaded {
 /// Names file and line, or what the service refused.
 pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     let loaded = load(args)?;
+    if args.reference_date.is_none() && args.kind != Kind::Stock {
+        eprintln!("Ages and freshness count as if the register was read today; say otherwise with --reference-date.");
+    }
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
@@ -86,15 +89,16 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
-    let client = Client::open(&args.config)?;
-    let session = Session::open(&client, args)?;
+    // The file first: nobody is asked for anything before it is known to be good.
     match args.kind {
         Kind::Population => {
+            let people = read::residents(&args.input)?;
+            let client = Client::open(&args.config)?;
+            let session = Session::open(&client, args)?;
             let view = client.service()?;
             let regulation = view.regulations.iter().find(|r| r.id == client.config.regulation);
             let regulation = regulation.context("the service has no such regulation in force")?;
             let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
-            let people = read::residents(&args.input)?;
             let ids = people.iter().map(|r| session.encoder.record_ref(Source::Population, &r.id));
             let order = shuffled(ids.collect());
             session
@@ -102,11 +106,17 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
         }
         Kind::Care => {
             let people = read::care_members(&args.input)?;
+            let client = Client::open(&args.config)?;
+            let session = Session::open(&client, args)?;
             let ids = people.iter().map(|m| session.encoder.record_ref(Source::Care, &m.id));
             let order = shuffled(ids.collect());
             session.upload(wire::Source::Care, &order, |n| session.encoder.care_member(&people[n]))
         }
-        Kind::Stock => session.stock(&args.input, args.dwellings),
+        Kind::Stock => {
+            let addresses = read::stock(&args.input)?;
+            let client = Client::open(&args.config)?;
+            Session::open(&client, args)?.stock(&addresses, args.dwellings)
+        }
     }
 }
 
@@ -156,7 +166,7 @@ impl<'a> Session<'a> {
             chunk.clear();
             Ok(())
         };
-        for &row in bar(order.len(), &format!("loading {}", source.as_str())).wrap_iter(order.iter()) {
+        for &row in bar(order.len(), &format!("loading {}", source.as_str())).over(order.iter()) {
             let line = RecordLine::new(record(row), &self.profile);
             loaded.persons += usize::from(!line.codes.is_empty());
             if loaded.sample.is_none() && !line.codes.is_empty() {
@@ -179,8 +189,7 @@ impl<'a> Session<'a> {
         Ok(loaded)
     }
 
-    fn stock(&self, input: &Path, dwellings: Option<u32>) -> anyhow::Result<Loaded> {
-        let addresses = read::stock(input)?;
+    fn stock(&self, addresses: &[Address], dwellings: Option<u32>) -> anyhow::Result<Loaded> {
         let tokens: BTreeSet<AddressToken> = addresses.iter().map(|address| self.encoder.address(address)).collect();
         // A token is without the suffix: flats share one, so there are more dwellings than tokens.
         let whole = addresses.iter().map(|one| (one.postcode(), one.number(), one.suffix())).collect::<BTreeSet<_>>();

@@ -1,7 +1,8 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +23,15 @@ impl Output {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
+    }
+
+    /// Gives the file another name than it was made for, for what is not whole.
+    ///
+    /// # Errors
+    /// As [`Output::finish`].
+    pub fn finish_as(mut self, path: &Path) -> anyhow::Result<()> {
+        self.path = path.to_owned();
+        self.finish()
     }
 
     /// Gives the file its name, after everything is on the disk.
@@ -46,10 +56,81 @@ impl Write for Output {
     }
 }
 
-/// A progress bar on a terminal; nothing elsewhere, where the caller's lines say what was done.
-pub fn bar(total: usize, what: &str) -> ProgressBar {
+/// Finishes a CSV file.
+///
+/// # Errors
+/// As [`Output::finish`].
+pub fn finish_csv(writer: csv::Writer<Output>) -> anyhow::Result<()> {
+    writer.into_inner().map_err(|error| anyhow::anyhow!("cannot write: {}", error.error()))?.finish()
+}
+
+/// Below this many steps nobody has to wait.
+const WORTH_A_LINE: usize = 5000;
+
+/// A progress bar on a terminal; elsewhere a line every ten per cent of a long run.
+pub fn bar(total: usize, what: &str) -> Progress {
     let style = ProgressStyle::with_template("  {msg:28} {wide_bar} {pos}/{len} {eta}").expect("a valid template");
     let bar = ProgressBar::new(total as u64).with_style(style);
     bar.set_message(what.to_owned());
-    bar
+    let plain = !std::io::stderr().is_terminal() && total >= WORTH_A_LINE;
+    Progress { bar, total, done: AtomicUsize::new(0), plain, what: what.to_owned() }
+}
+
+/// Shows how far a run has come. Threads may share it.
+pub struct Progress {
+    bar: ProgressBar,
+    total: usize,
+    done: AtomicUsize,
+    plain: bool,
+    what: String,
+}
+
+impl Progress {
+    /// One step more is done.
+    pub fn step(&self) {
+        self.bar.inc(1);
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(line) = self.line(done) {
+            eprintln!("{line}");
+        }
+    }
+
+    /// The line at this step, if it has one.
+    fn line(&self, done: usize) -> Option<String> {
+        let tenth = self.total.div_ceil(10);
+        let now = self.plain && (done.is_multiple_of(tenth) || done == self.total);
+        now.then(|| format!("  {}: {done} of {}", self.what, self.total))
+    }
+
+    /// The same items, each a step.
+    pub fn over<I: Iterator>(self, items: I) -> impl Iterator<Item = I::Item> {
+        items.inspect(move |_| self.step())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_without_a_terminal_has_a_line_every_tenth() {
+        let progress = Progress { plain: true, ..bar(20_000, "loading") };
+        let lines: Vec<_> = (1..=20_000).filter_map(|done| progress.line(done)).collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[0], "  loading: 2000 of 20000");
+        let silent = Progress { plain: false, ..bar(20_000, "loading") };
+        assert!((1..=20_000).all(|done| silent.line(done).is_none()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let mut output = Output::create(&path).unwrap();
+        output.write_all(b"half").unwrap();
+        drop(output);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        Output::create(&path).unwrap().finish().unwrap();
+        assert!(path.exists());
+    }
 }

@@ -1,21 +1,22 @@
 //! `voorrang query`: asks for every household in an arrears file and writes what came back, receipts included.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use time::Date;
 
 use super::client::{Client, Refused};
 use super::inputs::{parse_day, read_profile};
 use super::load::encoder;
-use super::output::{Output, bar};
+use super::output::{Output, bar, finish_csv};
 use crate::answer::wire::{self, Answered, Question, by_name};
-use crate::audit::{Checkpoint, Receipt};
+use crate::audit::Checkpoint;
 use crate::clock::Clock;
 use crate::encode::{Arrears, Encoder, Tenant, read};
+use crate::ids::EpochId;
 use crate::profile::Profile;
 
 /// What `voorrang query` takes.
@@ -32,6 +33,9 @@ pub struct QueryArgs {
     /// Answers to write; refused questions go into a file of the same name with `.refused.csv`
     #[arg(short, long)]
     pub output: PathBuf,
+    /// Go on where a run with the same -o was cut: its answers are in a file with `.part.csv`
+    #[arg(long)]
+    pub resume: bool,
     /// Purpose [default: client.toml's]
     #[arg(long)]
     pub purpose: Option<String>,
@@ -63,14 +67,12 @@ pub struct Summary {
     pub answers: BTreeMap<String, usize>,
     /// Per refusing article or code.
     pub refused: BTreeMap<String, usize>,
-    /// Receipts as they came, oldest first.
-    pub receipts: Vec<Receipt>,
 }
 
 /// Runs the command and reports.
 ///
 /// # Errors
-/// [`SomeRefused`], or what went wrong; then no file is left behind.
+/// [`SomeRefused`], or what went wrong; then no file is left under the name of the answers.
 pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     let summary = ask_all(args)?;
     for (answer, count) in &summary.answers {
@@ -87,69 +89,123 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refused_path(output: &std::path::Path) -> PathBuf {
+fn refused_path(output: &Path) -> PathBuf {
     output.with_extension("refused.csv")
+}
+
+/// What a cut run leaves, for [`QueryArgs::resume`].
+fn part_path(output: &Path) -> PathBuf {
+    output.with_extension("part.csv")
+}
+
+/// The columns of the file of answers.
+const COLUMNS: [&str; 6] = ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint"];
+
+/// One answer in the file of answers: [`COLUMNS`].
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Row {
+    contract_id: String,
+    answer: String,
+    epoch: EpochId,
+    log_index: u64,
+    leaf_hash: String,
+    /// Base64 of the signed note.
+    checkpoint: String,
 }
 
 /// Asks for every contract and writes the files.
 ///
 /// # Errors
-/// If a file has errors or the service cannot be reached; refusals are no error here.
+/// If a file has errors or the service cannot be reached; refusals are no error here. Answers that came before an
+/// error are kept in a file of their own: they are logged and charged.
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
+    let households = read::households(&args.arrears, &args.tenants)?;
+    let day = args.day.unwrap_or_else(|| Clock::System.today());
+    let late = |arrears: &Arrears| arrears.reported.is_some_and(|reported| reported > day);
+    ensure!(
+        !households.iter().any(|(arrears, _)| late(arrears)),
+        "{} has arrears that were reported after {day}; give the day on which they stand with --day",
+        args.arrears.display()
+    );
+    let known = if args.resume { rows(&part_path(&args.output))? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
     let profile = read_profile(args.profile.as_deref())?;
-    let households = read::households(&args.arrears, &args.tenants)?;
     let epoch = client.epoch_in(&["active", "retiring"])?;
     let asker = Asker {
         encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
         log: client.log_verifier()?,
         profile,
         purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
-        day: args.day.unwrap_or_else(|| Clock::System.today()),
+        day,
         client,
     };
     let mut summary = Summary { asked: households.len(), ..Summary::default() };
     let mut flags = csv::Writer::from_writer(Output::create(&args.output)?);
-    flags.write_record(["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint"])?;
     let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(&args.output))?);
     refusals.write_record(["contract_id", "code", "article", "detail"])?;
-    for (arrears, tenants) in bar(households.len(), "asking").wrap_iter(households.iter()) {
-        match asker.ask(arrears, tenants) {
-            Ok(answered) => {
-                let receipt = answered.receipt;
-                let index = receipt.index.to_string();
-                let (leaf, note) = (receipt.leaf.to_string(), STANDARD.encode(&receipt.checkpoint));
-                flags.write_record([
-                    &arrears.contract,
-                    &answered.answer,
-                    answered.epoch.as_str(),
-                    &index,
-                    &leaf,
-                    &note,
-                ])?;
-                *summary.answers.entry(answered.answer).or_default() += 1;
-                summary.receipts.push(receipt);
+    for household in bar(households.len(), "asking").over(households.iter()) {
+        let contract = &household.0.contract;
+        let asked = known.get(contract).cloned().map_or_else(|| asker.ask(household), Ok);
+        match asked.map_err(anyhow::Error::downcast::<Refused>) {
+            Ok(row) => {
+                *summary.answers.entry(row.answer.clone()).or_default() += 1;
+                flags.serialize(row)?;
             }
-            Err(error) => {
-                let Refused(problem) = error.downcast::<Refused>()?;
-                let article = problem.article.clone().unwrap_or_default();
-                refusals.write_record([&arrears.contract, &problem.code, &article, &problem.detail])?;
+            Err(Ok(Refused(problem))) => {
+                let article = problem.article.unwrap_or_default();
+                refusals.write_record([contract, &problem.code, &article, &problem.detail])?;
                 let by = if article.is_empty() { problem.code } else { article };
                 *summary.refused.entry(by).or_default() += 1;
             }
+            Err(Err(error)) => return Err(keep(flags, &summary, &args.output, error)),
         }
     }
-    finish(flags)?;
-    if !summary.refused.is_empty() {
-        finish(refusals)?;
+    if summary.answers.is_empty() {
+        flags.write_record(COLUMNS)?;
     }
+    finish_csv(flags)?;
+    if summary.refused.is_empty() {
+        remove(&refused_path(&args.output))?;
+    } else {
+        finish_csv(refusals)?;
+    }
+    remove(&part_path(&args.output))?;
     Ok(summary)
 }
 
-fn finish(writer: csv::Writer<Output>) -> anyhow::Result<()> {
-    let mut output = writer.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
-    output.flush()?;
-    output.finish()
+/// Keeps the answers that came before an error under a name of their own.
+fn keep(flags: csv::Writer<Output>, summary: &Summary, output: &Path, error: anyhow::Error) -> anyhow::Error {
+    let part = part_path(output);
+    let count: usize = summary.answers.values().sum();
+    if count == 0 {
+        return error;
+    }
+    match flags
+        .into_inner()
+        .map_err(|error| anyhow::anyhow!("{}", error.error()))
+        .and_then(|file| file.finish_as(&part))
+    {
+        Ok(()) => error.context(format!("{count} answers are kept in {}; go on with --resume", part.display())),
+        Err(lost) => error.context(format!("{count} answers could not be kept ({lost})")),
+    }
+}
+
+/// The answers of a cut run, by contract.
+fn rows(part: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
+    let unreadable = || format!("cannot go on from {}", part.display());
+    let mut reader = csv::Reader::from_path(part).with_context(unreadable)?;
+    let rows = reader.deserialize().map(|row| row.map(|row: Row| (row.contract_id.clone(), row)));
+    rows.collect::<Result<_, _>>().with_context(unreadable)
+}
+
+/// Removes what an earlier run left, if it left something.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Asker {
@@ -162,7 +218,7 @@ struct Asker {
 }
 
 impl Asker {
-    fn ask(&self, arrears: &Arrears, tenants: &[Tenant]) -> anyhow::Result<Answered> {
+    fn ask(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
         let mut address = None;
         let mut codes = Vec::new();
         for tenant in tenants {
@@ -181,7 +237,14 @@ impl Asker {
         let answered: Answered = self.client.post("priority-questions", &question)?;
         let covered = Checkpoint::parse(&answered.receipt.checkpoint, &self.log)?.size > answered.receipt.index;
         ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
-        Ok(answered)
+        Ok(Row {
+            contract_id: arrears.contract.clone(),
+            answer: answered.answer,
+            epoch: answered.epoch,
+            log_index: answered.receipt.index,
+            leaf_hash: answered.receipt.leaf.to_string(),
+            checkpoint: STANDARD.encode(&answered.receipt.checkpoint),
+        })
     }
 }
 

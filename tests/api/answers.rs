@@ -1,12 +1,16 @@
 //! Every answer is in the log before it leaves, exactly once, and looks like every other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use serde_json::Value;
 use time::macros::datetime;
 use voorrang::answer::wire::{ANSWER_BYTES, Answered};
 use voorrang::audit::{Action, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
+use voorrang::cli::query::{self, QueryArgs};
 
 use super::support::*;
 
@@ -200,4 +204,114 @@ fn a_register_that_is_too_old_answers_undetermined() {
         house.clock.set(now);
         assert_eq!(line.ask(&value(&encoder, SINGLE)).answered().answer, want, "{now}");
     }
+}
+
+/// Passes connections on to the service until it has sent this many bytes back, then cuts them and takes no more.
+fn cut_after(bytes: usize, service: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut server = TcpStream::connect(("127.0.0.1", service)).unwrap();
+        let (mut questions, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut questions, &mut to_server));
+        let mut left = bytes;
+        let mut buffer = [0; 1024];
+        while left > 0 {
+            let Ok(got @ 1..) = server.read(&mut buffer) else { break };
+            client.write_all(&buffer[..got.min(left)]).unwrap();
+            left = left.saturating_sub(got);
+        }
+        client.shutdown(Shutdown::Both).and_then(|()| server.shutdown(Shutdown::Both)).unwrap();
+    });
+    port
+}
+
+#[test]
+fn a_run_that_is_cut_keeps_its_answers_and_goes_on_where_it_was() {
+    let house = House::open();
+    let tenants = house.stock_of("C1");
+    let contracts: Vec<String> =
+        fs::read_to_string(&tenants).unwrap().lines().skip(1).map(|line| line[..8].to_owned()).collect();
+    let arrears = house.file("arrears.csv");
+    let asked: BTreeSet<&String> = contracts.iter().collect();
+    let rows: String = asked.iter().map(|contract| format!("{contract},3\n")).collect();
+    fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
+    let mut args = QueryArgs {
+        arrears,
+        tenants,
+        config: house.party(CORPORATION),
+        output: house.file("flags.csv"),
+        resume: false,
+        purpose: None,
+        day: None,
+        salt_file: None,
+        profile: None,
+    };
+    // Enough for the handshake, the salt and some answers.
+    let through = cut_after(40_000, house.port());
+    let cut = fs::read_to_string(&args.config).unwrap().replace(&format!(":{}", house.port()), &format!(":{through}"));
+    args.config = house.keys().join("cut.toml");
+    fs::write(&args.config, cut).unwrap();
+    let error = format!("{:#}", query::ask_all(&args).unwrap_err());
+    assert!(error.contains("answers are kept in") && error.contains("--resume"), "{error}");
+    assert!(!args.output.exists(), "no half file under the final name");
+    let kept = fs::read_to_string(house.file("flags.part.csv")).unwrap();
+    let before = kept.lines().count() - 1;
+    assert!(before > 0 && before < asked.len(), "{before} of {}", asked.len());
+    let charged = house.log().iter().filter(|entry| matches!(entry.result, Outcome::Answered(_))).count();
+    assert!((before..=before + 1).contains(&charged), "at most the answer that was under way is lost");
+
+    args.config = house.party(CORPORATION);
+    args.resume = true;
+    let summary = query::ask_all(&args).unwrap();
+    assert_eq!((summary.asked, &summary.refused), (asked.len(), &BTreeMap::new()));
+    let flags = fs::read_to_string(&args.output).unwrap();
+    assert!(kept.lines().all(|line| flags.contains(line)), "what was answered stays as it was");
+    assert_eq!(flags.lines().count(), asked.len() + 1);
+    assert!(!house.file("flags.part.csv").exists());
+    let again = house.log().iter().filter(|entry| matches!(entry.result, Outcome::Answered(_))).count();
+    assert_eq!(again, charged + asked.len() - before, "nobody is asked about twice");
+}
+
+#[test]
+fn a_file_of_refusals_goes_when_nothing_is_refused() {
+    let house = House::open();
+    let (tenants, arrears) = (house.stock_of("C1"), house.file("arrears.csv"));
+    let contract = fs::read_to_string(&tenants).unwrap().lines().nth(1).unwrap()[..8].to_owned();
+    fs::write(&arrears, format!("contract_id,maanden\n{contract},3\n")).unwrap();
+    let ask = |purpose: Option<&str>| {
+        query::ask_all(&QueryArgs {
+            arrears: arrears.clone(),
+            tenants: tenants.clone(),
+            config: house.party(CORPORATION),
+            output: house.file("flags.csv"),
+            resume: false,
+            purpose: purpose.map(str::to_owned),
+            day: None,
+            salt_file: None,
+            profile: None,
+        })
+        .unwrap()
+    };
+    assert_eq!(ask(Some("marketing")).refused["purpose"], 1);
+    assert!(house.file("flags.refused.csv").exists());
+    assert!(ask(None).refused.is_empty());
+    assert!(!house.file("flags.refused.csv").exists());
+}
+
+#[test]
+fn a_memory_that_cannot_be_read_stops_the_reader() {
+    let house = House::open();
+    house.verify(&[]).unwrap();
+    let memory = house.keys().join(format!("{OFFICER}.memory"));
+    for name in ["log.vkey", "checkpoints"] {
+        let good = fs::read(memory.join(name)).unwrap();
+        fs::write(memory.join(name), [0xff]).unwrap();
+        assert!(house.verify(&[]).is_err(), "{name}");
+        assert_eq!(fs::read(memory.join(name)).unwrap(), [0xff], "{name}: what was remembered is not replaced");
+        fs::write(memory.join(name), good).unwrap();
+    }
+    house.verify(&[]).unwrap();
 }

@@ -9,8 +9,8 @@ use assert_cmd::Command;
 
 use super::*;
 
-/// Rows of the generated file with one bad line; fewer where nothing is optimised.
-const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+/// Rows of the generated file with one bad line.
+const MANY: usize = 1_000_000;
 
 const BRP: &[&str] = &[
     "person_id",
@@ -41,7 +41,7 @@ struct Way {
     refuses_bsn: bool,
 }
 
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 11] = [
     Way::people(encode_population, "brp.csv", BRP, "geslachtsnaam", false),
     Way::people(encode_care, "oggz.csv", OGGZ, "achternaam", false),
     Way::people(encode_tenants, "huurders.csv", TENANTS, "achternaam", true),
@@ -49,6 +49,8 @@ const WAYS: [Way; 9] = [
     Way::people(evaluate, "oggz.csv", OGGZ, "achternaam", false),
     Way::people(evaluate, "huurders.csv", TENANTS, "achternaam", true),
     Way::arrears(evaluate),
+    Way::people(load_population, "brp.csv", BRP, "geslachtsnaam", false),
+    Way::people(load_care, "oggz.csv", OGGZ, "achternaam", false),
     Way::people(query, "huurders.csv", TENANTS, "achternaam", true),
     Way::arrears(query),
 ];
@@ -119,6 +121,15 @@ fn evaluate(command: &mut Command) {
 }
 
 /// Files are read before anything is asked: no service listens here.
+fn load_population(command: &mut Command) {
+    command.args(["load", "population", "data/brp.csv", "--config", "keys/gemeente-haarlem-burgerzaken.toml"]);
+}
+
+fn load_care(command: &mut Command) {
+    let config = "keys/sociaal-wijkteam-en-zorgnetwerk-haarlem.toml";
+    command.args(["load", "care", "data/oggz.csv", "--config", config]);
+}
+
 fn query(command: &mut Command) {
     command.args(["query", "data/achterstanden.csv", "--tenants", "data/huurders.csv", "-o", "flags.csv"]);
     command.args(["--config", "keys/ymere.toml"]);
@@ -300,16 +311,11 @@ fn all_bad_lines_are_counted_and_the_first_twenty_named() {
 #[test]
 fn one_bad_line_among_very_many_is_named_and_nothing_is_written() {
     let folder = workplace();
-    for way in &WAYS[1..3] {
+    for way in &WAYS[2..3] {
         let mut text = way.header();
         for number in 0..MANY {
-            let line = match (way.file, number == MANY - 7) {
-                ("oggz.csv", false) => writeln!(text, "{number},,B,,,"),
-                ("oggz.csv", true) => writeln!(text, "{number},,B,{CANARY},,"),
-                (_, false) => writeln!(text, "K{number},1,,,B,,,"),
-                (_, true) => writeln!(text, "K{number},1,,,B,{CANARY},,"),
-            };
-            line.unwrap();
+            let date = if number == MANY - 7 { CANARY } else { "" };
+            writeln!(text, "K{number},1,,,B,{date},,").unwrap();
         }
         let stderr = refused(folder.path(), way, text.as_bytes());
         let line = MANY - 7 + 2;
@@ -354,7 +360,7 @@ fn a_file_that_is_not_there_is_named_without_its_folder() {
 fn arrears_of_a_contract_without_tenants_are_refused_by_line() {
     let folder = workplace();
     voorrang().current_dir(&folder).args(["pki", "dev", "--out", "keys"]).assert().success();
-    let way = &WAYS[8];
+    let way = &WAYS[10];
     let good = fs::read_to_string(folder.path().join("data/achterstanden.csv")).unwrap();
     let text = format!("{good}{CANARY},3,,,\n");
     let line = text.lines().count();

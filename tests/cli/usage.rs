@@ -61,9 +61,10 @@ fn wrong_use_ends_with_2_and_says_how_it_goes() {
 #[test]
 fn what_fails_without_an_input_s_fault_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
+    let (arrears, tenants) = (demo_file("achterstanden.csv"), demo_file("huurders.csv"));
     for args in [
         &["serve", "--config", "nowhere.toml"][..],
-        &["query", "a.csv", "--tenants", "t.csv", "--config", "nowhere.toml", "-o", "flags.csv"],
+        &["query", &arrears, "--tenants", &tenants, "--config", "nowhere.toml", "-o", "flags.csv"],
         &["encode", "care", "o.csv", "-o", "out", "--salt-file", "nowhere.hex"],
         &["regulation", "check", "nowhere"],
     ] {
@@ -71,6 +72,10 @@ fn what_fails_without_an_input_s_fault_ends_with_1() {
         assert!(stderr.starts_with("voorrang: "), "{stderr}");
     }
     assert!(files_in(folder.path()).is_empty());
+}
+
+fn demo_file(name: &str) -> String {
+    format!("{}/config/demo/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 fn regulation(name: &str) -> PathBuf {
