@@ -135,7 +135,7 @@ pub(super) fn refusal_problem(refusal: &Refusal) -> Problem {
 pub(super) fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::NotFound(what) => Problem::not_found(error.code(), format!("no such {what}")),
-        StoreError::Conflict(_) | StoreError::LoadIncomplete { .. } => {
+        StoreError::Conflict(_) | StoreError::LoadIncomplete { .. } | StoreError::LoadOverfull { .. } => {
             Problem::conflict(error.code(), error.to_string())
         }
         _ => {

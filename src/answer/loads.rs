@@ -1,9 +1,11 @@
 //! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{self, Bytes, Data, Json, Path};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
@@ -21,6 +23,15 @@ use crate::store::{Load, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
+
+/// Most bytes of a line; a record of the shipped profile has under 4 KiB.
+const LINE_BYTES: usize = 64 << 10;
+
+/// Most records of a load: there are 18 million people in the Netherlands.
+const RECORDS: u64 = 20_000_000;
+
+/// Slowest that a chunk may arrive.
+const CHUNK_TIME: Duration = Duration::from_secs(60);
 
 /// Superseded chunks that are deleted in one go, so that answers wait for few of them.
 const SWEEP: u32 = 64;
@@ -77,7 +88,7 @@ pub(super) async fn put_chunk(
     identity: Identity,
     request: HttpRequest,
     place: Path<(LoadId, u32)>,
-    body: Bytes,
+    body: Payload,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let traced = |problem: Problem| problem.traced(caller.trace);
@@ -87,6 +98,8 @@ pub(super) async fn put_chunk(
     }
     let (id, number) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
+    // Read only now: nobody without the right to load fills this machine's memory.
+    let body = body_of(&request, body).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = web::block(move || {
         let source = source_of(&load);
@@ -98,6 +111,23 @@ pub(super) async fn put_chunk(
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
     written.map_err(|error: StoreError| traced(store_problem(&error)))?;
     Ok(Json(serde_json::json!({ "chunk": number })))
+}
+
+/// A chunk's body, within its bounds of size and time.
+async fn body_of(request: &HttpRequest, body: Payload) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("a chunk may have {CHUNK_BYTES} bytes at most");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    };
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > CHUNK_BYTES) {
+        return Err(too_large());
+    }
+    let slow =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", "the chunk took more than a minute; send it again");
+    let read = tokio::time::timeout(CHUNK_TIME, body.to_bytes_limited(CHUNK_BYTES)).await.map_err(slow)?;
+    let cut = |_| Problem::bad_request("body", "the body could not be read to its end");
+    read.map_err(|_| too_large())?.map_err(cut)
 }
 
 /// Makes a complete load the one that answers.
@@ -122,7 +152,7 @@ pub(super) async fn commit(
     if let Err(problem) = check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?) {
         return Err(app.refuse(entry, problem).await);
     }
-    let worker = app.clone();
+    let (worker, read) = (app.clone(), load.clone());
     let next = web::block(move || worker.with_load(&in_force, load));
     let next = next.await.map_err(|_| traced(stopping()))?;
     let (next, records, persons) = match next {
@@ -133,12 +163,12 @@ pub(super) async fn commit(
         }
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
-    let (now, epoch, id) = (app.clock.now(), next.epoch.id.clone(), *id);
+    let (now, epoch) = (app.clock.now(), next.epoch.id.clone());
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
     let done = entry.clone();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
-        tx.commit_load(&id, now)?;
+        tx.commit_load(&read, now)?;
         tx.append(&done)
     });
     let written = match written.await {
@@ -188,8 +218,9 @@ impl App {
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
         check_records(in_force, &plan.header)?;
-        if plan.records == 0 {
-            return Err(Problem::unprocessable("load_empty", "a load has at least one record"));
+        if !(1..=RECORDS).contains(&plan.records) {
+            let detail = format!("a load has at least one record, and at most {RECORDS}");
+            return Err(Problem::unprocessable("load_records", detail));
         }
         if plan.reference_date > self.clock.today() {
             return Err(Problem::unprocessable("reference_date", "the reference date lies in the future"));
@@ -264,8 +295,11 @@ fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Regist
 /// Reads a chunk into a register; returns how many records it held.
 fn push_lines(chunk: &[u8], number: usize, profile: &Profile, into: &mut RegisterBuilder) -> Result<u32, LoadError> {
     let mut records = 0;
-    for (line, text) in chunk.split(|&byte| byte == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
+    for (line, text) in chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n').enumerate() {
         let fail = |what: String| LoadError::Line { chunk: number, line: line + 1, what };
+        if text.len() > LINE_BYTES {
+            return Err(fail(format!("longer than {LINE_BYTES} bytes")));
+        }
         let parsed: RecordLine = serde_json::from_slice(text).map_err(|cause| fail(json_fault(&cause)))?;
         let record = parsed.into_record(profile).map_err(|error| fail(error.to_string()))?;
         into.push(record).map_err(|error| fail(error.to_string()))?;

@@ -121,7 +121,8 @@ impl App {
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
             stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
-            asked_household_this_month: counted(self.store.household_questions(&object, &month))? / neighbours,
+            asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
+                / neighbours,
             ..self.facts(caller, Act::Ask)
         };
         let permit = regulation.decide(&facts).map_err(|refusal| {
@@ -197,7 +198,7 @@ impl App {
         };
         let paid = self.store.write_async(move |tx: &Tx<'_>| {
             let asked = tx.charge(&charge.regulation, &charge.oin, &charge.month, 1)?;
-            let about = tx.charge_household(&charge.object, &charge.month)?;
+            let about = tx.charge_household(&charge.oin, &charge.object, &charge.month)?;
             if asked > charge.most || about > charge.household_most {
                 return Err(Unpaid::Spent);
             }

@@ -9,7 +9,7 @@ use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, JsonConfig, PayloadConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use tokio::sync::oneshot;
 
@@ -141,7 +141,6 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .app_data(JsonConfig::default().limit(JSON_BYTES).error_handler(json_error))
         .app_data(QueryConfig::default().error_handler(query_error))
-        .app_data(PayloadConfig::new(2 * loads::CHUNK_BYTES))
         .service(v1)
         .default_service(web::to(no_such_path));
 }

@@ -44,14 +44,15 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.query_row(row, count)?)
     }
 
-    /// Counts one question about a household (its pseudonym) in a month and returns the count after.
+    /// Counts one question of a party about a household (its pseudonym) in a month and returns the count after. Per
+    /// party, so that none uses up another's, or learns whether another asked.
     ///
     /// # Errors
     /// [`StoreError::Sql`], also for a month in another form.
-    pub fn charge_household(&self, object: &str, month: &str) -> Result<u64, StoreError> {
-        let sql = "INSERT INTO household_questions (month, object, questions) VALUES (?1, ?2, 1)
+    pub fn charge_household(&self, oin: &Oin, object: &str, month: &str) -> Result<u64, StoreError> {
+        let sql = "INSERT INTO household_questions (month, oin, object, questions) VALUES (?1, ?2, ?3, 1)
                    ON CONFLICT DO UPDATE SET questions = questions + 1 RETURNING questions";
-        Ok(self.db.prepare_cached(sql)?.query_row([month, object], count)?)
+        Ok(self.db.prepare_cached(sql)?.query_row([month, oin.as_str(), object], count)?)
     }
 
     /// Deletes the counts of months before `month`. They serve no purpose any more.
@@ -87,13 +88,15 @@ impl Store {
         self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, count).optional()?.unwrap_or(0)))
     }
 
-    /// Questions about a household in a month so far.
+    /// Questions of a party about a household in a month so far.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn household_questions(&self, object: &str, month: &str) -> Result<u64, StoreError> {
-        let sql = "SELECT questions FROM household_questions WHERE month = ?1 AND object = ?2";
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([month, object], count).optional()?.unwrap_or(0)))
+    pub fn household_questions(&self, oin: &Oin, object: &str, month: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT questions FROM household_questions WHERE month = ?1 AND oin = ?2 AND object = ?3";
+        self.read(|db| {
+            Ok(db.prepare_cached(sql)?.query_row([month, oin.as_str(), object], count).optional()?.unwrap_or(0))
+        })
     }
 }
 
@@ -142,14 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_a_household_are_by_month_and_forgotten() {
+    fn counts_of_a_household_are_by_party_and_month_and_forgotten() {
         let home = folder();
         let store = open(&home);
-        let ask = |month: &'static str| store.write(move |tx| tx.charge_household("aa", month)).map(|w| w.value);
+        let ask_as = |oin: Oin, month: &'static str| {
+            store.write(move |tx| tx.charge_household(&oin, "aa", month)).map(|w| w.value)
+        };
+        let ask = |month| ask_as(oin(), month);
         assert_eq!((ask("2026-10").unwrap(), ask("2026-10").unwrap(), ask("2026-11").unwrap()), (1, 2, 1));
+        assert_eq!(ask_as("00000099000000009999".parse().unwrap(), "2026-11").unwrap(), 1);
         assert!(ask("November").is_err());
         store.write(|tx| tx.forget_counts("2026-11")).unwrap();
-        let asked = |month| store.household_questions("aa", month).unwrap();
+        let asked = |month| store.household_questions(&oin(), "aa", month).unwrap();
         assert_eq!((asked("2026-10"), asked("2026-11")), (0, 1));
     }
 }

@@ -52,6 +52,8 @@ pub struct Load {
     pub loaded_at: Option<OffsetDateTime>,
     /// Chunks that have arrived.
     pub chunks: u32,
+    /// Grows with every chunk, repeated ones too: a load of the same revision holds the same records.
+    pub revision: u64,
 }
 
 /// A chunk that only its place in its load opens again. Made by [`Store::seal_chunk`], off the writer's thread.
@@ -64,12 +66,15 @@ pub struct SealedChunk {
 }
 
 impl Tx<'_> {
-    /// Begins a load, in state staging.
+    /// Begins a load, in state staging. One that the source had begun before is given up: what a client left behind
+    /// is never more than one load.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such epoch.
     pub fn begin_load(&self, new: &NewLoad) -> Result<LoadId, StoreError> {
         self.epoch(&new.epoch)?;
+        let before = "UPDATE load SET state = 'superseded' WHERE epoch = ?1 AND source = ?2 AND state = 'staging'";
+        self.db.prepare_cached(before)?.execute(params![new.epoch.as_str(), new.source])?;
         let id = LoadId::random();
         let date = new.reference_date.to_string();
         let sql = "INSERT INTO load (id, epoch, source, header, records, reference_date, state, begun_at)
@@ -83,22 +88,34 @@ impl Tx<'_> {
     /// Keeps a chunk. The same chunk again replaces the first, so that a client may repeat what it is not sure of.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no such load in state staging.
+    /// [`StoreError::NotFound`] if there is no such load in state staging, or [`StoreError::LoadOverfull`] if it
+    /// would hold more than it announced.
     pub fn put_chunk(&self, chunk: &SealedChunk) -> Result<(), StoreError> {
-        self.staging(&chunk.load)?;
+        let load = self.staging(&chunk.load)?;
+        let id = chunk.load.to_string();
         let sql = "INSERT OR REPLACE INTO chunk (load, n, records, sealed) VALUES (?1, ?2, ?3, ?4)";
-        let row = params![chunk.load.to_string(), chunk.n, chunk.records, chunk.sealed];
-        self.db.prepare_cached(sql)?.execute(row)?;
+        self.db.prepare_cached(sql)?.execute(params![id, chunk.n, chunk.records, chunk.sealed])?;
+        self.db.prepare_cached("UPDATE load SET revision = revision + 1 WHERE id = ?1")?.execute([&id])?;
+        let sql = "SELECT sum(records) FROM chunk WHERE load = ?1";
+        let records: i64 = self.db.prepare_cached(sql)?.query_row([&id], |row| row.get(0))?;
+        if records > int(load.records)? {
+            return Err(StoreError::LoadOverfull { expected: load.records });
+        }
         Ok(())
     }
 
-    /// Makes a complete load the current one of its epoch and source. The one before is superseded:
+    /// Makes a complete load, as it was read, the current one of its epoch and source. The one before is superseded:
     /// [`Tx::sweep_loads`] deletes it, bit by bit.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], or [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
-    pub fn commit_load(&self, id: &LoadId, loaded_at: OffsetDateTime) -> Result<Load, StoreError> {
+    /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read, or
+    /// [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
+    pub fn commit_load(&self, read: &Load, loaded_at: OffsetDateTime) -> Result<Load, StoreError> {
+        let id = &read.id;
         let load = self.staging(id)?;
+        if load.revision != read.revision {
+            return Err(StoreError::Conflict("load got another chunk while it was committed"));
+        }
         let text = id.to_string();
         let sql = "SELECT coalesce(sum(records), 0), coalesce(max(n) + 1, 0) FROM chunk WHERE load = ?1";
         let (records, end): (i64, i64) =
@@ -248,7 +265,7 @@ fn place(load: &LoadId, n: u32) -> Vec<u8> {
 
 fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
-               (SELECT count(*) FROM chunk WHERE load = load.id) FROM load WHERE id = ?1";
+               (SELECT count(*) FROM chunk WHERE load = load.id), revision FROM load WHERE id = ?1";
     let load = |row: &Row<'_>| {
         let records = row.get::<_, i64>(3)?;
         Ok(Load {
@@ -261,6 +278,7 @@ fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
             state: state(row, 5)?,
             loaded_at: row.get::<_, Option<i64>>(6)?.map(|_| at(row, 6)).transpose()?,
             chunks: row.get(7)?,
+            revision: row.get::<_, i64>(8)?.unsigned_abs(),
         })
     };
     db.prepare_cached(sql)?.query_row([id.to_string()], load).optional()?.ok_or(StoreError::NotFound("load"))
@@ -286,10 +304,15 @@ mod tests {
 
     const PLAIN: &[u8] = b"these bytes must not be found on the disk";
 
+    fn commit(store: &Store, id: LoadId) -> Result<Load, StoreError> {
+        let read = store.load(&id)?;
+        store.write(move |tx| tx.commit_load(&read, NOW)).map(|written| written.value)
+    }
+
     fn loaded(store: &Store, chunks: u32) -> LoadId {
         let id = begin_load(store, u64::from(chunks) * 2);
         (0..chunks).for_each(|n| store.put_chunk(&id, n, 2, PLAIN).unwrap());
-        store.write(move |tx| tx.commit_load(&id, NOW)).unwrap();
+        commit(store, id).unwrap();
         id
     }
 
@@ -316,11 +339,12 @@ mod tests {
         let store = open(&home);
         insert_epoch(&store);
         let id = begin_load(&store, 4);
-        let commit = || store.write(move |tx| tx.commit_load(&id, NOW)).map(|written| written.value.chunks);
+        let commit = || commit(&store, id);
         store.put_chunk(&id, 0, 2, PLAIN).unwrap();
         assert!(matches!(commit(), Err(StoreError::LoadIncomplete { expected: 4, got: 2 })));
         store.put_chunk(&id, 2, 2, PLAIN).unwrap();
         assert!(commit().is_err(), "chunk 1 is missing");
+        assert!(matches!(store.put_chunk(&id, 1, 1, PLAIN), Err(StoreError::LoadOverfull { expected: 4 })));
         store.write(move |tx| tx.abort_load(&id)).unwrap();
         assert!(matches!(store.put_chunk(&id, 1, 2, PLAIN), Err(StoreError::NotFound("load in progress"))));
         assert!(matches!(commit(), Err(StoreError::NotFound("load in progress"))));
@@ -333,7 +357,31 @@ mod tests {
         insert_epoch(&store);
         let id = begin_load(&store, 2);
         (0..3).for_each(|_| store.put_chunk(&id, 0, 2, PLAIN).unwrap());
-        assert_eq!(store.write(move |tx| tx.commit_load(&id, NOW)).unwrap().value.chunks, 1);
+        assert_eq!(commit(&store, id).unwrap().chunks, 1);
+    }
+
+    #[test]
+    fn a_chunk_after_the_load_was_read_takes_its_commit_away() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let id = begin_load(&store, 2);
+        store.put_chunk(&id, 0, 2, PLAIN).unwrap();
+        let read = store.load(&id).unwrap();
+        store.put_chunk(&id, 0, 2, b"other records").unwrap();
+        assert!(matches!(store.write(move |tx| tx.commit_load(&read, NOW)), Err(StoreError::Conflict(_))));
+        assert_eq!(commit(&store, id).unwrap().state, LoadState::Current);
+    }
+
+    #[test]
+    fn a_source_has_one_load_in_progress() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let (first, second) = (begin_load(&store, 2), begin_load(&store, 2));
+        assert!(matches!(store.put_chunk(&first, 0, 2, PLAIN), Err(StoreError::NotFound("load in progress"))));
+        store.put_chunk(&second, 0, 2, PLAIN).unwrap();
+        assert_eq!(commit(&store, second).unwrap().state, LoadState::Current);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub enum StoreError {
     Conflict(&'static str),
     #[error("the load announced {expected} records and holds {got}, or misses a chunk: send what is missing")]
     LoadIncomplete { expected: u64, got: u64 },
+    #[error("the load announced {expected} records and this chunk brings more: begin again with the right number")]
+    LoadOverfull { expected: u64 },
     #[error("the log entry is refused")]
     Entry(#[from] AuditError),
     #[error("the database did not do an operation")]
@@ -91,6 +93,7 @@ impl StoreError {
             Self::NotFound(_) => "store_not_found",
             Self::Conflict(_) => "store_conflict",
             Self::LoadIncomplete { .. } => "store_load_incomplete",
+            Self::LoadOverfull { .. } => "store_load_overfull",
             Self::Entry(_) => "store_entry",
             Self::Sql(_) => "store_sql",
         }

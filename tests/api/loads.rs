@@ -154,6 +154,55 @@ fn a_bad_line_is_named_by_chunk_and_line_and_nothing_is_loaded() {
 }
 
 #[test]
+fn a_load_takes_no_more_than_it_announced() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
+    assert_eq!(load.put(&house, POPULATION, 0, &lines[..6]).status, 200);
+    load.put(&house, POPULATION, 1, &lines[6..11]).is_problem(409, "store_load_overfull");
+    load.put(&house, POPULATION, 1, &[]).is_problem(422, "record");
+    let long = format!("{}{}", lines[6], " ".repeat(70_000));
+    assert!(load.put(&house, POPULATION, 1, &[long]).is_problem(422, "record").detail.contains("65536 bytes"));
+    assert_eq!(load.put(&house, POPULATION, 1, &lines[6..10]).status, 200);
+    // Another load of the same source takes its place.
+    ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
+    load.commit(&house, POPULATION, 2).problem();
+    let mut large = plan(&house, &encoder, Source::Population, 1);
+    large["records"] = json!(u32::MAX);
+    house.line(POPULATION).json("POST", "/v1/loads", &large).is_problem(422, "load_records");
+}
+
+#[test]
+fn no_chunk_is_read_of_whoever_may_not_load() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
+    let path = format!("/v1/loads/{}/chunks/0", load.id);
+    for (stem, status) in [(CORPORATION, 403), (CARE, 403), (ADMINISTRATOR, 403)] {
+        let mut line = house.line(stem);
+        // Announced and never sent: whoever waits for it would not answer.
+        line.head("PUT", &path, &[("Content-Type", "application/x-ndjson")], 4 << 20).unwrap();
+        line.reply("PUT").unwrap().is_problem(status, "refused");
+    }
+    let mut line = house.line(POPULATION);
+    line.head("PUT", &path, &[("Content-Type", "application/x-ndjson")], (4 << 20) + 1).unwrap();
+    line.reply("PUT").unwrap().is_problem(413, "too_large");
+}
+
+#[test]
+fn a_regulation_that_changed_stops_a_custodian() {
+    let house = House::open();
+    let memory = house.keys().join(format!("{POPULATION}.memory/regulation-haarlem.json"));
+    let known = fs::read_to_string(&memory).unwrap();
+    fs::write(&memory, known.replace("\"minorBelow\":18", "\"minorBelow\":16")).unwrap();
+    let error = house.load(POPULATION, Kind::Population, &demo("brp.csv")).err().unwrap();
+    assert!(format!("{error:#}").contains("regulation-haarlem.json"), "{error:#}");
+    fs::write(&memory, known).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+}
+
+#[test]
 fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
     let house = House::empty();
     house.agree(EPOCH);
@@ -171,7 +220,7 @@ fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
     refused(CARE, &plan(&house, &own, Source::Population, 18), 403, "refused");
     refused(POPULATION, &plan(&house, &own, Source::Care, 18), 403, "refused");
     refused(CORPORATION, &plan(&house, &own, Source::Population, 18), 403, "refused");
-    refused(CARE, &plan(&house, &own, Source::Care, 0), 422, "load_empty");
+    refused(CARE, &plan(&house, &own, Source::Care, 0), 422, "load_records");
     let mut late = plan(&house, &own, Source::Care, 18);
     late["referenceDate"] = json!("2026-01-16");
     refused(CARE, &late, 422, "reference_date");

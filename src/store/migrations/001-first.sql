@@ -49,7 +49,8 @@ CREATE TABLE load (
     reference_date TEXT NOT NULL,
     state          TEXT NOT NULL CHECK (state IN ('staging', 'current', 'superseded')),
     begun_at       INTEGER NOT NULL,
-    loaded_at      INTEGER
+    loaded_at      INTEGER,
+    revision       INTEGER NOT NULL DEFAULT 0 -- counts the chunks that arrived, repeated ones too
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX load_current ON load (epoch, source) WHERE state = 'current';
 CREATE TABLE chunk (
@@ -77,7 +78,8 @@ CREATE TABLE budget (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE household_questions (
     month     TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
+    oin       TEXT NOT NULL,
     object    TEXT NOT NULL,
     questions INTEGER NOT NULL,
-    PRIMARY KEY (month, object)
+    PRIMARY KEY (month, oin, object)
 ) STRICT, WITHOUT ROWID;
