@@ -58,8 +58,6 @@ pub enum StartError {
     Profile { place: String, source: ProfileError },
     #[error("cannot read {place}")]
     Read { place: String, source: std::io::Error },
-    #[error("epoch {0} cannot be read back from the store; restore a backup, or load it again")]
-    Epoch(EpochId, #[source] loads::LoadError),
     #[error("the server failed")]
     Server(#[source] std::io::Error),
 }
@@ -117,8 +115,13 @@ impl App {
         let (epochs, stocks, changing) = Default::default();
         let app = Self { clock, store, profile, regulations, epochs, stocks, changing };
         for epoch in app.store.epochs()? {
-            let id = epoch.id;
-            app.refresh(&id).map_err(|source| StartError::Epoch(id, source))?;
+            let id = epoch.id.clone();
+            if let Err(error) = app.refresh(&id) {
+                // The log and the other epochs must go on. This one answers undetermined until it is loaded again.
+                tracing::error!(error = &error as &dyn std::error::Error, epoch = %id, "an epoch cannot be read back");
+                let contributed = app.contributed(&id)?;
+                app.replace(EpochInForce { epoch, contributed, population: None, care: None, registers: None });
+            }
         }
         app.record_start()?;
         Ok(app)
@@ -174,7 +177,7 @@ impl App {
     /// Reads an epoch back from the store, its registers included.
     fn refresh(&self, id: &EpochId) -> Result<(), loads::LoadError> {
         let epoch = self.store.epoch(id)?;
-        let contributed = self.store.shares(id)?.into_iter().map(|share| share.from_oin).collect();
+        let contributed = self.contributed(id)?;
         let load = |source: wire::Source| self.store.current_load(id, source.as_str());
         let (population, care) = (load(wire::Source::Population)?, load(wire::Source::Care)?);
         let registers = match &population {
@@ -185,6 +188,11 @@ impl App {
         };
         self.replace(EpochInForce { epoch, contributed, population, care, registers });
         Ok(())
+    }
+
+    /// Custodians whose share of the salt is there.
+    fn contributed(&self, id: &EpochId) -> Result<Vec<Oin>, StoreError> {
+        Ok(self.store.shares(id)?.into_iter().map(|share| share.from_oin).collect())
     }
 
     fn replace(&self, next: EpochInForce) {

@@ -10,6 +10,7 @@ use voorrang::answer::wire::Answered;
 use voorrang::audit::Action;
 use voorrang::cli::load::Kind;
 use voorrang::encode::read;
+use voorrang::profile::Profile;
 
 use super::support::*;
 
@@ -180,6 +181,23 @@ fn a_log_that_was_changed_on_the_disk_keeps_the_service_from_starting() {
     assert!(said.contains("damaged or was changed"), "{said}");
 }
 
+#[test]
+fn an_epoch_whose_key_is_lost_answers_undetermined_and_the_rest_goes_on() {
+    let mut house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
+    house.stop();
+    fs::remove_file(house.state().join(format!("keys/epoch-{EPOCH}.key"))).unwrap();
+    house.start();
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "undetermined");
+    let view = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{EPOCH}")).text();
+    assert!(view.contains("\"loaded\":[]"), "{view}");
+    house.fill("haarlem-2");
+    let question = value(&house.encoder("haarlem-2"), FAMILY);
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
+    house.verify(&[]).unwrap();
+}
+
 /// Every file of a folder, as bytes.
 fn files(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -241,7 +259,7 @@ fn nothing_of_a_person_or_the_salt_is_on_the_disk_or_in_the_operational_log() {
         }
     }
     let epoch = EPOCH.parse().unwrap();
-    let salt = house.client(CORPORATION).salt(&epoch).unwrap();
+    let salt = house.client(CORPORATION).salt(&epoch, &Profile::built_in()).unwrap();
     needles.push(("the salt".into(), salt.expose().to_vec()));
     needles.push(("the salt in hexadecimal".into(), salt.to_file().trim().as_bytes().to_vec()));
     needles.push(("the salt in base64".into(), STANDARD.encode(salt.expose()).into_bytes()));
