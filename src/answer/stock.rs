@@ -25,6 +25,10 @@ const MAX_DWELLINGS: usize = 400_000;
 /// How much fuller than declared a filter may be: room for chance, not for other people's addresses.
 const TOLERANCE: f64 = 1.05;
 
+/// Entries a declared dwelling at least: a tower's flats share one token, up to 50 of them. The budget of questions
+/// grows with the declared number, so it is no free choice.
+const LEAST: f64 = 0.02;
+
 /// A registered stock.
 pub(super) struct Stock {
     filter: Bloom<[u8; 16]>,
@@ -40,18 +44,11 @@ impl Stock {
         if filter.len() != want.as_slice().len() {
             return Err("the filter's size is not the one for this number of dwellings");
         }
-        let empty = set_bits(want.as_slice());
         let filter = Bloom::from_bytes(filter).map_err(|_| "the filter cannot be read")?;
         if (filter.len(), filter.number_of_hash_functions()) != (want.len(), want.number_of_hash_functions()) {
             return Err("the filter's parameters are not those for this number of dwellings");
         }
-        // Expected bits for n entries: m * (1 - exp(-k n / m)). The header counts as little as an empty filter's.
-        let (bits, hashes) = (filter.len() as f64, f64::from(filter.number_of_hash_functions()));
-        let expected = bits * (1.0 - (-hashes * TOLERANCE * f64::from(dwellings) / bits).exp());
-        let slack = 4.0 * expected.sqrt() + f64::from(empty) + 256.0;
-        if f64::from(set_bits(filter.as_slice())) > expected + slack {
-            return Err("the filter holds more addresses than the declared number of dwellings");
-        }
+        check_fill(&filter, dwellings)?;
         Ok(Self { filter, dwellings })
     }
 
@@ -61,8 +58,29 @@ impl Stock {
     }
 }
 
-fn set_bits(bytes: &[u8]) -> u32 {
-    bytes.iter().map(|byte| byte.count_ones()).sum()
+/// Whether the filter holds about as many entries as declared: a fuller one lets ask about other people's addresses, an
+/// emptier one inflates the budget.
+fn check_fill(filter: &Bloom<[u8; 16]>, dwellings: u32) -> Result<(), &'static str> {
+    let (bits, hashes) = (filter.len() as f64, f64::from(filter.number_of_hash_functions()));
+    // Bits that n entries set: mean m (1 - e^-c), variance m e^-c (1 - (1 + c) e^-c) with c = k n / m (occupancy of m
+    // cells by k n balls). Four deviations and one entry either way.
+    let of = |entries: f64| {
+        let load = hashes * entries / bits;
+        let free = (-load).exp();
+        (bits * (1.0 - free), hashes + 4.0 * (bits * free * (1.0 - (1.0 + load) * free)).sqrt())
+    };
+    // The bits are the end of the bytes, behind a header.
+    let bytes = filter.as_slice().iter().rev().zip(0..filter.len() / 8);
+    let set = f64::from(bytes.map(|(byte, _)| byte.count_ones()).sum::<u32>());
+    let (most, slack) = of(f64::from(dwellings) * TOLERANCE);
+    if set > most + slack {
+        return Err("the filter holds more addresses than the declared number of dwellings");
+    }
+    let (fewest, slack) = of(f64::from(dwellings) * LEAST);
+    if set < fewest - slack {
+        return Err("the filter holds far fewer addresses than the declared number of dwellings");
+    }
+    Ok(())
 }
 
 /// The handler: the caller's stock in the epoch of the header, in place of the one before.
@@ -140,9 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_fuller_than_declared_is_refused() {
-        for held in [1500, 5000] {
-            assert!(Stock::read(filter(1000, held), 1000).is_err(), "{held}");
+    fn a_filter_fuller_or_emptier_than_declared_is_refused() {
+        for (declared, held) in [(1000, 1500), (1000, 5000), (10_000, 10), (1000, 0), (10, 40)] {
+            let read = Stock::read(filter(declared, held), declared as u32);
+            assert!(read.is_err(), "{held} of {declared}");
+        }
+        for (declared, held) in
+            [(1000, 1000), (1000, 1040), (1000, 30), (1000, 600), (400_000, 395_000), (10, 10), (1, 1), (3, 3)]
+        {
+            assert!(Stock::read(filter(declared, held), declared as u32).is_ok(), "{held} of {declared}");
         }
         let mut full: Bloom<[u8; 16]> = Bloom::new_for_fp_rate(1000, FALSE_POSITIVES).unwrap();
         full.fill();

@@ -273,8 +273,8 @@ impl House {
             input: input.to_owned(),
             config: self.party(stem),
             reference_date: Some(self.reference()),
-            // Room for every question that a test asks.
-            dwellings: (kind == Kind::Stock).then_some(4000),
+            // Room for every question that a test asks: as many as a stock of 28 may declare, all in towers.
+            dwellings: (kind == Kind::Stock).then_some(1400),
             salt_file: None,
             profile: None,
             dry_run: false,
@@ -320,7 +320,7 @@ impl House {
     /// An encoder with the epoch's salt, as the corporation has it.
     pub fn encoder(&self, epoch: &str) -> Encoder {
         let epoch: EpochId = epoch.parse().unwrap();
-        let salt = self.client(CORPORATION).salt(&epoch).unwrap();
+        let salt = self.client(CORPORATION).salt(&epoch, &Profile::built_in()).unwrap();
         Encoder::new(&Profile::built_in(), salt.expose(), &epoch)
     }
 
@@ -352,10 +352,10 @@ impl House {
     /// The officer's own check of the whole log, these answers and their receipts included.
     pub fn verify(&self, answers: &[Answered]) -> anyhow::Result<Report> {
         let path = self.file("receipts.csv");
-        let mut text = String::from("answer,log_index,leaf_hash,checkpoint\n");
-        for Answered { answer, receipt, .. } in answers {
+        let mut text = String::from("answer,epoch,log_index,leaf_hash,checkpoint\n");
+        for Answered { answer, epoch, receipt } in answers {
             let note = STANDARD.encode(&receipt.checkpoint);
-            text.push_str(&format!("{answer},{},{},{note}\n", receipt.index, receipt.leaf));
+            text.push_str(&format!("{answer},{epoch},{},{},{note}\n", receipt.index, receipt.leaf));
         }
         fs::write(&path, text).unwrap();
         voorrang::cli::audit::verify(&VerifyArgs { config: self.party(OFFICER), receipts: vec![path] })
