@@ -62,12 +62,11 @@ pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
     pub client_roots: PathBuf,
-    pub tls12: bool,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { certificate: "server.pem".into(), key: "server.key".into(), client_roots: "ca.pem".into(), tls12: false }
+        Self { certificate: "server.pem".into(), key: "server.key".into(), client_roots: "ca.pem".into() }
     }
 }
 
@@ -268,7 +267,6 @@ mod tests {
         let config = read("", &[]).unwrap();
         assert_eq!(config.listen.port(), 8443);
         assert_eq!(config.state, Path::new("/etc/voorrang/state"));
-        assert!(!config.tls.tls12);
     }
 
     #[test]
@@ -289,9 +287,12 @@ mod tests {
     #[test]
     fn the_environment_overrides_the_file() {
         let file = "listen = \"127.0.0.1:1\"\nworkers = 1";
-        let set = [("VOORRANG_LISTEN", "127.0.0.1:2"), ("VOORRANG_TLS__TLS12", "true"), ("HOME", "/")];
+        let set = [("VOORRANG_LISTEN", "127.0.0.1:2"), ("VOORRANG_TLS__KEY", "k.pem"), ("HOME", "/")];
         let config = read(file, &set).unwrap();
-        assert_eq!((config.listen.port(), config.workers, config.tls.tls12), (2, 1, true));
+        assert_eq!(
+            (config.listen.port(), config.workers, config.tls.key.as_path()),
+            (2, 1, Path::new("/etc/voorrang/k.pem"))
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::version::{TLS12, TLS13};
+use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::Tls;
@@ -56,11 +56,10 @@ pub fn server(tls: &Tls) -> Result<ServerConfig, TlsError> {
     }
     let provider = Arc::new(default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
-    let versions: &[_] = if tls.tls12 { &[&TLS13, &TLS12] } else { &[&TLS13] };
     let chain = certificates(&tls.certificate)?;
     let key = private_key(&tls.key)?;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
+        .with_protocol_versions(&[&TLS13])
         .and_then(|builder| builder.with_client_cert_verifier(verifier).with_single_cert(chain, key))
         .map_err(TlsError::Own)?;
     // A resumed session would carry an old certificate's identity without showing it again (RFC 8446, 2.2).
