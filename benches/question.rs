@@ -72,7 +72,7 @@ impl Bench {
         let asker = Client::open(&corporation)?;
         let profile = Profile::built_in();
         let epoch = asker.epoch_in(&["active"])?;
-        let salt = asker.salt(&epoch.id)?;
+        let salt = asker.salt(&epoch.id, &profile)?;
         let encoder = Encoder::new(&profile, salt.expose(), &epoch.id);
         let at_home = questions(&files.tenants, &encoder, &profile)?;
         let unknown = questions(&files.strangers, &encoder, &profile)?;

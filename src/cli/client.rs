@@ -14,10 +14,11 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use zeroize::Zeroizing;
 
 use super::output::Output;
-use crate::answer::wire::{Conditions, Envelope, EpochView, ProblemBody, ServiceView};
+use crate::answer::wire::{Conditions, Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{NoteSigner, NoteVerifier};
 use crate::epoch::share::{Identity, Salt, derive};
 use crate::ids::{EpochId, Oin, RegulationId};
+use crate::profile::Profile;
 
 /// `client.toml`; `config/client.toml` explains every key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,7 +79,7 @@ pub struct Party {
     pub name: String,
     /// Public age key that shares are sealed for.
     pub recipient: Option<String>,
-    /// Verifier key of the party's signatures (C2SP signed note).
+    /// Verifier key of a custodian's signature under its share (C2SP signed note). Who has one must contribute.
     pub verifier: Option<String>,
 }
 
@@ -95,6 +96,17 @@ impl PartyBook {
     /// A party by its OIN.
     pub fn find(&self, oin: &Oin) -> Option<&Party> {
         self.party.iter().find(|party| party.oin == *oin)
+    }
+
+    /// The parties that contribute a share of the salt, and their verifier keys.
+    fn contributors(&self) -> BTreeMap<&Oin, &str> {
+        let mut contributors = BTreeMap::new();
+        for party in &self.party {
+            if let Some(verifier) = &party.verifier {
+                contributors.insert(&party.oin, verifier.as_str());
+            }
+        }
+        contributors
     }
 }
 
@@ -219,12 +231,26 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        match serde_json::from_slice::<ProblemBody>(&body) {
+        match serde_json::from_slice::<ProblemBody>(&body).map(printable) {
             // A failure of the service is not a refusal: whoever asks for many stops there.
             Ok(problem) if status.is_client_error() => Err(Refused(problem).into()),
             Ok(problem) => bail!("the service failed ({}, {}): {}", problem.status, problem.code, problem.detail),
             Err(_) => bail!("the service answered with status {status}"),
         }
+    }
+
+    /// This party's regulation as the service has it in force. What it was at the first call is remembered, and must
+    /// stay: a custodian computes ages by it.
+    ///
+    /// # Errors
+    /// As [`Client::service`]; or the regulation is not in force, or another one than remembered.
+    pub fn regulation(&self) -> anyhow::Result<RegulationView> {
+        let regulations = self.service()?.regulations;
+        let ours = regulations.into_iter().find(|regulation| regulation.id == self.config.regulation);
+        let ours = ours.context("the service has no such regulation in force")?;
+        let name = format!("regulation-{}.json", ours.id);
+        self.hold(&name, &serde_json::to_string(&ours)?, "regulation; read what it says now")?;
+        Ok(ours)
     }
 
     /// What the service says of itself. Its log key is remembered at the first call and must stay the same.
@@ -233,19 +259,25 @@ impl Client {
     /// As [`Client::get`]; or the log key is another one than remembered.
     pub fn service(&self) -> anyhow::Result<ServiceView> {
         let view: ServiceView = self.get("service")?;
-        let place = self.remembered("log.vkey");
+        self.hold("log.vkey", &view.log_key, "log key")?;
+        Ok(view)
+    }
+
+    /// Remembers what the service shows the first time, and holds every later time against it.
+    fn hold(&self, name: &str, shown: &str, what: &str) -> anyhow::Result<()> {
+        let place = self.remembered(name);
         match fs::read_to_string(&place) {
-            Ok(known) if known.trim() == view.log_key => {}
+            Ok(known) if known.trim() == shown => Ok(()),
             Ok(_) => bail!(
-                "the service shows another log key than the one remembered in {}; ask the administrator, and do not go on",
+                "the service shows another one than the one remembered in {}: {what}; ask the administrator, and do not \
+                 go on before that file may be removed",
                 place.display()
             ),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.remember("log.vkey", &view.log_key)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.remember(name, shown),
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()));
+                Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()))
             }
         }
-        Ok(view)
     }
 
     /// The verifier of the access log's checkpoints.
@@ -322,10 +354,19 @@ impl Client {
     /// Fetches an epoch's envelope and opens the salt, in memory only.
     ///
     /// # Errors
-    /// If the shares are not all there, not from whom they should be, or sealed for others.
-    pub fn salt(&self, epoch: &EpochId) -> anyhow::Result<Salt> {
+    /// If the shares are not all there, not from whom they should be, sealed for others, or of another schema.
+    pub fn salt(&self, epoch: &EpochId, profile: &Profile) -> anyhow::Result<Salt> {
+        open_envelope(&self.envelope(epoch)?, profile, &self.identity()?, &self.parties()?)
+    }
+
+    /// Fetches an epoch's sealed shares.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; or the service sent those of another epoch.
+    pub fn envelope(&self, epoch: &EpochId) -> anyhow::Result<Envelope> {
         let envelope: Envelope = self.get(&format!("epochs/{epoch}/shares"))?;
-        open_envelope(&envelope, &self.identity()?, &self.parties()?)
+        ensure!(envelope.epoch == *epoch, "the service sent the shares of another epoch than {epoch}; do not use them");
+        Ok(envelope)
     }
 }
 
@@ -341,11 +382,27 @@ pub fn read_identity(path: &Path) -> anyhow::Result<Identity> {
 /// Opens all shares of an envelope, checks who signed each, and derives the salt.
 ///
 /// # Errors
-/// If a share does not open, or is not signed by its contributor as the party book knows it.
-pub fn open_envelope(envelope: &Envelope, identity: &Identity, parties: &PartyBook) -> anyhow::Result<Salt> {
+/// If the shares are not those of all custodians that the party book knows and of nobody else, one does not open or is
+/// not signed by its contributor, or the epoch is of another schema.
+pub fn open_envelope(
+    envelope: &Envelope,
+    profile: &Profile,
+    identity: &Identity,
+    parties: &PartyBook,
+) -> anyhow::Result<Salt> {
+    ensure!(
+        envelope.schema_hash == profile.schema_hash(),
+        "the epoch {} is of another schema than the profile {}; give the epoch's with --profile",
+        envelope.epoch,
+        profile.id
+    );
+    let contributors = parties.contributors();
+    if let Some(missing) = contributors.keys().find(|oin| !envelope.shares.contains_key(**oin)) {
+        bail!("the share of {missing}, a custodian in parties.toml, is missing; do not use this epoch");
+    }
     let mut texts = BTreeMap::new();
     for (from, sealed) in &envelope.shares {
-        let key = parties.find(from).and_then(|party| party.verifier.as_deref());
+        let key = contributors.get(from);
         let key =
             key.with_context(|| format!("parties.toml has no verifier key for {from}, who contributed a share"))?;
         let note = identity.open(sealed, from)?;
@@ -355,6 +412,15 @@ pub fn open_envelope(envelope: &Envelope, identity: &Identity, parties: &PartyBo
         texts.insert(from.clone(), Zeroizing::new(text.to_owned()));
     }
     Ok(derive(&envelope.epoch, &envelope.schema_hash, &texts)?)
+}
+
+/// A problem as it may be shown on a terminal: whatever a service sends, no control characters.
+fn printable(mut problem: ProblemBody) -> ProblemBody {
+    let texts = [&mut problem.code, &mut problem.title, &mut problem.detail, &mut problem.trace_id];
+    for text in texts.into_iter().chain(&mut problem.article) {
+        text.retain(|sign| !sign.is_control());
+    }
+    problem
 }
 
 #[cfg(test)]

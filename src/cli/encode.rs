@@ -98,7 +98,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let (Some(kind), Some(input), Some(output)) = (args.kind, &args.input, &args.output) else {
         bail!("give what to encode, the file and -o");
     };
-    let (salt, epoch) = salt(args)?;
+    let (salt, epoch) = salt(args, &profile)?;
     let encoder = Encoder::new(&profile, salt.expose(), &epoch);
     let mut out = Output::create(output)?;
     let written = write_codes(args, kind, input, &encoder, &profile, &mut out)?;
@@ -107,7 +107,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn salt(args: &EncodeArgs) -> anyhow::Result<(Salt, EpochId)> {
+fn salt(args: &EncodeArgs, profile: &Profile) -> anyhow::Result<(Salt, EpochId)> {
     if let Some(path) = &args.salt_file {
         return Ok((read_salt(path)?, args.epoch.clone()));
     }
@@ -117,7 +117,7 @@ fn salt(args: &EncodeArgs) -> anyhow::Result<(Salt, EpochId)> {
     let text = fs::read(envelope).with_context(|| format!("cannot read {}", envelope.display()))?;
     let envelope: Envelope =
         serde_json::from_slice(&text).with_context(|| format!("{} is no envelope", envelope.display()))?;
-    let salt = open_envelope(&envelope, &read_identity(identity)?, &PartyBook::load(parties)?)?;
+    let salt = open_envelope(&envelope, profile, &read_identity(identity)?, &PartyBook::load(parties)?)?;
     Ok((salt, envelope.epoch))
 }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
 
 use super::client::{Client, PartyBook, open_envelope};
 use super::inputs::read_profile;
 use super::pki::write_secret;
-use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, SealedShare};
+use crate::answer::wire::{EpochView, NewEpoch, Participant, SealedShare};
 use crate::audit::Receipt;
 use crate::epoch::share;
 use crate::ids::{EpochId, Oin};
@@ -61,6 +61,9 @@ pub struct FetchArgs {
     /// Open the envelope and write the salt here, readable by its owner only
     #[arg(long)]
     pub salt_file: Option<PathBuf>,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
 }
 
 /// What listing takes.
@@ -125,6 +128,7 @@ fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
     let view: EpochView = client.get(&format!("epochs/{}", args.epoch))?;
     let parties = client.parties()?;
+    ensure!(view.id == args.epoch, "the service shows another epoch than {}; nothing was contributed", args.epoch);
     let recipients = checked_recipients(&view, &parties)?;
     let own = own_oin(&client, &view)?;
     let text = share::draw(&view.id, &own);
@@ -161,9 +165,10 @@ fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
 
 fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
-    let envelope: Envelope = client.get(&format!("epochs/{}/shares", args.epoch.epoch))?;
+    let profile = read_profile(args.profile.as_deref())?;
+    let envelope = client.envelope(&args.epoch.epoch)?;
     // Opened in any case: an envelope that does not open is of no use to anybody.
-    let salt = open_envelope(&envelope, &client.identity()?, &client.parties()?)?;
+    let salt = open_envelope(&envelope, &profile, &client.identity()?, &client.parties()?)?;
     let mut done = Vec::new();
     if let Some(path) = &args.output {
         let text = serde_json::to_vec_pretty(&envelope)?;

@@ -95,9 +95,7 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
             let people = read::residents(&args.input)?;
             let client = Client::open(&args.config)?;
             let session = Session::open(&client, args)?;
-            let view = client.service()?;
-            let regulation = view.regulations.iter().find(|r| r.id == client.config.regulation);
-            let regulation = regulation.context("the service has no such regulation in force")?;
+            let regulation = client.regulation()?;
             let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
             let ids = people.iter().map(|r| session.encoder.record_ref(Source::Population, &r.id));
             let order = shuffled(ids.collect());
@@ -225,7 +223,7 @@ pub fn encoder(client: &Client, epoch: &EpochView, profile: &Profile, salt: Opti
     }
     let salt = match salt {
         Some(path) => read_salt(path)?,
-        None => client.salt(&epoch.id)?,
+        None => client.salt(&epoch.id, profile)?,
     };
     let encoder = Encoder::new(profile, salt.expose(), &epoch.id);
     match &epoch.key_check {

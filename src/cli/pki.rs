@@ -171,14 +171,15 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
         let issued = authority.issue(&Subject::party(&party.name, party.oin.as_str()))?;
         write_public(&out.join(format!("{stem}.pem")), &issued.certificate)?;
         write_secret(&out.join(format!("{stem}.key")), issued.key.as_bytes())?;
-        let encodes = encodes(party.role);
         let mut entry = Party { oin: party.oin.clone(), name: party.name.clone(), recipient: None, verifier: None };
-        if encodes {
+        if encodes(party.role) {
             let (identity, public) = share::generate_identity();
             write_secret(&out.join(format!("{stem}.age")), identity.as_bytes())?;
+            entry.recipient = Some(public);
+        }
+        if contributes(party.role) {
             let (signer, pkcs8) = NoteSigner::generate(&stem)?;
             write_secret(&out.join(format!("{stem}.note")), &pkcs8)?;
-            entry.recipient = Some(public);
             entry.verifier = Some(signer.verifier().vkey());
         }
         write_public(&out.join(format!("{stem}.toml")), &client_file(&stem, party.role, regulation, service))?;
@@ -189,8 +190,14 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
     Ok(())
 }
 
+/// Whether a party needs the salt.
 fn encodes(role: Role) -> bool {
-    matches!(role, Role::PopulationCustodian | Role::CareCustodian | Role::Corporation)
+    contributes(role) || role == Role::Corporation
+}
+
+/// Whether a party contributes to the salt.
+fn contributes(role: Role) -> bool {
+    matches!(role, Role::PopulationCustodian | Role::CareCustodian)
 }
 
 /// Development parties state that the landlord's statutory conditions are met; real ones state what is true.
@@ -200,8 +207,13 @@ reminderSent = true, noObjection = true }\n";
 fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -> String {
     let regulation = regulation.id();
     let query = if role == Role::Corporation { QUERY } else { "" };
-    let keys =
-        if encodes(role) { format!("identity = \"{stem}.age\"\nnote_key = \"{stem}.note\"\n") } else { String::new() };
+    let mut keys = String::new();
+    if encodes(role) {
+        keys += &format!("identity = \"{stem}.age\"\n");
+    }
+    if contributes(role) {
+        keys += &format!("note_key = \"{stem}.note\"\n");
+    }
     format!(
         "# Made by `voorrang pki dev`; config/client.toml of the project explains every key.\n\
          service = \"https://{service}\"\nregulation = \"{regulation}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\n\

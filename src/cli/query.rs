@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::encode::{Arrears, Encoder, Tenant, read};
 use crate::ids::EpochId;
 use crate::profile::Profile;
+use crate::regulate::Answer;
 
 /// What `voorrang query` takes.
 #[derive(Debug, clap::Args)]
@@ -235,6 +236,8 @@ impl Asker {
             tenants: codes,
         };
         let answered: Answered = self.client.post("priority-questions", &question)?;
+        ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
+        ensure!(answered.epoch == question.header.epoch, "the service answered from another epoch than it was asked");
         let covered = Checkpoint::parse(&answered.receipt.checkpoint, &self.log)?.size > answered.receipt.index;
         ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
         Ok(Row {

@@ -110,6 +110,8 @@ pub enum Mismatch {
     Schema,
     #[error("made with another salt than the epoch's; fetch the envelope again and encode anew")]
     Salt,
+    #[error("sent without a key-check value of 32 hexadecimal digits; update the program and encode anew")]
+    KeyCheck,
 }
 
 impl Mismatch {
@@ -119,9 +121,13 @@ impl Mismatch {
             Self::Profile => "other_profile",
             Self::Schema => "other_schema",
             Self::Salt => "other_salt",
+            Self::KeyCheck => "no_key_check",
         }
     }
 }
+
+/// Of a key-check value: 16 bytes.
+const KEY_CHECK_DIGITS: usize = 32;
 
 impl Epoch {
     /// Whether codes with this header can be compared with the epoch's.
@@ -135,6 +141,10 @@ impl Epoch {
         if header.schema_hash != self.schema_hash {
             return Err(Mismatch::Schema);
         }
+        let digits = header.key_check.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if header.key_check.len() != KEY_CHECK_DIGITS || !digits {
+            return Err(Mismatch::KeyCheck);
+        }
         match &self.key_check {
             Some(check) if *check != header.key_check => Err(Mismatch::Salt),
             _ => Ok(()),
@@ -146,13 +156,16 @@ impl Epoch {
 mod tests {
     use super::*;
 
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "0123456789abcdef0123456789abcdee";
+
     fn epoch() -> Epoch {
         Epoch {
             id: "haarlem-1".parse().unwrap(),
             regulation: "haarlem".parse().unwrap(),
             profile: "p".into(),
             schema_hash: "s".into(),
-            key_check: Some("k".into()),
+            key_check: Some(KEY.into()),
             state: State::Active,
             announced_at: OffsetDateTime::UNIX_EPOCH,
             participants: vec![],
@@ -170,16 +183,19 @@ mod tests {
 
     #[test]
     fn a_mismatch_says_which_half_is_wrong() {
-        assert_eq!(epoch().accepts(&header("p", "s", "k")), Ok(()));
-        assert_eq!(epoch().accepts(&header("x", "s", "k")), Err(Mismatch::Profile));
-        assert_eq!(epoch().accepts(&header("p", "x", "k")), Err(Mismatch::Schema));
-        assert_eq!(epoch().accepts(&header("p", "s", "x")), Err(Mismatch::Salt));
+        assert_eq!(epoch().accepts(&header("p", "s", KEY)), Ok(()));
+        assert_eq!(epoch().accepts(&header("x", "s", KEY)), Err(Mismatch::Profile));
+        assert_eq!(epoch().accepts(&header("p", "x", KEY)), Err(Mismatch::Schema));
+        assert_eq!(epoch().accepts(&header("p", "s", OTHER)), Err(Mismatch::Salt));
+        for wrong in ["", "k", &KEY[1..], &KEY.to_uppercase()] {
+            assert_eq!(epoch().accepts(&header("p", "s", wrong)), Err(Mismatch::KeyCheck));
+        }
     }
 
     #[test]
     fn the_first_load_sets_the_salt() {
         let new = Epoch { key_check: None, ..epoch() };
-        assert_eq!(new.accepts(&header("p", "s", "anything")), Ok(()));
+        assert_eq!(new.accepts(&header("p", "s", OTHER)), Ok(()));
     }
 
     #[test]

@@ -171,6 +171,11 @@ impl Answer {
             Self::Undetermined => "undetermined",
         }
     }
+
+    /// From the word that is sent and logged.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Priority, Self::NoPriority, Self::Undetermined].into_iter().find(|answer| answer.as_str() == word)
+    }
 }
 
 /// One covenant and its rules, checked.

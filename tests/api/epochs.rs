@@ -3,8 +3,11 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use voorrang::answer::wire::Envelope;
+use voorrang::cli::client::{PartyBook, open_envelope};
 use voorrang::cli::load::Kind;
 use voorrang::epoch::share;
+use voorrang::profile::Profile;
 
 use super::support::*;
 
@@ -35,7 +38,7 @@ fn one_contribution_is_not_enough_and_a_second_of_the_same_party_is_refused() {
         reply.is_problem(409, "epoch_incomplete");
         assert!(!reply.text().contains("AGE ENCRYPTED"));
     }
-    assert!(house.client(CORPORATION).salt(&EPOCH.parse().unwrap()).is_err());
+    assert!(house.client(CORPORATION).salt(&EPOCH.parse().unwrap(), &Profile::built_in()).is_err());
     let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
     reply.is_problem(409, "store_conflict");
     assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:store_conflict");
@@ -46,7 +49,8 @@ fn one_contribution_is_not_enough_and_a_second_of_the_same_party_is_refused() {
     let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
     reply.is_problem(409, "epoch_complete");
     // What was refused changed nothing: all still open the same salt.
-    let salts = [POPULATION, CARE, CORPORATION].map(|stem| house.client(stem).salt(&EPOCH.parse().unwrap()).unwrap());
+    let salts = [POPULATION, CARE, CORPORATION]
+        .map(|stem| house.client(stem).salt(&EPOCH.parse().unwrap(), &Profile::built_in()).unwrap());
     assert!(salts.iter().all(|salt| salt.expose() == salts[0].expose()));
 }
 
@@ -91,8 +95,36 @@ fn a_share_that_the_service_slipped_in_opens_for_nobody() {
     let sealed = share::seal(&text, &recipients.collect()).unwrap();
     let reply = house.line(CARE).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &json!({ "sealed": sealed }));
     assert_eq!(reply.status, 200);
-    let error = house.client(CORPORATION).salt(&EPOCH.parse().unwrap()).unwrap_err();
+    let error = house.client(CORPORATION).salt(&EPOCH.parse().unwrap(), &Profile::built_in()).unwrap_err();
     assert!(format!("{error:#}").contains("00000099000000003000"), "{error:#}");
+}
+
+#[test]
+fn an_envelope_opens_only_whole_and_for_its_own_epoch_and_schema() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    let client = house.client(CORPORATION);
+    let (identity, profile) = (client.identity().unwrap(), Profile::built_in());
+    let envelope = client.envelope(&EPOCH.parse().unwrap()).unwrap();
+    let mut book = client.parties().unwrap();
+    let salt = open_envelope(&envelope, &profile, &identity, &book).unwrap();
+    let refused = |envelope: &Envelope, book: &PartyBook| {
+        format!("{:#}", open_envelope(envelope, &profile, &identity, book).unwrap_err())
+    };
+    let mut other = envelope.clone();
+    other.epoch = "haarlem-2".parse().unwrap();
+    assert!(refused(&other, &book).contains("another epoch"));
+    other = envelope.clone();
+    other.schema_hash = "00".repeat(32);
+    assert!(refused(&other, &book).contains("another schema"));
+    // A service that leaves a custodian's share out would need one party less to know the salt.
+    let third = "00000099000000003333".parse().unwrap();
+    let mut custodian = book.party.iter().find(|party| party.verifier.is_some()).unwrap().clone();
+    custodian.oin = third;
+    book.party.push(custodian);
+    assert!(refused(&envelope, &book).contains("00000099000000003333"));
+    book.party.pop();
+    assert_eq!(open_envelope(&envelope, &profile, &identity, &book).unwrap().expose(), salt.expose());
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn a_question_that_makes_no_sense_here_is_refused_and_logged() {
     let spoilt: [Spoilt; 24] = [
         (|q| q["header"]["epoch"] = json!("haarlem-99"), 404, "unknown_epoch", ""),
         (|q| q["header"]["keyCheck"] = json!("00".repeat(16)), 422, "other_salt", ""),
-        (|q| q["header"]["keyCheck"] = json!(CANARY), 422, "other_salt", ""),
+        (|q| q["header"]["keyCheck"] = json!(CANARY), 422, "no_key_check", ""),
         (|q| q["header"]["schemaHash"] = json!("00".repeat(32)), 422, "other_schema", ""),
         (|q| q["header"]["profile"] = json!(CANARY), 422, "other_profile", ""),
         (|q| drop(q.as_object_mut().unwrap().remove("purpose")), 422, "purpose_missing", ""),
