@@ -12,7 +12,7 @@ use super::problem::{Problem, trace_of};
 use super::wire::LogPage;
 use super::{App, Caller};
 use crate::audit::{Action, Outcome};
-use crate::regulate::{Act, Permit, Regulation};
+use crate::regulate::{Act, Permit, Regulation, Role};
 
 /// Most entries of one page.
 const PAGE: u64 = 1000;
@@ -52,11 +52,16 @@ pub(super) async fn entries(
 }
 
 impl App {
-    /// The regulation under which this caller may read the log, and the permit's articles. The log is one for all regulations of the service:
-    /// its entries name nobody.
+    /// The regulation under which this caller may read the log, and the permit. The log is one for all regulations of
+    /// the service: its entries name nobody.
     async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
-        let member = self.regulations.values().find(|regulation| regulation.party(&caller.identity.oin).is_some());
-        let regulation = member.or_else(|| self.regulations.values().next()).expect("a service has a regulation");
+        let role = |regulation: &&Regulation| regulation.party(&caller.identity.oin).map(|party| party.role);
+        // One in which the caller is officer, else one that knows the caller, else any; by name where there are several.
+        let rank = |regulation: &&Regulation| {
+            let role = role(regulation);
+            (role != Some(Role::PrivacyOfficer), role.is_none(), regulation.id().clone())
+        };
+        let regulation = self.regulations.values().min_by_key(rank).expect("a service has a regulation");
         let permit = self.permit(caller, regulation, Act::ReadLog, None).await?;
         Ok((regulation, permit))
     }

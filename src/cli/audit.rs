@@ -1,8 +1,9 @@
 //! `voorrang audit`: an officer reads the access log over the network and verifies it on her own machine.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,6 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::client::Client;
 use crate::answer::wire::LogPage;
 use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Outcome, Receipt, Report, VerifyError, verify_log};
+use crate::ids::EpochId;
 
 /// What an officer does with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -50,6 +52,11 @@ pub enum LogBroken {
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
     #[error("entry {index} does not record the answer that came with its receipt")]
     OtherAnswer { index: u64 },
+    /// Two households, one entry: one of the two answers is unrecorded.
+    #[error("entry {index} was given as receipt for two answers")]
+    ReceiptTwice { index: u64 },
+    #[error("entry {index} records a question of another party than the rest of its file")]
+    OtherParty { index: u64 },
 }
 
 /// Runs the command.
@@ -87,16 +94,11 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
             return Err(error).context("the remembered checkpoints cannot be read; do not go on without them");
         }
     };
-    let (mut answers, mut receipts) = (Vec::new(), Vec::new());
-    for file in &args.receipts {
-        for (answer, receipt) in answers_of(file)? {
-            answers.push((receipt.index, answer));
-            receipts.push(receipt);
-        }
-    }
+    let files = args.receipts.iter().map(|file| answers_of(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let receipts: Vec<_> = files.iter().flatten().map(|told| told.receipt.clone()).collect();
     let lines = entries.iter().cloned();
     let report = verify_log(lines, &checkpoint, &verifier, &remembered, &receipts).map_err(LogBroken::Verify)?;
-    check_answers(&entries, answers)?;
+    check_answers(&entries, &files)?;
     let mut remember = remembered;
     if remember.last() != Some(&checkpoint) {
         remember.push(checkpoint);
@@ -123,20 +125,38 @@ fn fetch(client: &Client, verifier: &NoteVerifier) -> anyhow::Result<(Vec<Vec<u8
     Ok((entries, first.checkpoint))
 }
 
-/// Whether the entries, verified before, record these answers.
-fn check_answers(entries: &[Vec<u8>], answers: Vec<(u64, String)>) -> anyhow::Result<()> {
-    for (index, answer) in answers {
-        let place = usize::try_from(index).context("a position in the log fits in memory")?;
-        let entry = Entry::from_bytes(entries.get(place).context("a verified receipt is of an entry of the log")?)?;
-        if entry.result != Outcome::Answered(answer) {
-            return Err(LogBroken::OtherAnswer { index }.into());
+/// Whether the entries, verified before, record these answers: each its own, and a file's all to one party.
+fn check_answers(entries: &[Vec<u8>], files: &[Vec<Told>]) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    for file in files {
+        let mut party = None;
+        for Told { answer, epoch, receipt } in file {
+            let index = receipt.index;
+            let place = usize::try_from(index).context("a position in the log fits in memory")?;
+            let entry = Entry::from_bytes(entries.get(place).context("a verified receipt is of an entry of the log")?)?;
+            if entry.result != Outcome::Answered(answer.clone()) || entry.epoch.as_ref() != Some(epoch) {
+                return Err(LogBroken::OtherAnswer { index }.into());
+            }
+            if !seen.insert(index) {
+                return Err(LogBroken::ReceiptTwice { index }.into());
+            }
+            if *party.get_or_insert_with(|| entry.actor.oin.clone()) != entry.actor.oin {
+                return Err(LogBroken::OtherParty { index }.into());
+            }
         }
     }
     Ok(())
 }
 
+/// An answer as a party has it.
+struct Told {
+    answer: String,
+    epoch: EpochId,
+    receipt: Receipt,
+}
+
 /// The answers in a file, with their receipts.
-fn answers_of(file: &PathBuf) -> anyhow::Result<Vec<(String, Receipt)>> {
+fn answers_of(file: &Path) -> anyhow::Result<Vec<Told>> {
     let unreadable = || format!("{} is no file of answers with receipts", file.display());
     let mut reader = csv::Reader::from_path(file).with_context(unreadable)?;
     let mut answers = Vec::new();
@@ -145,7 +165,7 @@ fn answers_of(file: &PathBuf) -> anyhow::Result<Vec<(String, Receipt)>> {
         let note = STANDARD.decode(&row.checkpoint).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let leaf: Hash = row.leaf_hash.parse().ok().with_context(unreadable)?;
         let receipt = Receipt { index: row.log_index, leaf, checkpoint: note.with_context(unreadable)? };
-        answers.push((row.answer, receipt));
+        answers.push(Told { answer: row.answer, epoch: row.epoch, receipt });
     }
     Ok(answers)
 }
@@ -153,6 +173,7 @@ fn answers_of(file: &PathBuf) -> anyhow::Result<Vec<(String, Receipt)>> {
 #[derive(serde::Deserialize)]
 struct Row {
     answer: String,
+    epoch: EpochId,
     log_index: u64,
     leaf_hash: String,
     checkpoint: String,
@@ -186,34 +207,55 @@ mod tests {
     use crate::audit::{Action, Actor};
     use crate::ids::TraceId;
 
-    fn entry(result: Outcome) -> Vec<u8> {
+    fn entry(oin: &str, result: Outcome) -> Vec<u8> {
         let entry = Entry {
             v: 1,
             time: "2026-11-21T04:00:00Z".into(),
             trace_id: TraceId::random(),
-            actor: Actor { oin: None, certificate: String::new(), role: "corporation".into() },
+            actor: Actor { oin: Some(oin.parse().unwrap()), certificate: String::new(), role: "corporation".into() },
             action: Action::Ask,
             object: None,
             purpose: None,
             stage: None,
             regulation: None,
             articles: vec![],
-            epoch: None,
+            epoch: Some("e-1".parse().unwrap()),
             result,
             salt: Entry::fresh_salt(),
         };
         entry.to_bytes()
     }
 
+    const ONE: &str = "00000099000000004001";
+    const OTHER: &str = "00000099000000004002";
+
+    fn told(index: u64, answer: &str, epoch: &str) -> Told {
+        let receipt = Receipt { index, leaf: crate::audit::leaf_hash(b""), checkpoint: String::new() };
+        Told { answer: answer.into(), epoch: epoch.parse().unwrap(), receipt }
+    }
+
     #[test]
     fn an_answer_that_its_entry_does_not_record_breaks_the_log() {
-        let entries = [entry(Outcome::Done), entry(Outcome::Answered("priority".into()))];
-        let check = |index, answer: &str| check_answers(&entries, vec![(index, answer.into())]);
-        assert!(check(1, "priority").is_ok());
-        for (index, answer) in [(1, "no_priority"), (0, "priority")] {
-            let error = check(index, answer).unwrap_err();
+        let entries = [entry(ONE, Outcome::Done), entry(ONE, Outcome::Answered("priority".into()))];
+        let check = |index, answer, epoch| check_answers(&entries, &[vec![told(index, answer, epoch)]]);
+        assert!(check(1, "priority", "e-1").is_ok());
+        for (index, answer, epoch) in [(1, "no_priority", "e-1"), (0, "priority", "e-1"), (1, "priority", "e-2")] {
+            let error = check(index, answer, epoch).unwrap_err();
             assert!(matches!(error.downcast_ref(), Some(LogBroken::OtherAnswer { index: found }) if *found == index));
             assert!(!error.to_string().contains("priority"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_receipt_is_for_one_answer_and_a_file_of_one_party() {
+        let answered = || Outcome::Answered("priority".into());
+        let entries = [entry(ONE, answered()), entry(OTHER, answered()), entry(ONE, answered())];
+        let file = |places: &[u64]| places.iter().map(|&at| told(at, "priority", "e-1")).collect::<Vec<_>>();
+        let check =
+            |files: &[Vec<Told>]| check_answers(&entries, files).map_err(|e| e.downcast::<LogBroken>().unwrap());
+        assert!(check(&[file(&[0, 2]), file(&[1])]).is_ok());
+        assert!(matches!(check(&[file(&[0, 0])]), Err(LogBroken::ReceiptTwice { index: 0 })));
+        assert!(matches!(check(&[file(&[0]), file(&[0])]), Err(LogBroken::ReceiptTwice { index: 0 })));
+        assert!(matches!(check(&[file(&[0, 1])]), Err(LogBroken::OtherParty { index: 1 })));
     }
 }
