@@ -4,6 +4,8 @@ use std::fmt;
 
 use time::{Date, Month};
 
+use super::normalize::visible;
+
 /// Two-digit years up to this one are of this century. Only tenants' files have such years, and a tenant is
 /// 16 or older: move it along with the years.
 const LAST_SHORT_YEAR: u16 = 10;
@@ -32,13 +34,15 @@ impl fmt::Debug for BirthDate {
 
 impl BirthDate {
     /// Reads `yyyymmdd`, `yyyy-mm-dd`, `dd-mm-yyyy` and `dd-mm-yy`, with `-`, `/` or `.` and one or two digits a
-    /// day or month. A part of zeros is unknown, and so is everything in an empty text. Two digits a year: 00 to
-    /// 10 are of this century, and the year is always known.
+    /// day or month, in any width, and a time of day behind it that is left out (`1967-09-16T00:00:00`). A part of
+    /// zeros is unknown, and so is everything in an empty text. Two digits a year: 00 to 10 are of this century, and
+    /// the year is always known.
     ///
     /// # Errors
     /// [`BadDate`] for any other text, for days that no month has, and for years outside 1870 to 2100.
     pub fn parse(text: &str) -> Result<Self, BadDate> {
-        let text = text.trim();
+        let text: String = visible(text).collect();
+        let text = without_time(text.trim());
         if text.is_empty() {
             return Ok(Self::default());
         }
@@ -80,6 +84,14 @@ impl BirthDate {
         let any_leap = i32::from(self.year.unwrap_or(2000));
         let longest = Month::try_from(month).map_or(0, |month| month.length(any_leap));
         year && self.day.is_none_or(|day| day <= longest)
+    }
+}
+
+/// The date of `1967-09-16T00:00:00Z` and `1967-09-16 00:00`, as exports from databases and spreadsheets have it.
+fn without_time(text: &str) -> &str {
+    match text.split_once(['T', ' ']) {
+        Some((date, time)) if time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':') => date,
+        _ => text,
     }
 }
 
@@ -127,7 +139,16 @@ mod tests {
 
     #[test]
     fn every_spelling_is_the_same_date() {
-        for text in ["19670916", "1967-09-16", "16-09-1967", "16/9/1967", "16-09-67", " 16.9.1967 "] {
+        for text in [
+            "19670916",
+            "1967-09-16",
+            "16-09-1967",
+            "16/9/1967",
+            "16-09-67",
+            " 16.9.1967 ",
+            "１９６７０９１６",
+            "1967-09-16T00:00:00Z",
+        ] {
             assert_eq!(parts(text), (Some(1967), Some(9), Some(16)), "{text}");
         }
     }

@@ -12,6 +12,7 @@ mod diffuse;
 pub mod file;
 mod filter;
 mod keys;
+mod letters;
 mod normalize;
 mod person;
 pub mod read;
@@ -23,7 +24,9 @@ use ring::hmac::Key;
 use time::Date;
 
 pub use birth::{BadDate, BirthDate};
+pub use normalize::{initial, surname_parts};
 pub use person::{Address, Ages, Arrears, BadAddress, CareMember, Person, Resident, Sex, Tenant};
+pub use token::surnames;
 
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::EpochId;

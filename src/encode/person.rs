@@ -5,6 +5,7 @@ use std::fmt;
 use time::Date;
 
 use super::BirthDate;
+use super::normalize::visible;
 use crate::code::Group;
 
 /// Sex as registers have it; unknown is `Option::None`.
@@ -29,19 +30,21 @@ pub struct Address {
     /// `1234AB`.
     postcode: String,
     number: u32,
-    /// As written; in no code and no token.
+    /// In one spelling; in no code and no token.
     suffix: String,
 }
 
 impl Address {
-    /// From a postcode in any spelling and a house number, the suffix behind it or apart (`113`, `113-3`, `64E`).
-    /// Nothing if postcode or number is empty.
+    /// From a postcode in any spelling and a house number, the suffix behind it or apart (`113`, `113-3`, `64E`),
+    /// "opposite" and "near" before it or apart (`t/o 12`). Nothing if postcode or number is empty.
     ///
     /// # Errors
     /// [`BadAddress`] if one of them is there and is none.
     pub fn parse(postcode: &str, number: &str, suffix: &str) -> Result<Option<Self>, BadAddress> {
-        let postcode: String = postcode.split_whitespace().collect::<String>().to_ascii_uppercase();
-        let number = number.trim();
+        let plain = |c: &char| !c.is_whitespace() && *c != '-' && *c != '.';
+        let postcode: String = visible(postcode).filter(plain).collect::<String>().to_ascii_uppercase();
+        let number: String = visible(number).collect::<String>().trim().to_lowercase();
+        let (side, number) = side(&number);
         let digits = number.bytes().take_while(u8::is_ascii_digit).count();
         let value = number[..digits].parse().ok().filter(|value| (1..=99_999).contains(value));
         if !number.is_empty() && value.is_none() {
@@ -50,7 +53,7 @@ impl Address {
         if !postcode.is_empty() && !is_postcode(postcode.as_bytes()) {
             return Err(BadAddress::Postcode);
         }
-        let suffix = format!("{}{}", number[digits..].trim_start_matches(['-', ' ']), suffix.trim());
+        let suffix = one_suffix(&format!("{} {suffix} {side}", &number[digits..]));
         Ok(value.filter(|_| !postcode.is_empty()).map(|number| Self { postcode, number, suffix }))
     }
 
@@ -64,7 +67,7 @@ impl Address {
         self.number
     }
 
-    /// Letter and addition as the file has them.
+    /// Letter and addition in one spelling: `A`, `3`, `HS`, `BISA`, `TO`; empty if there is none.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }
@@ -73,6 +76,32 @@ impl Address {
     pub(super) fn key(&self) -> String {
         format!("{}|{}", self.postcode, self.number)
     }
+}
+
+/// Splits "opposite" (`to`) and "near" (`by`), as registers call them, from a house number.
+fn side(number: &str) -> (&'static str, &str) {
+    for (word, side) in [("t/o", "to"), ("t.o.", "to"), ("tegenover", "to"), ("to", "to"), ("bij", "by"), ("by", "by")]
+    {
+        if let Some(rest) = number.strip_prefix(word) {
+            return (side, rest.trim_start());
+        }
+    }
+    ("", number)
+}
+
+/// Letters and digits of a suffix in capitals; ground floor is `HS`, and of "2 hoog" the 2 is enough.
+fn one_suffix(text: &str) -> String {
+    let apart: String =
+        visible(text).map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect::<String>().to_uppercase();
+    let mut suffix = String::new();
+    for word in apart.split_whitespace() {
+        suffix += match word {
+            "HUIS" | "HS" => "HS",
+            "HOOG" | "HG" if !suffix.is_empty() => "",
+            word => word.strip_suffix("HOOG").filter(|rest| !rest.is_empty()).unwrap_or(word),
+        };
+    }
+    suffix
 }
 
 fn is_postcode(text: &[u8]) -> bool {
@@ -182,6 +211,9 @@ mod tests {
         for (postcode, number, suffix) in [("1011 ab", "113-A", ""), ("1011AB", "113A", ""), (" 1011AB", "113", "A")] {
             let address = Address::parse(postcode, number, suffix).unwrap().unwrap();
             assert_eq!((address.postcode(), address.number(), address.suffix()), ("1011AB", 113, "A"));
+        }
+        for (number, suffix) in [("5hs", ""), ("5", "huis"), ("5-HS", ""), ("５", "hs")] {
+            assert_eq!(Address::parse("1011-ab", number, suffix).unwrap().unwrap().suffix(), "HS", "{number} {suffix}");
         }
         assert_eq!(Address::parse("", "113", "").unwrap(), None);
         assert_eq!(Address::parse("1011AB", "", "").unwrap(), None);

@@ -9,7 +9,7 @@ pub(super) type Slots = Vec<Option<String>>;
 
 /// Name variants of a person, the most useful first: own name, partner's name, then further parts of double
 /// names. At most `most`; none if there is no surname.
-pub(super) fn surnames(person: &Person, most: usize) -> Vec<String> {
+pub fn surnames(person: &Person, most: usize) -> Vec<String> {
     let (own, partner) = (surname_parts(&person.surname), surname_parts(&person.partner_surname));
     let mut names: Vec<String> = Vec::new();
     for at in 0..own.len().max(partner.len()) {
