@@ -18,6 +18,7 @@ use voorrang::answer::wire::{self, Answered, Question, by_name};
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{self, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{self, Kind, LoadArgs};
+use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki;
 use voorrang::clock::Clock;
 use voorrang::config::Config;
@@ -117,6 +118,7 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
     let args = LoadArgs {
         kind,
         input: input.into(),
+        people: PeopleArgs::default(),
         config: config.into(),
         reference_date: None,
         dwellings: Some(400_000).filter(|_| kind == Kind::Stock),

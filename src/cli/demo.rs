@@ -15,6 +15,7 @@ use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
+use super::people::{FormatName, PeopleArgs};
 use super::query::{self, QueryArgs, Summary};
 use super::{evaluate, pki};
 use crate::answer::server;
@@ -175,6 +176,7 @@ impl Story {
         let loaded = load::load(&LoadArgs {
             kind,
             input: input.to_owned(),
+            people: PeopleArgs::default(),
             config: self.config(party),
             reference_date: Some(self.day),
             dwellings: None,
@@ -243,6 +245,7 @@ impl Story {
             output: tenants.with_file_name("flags.csv"),
             arrears,
             tenants,
+            format: FormatName::Csv,
             config: self.config(corporation),
             purpose: purpose.map(str::to_owned),
             resume: false,

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use serde_json::json;
 use time::Date;
@@ -12,9 +13,11 @@ use time::Date;
 use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::{Output, bar};
+use super::people::PeopleArgs;
 use crate::answer::wire::{Envelope, by_name};
 use crate::clock::Clock;
-use crate::encode::{Ages, Encoder, Person, Source, file, read};
+use crate::encode::read::{self, Format};
+use crate::encode::{Ages, Encoder, Person, Source, file};
 use crate::epoch::share::Salt;
 use crate::ids::EpochId;
 use crate::profile::Profile;
@@ -30,29 +33,22 @@ pub enum Kind {
     Tenants,
 }
 
-/// Form of the input file.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Format {
-    Csv,
-}
-
 /// What `voorrang encode` takes.
 #[derive(Debug, clap::Args)]
 pub struct EncodeArgs {
     /// What is in the file
-    #[arg(required_unless_present = "describe")]
+    #[arg(required_unless_present_any = ["describe", "fields"])]
     pub kind: Option<Kind>,
     /// File of people
-    #[arg(required_unless_present = "describe")]
+    #[arg(required_unless_present_any = ["describe", "fields"])]
     pub input: Option<PathBuf>,
     /// File of codes to write
-    #[arg(short, long, required_unless_present = "describe")]
+    #[arg(short, long, required_unless_present_any = ["describe", "fields"])]
     pub output: Option<PathBuf>,
-    /// Form of the input
-    #[arg(long, value_enum, default_value = "csv")]
-    pub format: Format,
+    #[command(flatten)]
+    pub people: PeopleArgs,
     /// File with the salt
-    #[arg(long, conflicts_with = "envelope", required_unless_present_any = ["envelope", "describe"])]
+    #[arg(long, conflicts_with = "envelope", required_unless_present_any = ["envelope", "describe", "fields"])]
     pub salt_file: Option<PathBuf>,
     /// Envelope of the epoch, as `voorrang epoch fetch` writes it
     #[arg(long, requires_all = ["identity", "parties"])]
@@ -81,6 +77,10 @@ pub struct EncodeArgs {
     /// Print the profile as JSON and stop
     #[arg(long)]
     pub describe: bool,
+    /// Print what is read of a file of this form and stop: of a register each element with its number and name, as
+    /// table 35 lists it, and where the file has it
+    #[arg(long, conflicts_with = "describe")]
+    pub fields: bool,
     /// Write the filters before diffusion: for attack tests with an own salt only
     #[arg(long, conflicts_with = "envelope")]
     pub lab_filters: bool,
@@ -91,6 +91,9 @@ pub struct EncodeArgs {
 /// # Errors
 /// Names file and line; no output file is left behind.
 pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
+    if args.fields {
+        return fields(args.people.format.into());
+    }
     let profile = read_profile(args.profile.as_deref())?;
     if args.describe {
         return describe(&profile);
@@ -131,34 +134,47 @@ fn write_codes(
 ) -> anyhow::Result<u64> {
     let ages = Ages { minor_below: args.minor_below, senior_from: args.senior_from };
     let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
+    // A number of the register stands in no output: such records have the reference that uploads have.
+    let own_ids = !Format::from(args.people.format).has_register_numbers();
+    let named = |mut line: file::Line, source, id: &str| {
+        if !own_ids {
+            line.id = STANDARD.encode(encoder.record_ref(source, id).0);
+        }
+        line
+    };
     // Laboratory filters replace the finished codes; everything else of the line stays.
     let lab = |mut line: file::Line, source, id: &str, person: &Person| {
         if args.lab_filters && !line.codes.is_empty() {
             line.codes = by_name(encoder.lab_filters(source, id, person), profile);
         }
-        line
+        named(line, source, id)
     };
     let written = match kind {
         Kind::Population => {
-            let people = read::residents(input)?;
+            let people = args.people.residents(input)?;
             let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|r| lab(encoder.resident_line(r, day, &ages), Source::Population, &r.id, &r.person));
             file::write(lines, &encoder.header(), out)
         }
         Kind::Care => {
-            let people = read::care_members(input)?;
+            let people = args.people.care_members(input)?;
             let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|m| lab(encoder.care_line(m), Source::Care, &m.id, &m.person));
             file::write(lines, &encoder.header(), out)
         }
         Kind::Tenants => {
-            let people = read::tenants(input)?;
+            let people = args.people.tenants(input)?;
             let steps = bar(people.len(), "encoding").over(people.iter());
             let lines = steps.map(|t| lab(encoder.tenant_line(t), Source::Tenants, &t.id(), &t.person));
             file::write(lines, &encoder.header(), out)
         }
     };
     written.context("cannot write the codes")
+}
+
+fn fields(format: Format) -> anyhow::Result<()> {
+    let lines = read::fields(format).join("\n");
+    writeln!(std::io::stdout().lock(), "{lines}").context("cannot write to standard output")
 }
 
 fn describe(profile: &Profile) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 use clap::ValueEnum;
@@ -12,6 +12,7 @@ use time::Date;
 use super::client::Client;
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
+use super::people::{FormatName, PeopleArgs};
 use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
 use crate::audit::Receipt;
@@ -36,8 +37,10 @@ pub enum Kind {
 pub struct LoadArgs {
     /// What is in the file
     pub kind: Kind,
-    /// CSV file; for stock any file with the columns postcode and huisnummer
+    /// File of people; for stock a CSV file with the columns postcode and huisnummer
     pub input: PathBuf,
+    #[command(flatten)]
+    pub people: PeopleArgs,
     /// This party's client.toml
     #[arg(long)]
     pub config: PathBuf,
@@ -92,7 +95,7 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
     // The file first: nobody is asked for anything before it is known to be good.
     match args.kind {
         Kind::Population => {
-            let people = read::residents(&args.input)?;
+            let people = args.people.residents(&args.input)?;
             let client = Client::open(&args.config)?;
             let session = Session::open(&client, args)?;
             let regulation = client.regulation()?;
@@ -103,7 +106,7 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
                 .upload(wire::Source::Population, &order, |n| session.encoder.resident(&people[n], session.day, &ages))
         }
         Kind::Care => {
-            let people = read::care_members(&args.input)?;
+            let people = args.people.care_members(&args.input)?;
             let client = Client::open(&args.config)?;
             let session = Session::open(&client, args)?;
             let ids = people.iter().map(|m| session.encoder.record_ref(Source::Care, &m.id));
@@ -111,6 +114,7 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
             session.upload(wire::Source::Care, &order, |n| session.encoder.care_member(&people[n]))
         }
         Kind::Stock => {
+            ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
             let addresses = read::stock(&args.input)?;
             let client = Client::open(&args.config)?;
             Session::open(&client, args)?.stock(&addresses, args.dwellings)

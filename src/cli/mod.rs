@@ -10,6 +10,7 @@ pub mod evaluate;
 mod inputs;
 pub mod load;
 mod output;
+pub mod people;
 pub mod pki;
 pub mod query;
 pub mod regulation;
@@ -109,6 +110,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         .find_map(|cause| {
             is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
                 .or_else(|| is(cause.is::<ReadError>(), 4))
+                .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
         })
         .unwrap_or(1)

@@ -12,6 +12,7 @@ use super::client::{Client, Refused};
 use super::inputs::{parse_day, read_profile};
 use super::load::encoder;
 use super::output::{Output, bar, finish_csv};
+use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire::{self, Answered, Question, by_name};
 use crate::audit::Checkpoint;
 use crate::clock::Clock;
@@ -25,9 +26,12 @@ use crate::regulate::Answer;
 pub struct QueryArgs {
     /// CSV file of contracts in arrears
     pub arrears: PathBuf,
-    /// CSV file of tenants
+    /// File of tenants
     #[arg(long)]
     pub tenants: PathBuf,
+    /// Form of the file of tenants
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: FormatName,
     /// This party's client.toml
     #[arg(long)]
     pub config: PathBuf,
@@ -120,7 +124,8 @@ struct Row {
 /// If a file has errors or the service cannot be reached; refusals are no error here. Answers that came before an
 /// error are kept in a file of their own: they are logged and charged.
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
-    let households = read::households(&args.arrears, &args.tenants)?;
+    let people = PeopleArgs { format: args.format, ..PeopleArgs::default() };
+    let households = read::households(&args.arrears, people.tenants(&args.tenants)?)?;
     let day = args.day.unwrap_or_else(|| Clock::System.today());
     let late = |arrears: &Arrears| arrears.reported.is_some_and(|reported| reported > day);
     ensure!(

@@ -1,7 +1,17 @@
-//! Custodians' CSV files. Rows come one by one; the functions that return all rows report up to twenty bad lines at
-//! once, and return nothing if there is one. No error ever repeats a value.
+//! Custodians' files: their own CSV, and what registers and corporations' systems export ([`Format`]). Rows come one
+//! by one; the functions that return all rows report up to twenty bad lines at once, and return nothing if there is
+//! one. No error ever repeats a value.
 
+mod brp;
+mod formats;
+mod gbav;
+mod json;
+mod lines;
+mod register;
 mod rows;
+mod tally;
+mod value;
+mod vera;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +20,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{Address, Arrears, BadAddress, BadDate, BirthDate, CareMember, Person, Resident, Sex, Tenant};
+pub use formats::{Format, Unreadable, care_members_in, fields, residents_in, tenants_in};
+pub use register::{Element, LeftOut, Listed, Restricted};
 use rows::{Columns, Row, open_rows};
-
-/// Bad lines that one report names; all are counted.
-const MOST_LINES: usize = 20;
+use tally::Tally;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +44,32 @@ pub enum ReadError {
     UnknownColumn { name: String, position: usize, expected: String },
     #[error("{name}, header: column {column} is there twice")]
     TwiceColumn { name: String, column: &'static str },
-    #[error("{name}: {}, nothing is done with the file{}", count(*.total), list(.lines))]
+    #[error("{name}: {}, nothing is done with the file{}", count(*.total, "line"), list(.lines))]
     Lines { name: String, lines: Vec<LineError>, total: usize },
+    #[error("{name}: {}, nothing is done with the file{}", count(*.total, "record"), list(.records))]
+    Records { name: String, records: Vec<RecordError>, total: usize },
+    #[error("{name}: columns are separated by commas; a GBA-V export has semicolons")]
+    GbavDelimiter { name: String },
+    #[error(
+        "{name}, header: the first column is an element; before it comes the name of the list, empty where a line \
+             continues the list above"
+    )]
+    NoListColumn { name: String },
+    #[error("{name}, line {line}, column {column}: no JSON as expected here; export it again")]
+    Json { name: String, line: usize, column: usize },
+    #[error("{name}: nobody remains: {left_out}")]
+    NobodyRemains { name: String, left_out: LeftOut },
+}
+
+/// What is wrong with one record of a JSON file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {record}{}: {problem}", if path.is_empty() { String::new() } else { format!(", {path}") })]
+pub struct RecordError {
+    /// From 1, in the order of the file.
+    pub record: u64,
+    /// Names of elements from the record on: `naam.geslachtsnaam`. Empty for the record itself.
+    pub path: String,
+    pub problem: Problem,
 }
 
 /// What is wrong with one line of a file.
@@ -54,6 +88,10 @@ pub enum Problem {
     Encoding,
     #[error("{got} values where the header has {want}; a value with a comma in it wants quotes")]
     Ragged { want: usize, got: usize },
+    #[error("{got} values where the header has {want}; a value with a semicolon in it wants quotes")]
+    RaggedSemicolons { want: usize, got: usize },
+    #[error("not {0}; see the documentation of the format")]
+    Shape(&'static str),
     #[error("a line break or control character in a value; a quote may not be closed")]
     Control,
     #[error("longer than 200 characters; a quote may not be closed")]
@@ -75,17 +113,19 @@ pub enum Problem {
     Number,
     #[error("the same key as on line {first}; every row needs its own")]
     Duplicate { first: u64 },
+    #[error("the same key as in record {first}; every record needs its own")]
+    SameRecord { first: u64 },
     #[error("a contract that the file of tenants does not have; add its tenants, or leave it out")]
     NoTenants,
     #[error("cannot be read on")]
     Io,
 }
 
-fn count(total: usize) -> String {
-    if total == 1 { "1 bad line".to_owned() } else { format!("{total} bad lines") }
+fn count(total: usize, what: &str) -> String {
+    if total == 1 { format!("1 bad {what}") } else { format!("{total} bad {what}s") }
 }
 
-fn list(lines: &[LineError]) -> impl fmt::Display {
+fn list(lines: &[impl fmt::Display]) -> impl fmt::Display {
     lines.iter().map(|line| format!("\n  {line}")).collect::<String>()
 }
 
@@ -127,10 +167,10 @@ pub type Household = (Arrears, Vec<Tenant>);
 /// Contracts in arrears with their tenants, in the order of the arrears file.
 ///
 /// # Errors
-/// As [`residents`], about either file; also for a contract without tenants.
-pub fn households(arrears: &Path, tenants: &Path) -> Result<Vec<Household>, ReadError> {
+/// As [`residents`], about the arrears; also for a contract without tenants.
+pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>, ReadError> {
     let mut by_contract: HashMap<String, Vec<Tenant>> = HashMap::new();
-    for tenant in self::tenants(tenants)? {
+    for tenant in tenants {
         by_contract.entry(tenant.contract.clone()).or_default().push(tenant);
     }
     let arrears = all(arrears, |from, name| arrears_among(from, name, |contract| by_contract.contains_key(contract)))?;
@@ -324,37 +364,38 @@ fn all<T, I>(path: &Path, rows: impl FnOnce(File, &str) -> Result<I, ReadError>)
 where
     I: Iterator<Item = Result<T, LineError>>,
 {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let file = File::open(path).map_err(|source| ReadError::Io { name: name.clone(), source })?;
-    collect(rows(file, &name)?, name)
+    let (file, name) = open(path)?;
+    collect(rows(file, &name)?, &name)
 }
 
-fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: String) -> Result<Vec<T>, ReadError> {
-    let (mut good, mut lines, mut total) = (Vec::new(), Vec::new(), 0);
-    for row in rows {
-        match row {
-            Ok(row) => good.push(row),
-            Err(error) => {
-                total += 1;
-                lines.extend((lines.len() < MOST_LINES).then_some(error));
-            }
-        }
+/// A file and what errors call it: its name without its folder.
+fn open(path: &Path) -> Result<(File, String), ReadError> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    match File::open(path) {
+        Ok(file) => Ok((file, name)),
+        Err(source) => Err(ReadError::Io { name, source }),
     }
-    match (total, good.is_empty()) {
-        (0, true) => Err(ReadError::NoRows { name }),
-        (0, false) => Ok(good),
-        _ => Err(ReadError::Lines { name, lines, total }),
+}
+
+fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: &str) -> Result<Vec<T>, ReadError> {
+    let mut tally = Tally::default();
+    rows.for_each(|row| tally.add(row));
+    tally.finish_lines(name)
+}
+
+/// Sex as files of all kinds write it.
+fn sex(text: &str) -> Result<Option<Sex>, Problem> {
+    match text.to_lowercase().as_str() {
+        "m" | "man" | "mannelijk" => Ok(Some(Sex::Male)),
+        "v" | "vrouw" | "vrouwelijk" => Ok(Some(Sex::Female)),
+        "" | "o" | "x" | "onbekend" => Ok(None),
+        _ => Err(Problem::Sex),
     }
 }
 
 /// What all files of people have under the same name.
 fn common(row: &Row) -> Result<Person, LineError> {
-    let sex = match row.text("geslacht").to_lowercase().as_str() {
-        "m" | "man" => Some(Sex::Male),
-        "v" | "vrouw" => Some(Sex::Female),
-        "" | "o" | "x" | "onbekend" => None,
-        _ => return Err(row.bad("geslacht", Problem::Sex)),
-    };
+    let sex = sex(&row.text("geslacht")).map_err(|problem| row.bad("geslacht", problem))?;
     Ok(Person { birth: date(row, "geboortedatum")?, sex, address: address(row)?, ..Person::default() })
 }
 
@@ -369,7 +410,7 @@ fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
 }
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {
-    let suffix = row.text("huisletter") + &row.text("toevoeging");
+    let suffix = row.text("huisletter") + " " + &row.text("toevoeging");
     Address::parse(&row.text("postcode"), &row.text("huisnummer"), &suffix).map_err(|error| {
         let column = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         row.bad(column, error.into())

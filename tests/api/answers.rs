@@ -10,6 +10,7 @@ use time::macros::datetime;
 use voorrang::answer::wire::{ANSWER_BYTES, Answered};
 use voorrang::audit::{Action, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
+use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs};
 
 use super::support::*;
@@ -241,6 +242,7 @@ fn a_run_that_is_cut_keeps_its_answers_and_goes_on_where_it_was() {
     let mut args = QueryArgs {
         arrears,
         tenants,
+        format: FormatName::Csv,
         config: house.party(CORPORATION),
         output: house.file("flags.csv"),
         resume: false,
@@ -285,6 +287,7 @@ fn a_file_of_refusals_goes_when_nothing_is_refused() {
         query::ask_all(&QueryArgs {
             arrears: arrears.clone(),
             tenants: tenants.clone(),
+            format: FormatName::Csv,
             config: house.party(CORPORATION),
             output: house.file("flags.csv"),
             resume: false,

@@ -25,6 +25,7 @@ use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
+use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
 use voorrang::clock::Clock;
 use voorrang::config::Config;
@@ -271,6 +272,7 @@ impl House {
         LoadArgs {
             kind,
             input: input.to_owned(),
+            people: PeopleArgs::default(),
             config: self.party(stem),
             reference_date: Some(self.reference()),
             // Room for every question that a test asks: as many as a stock of 28 may declare, all in towers.

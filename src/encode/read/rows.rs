@@ -3,14 +3,10 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use csv::{ByteRecord, ReaderBuilder};
-use ring::digest::{SHA256, digest};
-
+use super::lines::LineFeeds;
+use super::value::{Keys, check_text, is_bsn};
 use super::{LineError, Problem, ReadError};
-use crate::encode::keys::framed;
-
-/// Longest value in bytes; names and addresses are far shorter.
-const LONGEST: usize = 200;
+use csv::{ByteRecord, ReaderBuilder};
 
 /// What a kind of file has for columns.
 pub(super) struct Columns {
@@ -54,10 +50,10 @@ pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
     columns: &'static Columns,
     convert: F,
 ) -> Result<impl Iterator<Item = Result<T, LineError>> + use<R, T, F>, ReadError> {
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(from);
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(LineFeeds::new(from));
     let header = reader.byte_headers().map_err(|error| io_error(name, error))?.clone();
     let (names, at) = check_header(&header, name, columns)?;
-    let mut seen: HashMap<[u8; 16], u64> = HashMap::new();
+    let mut seen = Keys::default();
     let mut record = ByteRecord::new();
     let mut ended = false;
     Ok(std::iter::from_fn(move || {
@@ -84,7 +80,7 @@ pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
     }))
 }
 
-fn io_error(name: &str, error: csv::Error) -> ReadError {
+pub(super) fn io_error(name: &str, error: csv::Error) -> ReadError {
     let source = match error.into_kind() {
         csv::ErrorKind::Io(source) => source,
         _ => std::io::Error::from(std::io::ErrorKind::InvalidData),
@@ -139,39 +135,19 @@ fn check_values(row: &Row, names: &[Option<&'static str>], columns: &Columns) ->
     }
     for (value, column) in row.record.iter().zip(names) {
         let Ok(text) = std::str::from_utf8(value) else { return bad(*column, Problem::Encoding) };
-        // C1 controls are let through: misread names have them, and normalisation repairs those.
-        if text.bytes().any(|byte| byte.is_ascii_control()) {
-            return bad(*column, Problem::Control);
+        if let Err(problem) = check_text(text) {
+            return bad(*column, problem);
         }
-        if value.len() > LONGEST {
-            return bad(*column, Problem::TooLong);
-        }
-        if columns.refuse_bsn && is_bsn(text.trim().as_bytes()) {
+        if columns.refuse_bsn && is_bsn(text) {
             return bad(*column, Problem::Bsn);
         }
     }
     Ok(())
 }
 
-fn check_key(row: &Row, columns: &Columns, seen: &mut HashMap<[u8; 16], u64>) -> Result<(), LineError> {
+fn check_key(row: &Row, columns: &Columns, seen: &mut Keys) -> Result<(), LineError> {
     let Some(&column) = columns.key.first() else { return Ok(()) };
     let values: Vec<String> = columns.key.iter().map(|column| row.text(column)).collect();
-    let parts: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
-    // A digest, so that memory does not depend on how long the custodian's ids are.
-    let hash = digest(&SHA256, &framed(&parts));
-    let short: [u8; 16] = hash.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes");
-    match seen.insert(short, row.line) {
-        Some(first) => Err(row.bad(column, Problem::Duplicate { first })),
-        None => Ok(()),
-    }
-}
-
-/// Nine digits that pass the eleven test.
-fn is_bsn(text: &[u8]) -> bool {
-    if text.len() != 9 || !text.iter().all(u8::is_ascii_digit) || text == b"000000000" {
-        return false;
-    }
-    let weights = [9, 8, 7, 6, 5, 4, 3, 2, -1];
-    let sum: i32 = text.iter().zip(weights).map(|(digit, weight)| i32::from(digit - b'0') * weight).sum();
-    sum % 11 == 0
+    let parts: Vec<&str> = values.iter().map(String::as_str).collect();
+    seen.add(&parts, row.line).map_err(|first| row.bad(column, Problem::Duplicate { first }))
 }

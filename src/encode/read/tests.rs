@@ -8,7 +8,7 @@ const STOCK: &str = "vhe,postcode,huisnummer\n";
 
 fn read_tenants(text: impl AsRef<[u8]>) -> Result<Vec<Tenant>, ReadError> {
     let rows = tenants_from(text.as_ref(), "huurders.csv")?;
-    collect(rows, "huurders.csv".into())
+    collect(rows, "huurders.csv")
 }
 
 fn tenant_lines(rows: &str) -> Vec<LineError> {
@@ -65,6 +65,8 @@ fn every_bad_value_is_named_by_line_and_column_and_never_repeated() {
         ("K1,een,C1,J,Geheim,M,,5,1011AB", Some("volgnr"), Problem::Number),
         (",1,C1,J,Geheim,M,,5,1011AB", Some("contract_id"), Problem::Empty),
         ("K1,1,C1,J,123456782,M,,5,1011AB", Some("achternaam"), Problem::Bsn),
+        ("K1,1,C1,1234.56.782,Geheim,M,,5,1011AB", Some("voorletters"), Problem::Bsn),
+        ("K1,1,C1,J,BSN １２３ ４５６ ７８２,M,,5,1011AB", Some("achternaam"), Problem::Bsn),
         ("K1,1,C1,J,\"Geheim\nniet\",M,,5,1011AB", Some("achternaam"), Problem::Control),
         ("K1,1,C1,J,Geheim\u{7},M,,5,1011AB", Some("achternaam"), Problem::Control),
         ("K1,1,C1,J,Geheim,M,5,1011AB", None, Problem::Ragged { want: 9, got: 8 }),
@@ -74,6 +76,13 @@ fn every_bad_value_is_named_by_line_and_column_and_never_repeated() {
         assert_eq!(lines, [LineError { line: 3, column, problem }]);
         assert!(!lines[0].to_string().contains("Geheim"));
     }
+}
+
+#[test]
+fn a_file_from_windows_has_the_same_line_numbers() {
+    let rows = format!("{HUUR}K1,1,C1,J,Jansen,M,,5,1011AB\nK2,1,C1,J,Jansen,?,,5,1011AB\n").replace('\n', "\r\n");
+    let Err(ReadError::Lines { lines, .. }) = read_tenants(rows) else { panic!("read") };
+    assert_eq!(lines[0].line, 3);
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn households_are_in_the_order_of_their_arrears_and_all_have_tenants() {
     std::fs::write(&tenants, format!("{HUUR}{rows}")).unwrap();
     let among = |rows: &str| {
         std::fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
-        households(&arrears, &tenants)
+        households(&arrears, super::tenants(&tenants).unwrap())
     };
     let found = among("K2,3\nK1,2\n").unwrap();
     let ids = found.iter().map(|(_, tenants)| tenants.iter().map(Tenant::id).collect::<Vec<_>>());

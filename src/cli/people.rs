@@ -1,0 +1,122 @@
+//! Files of people as several commands take them: their form, who is left out, and what is said of it.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use crate::encode::read::{self, Format, Listed, ReadError, Restricted, Unreadable};
+use crate::encode::{CareMember, Resident, Tenant};
+
+/// Form of a file of people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// This program's own columns
+    #[default]
+    Csv,
+    /// Person lists of the population register, as GBA-V exports them
+    Gbav,
+    /// Persons of the BRP API Personen
+    BrpJson,
+    /// A corporation's tenancy agreements, persons and dwellings (VERA)
+    Vera,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Gbav => Self::Gbav,
+            FormatName::BrpJson => Self::BrpJson,
+            FormatName::Vera => Self::Vera,
+        }
+    }
+}
+
+/// How a file of people is read.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PeopleArgs {
+    /// Form of the input
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: FormatName,
+    /// Read people with a disclosure restriction too, on this legal basis. Else they are left out, and in a
+    /// population their households with them: those are answered "undetermined"
+    #[arg(long, value_name = "LEGAL BASIS")]
+    pub with_restricted: Option<String>,
+}
+
+/// Why people were not read.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    #[error("--with-restricted wants the article that allows it, and a register (--format gbav or brp-json)")]
+    NoBasis,
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+impl PeopleError {
+    /// Of the file itself, or of the way in which the command was used.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreadable(Unreadable::File(_)) => 4,
+            Self::Unreadable(Unreadable::Format { .. }) | Self::NoBasis => 2,
+        }
+    }
+}
+
+impl From<ReadError> for PeopleError {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error.into())
+    }
+}
+
+impl PeopleArgs {
+    /// Residents of a file; says on standard error who is left out.
+    ///
+    /// # Errors
+    /// [`PeopleError`]: nothing is returned if one record is bad.
+    pub fn residents(&self, path: &Path) -> Result<Vec<Resident>, PeopleError> {
+        self.told(read::residents_in(path, self.format.into(), self.restricted()?)?)
+    }
+
+    /// As [`PeopleArgs::residents`], for a care list.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn care_members(&self, path: &Path) -> Result<Vec<CareMember>, PeopleError> {
+        self.told(read::care_members_in(path, self.format.into(), self.restricted()?)?)
+    }
+
+    /// As [`PeopleArgs::residents`], for a corporation's tenants.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tenants(&self, path: &Path) -> Result<Vec<Tenant>, PeopleError> {
+        if self.with_restricted.is_some() {
+            return Err(PeopleError::NoBasis);
+        }
+        self.told(read::tenants_in(path, self.format.into())?)
+    }
+
+    fn restricted(&self) -> Result<Restricted, PeopleError> {
+        let Some(basis) = &self.with_restricted else { return Ok(Restricted::LeaveOut) };
+        let register = matches!(self.format, FormatName::Gbav | FormatName::BrpJson);
+        if basis.trim().is_empty() || !register {
+            return Err(PeopleError::NoBasis);
+        }
+        Ok(Restricted::Keep)
+    }
+
+    fn told<T>(&self, listed: Listed<T>) -> Result<Vec<T>, PeopleError> {
+        if listed.earlier_lines > 0 {
+            let lines = listed.earlier_lines;
+            eprintln!("Read past: {lines} lines with earlier states and further relatives of the people read.");
+        }
+        if self.format != FormatName::Csv {
+            eprintln!("Read {} people; {}.", listed.people.len() + listed.left_out.total(), listed.left_out);
+        }
+        if let Some(basis) = &self.with_restricted {
+            eprintln!("People with a disclosure restriction are read too, on this basis: {}.", basis.trim());
+        }
+        Ok(listed.people)
+    }
+}
