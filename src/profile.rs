@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+/// Version of how names, dates and addresses are normalised (`docs/normalisation.md`). It is hashed into every schema
+/// hash: codes of two versions are refused beside each other, instead of silently matching less.
+pub const NORMALISATION: u32 = 2;
+
 /// The profile that ships inside the program.
 pub const BUILT_IN: &str = include_str!("../config/profiles/nl-household-1.toml");
 
@@ -144,7 +148,7 @@ impl Profile {
     /// # Panics
     /// Never: plain data always have a JSON form.
     pub fn schema_hash(&self) -> String {
-        let encoding = (&self.id, self.filter_bits, self.variants, &self.passes);
+        let encoding = (NORMALISATION, &self.id, self.filter_bits, self.variants, &self.passes);
         let text = serde_json::to_vec(&encoding).expect("plain data have a JSON form");
         hex::encode(digest(&SHA256, &text))
     }

@@ -172,6 +172,7 @@ fn every_bad_value_is_named_by_record_and_element_and_never_repeated() {
             "line 5, column 1, the name of the list: the same key as on line 2",
         ),
         ("gbav.csv", Format::Gbav, "Jansen", "Geheim;Geheim", "line 2: "),
+        ("gbav.csv", Format::Gbav, "VB_01", "", "line 2, column 1, the name of the list: empty"),
         ("brp.json", Format::BrpJson, "1980-03-05", CANARY, "record 1, geboorte.datum: no date"),
         (
             "brp.json",

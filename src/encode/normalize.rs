@@ -1,5 +1,5 @@
 //! One form for the many spellings of a Dutch name, so that spelling alone costs no agreement. Part of what codes
-//! are made of: changing it changes codes, so it needs a new profile id.
+//! are made of: changing it changes codes, so it needs a new [`crate::profile::NORMALISATION`].
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 

@@ -36,7 +36,8 @@ pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<(Vec<Entry>, usize
         }
         let line = record.position().map_or(line, csv::Position::line);
         let list = List { record: &record, places: &places, line };
-        match list.check(header.len(), &mut keys).and_then(|first| first.then(|| list.entry()).transpose()) {
+        let any_above = !lists.good.is_empty() || !lists.is_clean();
+        match list.check(header.len(), &mut keys, any_above).and_then(|first| first.then(|| list.entry()).transpose()) {
             Ok(Some(entry)) => lists.good.push(entry),
             Ok(None) => earlier += 1,
             Err(error) => lists.bad(error),
@@ -62,7 +63,7 @@ fn places(header: &ByteRecord, name: &str) -> Result<Places, ReadError> {
     }
     let mut places = [0; Element::ALL.len()];
     for (place, element) in places.iter_mut().zip(Element::ALL) {
-        let wanted = number(element.label()[..8].as_bytes());
+        let wanted = number(&element.label().as_bytes()[..8]);
         let mut found = numbers.iter().enumerate().filter(|(_, number)| **number == wanted).map(|(at, _)| at);
         let column = element.label();
         *place = found.next().ok_or_else(|| ReadError::MissingColumn { name: name(), column })?;
@@ -95,8 +96,8 @@ impl List<'_> {
         LineError { line: self.line, column: Some(column), problem }
     }
 
-    /// Checks the shape of a line; tells whether a list begins on it.
-    fn check(&self, want: usize, keys: &mut Keys) -> Result<bool, LineError> {
+    /// Checks the shape of a line; tells whether a list begins on it. Without one above it, it has to.
+    fn check(&self, want: usize, keys: &mut Keys, any_above: bool) -> Result<bool, LineError> {
         let at_line = |problem| LineError { line: self.line, column: None, problem };
         if self.record.iter().any(|value| value.contains(&b'\n')) {
             return Err(at_line(Problem::Control));
@@ -106,7 +107,7 @@ impl List<'_> {
         }
         let id = self.id()?;
         if id.is_empty() {
-            return Ok(false);
+            return if any_above { Ok(false) } else { Err(self.bad(ID, Problem::Empty)) };
         }
         keys.add(&[id], self.line).map_err(|first| self.bad(ID, Problem::Duplicate { first }))?;
         Ok(true)

@@ -31,6 +31,11 @@ impl<T, E> Tally<T, E> {
         self.named.extend((self.named.len() < MOST_NAMED).then_some(error));
     }
 
+    /// Whether nothing was bad.
+    pub(super) fn is_clean(&self) -> bool {
+        self.total == 0
+    }
+
     fn finish(self, name: &str, error: impl FnOnce(Vec<E>, usize) -> ReadError) -> Result<Vec<T>, ReadError> {
         match (self.total, self.good.is_empty()) {
             (0, true) => Err(ReadError::NoRows { name: name.to_owned() }),
