@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod client;
+pub mod clk;
 pub mod demo;
 pub mod encode;
 pub mod epoch;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::encode::clkhash::{InputError, SchemaError, SetupError};
 use crate::encode::read::ReadError;
 
 /// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
@@ -44,6 +46,8 @@ enum Command {
     Pki(PkiCommand),
     /// Turn a file of people into codes
     Encode(encode::EncodeArgs),
+    /// Make the CLKs that clkhash makes of a file, bit for bit
+    Clk(clk::ClkArgs),
     /// Encode a register, a care list or a housing stock and load it into the service
     Load(load::LoadArgs),
     /// Ask for every household in an arrears file
@@ -94,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args),
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
         Command::Encode(args) => encode::run(&args),
+        Command::Clk(args) => clk::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Epoch(command) => epoch::run(&command),
@@ -109,7 +114,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         .chain()
         .find_map(|cause| {
             is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
-                .or_else(|| is(cause.is::<ReadError>(), 4))
+                .or_else(|| is(cause.is::<clk::TooWeak>(), 2))
+                .or_else(|| is(cause.is::<ReadError>() || cause.is::<InputError>(), 4))
+                .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
         })

@@ -3,6 +3,7 @@
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -108,6 +109,48 @@ impl Progress {
     }
 }
 
+/// Below this many bytes nobody has to wait.
+const WORTH_BYTES: u64 = 1 << 20;
+
+/// A progress bar over a file of so many bytes, with the rate in rows; elsewhere than on a terminal a line every ten
+/// per cent of a large file. Of a pipe, which has no size, nothing is shown.
+pub fn file_bar(bytes: u64, what: &str) -> FileProgress {
+    let style = ProgressStyle::with_template("  {msg:40} {wide_bar} {percent} % {eta}").expect("a valid template");
+    let bar = if bytes == 0 { ProgressBar::hidden() } else { ProgressBar::new(bytes).with_style(style) };
+    let plain = !std::io::stderr().is_terminal() && bytes >= WORTH_BYTES;
+    FileProgress { bar, bytes, tenths: 0, plain, what: what.to_owned(), start: Instant::now() }
+}
+
+/// Shows how far a file was read.
+pub struct FileProgress {
+    bar: ProgressBar,
+    bytes: u64,
+    tenths: u64,
+    plain: bool,
+    what: String,
+    start: Instant,
+}
+
+impl FileProgress {
+    /// So many bytes are read, and so many rows are done.
+    pub fn at(&mut self, read: u64, rows: u64) {
+        let rate = rows as f64 / self.start.elapsed().as_secs_f64().max(1e-6);
+        self.bar.set_message(format!("{}: {rows} rows, {rate:.0}/s", self.what));
+        self.bar.set_position(read);
+        if let Some(line) = self.line(read, rows, rate) {
+            eprintln!("{line}");
+        }
+    }
+
+    /// The line at this place, if another tenth is done.
+    fn line(&mut self, read: u64, rows: u64, rate: f64) -> Option<String> {
+        let tenths = (read * 10).checked_div(self.bytes)?;
+        let now = self.plain && tenths > self.tenths;
+        self.tenths = tenths;
+        now.then(|| format!("  {}: {rows} rows, {} %, {rate:.0} rows/s", self.what, tenths * 10))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +163,16 @@ mod tests {
         assert_eq!(lines[0], "  loading: 2000 of 20000");
         let silent = Progress { plain: false, ..bar(20_000, "loading") };
         assert!((1..=20_000).all(|done| silent.line(done).is_none()));
+    }
+
+    #[test]
+    fn a_large_file_without_a_terminal_has_a_line_every_tenth_with_the_rate() {
+        let mut progress = FileProgress { plain: true, ..file_bar(1000, "encoding") };
+        let lines: Vec<_> = (1..=1000).filter_map(|read| progress.line(read, read / 2, 7.0)).collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[9], "  encoding: 500 rows, 100 %, 7 rows/s");
+        let mut pipe = FileProgress { plain: true, ..file_bar(0, "encoding") };
+        assert_eq!(pipe.line(10, 1, 7.0), None);
     }
 
     #[test]

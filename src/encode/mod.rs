@@ -5,9 +5,11 @@
 //! from the epoch's salt (`keys`). What is missing is filled with bits that are random per record and always the
 //! same for that record: missing never agrees with missing, and repeated loads cannot be averaged.
 //!
-//! `read` reads the custodians' files, `file` writes and reads files of codes.
+//! `read` reads the custodians' files, `file` writes and reads files of codes. `clkhash` is another encoder: the plain
+//! CLKs of clkhash, bit for bit, for who links elsewhere.
 
 mod birth;
+pub mod clkhash;
 mod diffuse;
 pub mod file;
 mod filter;

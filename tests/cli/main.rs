@@ -1,6 +1,7 @@
 //! The commands that need no service, run as a user runs them: files in, files and exit codes out.
 
 mod bad_input;
+mod clk;
 mod demo;
 mod encode;
 mod evaluate;

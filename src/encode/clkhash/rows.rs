@@ -1,0 +1,284 @@
+//! CSV rows as Python's `csv.reader` reads them from a text file: line ends of all kinds are one, also inside quotes;
+//! a quote counts at the start of a value only; an empty line is a row without values. The `csv` crate passes over
+//! empty lines, which would move every later CLK one place up.
+
+use std::io::{self, BufRead};
+
+use super::problem::{LineError, Problem};
+
+/// Longest value in bytes; Python's own limit.
+const LONGEST: usize = 131_072;
+
+/// Rows that travel together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    /// Where each value ends.
+    ends: Vec<usize>,
+    rows: Vec<RowAt>,
+    /// Why the file cannot be read beyond these rows.
+    pub(super) broken: Option<LineError>,
+    /// Bytes of the file up to here.
+    pub(super) read: u64,
+}
+
+#[derive(Debug)]
+struct RowAt {
+    line: u64,
+    /// Values up to and with this row.
+    values: usize,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    batch: &'a Batch,
+    pub(super) line: u64,
+    first: usize,
+    end: usize,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let firsts = std::iter::once(0).chain(self.rows.iter().map(|row| row.values));
+        firsts.zip(&self.rows).map(|(first, row)| Row { batch: self, line: row.line, first, end: row.values })
+    }
+
+    fn end_value(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    fn end_row(&mut self, line: u64) {
+        self.rows.push(RowAt { line, values: self.ends.len() });
+    }
+
+    fn value_len(&self) -> usize {
+        self.bytes.len() - self.ends.last().copied().unwrap_or(0)
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.end - self.first
+    }
+
+    /// The values' bytes.
+    pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let start = |at: usize| if at == 0 { 0 } else { self.batch.ends[at - 1] };
+        (self.first..self.end).map(move |at| &self.batch.bytes[start(at)..self.batch.ends[at]])
+    }
+}
+
+/// Where in a row the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Row,
+    Value,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end, or the first of two.
+    Quote,
+}
+
+/// Reads batches from a file.
+pub(super) struct Rows<R> {
+    input: R,
+    state: State,
+    after_return: bool,
+    /// The line that is being read, and that on which the row began.
+    line: u64,
+    row_line: u64,
+    read: u64,
+}
+
+impl<R: BufRead> Rows<R> {
+    /// A byte order mark at the start is passed over.
+    pub(super) fn new(mut input: R) -> io::Result<Self> {
+        let mark = input.fill_buf()?.starts_with(b"\xef\xbb\xbf");
+        if mark {
+            input.consume(3);
+        }
+        Ok(Self { input, state: State::Row, after_return: false, line: 1, row_line: 1, read: if mark { 3 } else { 0 } })
+    }
+
+    /// The next rows, at least one and at most so many; none at the end.
+    pub(super) fn next(&mut self, most: usize) -> io::Result<Option<Batch>> {
+        let mut batch = Batch::default();
+        while batch.len() < most && batch.broken.is_none() {
+            let bytes = self.input.fill_buf()?;
+            if bytes.is_empty() {
+                self.end(&mut batch);
+                break;
+            }
+            let mut used = 0;
+            let mut scan =
+                Scan { state: self.state, after_return: self.after_return, line: self.line, row_line: self.row_line };
+            while used < bytes.len() && batch.len() < most && batch.broken.is_none() {
+                used += scan.step(&bytes[used..], &mut batch);
+            }
+            Scan { state: self.state, after_return: self.after_return, line: self.line, row_line: self.row_line } =
+                scan;
+            self.input.consume(used);
+            self.read += used as u64;
+        }
+        batch.read = self.read;
+        Ok((batch.len() > 0 || batch.broken.is_some()).then_some(batch))
+    }
+
+    fn end(&mut self, batch: &mut Batch) {
+        match self.state {
+            State::Row => return,
+            State::Quoted => {
+                batch.broken = Some(LineError { line: self.row_line, row: Problem::Unclosed.into() });
+            }
+            State::Value | State::Plain | State::Quote => {
+                batch.end_value();
+                batch.end_row(self.row_line);
+            }
+        }
+        self.state = State::Row;
+    }
+}
+
+/// The reader's state while it goes through one buffer.
+struct Scan {
+    state: State,
+    after_return: bool,
+    line: u64,
+    row_line: u64,
+}
+
+impl Scan {
+    /// Takes one sign, or a stretch without meaning; gives how many bytes that was.
+    fn step(&mut self, bytes: &[u8], batch: &mut Batch) -> usize {
+        if self.state == State::Plain || self.state == State::Quoted {
+            let plain = bytes.iter().take_while(|byte| !matches!(byte, b',' | b'"' | b'\n' | b'\r')).count();
+            if plain > 0 {
+                self.after_return = false;
+                batch.bytes.extend_from_slice(&bytes[..plain]);
+                self.check(batch);
+                return plain;
+            }
+        }
+        let byte = bytes[0];
+        if std::mem::replace(&mut self.after_return, byte == b'\r') && byte == b'\n' {
+            return 1;
+        }
+        let sign = if byte == b'\r' { b'\n' } else { byte };
+        self.take(sign, batch);
+        self.line += u64::from(sign == b'\n');
+        if self.state == State::Row {
+            self.row_line = self.line;
+        }
+        1
+    }
+
+    fn take(&mut self, sign: u8, batch: &mut Batch) {
+        self.state = match (self.state, sign) {
+            (State::Quoted, b'"') => State::Quote,
+            (State::Quoted, sign) => {
+                batch.bytes.push(sign);
+                self.check(batch);
+                State::Quoted
+            }
+            (State::Row, b'\n') => {
+                batch.end_row(self.row_line);
+                State::Row
+            }
+            (_, b'\n') => {
+                batch.end_value();
+                batch.end_row(self.row_line);
+                State::Row
+            }
+            (_, b',') => {
+                batch.end_value();
+                State::Value
+            }
+            (State::Row | State::Value, b'"') => State::Quoted,
+            (State::Quote, b'"') => {
+                batch.bytes.push(b'"');
+                State::Quoted
+            }
+            (_, sign) => {
+                batch.bytes.push(sign);
+                State::Plain
+            }
+        };
+    }
+
+    fn check(&self, batch: &mut Batch) {
+        if batch.value_len() > LONGEST {
+            batch.broken = Some(LineError { line: self.row_line, row: Problem::TooLong.into() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows with their lines, read through a buffer of `size` bytes and in batches of `most` rows.
+    fn read(text: &[u8], size: usize, most: usize) -> Vec<(u64, Vec<String>)> {
+        let mut rows = Rows::new(io::BufReader::with_capacity(size, text)).unwrap();
+        let mut all = Vec::new();
+        while let Some(batch) = rows.next(most).unwrap() {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            all.extend(batch.rows().map(|row| (row.line, row.values().map(text).collect())));
+            if batch.broken.is_some() {
+                all.push((0, vec![]));
+                break;
+            }
+        }
+        all
+    }
+
+    fn same_in_all_sizes(text: &str) -> Vec<(u64, Vec<String>)> {
+        let whole = read(text.as_bytes(), 8192, 100);
+        for (size, most) in [(3, 1), (4, 2), (5, 100), (8192, 1)] {
+            assert_eq!(read(text.as_bytes(), size, most), whole, "{size} {most}");
+        }
+        whole
+    }
+
+    fn row(line: u64, values: &[&str]) -> (u64, Vec<String>) {
+        (line, values.iter().map(|value| (*value).to_owned()).collect())
+    }
+
+    #[test]
+    fn rows_are_those_of_python_s_reader() {
+        let text = "a,b\r\n\"x\"\"y\",\"1\r\n2\"\n5\" disk,\"q\"r\n,\n\n\"\"\rlast,";
+        assert_eq!(
+            same_in_all_sizes(text),
+            [
+                row(1, &["a", "b"]),
+                row(2, &["x\"y", "1\n2"]),
+                row(4, &["5\" disk", "qr"]),
+                row(5, &["", ""]),
+                row(6, &[]),
+                row(7, &[""]),
+                row(8, &["last", ""]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_an_open_quote_ends_the_reading() {
+        assert_eq!(read(b"\xef\xbb\xbfa\n", 8192, 9), [row(1, &["a"])]);
+        assert_eq!(same_in_all_sizes("a\n\"b\nc"), [row(1, &["a"]), row(0, &[])]);
+    }
+
+    #[test]
+    fn a_value_without_end_is_refused_before_it_fills_the_memory() {
+        let endless = io::repeat(b'x').take(1 << 30);
+        let mut rows = Rows::new(io::BufReader::new(endless)).unwrap();
+        let batch = rows.next(10).unwrap().unwrap();
+        assert_eq!(batch.broken.unwrap().row.problem, Problem::TooLong);
+        assert!(batch.bytes.len() < LONGEST + 100_000);
+    }
+
+    use std::io::Read as _;
+}
