@@ -1,7 +1,9 @@
-//! Residents a second through the whole of `Encoder::resident`, one thread.
+//! Residents a second through the whole of `Encoder::resident`, and rows a second through clkhash's encoder, cold and
+//! with what a thread remembers; one thread each.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use time::macros::date;
+use voorrang::encode::clkhash;
 use voorrang::encode::{Address, Ages, BirthDate, Encoder, Person, Resident, Sex};
 use voorrang::profile::Profile;
 
@@ -43,5 +45,38 @@ fn resident(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, resident);
+/// Bigrams and exact values, 1,024 bits, BLAKE2b.
+const SCHEMA: &str = r#"{"version": 3, "clkConfig": {"l": 1024, "kdf": {"type": "HKDF"}}, "features": [
+    {"identifier": "name", "format": {"type": "string"},
+     "hashing": {"comparison": {"type": "ngram", "n": 2}, "strategy": {"bitsPerFeature": 130}}},
+    {"identifier": "birth", "format": {"type": "date", "format": "%Y%m%d"},
+     "hashing": {"comparison": {"type": "ngram", "n": 1, "positional": true}, "strategy": {"bitsPerFeature": 160}}},
+    {"identifier": "number", "format": {"type": "integer"},
+     "hashing": {"comparison": {"type": "exact"}, "strategy": {"bitsPerFeature": 30}}}]}"#;
+
+fn clk(c: &mut Criterion) {
+    let schema = clkhash::Schema::parse(SCHEMA.as_bytes()).expect("a good schema");
+    let encoder = clkhash::Encoder::new(&schema, &[7; 32]).expect("a schema that can be set up");
+    let rows: Vec<[String; 3]> = (0..1_000_u32)
+        .map(|i| {
+            [
+                format!("Jansen {}", i % 300),
+                format!("{:04}{:02}{:02}", 1930 + i % 75, 1 + i % 12, 1 + i % 28),
+                i.to_string(),
+            ]
+        })
+        .collect();
+    let encode = |worker: &mut clkhash::Worker| -> usize {
+        let clk = |row: &[String; 3]| worker.clk(row.iter().map(String::as_str)).expect("a good row").len();
+        rows.iter().map(clk).sum()
+    };
+    let mut group = c.benchmark_group("clk");
+    group.throughput(Throughput::Elements(rows.len() as u64));
+    group.bench_function("cold", |b| b.iter(|| encode(&mut encoder.worker())));
+    let mut worker = encoder.worker();
+    group.bench_function("remembered", |b| b.iter(|| encode(&mut worker)));
+    group.finish();
+}
+
+criterion_group!(benches, resident, clk);
 criterion_main!(benches);

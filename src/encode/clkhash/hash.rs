@@ -1,11 +1,8 @@
 //! Keys from the secret, and the positions of a token in the filter. BLAKE2b with a salt and HMAC-MD5 are not in
 //! ring; they come from the RustCrypto crates.
 
-use std::collections::HashMap;
-
 use blake2::Blake2bMac512;
 use blake2::digest::Mac;
-use foldhash::fast::RandomState;
 use hmac::Hmac;
 use md5::Md5;
 use ring::{hkdf, hmac as ring_hmac};
@@ -17,10 +14,6 @@ use super::schema::Kdf;
 const PER_DIGEST: usize = 32;
 /// Longest key that BLAKE2b takes, in bytes.
 pub(super) const MOST_BLAKE_KEY: usize = 64;
-/// What a feature remembers at most, in positions: 4 MiB and the tokens themselves.
-const MOST_REMEMBERED: usize = 1 << 21;
-/// A longer token is not remembered.
-const MOST_TOKEN: usize = 64;
 
 struct Length(usize);
 
@@ -51,7 +44,7 @@ pub(super) enum Hasher {
     /// The filter's length is a power of two.
     Blake { key: Zeroizing<Vec<u8>> },
     /// Double hashing: HMAC-SHA-1 and HMAC-MD5.
-    Double { sha1: ring_hmac::Key, md5: Hmac<Md5>, prevent_singularity: bool },
+    Double { sha1: ring_hmac::Key, md5: Box<Hmac<Md5>>, prevent_singularity: bool },
 }
 
 impl Hasher {
@@ -62,13 +55,13 @@ impl Hasher {
     pub(super) fn double(key0: &[u8], key1: &[u8], prevent_singularity: bool) -> Self {
         Self::Double {
             sha1: ring_hmac::Key::new(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key0),
-            md5: Hmac::new_from_slice(key1).expect("HMAC takes a key of any length"),
+            md5: Box::new(Hmac::new_from_slice(key1).expect("HMAC takes a key of any length")),
             prevent_singularity,
         }
     }
 
     /// The first `count` or more positions of a token, or start and step of double hashing.
-    fn positions(&self, token: &[u8], count: usize, bits: usize) -> Vec<u32> {
+    pub(super) fn positions(&self, token: &[u8], count: usize, bits: usize) -> Vec<u32> {
         match self {
             Self::Blake { key } => {
                 let digests = (0..count.div_ceil(PER_DIGEST)).map(|block| blake(key, block, token));
@@ -113,42 +106,4 @@ fn md5_of(key: &Hmac<Md5>, token: &[u8], extra: &str, bits: usize) -> u32 {
 /// A big-endian integer modulo the filter's length, which has at most 24 bits.
 fn remainder(digest: &[u8], bits: usize) -> u32 {
     digest.iter().fold(0, |rest: u64, byte| (rest << 8 | u64::from(*byte)) % bits as u64) as u32
-}
-
-/// Positions of the tokens that a feature has met: names and dates are made of few. One for each thread.
-#[derive(Default)]
-pub(super) struct Memory {
-    known: HashMap<Box<[u8]>, Box<[u32]>, RandomState>,
-    size: usize,
-}
-
-impl Memory {
-    /// Calls `set` with each of the token's first `count` positions.
-    pub(super) fn each(&mut self, hasher: &Hasher, token: &[u8], count: usize, bits: usize, set: impl FnMut(usize)) {
-        let enough = |known: &[u32]| count <= known.len() || matches!(hasher, Hasher::Double { .. });
-        if let Some(known) = self.known.get(token).filter(|known| enough(known)) {
-            return spread(hasher, known, count, bits, set);
-        }
-        let positions = hasher.positions(token, count.max(1), bits);
-        spread(hasher, &positions, count, bits, set);
-        if token.len() <= MOST_TOKEN && self.size + positions.len() <= MOST_REMEMBERED {
-            self.size += positions.len();
-            self.known.insert(token.into(), positions.into());
-        }
-    }
-}
-
-fn spread(hasher: &Hasher, positions: &[u32], count: usize, bits: usize, mut set: impl FnMut(usize)) {
-    match hasher {
-        Hasher::Blake { .. } => positions.iter().take(count).for_each(|at| set(*at as usize)),
-        Hasher::Double { .. } => {
-            let [start, step] = [positions[0] as usize, positions[1] as usize];
-            let mut at = start;
-            for _ in 0..count {
-                set(at);
-                at += step;
-                at -= if at >= bits { bits } else { 0 };
-            }
-        }
-    }
 }

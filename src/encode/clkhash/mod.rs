@@ -6,13 +6,14 @@
 //!
 //! A row becomes a CLK so: every value is checked and brought into its normal form (`format`, `date`, `number`,
 //! `pattern`), cut into tokens (`token`), each token's positions are set in one filter (`hash`), and the filter is
-//! folded. `schema` reads the JSON, `old` the older versions, `rows` and `file` read and write files.
+//! folded. What a thread has met it remembers (`memory`). `schema` reads the JSON, `old` the older versions, `rows` and `file` read and write files.
 
 mod date;
 mod file;
 mod format;
 mod hash;
 mod json;
+mod memory;
 mod number;
 mod old;
 mod pattern;
@@ -28,7 +29,8 @@ pub use problem::{InputError, LineError, Problem, RowError, SetupError};
 pub use schema::{Flaw, Schema, SchemaError};
 
 use format::Formatter;
-use hash::{Hasher, Memory};
+use hash::Hasher;
+use memory::{Memory, TokenMemory};
 use schema::{Hash, Rule, Strategy};
 use token::{Tokenizer, Tokens};
 
@@ -109,7 +111,8 @@ impl Encoder {
     /// A worker for one thread. It remembers the tokens that it has met, in bounded memory.
     pub fn worker(&self) -> Worker<'_> {
         let memories = self.columns.iter().map(|_| Memory::default()).collect();
-        Worker { encoder: self, memories, filter: vec![0; self.bits.div_ceil(8)], tokens: Tokens::default() }
+        let words = self.bits.div_ceil(64);
+        Worker { encoder: self, memories, filter: vec![0; words], part: vec![0; words], tokens: Tokens::default() }
     }
 }
 
@@ -143,7 +146,7 @@ impl Feature {
         &self,
         value: &str,
         tokens: &mut Tokens,
-        memory: &mut Memory,
+        memory: &mut TokenMemory,
         bits: usize,
         mut set: impl FnMut(usize),
     ) -> Result<(), Problem> {
@@ -177,7 +180,10 @@ fn hasher(hash: Hash, key0: &[u8], key1: &[u8], bits: usize, feature: usize) -> 
 pub struct Worker<'a> {
     encoder: &'a Encoder,
     memories: Vec<Memory>,
-    filter: Vec<u8>,
+    /// Position 0 is the highest bit of the first word.
+    filter: Vec<u64>,
+    /// What one value gives to it.
+    part: Vec<u64>,
     tokens: Tokens,
 }
 
@@ -198,21 +204,43 @@ impl Worker<'_> {
             return Err(Problem::Ragged { want: columns.len(), got: row.len() }.into());
         }
         self.filter.fill(0);
-        for (at, ((value, column), memory)) in row.zip(columns).zip(&mut self.memories).enumerate() {
+        for (at, (value, column)) in row.zip(columns).enumerate() {
             let Some(feature) = &column.feature else { continue };
-            let set = |position: usize| self.filter[position / 8] |= 0x80 >> (position % 8);
-            let done = feature.insert(value, &mut self.tokens, memory, self.encoder.bits, set);
-            done.map_err(|problem| RowError { column: Some(at + 1), problem })?;
+            self.insert(value, feature, at).map_err(|problem| RowError { column: Some(at + 1), problem })?;
         }
         Ok(fold(&self.filter, self.encoder.bits, self.encoder.clk_bits))
     }
+
+    fn insert(&mut self, value: &str, feature: &Feature, at: usize) -> Result<(), Problem> {
+        let memory = &mut self.memories[at];
+        if let Some(part) = memory.values.part(value, self.filter.len()) {
+            merge(&mut self.filter, part);
+            return Ok(());
+        }
+        self.part.fill(0);
+        let set = |position: usize| self.part[position / 64] |= 1 << (63 - position % 64);
+        feature.insert(value, &mut self.tokens, &mut memory.tokens, self.encoder.bits, set)?;
+        merge(&mut self.filter, &self.part);
+        memory.values.keep(value, &self.part);
+        Ok(())
+    }
+}
+
+fn merge(filter: &mut [u64], part: &[u64]) {
+    filter.iter_mut().zip(part).for_each(|(to, from)| *to |= from);
 }
 
 /// Halves laid over each other by XOR until `clk_bits` are left. That is the XOR of all stretches of that length.
-fn fold(filter: &[u8], bits: usize, clk_bits: usize) -> Vec<u8> {
-    if bits == clk_bits {
-        return filter.to_vec();
+fn fold(filter: &[u64], bits: usize, clk_bits: usize) -> Vec<u8> {
+    let mut bytes = vec![0; filter.len() * 8];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(filter) {
+        *to = word.to_be_bytes();
     }
+    bytes.truncate(bits.div_ceil(8));
+    if bits == clk_bits {
+        return bytes;
+    }
+    let filter = bytes;
     let mut clk = vec![0; clk_bits.div_ceil(8)];
     if clk_bits.is_multiple_of(8) {
         for stretch in filter.chunks_exact(clk.len()) {

@@ -87,11 +87,7 @@ enum State {
 /// Reads batches from a file.
 pub(super) struct Rows<R> {
     input: R,
-    state: State,
-    after_return: bool,
-    /// The line that is being read, and that on which the row began.
-    line: u64,
-    row_line: u64,
+    scan: Scan,
     read: u64,
 }
 
@@ -102,7 +98,8 @@ impl<R: BufRead> Rows<R> {
         if mark {
             input.consume(3);
         }
-        Ok(Self { input, state: State::Row, after_return: false, line: 1, row_line: 1, read: if mark { 3 } else { 0 } })
+        let scan = Scan { state: State::Row, after_return: false, line: 1, row_line: 1 };
+        Ok(Self { input, scan, read: if mark { 3 } else { 0 } })
     }
 
     /// The next rows, at least one and at most so many; none at the end.
@@ -111,44 +108,29 @@ impl<R: BufRead> Rows<R> {
         while batch.len() < most && batch.broken.is_none() {
             let bytes = self.input.fill_buf()?;
             if bytes.is_empty() {
-                self.end(&mut batch);
+                self.scan.end(&mut batch);
                 break;
             }
             let mut used = 0;
-            let mut scan =
-                Scan { state: self.state, after_return: self.after_return, line: self.line, row_line: self.row_line };
             while used < bytes.len() && batch.len() < most && batch.broken.is_none() {
-                used += scan.step(&bytes[used..], &mut batch);
+                used += self.scan.step(&bytes[used..], &mut batch);
             }
-            Scan { state: self.state, after_return: self.after_return, line: self.line, row_line: self.row_line } =
-                scan;
             self.input.consume(used);
             self.read += used as u64;
         }
         batch.read = self.read;
         Ok((batch.len() > 0 || batch.broken.is_some()).then_some(batch))
     }
-
-    fn end(&mut self, batch: &mut Batch) {
-        match self.state {
-            State::Row => return,
-            State::Quoted => {
-                batch.broken = Some(LineError { line: self.row_line, row: Problem::Unclosed.into() });
-            }
-            State::Value | State::Plain | State::Quote => {
-                batch.end_value();
-                batch.end_row(self.row_line);
-            }
-        }
-        self.state = State::Row;
-    }
 }
 
-/// The reader's state while it goes through one buffer.
+/// Where in the file the reader is.
 struct Scan {
     state: State,
+    /// Whether a line feed would belong to the line end before.
     after_return: bool,
+    /// The line that is being read.
     line: u64,
+    /// The line on which the row began.
     row_line: u64,
 }
 
@@ -210,6 +192,21 @@ impl Scan {
         };
     }
 
+    /// The file has ended.
+    fn end(&mut self, batch: &mut Batch) {
+        match self.state {
+            State::Row => return,
+            State::Quoted => {
+                batch.broken = Some(LineError { line: self.row_line, row: Problem::Unclosed.into() });
+            }
+            State::Value | State::Plain | State::Quote => {
+                batch.end_value();
+                batch.end_row(self.row_line);
+            }
+        }
+        self.state = State::Row;
+    }
+
     fn check(&self, batch: &mut Batch) {
         if batch.value_len() > LONGEST {
             batch.broken = Some(LineError { line: self.row_line, row: Problem::TooLong.into() });
@@ -219,6 +216,8 @@ impl Scan {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     /// Rows with their lines, read through a buffer of `size` bytes and in batches of `most` rows.
@@ -279,6 +278,4 @@ mod tests {
         assert_eq!(batch.broken.unwrap().row.problem, Problem::TooLong);
         assert!(batch.bytes.len() < LONGEST + 100_000);
     }
-
-    use std::io::Read as _;
 }
