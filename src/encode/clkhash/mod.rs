@@ -34,8 +34,8 @@ use memory::{Memory, TokenMemory};
 use schema::{Hash, Rule, Strategy};
 use token::{Tokenizer, Tokens};
 
-/// Shortest secret and shortest derived key without a warning, in bytes: 128 bits, the least for a MAC's key in BSI
-/// TR-02102-1 section 5.3. A password of 16 letters has far fewer.
+/// Shortest secret and shortest derived key without a warning, in bytes: 128 bits, the security strength that NIST
+/// SP 800-57 part 1 revision 5 (table 4) accepts beyond 2030. A password of 16 letters has far fewer.
 pub const SHORTEST_KEY: usize = 16;
 
 /// What is weak in a schema or a secret that clkhash accepts all the same.
