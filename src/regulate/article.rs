@@ -236,8 +236,22 @@ fn article(policy: &Policy) -> Result<Article, &'static str> {
     }
 }
 
+/// Stack of the validator, in bytes.
+const VALIDATOR_STACK: usize = 32 << 20;
+
 /// Strict, and warnings count: an article that can never apply misleads who reads it.
+///
+/// Danger: where Cedar's validator runs short of stack it stops looking and reports nothing. So it has a stack of its
+/// own, far larger than the longest article that `bounds` lets through needs.
 fn validate(text: &str, policies: &PolicySet) -> Result<(), RegulationError> {
+    std::thread::scope(|scope| {
+        let validator = std::thread::Builder::new().stack_size(VALIDATOR_STACK);
+        let validator = validator.spawn_scoped(scope, || mistake(text, policies)).expect("a thread can be started");
+        validator.join().expect("the validator does not panic")
+    })
+}
+
+fn mistake(text: &str, policies: &PolicySet) -> Result<(), RegulationError> {
     let result = Validator::new(SCHEMA.clone()).validate(policies, ValidationMode::Strict);
     let errors = result.validation_errors().map(DetailedError::from);
     let warnings = result.validation_warnings().map(DetailedError::from);

@@ -149,6 +149,15 @@ fn an_article_that_would_overflow_the_stack_is_refused_or_read() {
     }
 }
 
+/// Cedar's validator reports nothing where it runs short of stack.
+#[test]
+fn a_thread_with_a_small_stack_lets_no_unsound_article_through() {
+    let article = format!("@id(\"a\")@title(\"A\")permit(principal,action,resource)when{{{}1}};", "1+".repeat(700));
+    let small = std::thread::Builder::new().stack_size(1 << 20);
+    let refused = small.spawn(move || read(TOML_TEXT, &article).is_err()).unwrap().join().unwrap();
+    assert!(refused);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
