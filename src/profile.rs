@@ -26,14 +26,40 @@ pub enum ProfileError {
     Value(String),
 }
 
-/// Where a code of a pass can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Among whom two codes of a pass can agree: what is part of the key besides the epoch's salt. To all others a code is
+/// noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Anywhere in the register.
+    /// Anybody.
     Everywhere,
-    /// Only among records with the same address token: the address is part of the key.
+    /// People with the same postcode.
+    Postcode,
+    /// People with the same street and house number, whatever the postcode.
+    Street,
+    /// People with the same postcode and house number. They are found by their address token; codes of the other
+    /// scopes are compared with the whole register.
     Address,
+}
+
+/// How a pass takes several surnames of one person: own, partner's, parts of a double name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Surnames {
+    /// A code for each, [`Profile::variants`] of them.
+    Apart,
+    /// All in one code: whoever shares one of them still agrees.
+    Together,
+}
+
+/// Another way to read a tenant's row, of which a question carries a code besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading {
+    /// Given name and surname in each other's place.
+    Swapped,
+    /// A birth date of 1 January as a year of which day and month are not known.
+    YearOnly,
 }
 
 /// What stands in a filter for a value that is missing.
@@ -58,6 +84,8 @@ pub enum Field {
     Initial,
     /// Year, month, day and their pairs; day and month also without their order.
     BirthDate,
+    /// Pairs of neighbouring digits of the date as `yyyymmdd`, with their places: a wrong digit costs two of nine.
+    BirthDigits,
     /// `m` or `v`.
     Sex,
 }
@@ -74,8 +102,37 @@ pub struct Pass {
     /// Filter bits whose parity is one code bit.
     pub diffusion: usize,
     pub missing: Missing,
+    pub surnames: Surnames,
+    /// Of which a question carries a code besides, in this pass.
+    #[serde(default)]
+    pub also_asked: Vec<Reading>,
     /// Bloom-filter insertions per field, shared among its tokens, the remainder to the first.
     pub insertions: BTreeMap<Field, u32>,
+}
+
+impl Pass {
+    /// Codes of this pass in a record of a register.
+    pub fn held(&self, profile: &Profile) -> usize {
+        match self.surnames {
+            Surnames::Apart => profile.variants,
+            Surnames::Together => 1,
+        }
+    }
+
+    /// Codes of this pass for a tenant in a question.
+    pub fn asked(&self, profile: &Profile) -> usize {
+        self.held(profile) + self.also_asked.len()
+    }
+}
+
+/// Agreement that links, and that leaves in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Links from here.
+    pub link: f64,
+    /// In doubt from here.
+    pub band: f64,
 }
 
 /// Thresholds away from the address, for registers up to a size.
@@ -95,6 +152,9 @@ pub struct Elsewhere {
 pub struct Rule {
     pub link_at_address: f64,
     pub band_at_address: f64,
+    /// Of the passes of scope postcode and street.
+    #[serde(default)]
+    pub nearby: BTreeMap<Scope, Thresholds>,
     /// Ascending in persons and in z.
     pub elsewhere: Vec<Elsewhere>,
     pub max_household: usize,
@@ -106,9 +166,10 @@ impl Rule {
     ///
     /// # Panics
     /// Never for a checked profile: it has at least one row.
-    pub fn elsewhere(&self, persons: usize) -> Elsewhere {
+    pub fn elsewhere(&self, persons: usize) -> Thresholds {
         let row = self.elsewhere.iter().find(|row| persons <= row.up_to_persons);
-        *row.or(self.elsewhere.last()).expect("a checked profile has a threshold")
+        let Elsewhere { link, band, .. } = *row.or(self.elsewhere.last()).expect("a checked profile has a threshold");
+        Thresholds { link, band }
     }
 }
 
@@ -153,12 +214,10 @@ impl Profile {
         hex::encode(digest(&SHA256, &text))
     }
 
-    /// Position of the one pass with this scope.
-    ///
-    /// # Panics
-    /// Never for a checked profile.
-    pub fn pass_with(&self, scope: Scope) -> usize {
-        self.passes.iter().position(|pass| pass.scope == scope).expect("a checked profile has one pass a scope")
+    /// Position of the pass with this scope. A checked profile has one that is compared everywhere and one at the
+    /// address.
+    pub fn pass_with(&self, scope: Scope) -> Option<usize> {
+        self.passes.iter().position(|pass| pass.scope == scope)
     }
 
     fn check(&self) -> Result<(), ProfileError> {
@@ -169,10 +228,23 @@ impl Profile {
         if !(1..=8).contains(&self.variants) {
             return fail("variants must be 1 to 8".into());
         }
-        for scope in [Scope::Everywhere, Scope::Address] {
-            if self.passes.iter().filter(|pass| pass.scope == scope).count() != 1 {
-                return fail(format!("passes must have exactly one of scope {scope:?}"));
+        for (scope, needed) in
+            [(Scope::Everywhere, true), (Scope::Address, true), (Scope::Street, false), (Scope::Postcode, false)]
+        {
+            let passes = self.passes.iter().filter(|pass| pass.scope == scope).count();
+            if passes > 1 || (needed && passes == 0) {
+                return fail(format!("passes must have one of scope {scope:?}, and no two"));
             }
+            if !needed && (passes == 1) != self.rule.nearby.contains_key(&scope) {
+                return fail(format!(
+                    "rule.nearby must have thresholds for a pass of scope {scope:?}, and for no other"
+                ));
+            }
+        }
+        if self.rule.nearby.len() > 2
+            || self.rule.nearby.keys().any(|s| [Scope::Everywhere, Scope::Address].contains(s))
+        {
+            return fail("rule.nearby is for the scopes street and postcode".into());
         }
         for pass in &self.passes {
             let name = &pass.name;
@@ -182,6 +254,9 @@ impl Profile {
             if pass.diffusion == 0 || pass.diffusion > 32.min(self.filter_bits) {
                 return fail(format!("pass {name}: diffusion must be 1 to 32"));
             }
+            if pass.also_asked.len() > 4 {
+                return fail(format!("pass {name}: also_asked has at most 4 readings"));
+            }
             if pass.insertions.values().any(|&n| n == 0 || n > 100_000) || pass.insertions.is_empty() {
                 return fail(format!("pass {name}: insertions must be 1 to 100000 a field"));
             }
@@ -189,10 +264,13 @@ impl Profile {
         let rule = &self.rule;
         let mut thresholds = vec![rule.link_at_address, rule.band_at_address];
         thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band]));
+        thresholds.extend(rule.nearby.values().flat_map(|row| [row.link, row.band]));
         if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || rule.elsewhere.is_empty() {
             return fail("thresholds must be finite and above zero".into());
         }
-        if rule.band_at_address > rule.link_at_address || rule.elsewhere.iter().any(|row| row.band > row.link) {
+        let crossed = rule.elsewhere.iter().any(|row| row.band > row.link);
+        if rule.band_at_address > rule.link_at_address || crossed || rule.nearby.values().any(|row| row.band > row.link)
+        {
             return fail("band thresholds must not exceed the thresholds that link".into());
         }
         let ascends =
@@ -226,8 +304,10 @@ mod tests {
         for (from, to, key) in [
             ("filter_bits = 1024", "filter_bits = 1000", "filter_bits"),
             ("code_bits = 2048", "code_bits = 2050", "code_bits"),
-            ("link_at_address = 4.0", "link_at_address = nan", "thresholds"),
-            ("band_at_address = 2.4", "band_at_address = 4.4", "band"),
+            ("link_at_address = 5.0", "link_at_address = nan", "thresholds"),
+            ("band_at_address = 3.0", "band_at_address = 5.4", "band"),
+            ("street = { link = 6.0, band = 5.2 }, ", "", "nearby"),
+            ("scope = \"street\"", "scope = \"postcode\"", "scope"),
             ("diffusion = 7", "diffusion = 0", "diffusion"),
             ("scope = \"address\"", "scope = \"everywhere\"", "scope"),
         ] {
@@ -244,6 +324,6 @@ mod tests {
         let rule = Profile::built_in().rule;
         let (small, large, huge) = (rule.elsewhere(1_000), rule.elsewhere(600_000), rule.elsewhere(usize::MAX));
         assert!(small.link < large.link && small.band < large.band);
-        assert_eq!(huge.up_to_persons, 20_000_000);
+        assert!(large.link < huge.link);
     }
 }

@@ -163,7 +163,7 @@ fn every_bad_value_is_named_by_record_and_element_and_never_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for (name, format, from, to, place) in [
         ("gbav.csv", Format::Gbav, "19800305", CANARY, "line 2, column 01.03.10 geboortedatum: no date"),
-        ("gbav.csv", Format::Gbav, "1011AB", CANARY, "line 2, column 08.11.60 postcode: no Dutch postcode"),
+        ("gbav.csv", Format::Gbav, "1011AB", CANARY, "line 2, column 08.11.60 postcode: no postcode"),
         (
             "gbav.csv",
             Format::Gbav,
@@ -329,7 +329,11 @@ fn the_same_person_has_the_same_codes_from_every_form() {
     };
     let gbav = first("population", "gbav.csv", "gbav");
     for other in [first("population", "brp.json", "brp-json"), first("tenants", "vera.json", "vera")] {
-        assert_eq!(gbav["codes"], other["codes"]);
+        for (pass, codes) in gbav["codes"].as_object().unwrap() {
+            // A tenant's line goes on with other ways to read it.
+            let codes = codes.as_array().unwrap();
+            assert_eq!(*codes, other["codes"][pass].as_array().unwrap()[..codes.len()], "{pass}");
+        }
         assert_eq!(gbav["address"], other["address"]);
     }
 }

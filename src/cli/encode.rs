@@ -183,7 +183,7 @@ fn describe(profile: &Profile) -> anyhow::Result<()> {
         .iter()
         .map(|pass| {
             json!({"name": pass.name, "scope": pass.scope, "filterBits": profile.filter_bits,
-                   "codeBits": pass.code_bits, "diffusion": pass.diffusion})
+                   "codeBits": pass.code_bits, "diffusion": pass.diffusion, "codes": pass.held(profile)})
         })
         .collect();
     let description = json!({"profile": profile.id, "schemaHash": profile.schema_hash(),

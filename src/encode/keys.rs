@@ -22,7 +22,8 @@ pub(super) struct PassKeys {
     /// In the order of [`Field`].
     pub(super) fields: Vec<(Field, Key)>,
     pub(super) diffusion: Key,
-    pub(super) address: Key,
+    /// Of the places of the pass's scope.
+    pub(super) place: Key,
 }
 
 /// The root from which the others are expanded.
@@ -54,7 +55,7 @@ impl Root {
         PassKeys {
             fields: pass.insertions.keys().map(field).collect(),
             diffusion: self.expand(&format!("pass/{name}/diffusion")),
-            address: self.expand(&format!("pass/{name}/address")),
+            place: self.expand(&format!("pass/{name}/address")),
         }
     }
 
@@ -70,6 +71,7 @@ pub(super) fn field_name(field: Field) -> &'static str {
         Field::Surname => "surname",
         Field::Initial => "initial",
         Field::BirthDate => "birth-date",
+        Field::BirthDigits => "birth-digits",
         Field::Sex => "sex",
     }
 }
@@ -155,11 +157,12 @@ mod tests {
         let profile = Profile::built_in();
         let passes: Vec<PassKeys> = profile.passes.iter().map(|pass| root.pass(pass)).collect();
         let general = [&keys.address_token, &keys.household_token, &keys.record_ref, &keys.filler];
-        let of_passes = passes.iter().flat_map(|p| p.fields.iter().map(|f| &f.1).chain([&p.diffusion, &p.address]));
+        let of_passes = passes.iter().flat_map(|p| p.fields.iter().map(|f| &f.1).chain([&p.diffusion, &p.place]));
         let tags: Vec<Vec<u8>> =
             general.into_iter().chain(of_passes).map(|key| sign(key, b"x").as_ref().into()).collect();
         let distinct: std::collections::HashSet<_> = tags.iter().collect();
-        assert_eq!((distinct.len(), tags.len()), (16, 16));
+        let want = 4 + passes.iter().map(|pass| pass.fields.len() + 2).sum::<usize>();
+        assert_eq!((distinct.len(), tags.len()), (want, want));
     }
 
     #[test]

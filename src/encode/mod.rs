@@ -32,7 +32,7 @@ pub use token::surnames;
 
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::EpochId;
-use crate::profile::{Field, Missing, Pass, Profile, Scope};
+use crate::profile::{Field, Missing, Pass, Profile, Scope, Surnames};
 use diffuse::Diffusion;
 use file::Line;
 use filter::Filter;
@@ -201,13 +201,14 @@ impl Encoder {
         Line { id, header: None, codes: names.zip(codes.passes).collect(), address, household, groups }
     }
 
-    /// Codes whose variants are in an order that only the key tells, the same in every pass.
+    /// Codes whose variants are in an order that only the key tells.
     fn shuffled(&self, source: Source, id: &str, person: &Person) -> Codes {
-        let codes = self.codes(source, id, person);
-        let mut order: Vec<usize> = (0..self.variants).collect();
-        shuffle(&mut order, &mut stream(&self.keys.filler, &framed(&[b"order", source.name(), id.as_bytes()])));
-        let reorder = |pass: &Vec<Code>| order.iter().map(|&at| pass[at].clone()).collect();
-        Codes { passes: codes.passes.iter().map(reorder).collect() }
+        let mut codes = self.codes(source, id, person);
+        for (pass, codes) in self.passes.iter().zip(&mut codes.passes) {
+            let label = framed(&[b"order", source.name(), id.as_bytes(), pass.pass.name.as_bytes()]);
+            shuffle(codes, &mut stream(&self.keys.filler, &label));
+        }
+        codes
     }
 
     fn each_filter(
@@ -217,62 +218,98 @@ impl Encoder {
         person: &Person,
         finish: impl Fn(&PassEncoder, Filter) -> Code,
     ) -> Codes {
-        let names = token::surnames(person, self.variants);
         let filters = |pass: &PassEncoder| {
-            let filters = self.filters(pass, source, id, person, &names);
+            let filters = self.filters(pass, source, id, person);
             filters.into_iter().map(|filter| finish(pass, filter)).collect()
         };
         Codes { passes: self.passes.iter().map(filters).collect() }
     }
 
-    /// The filters of a pass. Records with fewer names than the profile has variants get more with a random surname
+    /// The filters of a pass: those that a record holds, and in a question one more for each other way to read the row.
+    /// A way that does not apply is filled at random, so that their number tells nothing.
+    fn filters(&self, pass: &PassEncoder, source: Source, id: &str, person: &Person) -> Vec<Filter> {
+        let readings = if source == Source::Tenants { &pass.pass.also_asked[..] } else { &[] };
+        let held = match pass.pass.surnames {
+            Surnames::Apart => self.variants,
+            Surnames::Together => 1,
+        };
+        let random =
+            |variant| Filter::random(self.filter_bits, &self.keys.filler, &pass.label(source, id, b"", variant));
+        let Some(keys) = pass.field_keys(person.address.as_ref()) else {
+            return (0..held + readings.len()).map(random).collect();
+        };
+        let mut filters: Vec<Filter> =
+            (0..held).map(|variant| self.filter(pass, &keys, source, id, person, variant)).collect();
+        for (at, reading) in readings.iter().enumerate() {
+            let other = token::reread(person, *reading);
+            filters
+                .push(other.map_or_else(|| random(held + at), |other| self.filter(pass, &keys, source, id, &other, 0)));
+        }
+        filters
+    }
+
+    /// The filter of one variant. Records with fewer names than the profile has variants get more with a random surname
     /// and all else as it is: codes that are random throughout would show who has one name, because a record's real
     /// variants resemble each other.
-    fn filters(&self, pass: &PassEncoder, source: Source, id: &str, person: &Person, names: &[String]) -> Vec<Filter> {
-        let label = |field: &[u8], variant: usize| {
-            let variant = [u8::try_from(variant).expect("a profile has at most 8 variants")];
-            framed(&[b"bits", source.name(), id.as_bytes(), pass.pass.name.as_bytes(), field, &variant])
+    fn filter(
+        &self,
+        pass: &PassEncoder,
+        keys: &[(Field, Key)],
+        source: Source,
+        id: &str,
+        person: &Person,
+        variant: usize,
+    ) -> Filter {
+        let names = token::surnames(person, self.variants);
+        let (names, padding) = match pass.pass.surnames {
+            Surnames::Apart => (names.get(variant..=variant).unwrap_or_default(), variant >= names.len()),
+            Surnames::Together => (&names[..], false),
         };
-        let Some(keys) = pass.field_keys(person.address.as_ref()) else {
-            let random = |variant| Filter::random(self.filter_bits, &self.keys.filler, &label(b"", variant));
-            return (0..self.variants).map(random).collect();
+        let slots: Vec<_> = keys.iter().map(|(field, _)| token::slots(*field, person, names)).collect();
+        let fill_missing = match pass.pass.missing {
+            Missing::Random => true,
+            Missing::RandomInPopulation => source == Source::Population || pass.mostly_missing(&slots),
         };
-        let insert = |filter: &mut Filter, field: Field, key: &Key, surname: Option<&str>, variant: usize| {
-            let label = label(field_name(field).as_bytes(), variant);
-            let fill = match pass.pass.missing {
-                Missing::Random => true,
-                Missing::RandomInPopulation => source == Source::Population,
-            } || variant >= names.len();
-            let slots = token::slots(field, person, surname);
-            let insertions = pass.pass.insertions[&field];
-            filter.insert(key, &slots, insertions, fill.then_some((&self.keys.filler, &label)));
-        };
-        let mut all_else = Filter::new(self.filter_bits);
-        for (field, key) in keys.iter().filter(|(field, _)| *field != Field::Surname) {
-            insert(&mut all_else, *field, key, None, 0);
+        let mut filter = Filter::new(self.filter_bits);
+        for ((field, key), slots) in keys.iter().zip(&slots) {
+            // What is no surname is the same in all variants of a record, its filling too.
+            let (variant, padding) = if *field == Field::Surname { (variant, padding) } else { (0, false) };
+            let label = pass.label(source, id, field_name(*field).as_bytes(), variant);
+            let filler = (fill_missing || padding).then_some((&self.keys.filler, &label[..]));
+            filter.insert(key, slots, pass.pass.insertions[field], filler);
         }
-        let with_surname = |variant: usize| {
-            let mut filter = all_else.clone();
-            for (field, key) in keys.iter().filter(|(field, _)| *field == Field::Surname) {
-                insert(&mut filter, *field, key, names.get(variant).map(String::as_str), variant);
-            }
-            filter
-        };
-        (0..self.variants).map(with_surname).collect()
+        filter
     }
 }
 
 impl PassEncoder {
-    /// The keys of the fields, at this address if the pass is made per address; none if it has to be and no address
-    /// is known.
+    /// Whether less than half of the evidence is there: a filter of so little would be light, and light ones resemble
+    /// each other.
+    fn mostly_missing(&self, slots: &[token::Slots]) -> bool {
+        let share = |(slots, insertions): (&token::Slots, &u32)| {
+            let known = slots.iter().filter(|slot| slot.is_some()).count();
+            f64::from(*insertions) * known as f64 / slots.len() as f64
+        };
+        let known: f64 = slots.iter().zip(self.pass.insertions.values()).map(share).sum();
+        known * 2.0 < f64::from(self.pass.insertions.values().sum::<u32>())
+    }
+
+    /// What random bits of a record are drawn for.
+    fn label(&self, source: Source, id: &str, field: &[u8], variant: usize) -> Vec<u8> {
+        let variant = [u8::try_from(variant).expect("a profile has at most 12 codes a pass")];
+        framed(&[b"bits", source.name(), id.as_bytes(), self.pass.name.as_bytes(), field, &variant])
+    }
+
+    /// The keys of the fields within the pass's scope; none if the scope is a place that is not known.
     fn field_keys(&self, address: Option<&Address>) -> Option<Vec<(Field, Key)>> {
-        if self.pass.scope == Scope::Everywhere {
-            return Some(self.keys.fields.clone());
-        }
-        let address = address?.key();
-        let at_address =
-            |field: Field| derived(&self.keys.address, &[field_name(field).as_bytes(), address.as_bytes()]);
-        Some(self.keys.fields.iter().map(|(field, _)| (*field, at_address(*field))).collect())
+        let place = match self.pass.scope {
+            Scope::Everywhere => return Some(self.keys.fields.clone()),
+            Scope::Postcode => address?.postcode().to_owned(),
+            Scope::Street => address?.street_key()?,
+            Scope::Address => address?.key(),
+        };
+        let there = |field: Field| derived(&self.keys.place, &[field_name(field).as_bytes(), place.as_bytes()]);
+        Some(self.keys.fields.iter().map(|(field, _)| (*field, there(*field))).collect())
     }
 }
 

@@ -73,6 +73,20 @@ pub fn initial(text: &str) -> Option<String> {
     word.chars().next().map(String::from)
 }
 
+/// Endings of street names that files abbreviate.
+const STREETS: [(&str, &str); 6] =
+    [("str", "straat"), ("ln", "laan"), ("pln", "plein"), ("wg", "weg"), ("gr", "gracht"), ("kd", "kade")];
+
+/// The name of a street as one word of letters and digits, its ending written out. Empty if there is none.
+pub(super) fn street(text: &str) -> String {
+    let whole: String = fold(&compatible(text)).chars().filter(|sign| sign.is_alphanumeric()).collect();
+    let ending = STREETS.iter().find_map(|(short, long)| Some((whole.strip_suffix(short)?, *long)));
+    match ending {
+        Some((name, ending)) if name.chars().count() >= 3 => format!("{name}{ending}"),
+        _ => whole,
+    }
+}
+
 fn is_infix(word: &str) -> bool {
     DUTCH.contains(&word) || FOREIGN.contains(&word)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use time::Date;
 
 use super::BirthDate;
-use super::normalize::visible;
+use super::normalize::{street, visible};
 use crate::code::Group;
 
 /// Sex as registers have it; unknown is `Option::None`.
@@ -18,7 +18,7 @@ pub enum Sex {
 /// Why a text is no address. It never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    #[error("no Dutch postcode; write 1234 AB, or leave it empty")]
+    #[error("no postcode; write 1234 AB, or leave it empty")]
     Postcode,
     #[error("no house number; write a number from 1 to 99999, a suffix behind it if need be, or leave it empty")]
     Number,
@@ -32,6 +32,8 @@ pub struct Address {
     number: u32,
     /// In one spelling; in no code and no token.
     suffix: String,
+    /// As written; empty where it is not known.
+    street: String,
 }
 
 impl Address {
@@ -54,7 +56,14 @@ impl Address {
             return Err(BadAddress::Postcode);
         }
         let suffix = one_suffix(&format!("{} {suffix} {side}", &number[digits..]));
-        Ok(value.filter(|_| !postcode.is_empty()).map(|number| Self { postcode, number, suffix }))
+        let address = |number| Self { postcode: postcode.clone(), number, suffix, street: String::new() };
+        Ok(value.filter(|_| !postcode.is_empty()).map(address))
+    }
+
+    /// The same address with the name of its street.
+    #[must_use]
+    pub fn with_street(self, street: String) -> Self {
+        Self { street, ..self }
     }
 
     /// `1234AB`.
@@ -75,6 +84,12 @@ impl Address {
     /// What keys are made of: postcode and number, `1234AB|56`. A postcode has no bar, so it is unambiguous.
     pub(super) fn key(&self) -> String {
         format!("{}|{}", self.postcode, self.number)
+    }
+
+    /// Street and number, `dorpsstraat|56`, the street in one spelling; nothing where it is not known.
+    pub(super) fn street_key(&self) -> Option<String> {
+        let street = street(&self.street);
+        (!street.is_empty()).then(|| format!("{street}|{}", self.number))
     }
 }
 
@@ -104,13 +119,24 @@ fn one_suffix(text: &str) -> String {
     suffix
 }
 
+/// A Dutch postcode, or another country's: letters and digits of which some are digits. What begins like a Dutch one
+/// must be one.
 fn is_postcode(text: &[u8]) -> bool {
-    let [digits @ .., one, two] = text else { return false };
-    digits.len() == 4
-        && digits[0] != b'0'
-        && digits.iter().all(u8::is_ascii_digit)
-        && one.is_ascii_uppercase()
-        && two.is_ascii_uppercase()
+    let dutch = match text {
+        [digits @ .., one, two] => {
+            digits.len() == 4
+                && digits[0] != b'0'
+                && digits.iter().all(u8::is_ascii_digit)
+                && one.is_ascii_uppercase()
+                && two.is_ascii_uppercase()
+        }
+        _ => false,
+    };
+    let other = (4..=8).contains(&text.len())
+        && text.iter().all(u8::is_ascii_alphanumeric)
+        && text.iter().any(u8::is_ascii_digit)
+        && !(text.len() > 4 && text[..4].iter().all(u8::is_ascii_digit) && text.iter().any(u8::is_ascii_alphabetic));
+    dutch || other
 }
 
 /// A person. Only `surname`, `partner_surname`, the first letter of the names, birth date and sex reach a code.
@@ -221,8 +247,12 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for postcode in ["0111AB", "1011", "1011ABC", "10A1AB", "1011É"] {
+        for postcode in ["101", "1011A", "1011ABC", "10111AB", "1011É", "ABCDEF", "123456789"] {
             assert_eq!(Address::parse(postcode, "1", ""), Err(BadAddress::Postcode), "{postcode}");
+        }
+        // Another country's is one.
+        for postcode in ["1011", "52066", "DE03 US", "4223"] {
+            assert!(Address::parse(postcode, "1", "").unwrap().is_some(), "{postcode}");
         }
         for number in ["0", "A1", "100000", "-1", "99999999999999999999"] {
             assert_eq!(Address::parse("1011AB", number, ""), Err(BadAddress::Number), "{number}");

@@ -411,10 +411,11 @@ fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {
     let suffix = row.text("huisletter") + " " + &row.text("toevoeging");
-    Address::parse(&row.text("postcode"), &row.text("huisnummer"), &suffix).map_err(|error| {
+    let address = Address::parse(&row.text("postcode"), &row.text("huisnummer"), &suffix).map_err(|error| {
         let column = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         row.bad(column, error.into())
-    })
+    })?;
+    Ok(address.map(|address| address.with_street(row.text("straat"))))
 }
 
 #[cfg(test)]

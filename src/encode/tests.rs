@@ -14,7 +14,7 @@ fn person(surname: &str, birth: &str, postcode: &str) -> Person {
         surname: surname.into(),
         birth: BirthDate::parse(birth).unwrap(),
         sex: Some(Sex::Female),
-        address: Address::parse(postcode, "5", "").unwrap(),
+        address: Address::parse(postcode, "5", "").unwrap().map(|place| place.with_street("Dorpsstraat".into())),
         ..Person::default()
     }
 }
@@ -49,9 +49,11 @@ fn equal_people_have_equal_codes_whatever_the_source() {
     };
     let register = codes(&encoder, "P1", &one);
     let tenant = encoder.codes(Source::Tenants, "K1/1", &other).passes;
-    for pass in 0..2 {
+    for pass in 0..register.len() {
         assert_eq!(register[pass][0], tenant[pass][0]);
-        assert_ne!(register[pass][1], tenant[pass][1], "padding is the record's own");
+        if let Some(padding) = register[pass].get(1) {
+            assert_ne!(*padding, tenant[pass][1], "padding is the record's own");
+        }
     }
 }
 
@@ -70,7 +72,7 @@ fn another_epoch_or_salt_makes_everything_noise() {
     let one = encoder(1, "haarlem-1");
     for other in [encoder(1, "haarlem-2"), encoder(2, "haarlem-1")] {
         let (a, b) = (codes(&one, "P1", &anna), codes(&other, "P1", &anna));
-        assert!((0..2).all(|pass| best(&a[pass], &b[pass]).abs() < 5.0));
+        assert!((0..a.len()).all(|pass| best(&a[pass], &b[pass]).abs() < 5.0));
         let address = anna.address.as_ref().unwrap();
         assert_ne!(one.address(address), other.address(address));
         assert_ne!(one.record_ref(Source::Care, "O1"), other.record_ref(Source::Care, "O1"));
@@ -92,7 +94,7 @@ fn missing_never_agrees_with_missing() {
     }
     // Nobody knows anything about two people: they are strangers.
     let (one, other) = (of("P1", &Person::default()), of("P2", &Person::default()));
-    assert!((0..2).all(|pass| best(&one[pass], &other[pass]) < 5.0));
+    assert!((0..one.len()).all(|pass| best(&one[pass], &other[pass]) < 5.0));
 }
 
 #[test]
@@ -132,8 +134,8 @@ fn the_order_of_variants_in_a_record_tells_nothing() {
         let row = Resident { id: format!("P{id}"), ..resident(anna.clone()) };
         let plain = codes(&encoder, &row.id, &anna);
         let shuffled = encoder.resident(&row, date!(2026 - 01 - 01), &AGES).codes.passes;
-        let kept = plain[0][0] == shuffled[0][0];
-        assert_eq!(kept, plain[1][0] == shuffled[1][0], "one order for all passes");
+        let home = plain.iter().position(|codes| codes.len() == 2).unwrap();
+        let kept = plain[home][0] == shuffled[home][0];
         first += u32::from(kept);
     }
     assert!((70..130).contains(&first), "{first}");
@@ -147,7 +149,10 @@ fn children_are_counted_and_never_encoded() {
     assert_eq!((child.groups.as_slice(), child.codes.passes.len()), (&[Group::Minor][..], 0));
     assert!(encoder.resident_line(&resident(person("Berg", "20150101", "1011AB")), day, &AGES).codes.is_empty());
     let unknown = encoder.resident(&resident(person("Berg", "", "1011AB")), day, &AGES);
-    assert_eq!((unknown.groups.as_slice(), unknown.codes.passes.len()), (&[Group::Minor, Group::Senior][..], 2));
+    assert_eq!(
+        (unknown.groups.as_slice(), unknown.codes.passes.len()),
+        (&[Group::Minor, Group::Senior][..], Profile::built_in().passes.len())
+    );
 }
 
 #[test]
@@ -156,11 +161,12 @@ fn a_filter_is_half_full_with_and_without_its_fields() {
     let empty = Person::default();
     let homeless = Person { address: None, ..person("Berg", "19800305", "") };
     for person in [person("Berg", "19800305", "1011AB"), person("Ho", "19800000", "1011AB"), homeless, empty] {
-        for pass in 0..2 {
+        for pass in 0..Profile::built_in().passes.len() {
             let filters =
                 |id: usize| encoder.lab_filters(Source::Population, &id.to_string(), &person).passes[pass].clone();
-            let ones: u32 = (0..50).flat_map(filters).map(|filter| filter.ones()).sum();
-            let fill = f64::from(ones) / (100.0 * 1024.0);
+            let filters: Vec<Code> = (0..50).flat_map(filters).collect();
+            let ones: u32 = filters.iter().map(Code::ones).sum();
+            let fill = f64::from(ones) / (filters.len() as f64 * 1024.0);
             assert!((0.47..=0.53).contains(&fill), "{fill}");
         }
     }
@@ -204,7 +210,7 @@ proptest! {
             _ => less.sex = None,
         }
         let (one, other, lacking) = (codes(&encoder, "P1", &whole), codes(&encoder, "P2", &whole), codes(&encoder, "P3", &less));
-        for pass in 0..2 {
+        for pass in 0..one.len() {
             prop_assert!(best(&one[pass], &lacking[pass]) < best(&one[pass], &other[pass]));
         }
     }

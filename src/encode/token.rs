@@ -2,7 +2,7 @@
 
 use super::normalize::{initial, surname_parts};
 use super::{BirthDate, Person, Sex};
-use crate::profile::Field;
+use crate::profile::{Field, Reading};
 
 /// The tokens of a field, in slots that share its insertions. An empty slot is a value that is missing.
 pub(super) type Slots = Vec<Option<String>>;
@@ -23,12 +23,44 @@ pub fn surnames(person: &Person, most: usize) -> Vec<String> {
     names
 }
 
-/// The tokens of a field; of the surname as given.
-pub(super) fn slots(field: Field, person: &Person, surname: Option<&str>) -> Slots {
+/// A person's row read in another way, if it can be.
+pub(super) fn reread(person: &Person, reading: Reading) -> Option<Person> {
+    match reading {
+        Reading::Swapped => {
+            let (given, surname) = (&person.given_names, &person.surname);
+            // A lone letter is an initial, and no surname.
+            let is_name = |text: &str| text.chars().filter(|sign| sign.is_alphabetic()).nth(1).is_some();
+            (is_name(given) && is_name(surname)).then(|| Person {
+                given_names: surname.clone(),
+                initials: String::new(),
+                surname: given.clone(),
+                ..person.clone()
+            })
+        }
+        Reading::YearOnly => {
+            let birth = BirthDate { month: None, day: None, ..person.birth };
+            let is_guess = (person.birth.month, person.birth.day) == (Some(1), Some(1));
+            is_guess.then(|| Person { birth, ..person.clone() })
+        }
+    }
+}
+
+/// The tokens of a field; of these surnames.
+pub(super) fn slots(field: Field, person: &Person, surnames: &[String]) -> Slots {
     match field {
-        Field::Surname => surname.map_or_else(|| vec![None], |name| grams(name).into_iter().map(Some).collect()),
+        Field::Surname if surnames.is_empty() => vec![None],
+        Field::Surname => {
+            let mut all: Vec<String> = Vec::new();
+            for gram in surnames.iter().flat_map(|name| grams(name)) {
+                if !all.contains(&gram) {
+                    all.push(gram);
+                }
+            }
+            all.into_iter().map(Some).collect()
+        }
         Field::Initial => vec![initial(&person.initials).or_else(|| initial(&person.given_names))],
         Field::BirthDate => birth(person.birth),
+        Field::BirthDigits => digits(person.birth),
         Field::Sex => vec![person.sex.map(|sex| if sex == Sex::Male { "m" } else { "v" }.to_owned())],
     }
 }
@@ -45,6 +77,18 @@ fn grams(name: &str) -> Vec<String> {
         }
     }
     grams
+}
+
+/// Always nine slots: pairs with a digit of an unknown part are missing.
+fn digits(date: BirthDate) -> Slots {
+    let part = |value: Option<u16>, width: usize| match value {
+        Some(value) => format!("{value:0width$}"),
+        None => "?".repeat(width),
+    };
+    let (month, day) = (date.month.map(u16::from), date.day.map(u16::from));
+    let text: Vec<char> = format!("^{}{}{}$", part(date.year, 4), part(month, 2), part(day, 2)).chars().collect();
+    let pair = |(at, pair): (usize, &[char])| (!pair.contains(&'?')).then(|| format!("{at}{}{}", pair[0], pair[1]));
+    text.windows(2).enumerate().map(pair).collect()
 }
 
 /// Always six slots, so that a partial date has exactly the bits that the full one has for the same parts.
@@ -93,6 +137,43 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_digit_costs_two_pairs_of_nine_and_an_unknown_part_only_its_own() {
+        let pairs = |text| digits(BirthDate::parse(text).unwrap());
+        let same = |one: &Slots, other: &Slots| one.iter().zip(other).filter(|(a, b)| a == b && a.is_some()).count();
+        let whole = pairs("19800315");
+        assert_eq!((whole.len(), same(&whole, &pairs("19830315"))), (9, 7));
+        assert_eq!(same(&whole, &pairs("19800300")), 6);
+        assert!(digits(BirthDate::default()).iter().all(Option::is_none));
+        assert_ne!(pairs("20200202")[1], pairs("20200202")[3], "a pair has its place");
+    }
+
+    #[test]
+    fn a_row_is_read_anew_only_where_that_makes_sense() {
+        let row = Person { given_names: "Jansen".into(), initials: "J.".into(), ..person("Anna", "") };
+        let swapped = reread(&row, Reading::Swapped).unwrap();
+        assert_eq!(surnames(&swapped, 2), ["jansen"]);
+        assert_eq!(slots(Field::Initial, &swapped, &[]), [Some("a".to_owned())]);
+        for given in ["", "J.", "J"] {
+            assert!(
+                reread(&Person { given_names: given.into(), ..row.clone() }, Reading::Swapped).is_none(),
+                "{given}"
+            );
+        }
+        let born = |text| Person { birth: BirthDate::parse(text).unwrap(), ..row.clone() };
+        assert_eq!(reread(&born("1-1-1980"), Reading::YearOnly).unwrap().birth, born("19800000").birth);
+        for date in ["19800102", "19800201", "19800000", ""] {
+            assert!(reread(&born(date), Reading::YearOnly).is_none(), "{date}");
+        }
+    }
+
+    #[test]
+    fn several_surnames_together_share_the_insertions_and_a_gram_counts_once() {
+        let names = ["jansen".to_owned(), "hansen".to_owned()];
+        let together = slots(Field::Surname, &Person::default(), &names);
+        assert_eq!(together.len(), 7 + 2, "two grams of the second are new");
+    }
+
+    #[test]
     fn a_partial_date_keeps_the_slots_of_its_parts() {
         let year = birth(BirthDate::parse("19800000").unwrap());
         assert_eq!(year.iter().flatten().collect::<Vec<_>>(), ["y1980"]);
@@ -102,9 +183,9 @@ mod tests {
     #[test]
     fn the_file_s_initials_go_before_a_call_name() {
         let both = Person { initials: "C.J.".into(), given_names: "Kees".into(), ..Person::default() };
-        assert_eq!(slots(Field::Initial, &both, None), [Some("c".to_owned())]);
+        assert_eq!(slots(Field::Initial, &both, &[]), [Some("c".to_owned())]);
         let name = Person { given_names: "Kees".into(), ..Person::default() };
-        assert_eq!(slots(Field::Initial, &name, None), [Some("k".to_owned())]);
-        assert_eq!(slots(Field::Initial, &Person::default(), None), [None]);
+        assert_eq!(slots(Field::Initial, &name, &[]), [Some("k".to_owned())]);
+        assert_eq!(slots(Field::Initial, &Person::default(), &[]), [None]);
     }
 }

@@ -1,18 +1,19 @@
 //! The rule: from agreement to who is linked, about whom nobody is sure, and who is nobody here.
 //!
-//! Per tenant: (1) the best person at the same address by the address code, if that links; (2) else the best person
-//! of the whole register by the global code, if that links; (3) else unsure, if anybody is in either band; (4) else
-//! nobody. A person has several variants of each code; the best pair counts. Two persons of different households
+//! Per tenant: (1) the best person at the same address by the address code, if that links; (2) else the best person of
+//! the whole register by a code keyed with street or postcode, then by the global code, if one links; (3) else unsure,
+//! if anybody is in the band of a code; (4) else nobody. A person has several variants of each code; the best pair counts. Two persons of different households
 //! with exactly the best score are nobody's to choose between: unsure.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::popcount::{Hit, Kernel, Line, Scan};
 use super::register::Register;
 use super::score::{Z, farthest};
 use super::{HouseholdQuestion, Source};
 use crate::code::AddressToken;
+use crate::profile::Thresholds;
 
 /// How one tenant stands to the register.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,8 +55,8 @@ impl Outcome {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Probe<'a> {
     pub address: Option<AddressToken>,
-    pub names: Cow<'a, [Line]>,
-    pub home: Cow<'a, [Line]>,
+    /// Per pass.
+    codes: Vec<Cow<'a, [Line]>>,
 }
 
 impl<'a> Probe<'a> {
@@ -63,20 +64,15 @@ impl<'a> Probe<'a> {
     pub fn tenants(question: &HouseholdQuestion) -> Vec<Probe<'static>> {
         let shape = &question.shape;
         let pack = |codes, pass| shape.pack(codes, pass).collect::<Vec<_>>().into();
+        let packed = |codes| (0..shape.passes()).map(|pass| pack(codes, pass)).collect();
         let tenants = question.tenants.iter();
-        tenants
-            .map(|codes| Probe {
-                address: question.address,
-                names: pack(codes, shape.names),
-                home: pack(codes, shape.home),
-            })
-            .collect()
+        tenants.map(|codes| Probe { address: question.address, codes: packed(codes) }).collect()
     }
 
     /// A person of another register with the same shape.
     pub fn row(register: &'a Register, row: usize) -> Self {
-        let (names, home) = (register.names_of(row).into(), register.home_of(row).into());
-        Self { address: register.address(row), names, home }
+        let codes = (0..register.shape.passes()).map(|pass| register.codes_of(pass, row).into());
+        Self { address: register.address(row), codes: codes.collect() }
     }
 }
 
@@ -92,6 +88,19 @@ pub(super) struct Search<'a> {
 struct Candidate {
     row: usize,
     z: Z,
+}
+
+/// Candidates of one pass, and the agreement from which it links.
+#[derive(Clone, Debug)]
+struct Found {
+    link: f64,
+    candidates: Vec<Candidate>,
+}
+
+impl Found {
+    fn linking(&self) -> Vec<Candidate> {
+        self.candidates.iter().filter(|candidate| candidate.z.value() >= self.link).copied().collect()
+    }
 }
 
 impl Search<'_> {
@@ -115,9 +124,13 @@ impl Search<'_> {
         // A care list is small and always scanned: that somebody is on it must not show in the time.
         let always = self.register.source() == Source::Care;
         let open: Vec<usize> = (0..people.len()).filter(|person| always || here[*person].is_none()).collect();
-        let mut far = vec![Vec::new(); people.len()];
-        let found = self.everywhere(&open.iter().map(|person| &people[*person]).collect::<Vec<_>>());
-        open.into_iter().zip(found).for_each(|(person, candidates)| far[person] = candidates);
+        let mut far: Vec<Vec<Found>> = vec![Vec::new(); people.len()];
+        let probes: Vec<_> = open.iter().map(|person| &people[*person]).collect();
+        for (pass, thresholds) in self.scanned() {
+            let found = self.everywhere(pass, thresholds.band, &probes);
+            let found = found.into_iter().map(|candidates| Found { link: thresholds.link, candidates });
+            open.iter().zip(found).for_each(|(person, found)| far[*person].push(found));
+        }
         let evidence = near.iter().zip(&far);
         here.into_iter()
             .zip(evidence)
@@ -125,16 +138,20 @@ impl Search<'_> {
             .collect()
     }
 
-    fn settle(self, near: &[Candidate], far: &[Candidate]) -> Outcome {
-        let link = self.register.rule.elsewhere(self.register.persons()).link;
-        let linking: Vec<_> = far.iter().filter(|candidate| candidate.z.value() >= link).copied().collect();
-        if let Some(outcome) = self.pick(&linking, false) {
+    /// The passes that are compared with the whole register, in the order in which they may link.
+    fn scanned(self) -> Vec<(usize, Thresholds)> {
+        let Register { shape, rule, .. } = self.register;
+        let nearby = shape.nearby.iter().map(|(pass, scope)| (*pass, rule.nearby[scope]));
+        nearby.chain([(shape.names, rule.elsewhere(self.register.persons()))]).collect()
+    }
+
+    fn settle(self, near: &[Candidate], far: &[Found]) -> Outcome {
+        if let Some(outcome) = far.iter().find_map(|found| self.pick(&found.linking(), false)) {
             return outcome;
         }
-        match near.iter().chain(far).map(|candidate| candidate.row).collect::<Vec<_>>() {
-            near if near.is_empty() => Outcome::Nobody,
-            near => Outcome::Unsure { near },
-        }
+        let far = far.iter().flat_map(|found| &found.candidates);
+        let rows: BTreeSet<usize> = near.iter().chain(far).map(|candidate| candidate.row).collect();
+        if rows.is_empty() { Outcome::Nobody } else { Outcome::Unsure { near: rows.into_iter().collect() } }
     }
 
     /// Step 1 for one person alone.
@@ -196,13 +213,14 @@ impl Search<'_> {
         let shape = &self.register.shape;
         let bits = shape.bits(shape.home);
         let Some(limit) = farthest(self.register.rule.band_at_address, bits) else { return vec![] };
-        let limits = vec![limit; shape.variants];
+        let queries = &person.codes[shape.home];
+        let limits = vec![limit; queries.len() / shape.lines(shape.home)];
         let mut hits = Vec::new();
         let mut candidates = Vec::new();
         for row in self.register.rows_at(address) {
             let row = *row as usize;
-            let rows = self.register.home_of(row);
-            let scan = Scan { queries: &person.home, limits: &limits, rows, code_lines: shape.lines(shape.home) };
+            let rows = self.register.codes_of(shape.home, row);
+            let scan = Scan { queries, limits: &limits, rows, code_lines: shape.lines(shape.home) };
             self.kernel.within(scan, &mut hits);
             let best = hits.drain(..).map(|hit| hit.distance).min();
             candidates.extend(best.map(|distance| Candidate { row, z: Z::from_distance(distance, bits) }));
@@ -210,22 +228,21 @@ impl Search<'_> {
         candidates
     }
 
-    /// Per person, those of the whole register who are in the band or above it, by the global code. One scan.
-    fn everywhere(self, people: &[&Probe<'_>]) -> Vec<Vec<Candidate>> {
+    /// Per person, those of the whole register who are in the band of a pass or above it. One scan.
+    fn everywhere(self, pass: usize, band: f64, people: &[&Probe<'_>]) -> Vec<Vec<Candidate>> {
         let shape = &self.register.shape;
-        let bits = shape.bits(shape.names);
+        let (bits, code_lines, held) = (shape.bits(pass), shape.lines(pass), shape.held(pass));
+        let queries: Vec<Line> = people.iter().flat_map(|person| person.codes[pass].iter().copied()).collect();
+        let codes = queries.len() / code_lines;
         let mut hits: Vec<Hit> = Vec::new();
-        if let (false, Some(limit)) =
-            (people.is_empty(), farthest(self.register.rule.elsewhere(self.register.persons()).band, bits))
-        {
-            let queries: Vec<Line> = people.iter().flat_map(|person| person.names.iter().copied()).collect();
-            let limits = vec![limit; people.len() * shape.variants];
-            let (rows, code_lines) = (self.register.names(), shape.lines(shape.names));
-            self.kernel.within(Scan { queries: &queries, limits: &limits, rows, code_lines }, &mut hits);
+        if let (false, Some(limit)) = (people.is_empty(), farthest(band, bits)) {
+            let rows = self.register.codes(pass);
+            self.kernel.within(Scan { queries: &queries, limits: &vec![limit; codes], rows, code_lines }, &mut hits);
         }
         let mut best: Vec<BTreeMap<usize, u32>> = vec![BTreeMap::new(); people.len()];
         for hit in hits {
-            let distance = best[hit.query / shape.variants].entry(hit.row / shape.variants).or_insert(hit.distance);
+            let person = hit.query * people.len() / codes;
+            let distance = best[person].entry(hit.row / held).or_insert(hit.distance);
             *distance = hit.distance.min(*distance);
         }
         let candidate = |(row, distance)| Candidate { row, z: Z::from_distance(distance, bits) };
@@ -236,7 +253,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::{Codes, Group};
+    use crate::code::{Code, Codes, Group};
     use crate::link::testing::{City, missing, reaching};
 
     /// Row and place of a link, or none.
@@ -287,6 +304,32 @@ mod tests {
             let tenant = city.draw.like(&anna, names, None);
             assert_eq!(one(&city, 2, &tenant) == Standing::Unsure, want);
         }
+    }
+
+    #[test]
+    fn a_neighbour_s_code_links_before_the_global_one_and_has_thresholds_of_its_own() {
+        let mut city = City::new(21);
+        city.compare_streets(Thresholds { link: 7.0, band: 5.0 });
+        let with_street = |city: &mut City, code: &Code, distance: Option<u32>| {
+            let mut codes = city.draw.codes();
+            codes.passes.push(vec![city.draw.flip(code, distance.unwrap() as usize)]);
+            codes
+        };
+        let street = city.draw.code();
+        let (anna, other) = (with_street(&mut city, &street, Some(0)), city.draw.code());
+        city.register(1, 1, &[], anna);
+        let bert = with_street(&mut city, &other, Some(0));
+        city.register(2, 2, &[], bert.clone());
+        for (z, linked, unsure) in
+            [(reaching(7.0), true, false), (missing(7.0), false, true), (missing(5.0), false, false)]
+        {
+            let tenant = with_street(&mut city, &street, z);
+            let standing = one(&city, 9, &tenant);
+            assert_eq!((link(standing) == Some((0, false)), standing == Standing::Unsure), (linked, unsure));
+        }
+        let mut tenant = with_street(&mut city, &street, reaching(7.0));
+        tenant.passes[0] = bert.passes[0].clone();
+        assert_eq!(link(one(&city, 9, &tenant)), Some((0, false)));
     }
 
     #[test]

@@ -148,12 +148,12 @@ impl HouseholdQuestion {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::Draw;
+    use super::testing::{Draw, profile};
     use super::*;
     use crate::code::Code;
 
     fn ask(tenants: Vec<Codes>) -> Result<HouseholdQuestion, LinkError> {
-        HouseholdQuestion::new(&Profile::built_in(), None, tenants)
+        HouseholdQuestion::new(&profile(), None, tenants)
     }
 
     #[test]

@@ -28,10 +28,8 @@ pub struct Register {
     records: usize,
     groups: [usize; 3],
     people: Vec<Person>,
-    /// Codes of the pass that is compared everywhere: per person its variants, per variant its lines.
-    names: Vec<Line>,
-    /// Codes of the pass that is compared at one address, in the same order.
-    home: Vec<Line>,
+    /// Per pass the codes of all persons: per person its variants, per variant its lines.
+    codes: Vec<Vec<Line>>,
     households: Vec<Household>,
     blocks: Vec<Block>,
     block_of: HashMap<AddressToken, u32>,
@@ -66,15 +64,15 @@ struct Block {
 impl RegisterBuilder {
     /// An empty load of this custodian, for codes of this profile.
     pub fn new(profile: &Profile, source: Source) -> Self {
+        let shape = Shape::of(profile);
         let register = Register {
             source,
-            shape: Shape::of(profile),
+            codes: vec![Vec::new(); shape.passes()],
+            shape,
             rule: profile.rule.clone(),
             records: 0,
             groups: [0; 3],
             people: Vec::new(),
-            names: Vec::new(),
-            home: Vec::new(),
             households: Vec::new(),
             blocks: Vec::new(),
             block_of: HashMap::new(),
@@ -121,8 +119,7 @@ impl RegisterBuilder {
     pub fn finish(self) -> Register {
         let mut register = self.register;
         register.block_of = self.blocks;
-        register.names.shrink_to_fit();
-        register.home.shrink_to_fit();
+        register.codes.iter_mut().for_each(Vec::shrink_to_fit);
         register.people.shrink_to_fit();
         register
     }
@@ -207,7 +204,7 @@ impl Register {
 
     /// Bytes in memory, a little below the truth: a hash table's empty places are estimated.
     pub fn memory_bytes(&self) -> usize {
-        let matrices = (self.names.capacity() + self.home.capacity()) * size_of::<Line>();
+        let matrices = self.codes.iter().map(Vec::capacity).sum::<usize>() * size_of::<Line>();
         let rows: usize = self.blocks.iter().map(|block| block.rows.capacity() * size_of::<u32>()).sum();
         matrices
             + rows
@@ -252,30 +249,22 @@ impl Register {
         (!person.senior, person.id)
     }
 
-    /// All codes of the pass that is compared everywhere.
-    pub(super) fn names(&self) -> &[Line] {
-        &self.names
+    /// All codes of a pass.
+    pub(super) fn codes(&self, pass: usize) -> &[Line] {
+        &self.codes[pass]
     }
 
-    /// One person's codes of that pass.
-    pub(super) fn names_of(&self, row: usize) -> &[Line] {
-        person_lines(&self.names, &self.shape, self.shape.names, row)
-    }
-
-    /// One person's codes of the pass that is compared at one address.
-    pub(super) fn home_of(&self, row: usize) -> &[Line] {
-        person_lines(&self.home, &self.shape, self.shape.home, row)
+    /// One person's codes of a pass.
+    pub(super) fn codes_of(&self, pass: usize, row: usize) -> &[Line] {
+        let lines = self.shape.held(pass) * self.shape.lines(pass);
+        &self.codes[pass][row * lines..][..lines]
     }
 
     fn append(&mut self, codes: &Codes) {
-        self.names.extend(self.shape.pack(codes, self.shape.names));
-        self.home.extend(self.shape.pack(codes, self.shape.home));
+        for (pass, matrix) in self.codes.iter_mut().enumerate() {
+            matrix.extend(self.shape.pack(codes, pass));
+        }
     }
-}
-
-fn person_lines<'a>(matrix: &'a [Line], shape: &Shape, pass: usize, row: usize) -> &'a [Line] {
-    let lines = shape.variants * shape.lines(pass);
-    &matrix[row * lines..][..lines]
 }
 
 impl fmt::Debug for Register {
@@ -293,10 +282,10 @@ impl fmt::Debug for RegisterBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::testing::{Draw, at, in_household, token};
+    use crate::link::testing::{Draw, at, in_household, profile, token};
 
     fn builder(source: Source) -> RegisterBuilder {
-        RegisterBuilder::new(&Profile::built_in(), source)
+        RegisterBuilder::new(&profile(), source)
     }
 
     #[test]

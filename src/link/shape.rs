@@ -14,23 +14,42 @@ const MAX_WEIGHT_Z: f64 = 14.0;
 /// The part of a profile that says what codes look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    pub variants: usize,
     /// Bits per pass.
     bits: Vec<usize>,
+    /// Codes of a record, per pass.
+    held: Vec<usize>,
+    /// Codes of a tenant, per pass.
+    asked: Vec<usize>,
     /// Position of the pass that is compared everywhere.
     pub names: usize,
     /// Position of the pass that is compared at one address.
     pub home: usize,
+    /// Positions of the passes that are compared with the whole register and agree nearby only, the narrower first.
+    pub nearby: Vec<(usize, Scope)>,
 }
 
 impl Shape {
     pub fn of(profile: &Profile) -> Self {
+        let pass = |scope| profile.pass_with(scope);
+        let nearby = [Scope::Street, Scope::Postcode].into_iter().filter_map(|scope| Some((pass(scope)?, scope)));
         Self {
-            variants: profile.variants,
             bits: profile.passes.iter().map(|pass| pass.code_bits).collect(),
-            names: profile.pass_with(Scope::Everywhere),
-            home: profile.pass_with(Scope::Address),
+            held: profile.passes.iter().map(|pass| pass.held(profile)).collect(),
+            asked: profile.passes.iter().map(|pass| pass.asked(profile)).collect(),
+            names: pass(Scope::Everywhere).expect("a checked profile has a pass for everywhere"),
+            home: pass(Scope::Address).expect("a checked profile has a pass for the address"),
+            nearby: nearby.collect(),
         }
+    }
+
+    /// Passes.
+    pub fn passes(&self) -> usize {
+        self.bits.len()
+    }
+
+    /// Codes of a record in this pass.
+    pub fn held(&self, pass: usize) -> usize {
+        self.held[pass]
     }
 
     /// Bits of a code of this pass.
@@ -50,8 +69,12 @@ impl Shape {
             if want == got { Ok(()) } else { Err(LinkError::Shape { whose, what, want, got }) }
         };
         same("passes", self.bits.len(), codes.passes.len())?;
+        let want = match whose {
+            Whose::Record(_) => &self.held,
+            Whose::Tenant(_) => &self.asked,
+        };
         for (pass, variants) in codes.passes.iter().enumerate() {
-            same("variants of a pass", self.variants, variants.len())?;
+            same("variants of a pass", want[pass], variants.len())?;
             for (variant, code) in variants.iter().enumerate() {
                 same("bits of a code", self.bits[pass], code.bits())?;
                 if !has_natural_weight(code) {

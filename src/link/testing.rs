@@ -3,7 +3,7 @@
 use super::score::farthest;
 use super::{Finding, HouseholdQuestion, RegisterBuilder, Registers, Source};
 use crate::code::{AddressToken, Code, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::Profile;
+use crate::profile::{Elsewhere, Pass, Profile, Scope, Surnames, Thresholds};
 
 /// A stream of codes that is the same for the same seed (splitmix64).
 pub(super) struct Draw(u64);
@@ -28,7 +28,7 @@ impl Draw {
         (0..32).map(|_| self.word()).collect::<Vec<_>>().into()
     }
 
-    /// The built-in profile's shape: two passes, two variants, 2,048 bits.
+    /// The shape of [`profile`].
     pub fn codes(&mut self) -> Codes {
         Codes { passes: (0..2).map(|_| (0..2).map(|_| self.code()).collect()).collect() }
     }
@@ -77,6 +77,21 @@ pub(super) fn missing(z: f64) -> Option<u32> {
     farthest(z, 2048).map(|distance| distance + 1)
 }
 
+/// Fixed thresholds and two passes of two variants: one for everywhere, one for the address.
+pub(super) fn profile() -> Profile {
+    let mut profile = Profile::built_in();
+    profile.passes.retain(|pass| [Scope::Everywhere, Scope::Address].contains(&pass.scope));
+    for pass in &mut profile.passes {
+        (pass.surnames, pass.code_bits) = (Surnames::Apart, 2048);
+        pass.also_asked.clear();
+    }
+    profile.rule.nearby.clear();
+    (profile.rule.link_at_address, profile.rule.band_at_address) = (4.0, 2.4);
+    let rows = [(100_000, 6.0, 5.2), (660_000, 9.0, 5.6)];
+    profile.rule.elsewhere = rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band }).into();
+    profile
+}
+
 /// Two loads in the making, and the profile to build them with.
 pub(super) struct City {
     pub profile: Profile,
@@ -87,7 +102,15 @@ pub(super) struct City {
 
 impl City {
     pub fn new(seed: u64) -> Self {
-        Self { profile: Profile::built_in(), draw: Draw::new(seed), population: vec![], care: vec![] }
+        Self { profile: profile(), draw: Draw::new(seed), population: vec![], care: vec![] }
+    }
+
+    /// Adds a pass that is keyed with the street, a code a record.
+    pub fn compare_streets(&mut self, thresholds: Thresholds) {
+        let home = self.profile.passes[1].clone();
+        let street = Pass { name: "street".into(), scope: Scope::Street, surnames: Surnames::Together, ..home };
+        self.profile.passes.push(street);
+        self.profile.rule.nearby.insert(Scope::Street, thresholds);
     }
 
     /// A new resident with random codes. Address 0 is none.

@@ -10,7 +10,7 @@ const CANARY: &str = "CANARY-van-der-Berg";
 type Spoilt = (fn(&mut Value), u16, &'static str, &'static str);
 
 fn code(question: &mut Value) -> &mut Value {
-    &mut question["tenants"][0]["codes"]["names"][0]
+    &mut question["tenants"][0]["codes"]["home"][0]
 }
 
 #[test]

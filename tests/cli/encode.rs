@@ -68,7 +68,7 @@ fn describe_tells_what_is_in_the_files() {
         assert_eq!(codes.len(), profile["passes"].as_array().unwrap().len());
         for pass in profile["passes"].as_array().unwrap() {
             let variants = codes[pass["name"].as_str().unwrap()].as_array().unwrap();
-            assert_eq!(variants.len() as u64, profile["variants"].as_u64().unwrap());
+            assert_eq!(variants.len() as u64, pass["codes"].as_u64().unwrap());
             for code in variants {
                 let bytes = STANDARD.decode(code.as_str().unwrap()).unwrap();
                 assert_eq!(bytes.len() as u64 * 8, pass["codeBits"].as_u64().unwrap());

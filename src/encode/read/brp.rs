@@ -135,8 +135,11 @@ fn address(residence: &Node) -> Result<Option<Address>, Bad> {
     let address = if inner.is_object() { inner } else { residence.clone() };
     let text = |path: &str| address.get(path)?.text();
     let suffix = [text("huisletter")?, text("huisnummertoevoeging")?, text("aanduidingBijHuisnummer")?].join(" ");
-    Address::parse(&text("postcode")?, &text("huisnummer")?, &suffix).or_else(|error| {
+    let parsed = Address::parse(&text("postcode")?, &text("huisnummer")?, &suffix).or_else(|error| {
         let member = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         Err(address.get(member)?.bad(error.into()))
-    })
+    })?;
+    let short = text("korteStraatnaam")?;
+    let street = if short.is_empty() { text("officieleStraatnaam")? } else { short };
+    Ok(parsed.map(|address| address.with_street(street)))
 }

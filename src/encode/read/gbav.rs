@@ -151,10 +151,13 @@ impl List<'_> {
         for part in parts {
             suffix = suffix + self.text(part)? + " ";
         }
-        Address::parse(self.text(Element::Postcode)?, self.text(Element::Number)?, &suffix).map_err(|error| {
+        let (postcode, number) = (self.text(Element::Postcode)?, self.text(Element::Number)?);
+        let address = Address::parse(postcode, number, &suffix).map_err(|error| {
             let element = if error == BadAddress::Postcode { Element::Postcode } else { Element::Number };
             self.bad(element.label(), error.into())
-        })
+        })?;
+        let street = self.text(Element::Street)?.to_owned();
+        Ok(address.map(|address| address.with_street(street)))
     }
 }
 

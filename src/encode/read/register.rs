@@ -19,6 +19,7 @@ pub enum Element {
     Suspension,
     Restriction,
     AddressKind,
+    Street,
     Number,
     Letter,
     Addition,
@@ -28,7 +29,7 @@ pub enum Element {
 
 impl Element {
     /// All of them, in the order of the register.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::GivenNames,
         Self::Surname,
         Self::Birth,
@@ -38,6 +39,7 @@ impl Element {
         Self::Suspension,
         Self::Restriction,
         Self::AddressKind,
+        Self::Street,
         Self::Number,
         Self::Letter,
         Self::Addition,
@@ -57,6 +59,7 @@ impl Element {
             Self::Suspension => "07.67.20 omschrijving reden opschorting bijhouding",
             Self::Restriction => "07.70.10 indicatie geheim",
             Self::AddressKind => "08.10.10 functie adres",
+            Self::Street => "08.11.10 straatnaam",
             Self::Number => "08.11.20 huisnummer",
             Self::Letter => "08.11.30 huisletter",
             Self::Addition => "08.11.40 huisnummertoevoeging",
@@ -82,6 +85,7 @@ impl Element {
             Self::Suspension => "opschortingBijhouding.reden.code",
             Self::Restriction => "geheimhoudingPersoonsgegevens",
             Self::AddressKind => "verblijfplaats.functieAdres.code",
+            Self::Street => "verblijfplaats.verblijfadres.korteStraatnaam (else officieleStraatnaam)",
             Self::Number => "verblijfplaats.verblijfadres.huisnummer",
             Self::Letter => "verblijfplaats.verblijfadres.huisletter",
             Self::Addition => "verblijfplaats.verblijfadres.huisnummertoevoeging",
@@ -98,6 +102,7 @@ impl Element {
             Self::Birth => Some("geboortedatum"),
             Self::Sex => Some("geslacht"),
             Self::PartnerSurname => Some("partner_geslachtsnaam"),
+            Self::Street => Some("straat"),
             Self::Number => Some("huisnummer"),
             Self::Letter => Some("huisletter"),
             Self::Addition => Some("toevoeging"),

@@ -222,10 +222,12 @@ fn person(node: &Node, address: Option<Address>) -> Result<Person, Bad> {
 fn parse_address(node: &Node) -> Result<Option<Address>, Bad> {
     let text = |path: &str| node.get(path)?.text();
     let suffix = [text("huisletter")?, text("huisnummerToevoeging")?].join(" ");
-    Address::parse(&text("postcode")?, &text("huisnummer")?, &suffix).map_err(|error| {
+    let address = Address::parse(&text("postcode")?, &text("huisnummer")?, &suffix).map_err(|error| {
         let member = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         Bad { path: format!("{}.{member}", node.path()), problem: error.into() }
-    })
+    })?;
+    let street = first_text(node, &["straatnaam", "straat"])?;
+    Ok(address.map(|address| address.with_street(street)))
 }
 
 /// Refuses an object with a citizen service number anywhere in it, but in technical ids. Names the object only:
