@@ -34,6 +34,7 @@ pub mod encode;
 pub mod epoch;
 pub mod ids;
 pub mod link;
+pub mod privacy;
 pub mod profile;
 pub mod regulate;
 pub mod store;

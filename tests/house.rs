@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which rooms and shared words a room may name. `cli` is the edge and may name all.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("code", &["ids"]),
     ("ids", &[]),
     ("profile", &[]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("telemetry", &["config"]),
     ("encode", &["code", "ids", "profile"]),
     ("link", &["code", "profile"]),
+    ("privacy", &["code"]),
     ("regulate", &["code", "ids", "link"]),
     ("audit", &["ids"]),
     ("epoch", &["code", "ids"]),
@@ -25,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 const ANSWER: [&str; 10] = ["audit", "clock", "code", "config", "epoch", "ids", "link", "profile", "regulate", "store"];
 
 /// Words of the code, and the only places where they may stand: a file, or a room with a slash behind it.
-const ONLY: [(&str, &[&str]); 18] = [
+const ONLY: [(&str, &[&str]); 22] = [
     ("actix_", &["answer/"]),
     ("rusqlite", &["store/"]),
     ("cedar_policy", &["regulate/"]),
@@ -42,6 +43,10 @@ const ONLY: [(&str, &[&str]); 18] = [
     ("println!", &["cli/"]),
     ("eprint!", &["cli/"]),
     ("print!", &["cli/"]),
+    ("faer::", &["privacy/"]),
+    ("lsap::", &["privacy/"]),
+    ("rand_chacha", &["privacy/"]),
+    ("rayon::", &["privacy/", "cli/"]),
     ("unsafe", &["link/popcount/x86_64.rs"]),
     ("epoch::share", &["cli/", "lib.rs"]),
 ];

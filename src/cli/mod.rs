@@ -13,6 +13,7 @@ pub mod load;
 mod output;
 pub mod people;
 pub mod pki;
+pub mod privacy_report;
 pub mod query;
 pub mod regulation;
 pub mod serve;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::encode::clkhash::{InputError, SchemaError, SetupError};
+use crate::encode::file::FileError;
 use crate::encode::read::ReadError;
 
 /// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
@@ -33,7 +35,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong use of the command, 3 the service refused, 4 an input \
-file has errors, 5 the access log is not what it should be.";
+file has errors, 5 the access log is not what it should be, 6 a gate of the privacy report does not hold.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -48,6 +50,8 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Make the CLKs that clkhash makes of a file, bit for bit
     Clk(clk::ClkArgs),
+    /// What codes tell to a thief: statistics, known attacks and a verdict, before the first upload
+    PrivacyReport(privacy_report::PrivacyReportArgs),
     /// Encode a register, a care list or a housing stock and load it into the service
     Load(load::LoadArgs),
     /// Ask for every household in an arrears file
@@ -99,6 +103,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Clk(args) => clk::run(&args),
+        Command::PrivacyReport(args) => privacy_report::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Epoch(command) => epoch::run(&command),
@@ -115,10 +120,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         .find_map(|cause| {
             is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
                 .or_else(|| is(cause.is::<clk::TooWeak>(), 2))
-                .or_else(|| is(cause.is::<ReadError>() || cause.is::<InputError>(), 4))
+                .or_else(|| is(cause.is::<ReadError>() || cause.is::<FileError>() || cause.is::<InputError>(), 4))
                 .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
+                .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
+                .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))
         })
         .unwrap_or(1)
 }

@@ -65,6 +65,34 @@ pub(super) fn slots(field: Field, person: &Person, surnames: &[String]) -> Slots
     }
 }
 
+/// The values of a person by kind, for counting how much each kind tells: what tokens are made of, and what would tell
+/// somebody apart. Kinds come in the same order for everybody; nothing stands for a value that is missing.
+pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> {
+    let names = surnames(person, usize::MAX);
+    let of = |field| slots(field, person, names.first().map(String::as_str));
+    let date = birth(person.birth);
+    let whole = |slots: &Slots| vec![slots.iter().cloned().collect::<Option<Vec<_>>>().map(|all| all.concat())];
+    let one = |slot: &Option<String>| vec![slot.clone()];
+    let address = person.address.as_ref();
+    let all: Vec<Slots> = [Field::Surname, Field::Initial, Field::BirthDate, Field::Sex].map(of).into();
+    vec![
+        ("surname 2-gram", of(Field::Surname)),
+        ("surname", vec![names.first().cloned()]),
+        ("initial", of(Field::Initial)),
+        ("birth year", one(&date[0])),
+        ("birth month", one(&date[1])),
+        ("birth day", one(&date[2])),
+        ("birth day and month, unordered", one(&date[3])),
+        ("birth month and year", one(&date[4])),
+        ("birth day and year", one(&date[5])),
+        ("birth date", whole(&date)),
+        ("sex", of(Field::Sex)),
+        ("postcode", vec![address.map(|address| address.postcode().to_owned())]),
+        ("address (postcode and number)", vec![address.map(|address| address.key())]),
+        ("all fields of the global code", whole(&all.concat())),
+    ]
+}
+
 /// Padded 2-grams, each once: a second insertion of the same token would set no bit. A space pads inside too, so
 /// `garcia lopez` has all grams of `garcia`.
 fn grams(name: &str) -> Vec<String> {

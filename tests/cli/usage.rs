@@ -18,6 +18,7 @@ fn help_tells_the_exit_codes() {
         "3 the service refused",
         "4 an input file has errors",
         "5 the access log is not what it should be",
+        "6 a gate of the privacy report does not hold",
     ];
     for code in codes {
         assert!(help.contains(code), "{code}: {help}");
@@ -27,7 +28,19 @@ fn help_tells_the_exit_codes() {
 #[test]
 fn every_command_has_help() {
     let help = String::from_utf8(voorrang().arg("--help").output().unwrap().stdout).unwrap();
-    let commands = ["demo", "serve", "pki", "encode", "load", "query", "epoch", "regulation", "audit", "evaluate"];
+    let commands = [
+        "demo",
+        "serve",
+        "pki",
+        "encode",
+        "privacy-report",
+        "load",
+        "query",
+        "epoch",
+        "regulation",
+        "audit",
+        "evaluate",
+    ];
     for command in commands {
         assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
         voorrang().args([command, "--help"]).assert().code(0);
