@@ -3,6 +3,8 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use rand_chacha::ChaCha12Rng;
+
 use super::Attacker;
 use super::sample::random;
 use crate::code::{AddressToken, Code};
@@ -13,6 +15,8 @@ const KEYS: u64 = 4;
 /// Tokens of a person, and insertions a token that fill half of a filter.
 const TOKENS: usize = 10;
 const INSERTIONS: usize = 71;
+/// Different values of a token: so few that strangers share some.
+const VALUES: u64 = 12;
 
 /// People with tokens, stolen codes, and what an attacker makes of the same people.
 pub struct Town {
@@ -25,24 +29,29 @@ pub struct Town {
 impl Town {
     /// So many people, two an address with half of their tokens in common.
     pub fn new(people: usize, diffusion: u32) -> Self {
-        Self::with(people, diffusion, |_| 2)
+        Self::with(people, diffusion, |_| 2, |_| TOKENS / 2)
     }
 
-    /// Addresses of two to four people.
+    /// Addresses of two to four people, each with more or fewer tokens in common.
     pub fn households(people: usize, diffusion: u32) -> Self {
-        Self::with(people, diffusion, |address| 2 + address % 3)
+        Self::with(people, diffusion, |address| 2 + address % 3, |numbers| numbers.gen_range(0..TOKENS))
     }
 
-    fn with(people: usize, diffusion: u32, size: impl Fn(usize) -> usize) -> Self {
+    fn with(
+        people: usize,
+        diffusion: u32,
+        size: impl Fn(usize) -> usize,
+        common: impl Fn(&mut ChaCha12Rng) -> usize,
+    ) -> Self {
         let mut numbers = random(7, 0);
         let mut tokens: Vec<Vec<u64>> = Vec::new();
         let mut addresses = Vec::new();
         for address in 0.. {
-            let family: Vec<u64> = (0..TOKENS).map(|_| numbers.gen_range(0..60)).collect();
-            for member in 0..size(address).min(people - tokens.len()) {
-                let common = TOKENS / 2 - member.min(2);
+            let family: Vec<u64> = (0..TOKENS).map(|_| numbers.gen_range(0..VALUES)).collect();
+            for _ in 0..size(address).min(people - tokens.len()) {
+                let common = common(&mut numbers);
                 let own = |at: usize, number: u64| if at < common { family[at] } else { number };
-                tokens.push((0..TOKENS).map(|at| own(at, numbers.gen_range(0..60)) + 100 * at as u64).collect());
+                tokens.push((0..TOKENS).map(|at| own(at, numbers.gen_range(0..VALUES)) + 100 * at as u64).collect());
                 addresses.push(Some(AddressToken(u128::try_from(address).unwrap().to_be_bytes())));
             }
             if tokens.len() == people {

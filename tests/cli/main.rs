@@ -5,6 +5,7 @@ mod clk;
 mod demo;
 mod encode;
 mod evaluate;
+mod privacy_report;
 mod usage;
 
 use std::collections::BTreeMap;

@@ -181,7 +181,7 @@ mod tests {
             graph_match(&sample, &[&town.pass], finished)
         };
         let shown = of(&town.stolen_filters, false);
-        assert!(shown.rate() > 0.9, "{shown:?}");
+        assert!(shown.rate() > 0.8, "{shown:?}");
         let hidden = of(&noise(160, 2048, 4), true);
         assert!(hidden.hits <= 5 && hidden.by_chance == 1.0, "{hidden:?}");
     }
