@@ -7,6 +7,7 @@
 //! ```text
 //! cli ─▶ answer ─▶ regulate ─▶ link ─▶ (nothing of ours)      encode ─▶ (nothing of ours)      audit ─▶ (nothing of ours)
 //!             └──▶ epoch, audit, store                         only cli and encode ever see plaintext
+//! cli ─▶ privacy ─▶ (nothing of ours)                          attacks codes as whoever steals them would
 //! ```
 //!
 //! Shared words that every room may use: [`code`], [`ids`], [`profile`], [`clock`].

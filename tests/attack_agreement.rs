@@ -16,10 +16,11 @@ use serde_json::Value;
 const TOLERANCE: f64 = 0.15;
 
 fn tool() -> Option<(String, PathBuf)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = std::env::var_os("SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
-    let tool = [shared, root.join("../../shared")].map(|shared| shared.join("tools/attack/attack.py"));
-    let tool = tool.into_iter().find(|tool| tool.exists())?;
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let tool = std::env::var_os("SHARED").map_or_else(beside, PathBuf::from).join("tools/attack/attack.py");
+    if !tool.exists() {
+        return None;
+    }
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let ready =
         Command::new(&python).args(["-c", "import numpy, scipy"]).output().is_ok_and(|out| out.status.success());
@@ -59,12 +60,13 @@ fn the_attacks_find_what_the_independent_tool_finds() {
     let path = folder.path();
     let brp = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo/brp.csv")).unwrap();
     fs::write(path.join("people.csv"), brp.lines().take(320).collect::<Vec<_>>().join("\n")).unwrap();
-    let weak = voorrang::profile::BUILT_IN.replace("diffusion = 7", "diffusion = 3");
+    let weak =
+        voorrang::profile::BUILT_IN.replace("diffusion = 7", "diffusion = 2").replace("diffusion = 3", "diffusion = 2");
     fs::write(path.join("weak.toml"), weak).unwrap();
     let victim = encode(path, 1, &[]);
     let mut attack = Command::new(python);
     attack.current_dir(path).arg(tool).args(["--victim", &victim, "--known", "100", "--signature", "--graph"]);
-    attack.args(["--power", "names=3,home=3"]);
+    attack.args(["--power", "names=2,home=2"]);
     for salt in 2..=5 {
         attack.args(["--own", &encode(path, salt, &["--lab-filters"])]);
     }
@@ -88,6 +90,7 @@ fn the_attacks_find_what_the_independent_tool_finds() {
     assert!(near(&alone["reidentified"], &known["withoutKnownMate"]), "{alone} {known}");
     let (signature, their_signature) = (our("household signature", "home"), their("signature"));
     assert_eq!(signature["people"], their_signature["n"], "the same households");
+    // The tool tries the true order of a couple first and takes it when both fit alike, so it counts some more.
     assert!(near(&signature["reidentified"], &their_signature["reidentified"]), "{signature} {their_signature}");
     let (graph, their_graph) = (our("graph matching", "all passes"), their("graph"));
     assert_eq!(graph["people"], their_graph["n"], "the same people");

@@ -57,8 +57,8 @@ pub struct PrivacyReportArgs {
     /// Day on which ages were counted for the codes [default: today]
     #[arg(long, value_parser = parse_day, requires = "people")]
     pub day: Option<Date>,
-    /// People drawn for the attacks; memory and time grow with the square
-    #[arg(short, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(50..=10_000))]
+    /// People drawn for the attacks; memory grows with the square (2000: 500 MB)
+    #[arg(short, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(50..=5_000))]
     pub n: u16,
     /// Numbers of known pairs to attack with
     #[arg(long, value_delimiter = ',', default_values_t = [200, 1_000])]
@@ -105,18 +105,19 @@ pub fn run(args: &PrivacyReportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes the files and prints the table. Both files are whole before either gets its name.
 fn write(args: &PrivacyReportArgs, report: &Report) -> anyhow::Result<()> {
-    // Both files are whole before the first gets its name.
-    let html = args.output.as_deref().map(Output::create).transpose()?;
-    let json = args.json.as_deref().map(Output::create).transpose()?;
-    if let Some(mut out) = html {
-        out.write_all(html::page(report).as_bytes()).context("cannot write the report")?;
-        out.finish()?;
+    let mut outputs = Vec::new();
+    if let Some(path) = &args.output {
+        outputs.push((Output::create(path)?, html::page(report)));
     }
-    if let Some(mut out) = json {
-        serde_json::to_writer_pretty(&mut out, &report.to_json()).context("cannot write the report")?;
-        out.finish()?;
+    if let Some(path) = &args.json {
+        outputs.push((Output::create(path)?, format!("{:#}\n", report.to_json())));
     }
+    for (out, text) in &mut outputs {
+        out.write_all(text.as_bytes()).context("cannot write the report")?;
+    }
+    outputs.into_iter().try_for_each(|(out, _)| out.finish())?;
     std::io::stdout().lock().write_all(table::text(report).as_bytes()).context("cannot write to standard output")
 }
 

@@ -5,8 +5,8 @@
 //! Every stolen code that is not known is given to whoever predicts it best.
 //!
 //! No bit is ever touched: means and scores need only the inner products of stolen codes, so a pass costs three
-//! products of K by K matrices whatever its length. Source of the model: facts of Gaussian processes (Rasmussen and
-//! Williams 2006, chapter 2) with the covariance of diffusion (Armknecht, Heng, Schnell, PoPETs 2023(2) 298-311).
+//! products of K by K matrices whatever its length. Sources: Rasmussen and Williams, Gaussian Processes for Machine
+//! Learning, 2006, chapter 2 (the prediction); Armknecht, Heng, Schnell, PoPETs 2023(2) 298-311 (its covariance).
 
 use faer::Mat;
 use faer::prelude::Solve;
@@ -24,7 +24,7 @@ const LEAST_VARIANCE: f32 = 0.02;
 /// People to look for that must be left.
 const LEAST_LEFT: usize = 10;
 
-/// Which passes an attacker looks at, and the result.
+/// Which passes an attacker looks at together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// Positions of the passes.

@@ -6,9 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::code::{AddressToken, Code};
 
-/// Classes of a histogram of set bits, from four standard deviations below the half to four above.
+/// Classes of a histogram of set bits, the half in the middle one, some four standard deviations either way.
 pub const CLASSES: usize = 33;
-const REACH: f64 = 4.0;
 
 /// Statistics of one pass, over all variants of all records.
 pub struct PassStatistics {
@@ -54,13 +53,10 @@ impl PassStatistics {
         self.set.squares += f64::from(set).powi(2);
         self.set.least = Some(self.set.least.map_or(set, |least| least.min(set)));
         self.set.most = self.set.most.max(set);
-        let place = (self.deviations(f64::from(set)) + REACH) / (2.0 * REACH) * CLASSES as f64;
+        let lowest = self.bits as f64 / 2.0 - self.class_width() as f64 * CLASSES as f64 / 2.0;
+        let place = (f64::from(set) - lowest) / self.class_width() as f64;
         self.histogram[(place.max(0.0) as usize).min(CLASSES - 1)] += 1;
         *self.seen.entry(self.hasher.hash_one(code.words())).or_default() += 1;
-    }
-
-    fn deviations(&self, set: f64) -> f64 {
-        (set - self.bits as f64 / 2.0) / (self.bits as f64).sqrt() * 2.0
     }
 
     /// Length of a code in bits.
@@ -113,9 +109,15 @@ impl PassStatistics {
         self.seen.values().filter(|&&count| count > 1).map(|&count| u64::from(count)).sum()
     }
 
-    /// Counts of codes by number of set bits, in [`CLASSES`] classes four standard deviations either way.
+    /// Counts of codes by number of set bits, in [`CLASSES`] classes.
     pub fn histogram(&self) -> &[u64] {
         &self.histogram
+    }
+
+    /// Numbers of set bits in a class, a quarter of a standard deviation. It is even: where every filter bit goes into
+    /// an even number of code bits, the number of set bits is even, and classes of odd width would be a comb.
+    pub fn class_width(&self) -> usize {
+        (2 * ((self.bits as f64).sqrt() / 16.0).round() as usize).max(2)
     }
 }
 

@@ -52,7 +52,10 @@ fn known_pairs_open_plain_filters_and_not_the_hardened_codes() {
     ] {
         assert_eq!(attack(&report, title, codes)["holds"], true, "{title}: {report}");
     }
-    assert!(rate("household signature", "plain CLK (home)") > 2.0 * rate("household signature", "home"), "{report}");
+    // Address salt alone does not hide a household; on two hundred people diffusion only begins to.
+    let plain = attack(&report, "household signature", "plain CLK (home)");
+    assert!(plain["reidentified"].as_f64().unwrap() > 3.0 * plain["chance"].as_f64().unwrap(), "{plain}");
+    assert!(plain["reidentified"].as_f64().unwrap() > rate("household signature", "home"));
     assert_eq!(report["sample"]["people"], 200);
 }
 
@@ -175,7 +178,7 @@ fn people_who_are_not_those_of_the_codes_are_refused() {
     };
     assert!(run("half.csv", &[]).contains("of 747 records of codes.ndjson are not in half.csv"));
     assert!(run("others.csv", &[]).contains("no id of the codes is in others.csv"));
-    assert!(run("data/oggz.csv", &[]).contains("column person_id is missing"));
+    assert!(run("data/oggz.csv", &[]).contains("oggz.csv, header: column"));
     assert!(run("data/brp.csv", &["-n", "100", "--known", "60,1000"]).contains("more than half of the 100 people"));
     assert!(!path.join("r.html").exists());
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::{Display, Write as _};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest::{SHA256, digest};
+
 use super::report::{Attack, Report, percent};
 use super::table::{attack_rows, is_text, sample_text, statistics_rows, token_rows};
 use crate::privacy::PassStatistics;
@@ -23,9 +26,10 @@ pub fn page(report: &Report) -> String {
     let failed = if report.gates().0 > 0 { " class=\"fail\"" } else { "" };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{}'\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>Privacy report</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<h1>Privacy report</h1>\n<p{failed}><strong>{}</strong></p>\n",
+        STANDARD.encode(digest(&SHA256, STYLE.as_bytes())),
         Escaped(&report.verdict())
     );
     for part in [facts(report), attacks(report), statistics(report), tokens(report), notes(report)] {
@@ -195,11 +199,11 @@ fn histogram(name: &str, pass: &PassStatistics) -> String {
     const HEIGHT: f64 = 160.0;
     let counts = pass.histogram();
     let step = WIDTH / counts.len() as f64;
-    // The share of the normal curve in a class, four standard deviations either way.
+    // Width of a class in standard deviations, and the normal curve in a class.
+    let width = 2.0 * pass.class_width() as f64 / (pass.bits() as f64).sqrt();
     let fair = |at: usize| {
-        let deviation = 8.0 * (at as f64 + 0.5) / counts.len() as f64 - 4.0;
-        pass.codes() as f64 * 8.0 / counts.len() as f64 * (-deviation * deviation / 2.0).exp()
-            / std::f64::consts::TAU.sqrt()
+        let deviation = width * (at as f64 - (counts.len() / 2) as f64);
+        pass.codes() as f64 * width * (-deviation * deviation / 2.0).exp() / std::f64::consts::TAU.sqrt()
     };
     let most = (0..counts.len()).map(|at| fair(at).max(counts[at] as f64)).fold(1.0, f64::max);
     let y = |count: f64| HEIGHT * (1.0 - count / most);
@@ -223,7 +227,7 @@ fn histogram(name: &str, pass: &PassStatistics) -> String {
     let half = pass.bits() / 2;
     let _ = writeln!(
         out,
-        "<figcaption>Pass {}: codes by number of set bits, four standard deviations about {half}; the curve is that of \
+        "<figcaption>Pass {}: codes by number of set bits, about {half}; the curve is that of \
          fair coins.</figcaption></figure>",
         Escaped(name)
     );
