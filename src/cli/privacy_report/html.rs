@@ -13,7 +13,7 @@ use crate::privacy::PassStatistics;
 const LEAST_RATE: f64 = 1e-4;
 /// Width of the drawing area of the plot of attacks, left of it the titles.
 const PLOT: f64 = 480.0;
-const TITLES: f64 = 400.0;
+const TITLES: f64 = 480.0;
 const ROW: f64 = 22.0;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}\
