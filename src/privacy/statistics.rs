@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::code::{AddressToken, Code};
 
 /// Classes of a histogram of set bits, the half in the middle one, some four standard deviations either way.
-pub const CLASSES: usize = 33;
+const CLASSES: usize = 33;
 
 /// Statistics of one pass, over all variants of all records.
 pub struct PassStatistics {
@@ -109,7 +109,7 @@ impl PassStatistics {
         self.seen.values().filter(|&&count| count > 1).map(|&count| u64::from(count)).sum()
     }
 
-    /// Counts of codes by number of set bits, in [`CLASSES`] classes.
+    /// Counts of codes by number of set bits, in classes about the half.
     pub fn histogram(&self) -> &[u64] {
         &self.histogram
     }
