@@ -197,8 +197,8 @@ impl Scene {
             control: Sample::new(&control, &addresses, args.seed)?,
             attackers,
             names: profile.passes.iter().map(|pass| pass.name.clone()).collect(),
-            global: profile.pass_with(Scope::Everywhere),
-            home: profile.pass_with(Scope::Address),
+            global: profile.pass_with(Scope::Everywhere).expect("a checked profile has a pass for everywhere"),
+            home: profile.pass_with(Scope::Address).expect("a checked profile has a pass for the address"),
         })
     }
 

@@ -69,7 +69,7 @@ pub(super) fn slots(field: Field, person: &Person, surnames: &[String]) -> Slots
 /// somebody apart. Kinds come in the same order for everybody; nothing stands for a value that is missing.
 pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> {
     let names = surnames(person, usize::MAX);
-    let of = |field| slots(field, person, names.first().map(String::as_str));
+    let of = |field| slots(field, person, names.get(..1).unwrap_or_default());
     let date = birth(person.birth);
     let whole = |slots: &Slots| vec![slots.iter().cloned().collect::<Option<Vec<_>>>().map(|all| all.concat())];
     let one = |slot: &Option<String>| vec![slot.clone()];

@@ -118,8 +118,8 @@ fn one_text_is_the_spelling_of_a_code() {
         format!("data:;base64,{spelling}"),
         spelling.to_lowercase(),
     ];
-    for bad in spellings {
-        assert_ne!(bad, spelling);
+    // A code without a plus sign has fewer other spellings.
+    for bad in spellings.into_iter().filter(|bad| *bad != spelling) {
         let mut question = good.clone();
         *code(&mut question) = json!(bad);
         let reply = line.ask(&question);
