@@ -226,7 +226,7 @@ impl Encoder {
     }
 
     /// The filters of a pass: those that a record holds, and in a question one more for each other way to read the row.
-    /// A way that does not apply is filled at random, so that their number tells nothing.
+    /// A way that does not apply is filled at random: their number tells nothing, their likeness does (`SECURITY.md`).
     fn filters(&self, pass: &PassEncoder, source: Source, id: &str, person: &Person) -> Vec<Filter> {
         let readings = if source == Source::Tenants { &pass.pass.also_asked[..] } else { &[] };
         let held = match pass.pass.surnames {
