@@ -69,7 +69,8 @@ impl Bench {
         upload(Kind::Population, &files.residents, &population)?;
         upload(Kind::Care, &files.care, &care)?;
         epoch::run(&EpochCommand::Activate(step(&administrator)))?;
-        upload(Kind::Stock, &files.tenants, &corporation)?;
+        // All addresses of the register: a stock declares at most 50 dwellings an address.
+        upload(Kind::Stock, &files.residents, &corporation)?;
         let asker = Client::open(&corporation)?;
         let profile = Profile::built_in();
         let epoch = asker.epoch_in(&["active"])?;
@@ -159,7 +160,8 @@ postcode,woonplaats"
             let Invented { first, last, sex, birth } = person;
             writeln!(
                 residents,
-                "P{n},,H{household},,{first},,{last},{sex},{birth},E,,,,Straat,{},,,{},Stad",
+                "P{n},,H{household},,{first},,{last},{sex},{birth},E,,,,Straat {},{},,,{},Stad",
+                household / 200,
                 1 + household % 200,
                 postcode(household)
             )?;
@@ -175,7 +177,8 @@ postcode,woonplaats"
             let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
             writeln!(
                 care,
-                "O{n},{first},,{last},{sex},{birth},Straat,{},,{},Stad",
+                "O{n},{first},,{last},{sex},{birth},Straat {},{},,{},Stad",
+                household / 200,
                 1 + household % 200,
                 postcode(household)
             )?;
@@ -198,7 +201,8 @@ geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats,ingangsdatum"
             let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
             writeln!(
                 file,
-                "K{household},1,C1,,{first},,{last},{sex},{birth},Straat,{},,{},Stad,2020-01-01",
+                "K{household},1,C1,,{first},,{last},{sex},{birth},Straat {},{},,{},Stad,2020-01-01",
+                household / 200,
                 1 + household % 200,
                 postcode(household)
             )?;
