@@ -239,7 +239,7 @@ fn postcode(household: usize) -> String {
 
 fn questions(tenants: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::Result<Vec<Question>> {
     let ask = |tenant| {
-        let (codes, address) = encoder.tenant(&tenant);
+        let (codes, address) = encoder.tenants(&[tenant]).remove(0);
         Question {
             header: encoder.header(),
             purpose: Some("eviction-prevention".into()),

@@ -40,7 +40,7 @@ enum Case {
     },
     Initial {
         initial: String,
-        letter: Option<String>,
+        letter: Option<char>,
     },
     Date {
         date: String,

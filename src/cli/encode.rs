@@ -1,22 +1,23 @@
 //! `voorrang encode`: a file of people into a file of codes.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
+use rayon::prelude::*;
 use serde_json::json;
 use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile, read_salt};
-use super::output::{Output, bar};
-use super::people::PeopleArgs;
+use super::output::{Output, file_bar};
+use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
 use crate::answer::wire::{Envelope, by_name};
 use crate::clock::Clock;
-use crate::encode::read::{self, Format};
+use crate::encode::read::{self, Chunks, Format};
 use crate::encode::{Ages, Encoder, Person, Source, file};
 use crate::epoch::share::Salt;
 use crate::ids::EpochId;
@@ -136,40 +137,71 @@ fn write_codes(
     let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
     // A number of the register stands in no output: such records have the reference that uploads have.
     let own_ids = !Format::from(args.people.format).has_register_numbers();
-    let named = |mut line: file::Line, source, id: &str| {
+    // Laboratory filters replace the finished codes; everything else of the line stays.
+    let finished = |mut line: file::Line, source, id: &str, person: &Person| {
+        if args.lab_filters && !line.codes.is_empty() {
+            line.codes = by_name(encoder.lab_filters(source, id, person), profile);
+        }
         if !own_ids {
             line.id = STANDARD.encode(encoder.record_ref(source, id).0);
         }
         line
     };
-    // Laboratory filters replace the finished codes; everything else of the line stays.
-    let lab = |mut line: file::Line, source, id: &str, person: &Person| {
-        if args.lab_filters && !line.codes.is_empty() {
-            line.codes = by_name(encoder.lab_filters(source, id, person), profile);
-        }
-        named(line, source, id)
-    };
-    let written = match kind {
+    match kind {
         Kind::Population => {
-            let people = args.people.residents(input)?;
-            let steps = bar(people.len(), "encoding").over(people.iter());
-            let lines = steps.map(|r| lab(encoder.resident_line(r, day, &ages), Source::Population, &r.id, &r.person));
-            file::write(lines, &encoder.header(), out)
+            let (people, so_far) = args.people.resident_chunks(input)?;
+            write_chunks(people, so_far, encoder, out, |people| {
+                let lines = encoder.resident_lines(people, day, &ages);
+                people.iter().zip(lines).map(|(r, line)| finished(line, Source::Population, &r.id, &r.person)).collect()
+            })
         }
         Kind::Care => {
-            let people = args.people.care_members(input)?;
-            let steps = bar(people.len(), "encoding").over(people.iter());
-            let lines = steps.map(|m| lab(encoder.care_line(m), Source::Care, &m.id, &m.person));
-            file::write(lines, &encoder.header(), out)
+            let people = Chunks::of(args.people.care_members(input)?);
+            write_chunks(people, ReadSoFar::default(), encoder, out, |people| {
+                let lines = encoder.care_lines(people);
+                people.iter().zip(lines).map(|(m, line)| finished(line, Source::Care, &m.id, &m.person)).collect()
+            })
         }
         Kind::Tenants => {
-            let people = args.people.tenants(input)?;
-            let steps = bar(people.len(), "encoding").over(people.iter());
-            let lines = steps.map(|t| lab(encoder.tenant_line(t), Source::Tenants, &t.id(), &t.person));
-            file::write(lines, &encoder.header(), out)
+            let people = Chunks::of(args.people.tenants(input)?);
+            write_chunks(people, ReadSoFar::default(), encoder, out, |people| {
+                let lines = encoder.tenant_lines(people);
+                people.iter().zip(lines).map(|(t, line)| finished(line, Source::Tenants, &t.id(), &t.person)).collect()
+            })
         }
+    }
+}
+
+/// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
+/// encoded the next one is read. Returns how many records were written.
+fn write_chunks<T: Send + Sync>(
+    mut people: Chunks<T>,
+    so_far: ReadSoFar,
+    encoder: &Encoder,
+    out: &mut Output,
+    encode: impl Fn(&[T]) -> Vec<file::Line> + Sync,
+) -> anyhow::Result<u64> {
+    let header = encoder.header();
+    let encoded = |at: usize, people: &[T], is_first: bool| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file::write(encode(people).into_iter(), (is_first && at == 0).then_some(&header), &mut bytes)?;
+        Ok(bytes)
     };
-    written.context("cannot write the codes")
+    let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
+    let mut chunk = people.next_chunk(CHUNK);
+    while !chunk.is_empty() {
+        let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
+        let (bytes, next) =
+            rayon::join(|| shares().collect::<io::Result<Vec<_>>>(), || people.next_chunk(CHUNK));
+        for bytes in bytes.context("cannot encode")? {
+            out.write_all(&bytes).context("cannot write the codes")?;
+        }
+        written += chunk.len() as u64;
+        bar.at(so_far.bytes(), written);
+        chunk = next;
+    }
+    people.finish()?;
+    Ok(written)
 }
 
 fn fields(format: Format) -> anyhow::Result<()> {

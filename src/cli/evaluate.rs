@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rayon::prelude::*;
 use time::Date;
 
 use super::inputs::{parse_day, read_profile};
 use super::output::{Output, bar, finish_csv};
+use super::people::{CHUNK, PeopleArgs, SHARE};
 use super::query::standing;
 use crate::clock::Clock;
 use crate::encode::{Ages, Arrears, Encoder, Tenant, read};
@@ -92,13 +94,22 @@ impl Laboratory {
         let ages = Ages { minor_below, senior_from };
         let mut person_ids = Vec::new();
         let mut population = RegisterBuilder::new(&profile, Source::Population);
-        for resident in read::residents(&args.data.join("brp.csv"))? {
-            let record = encoder.resident(&resident, day, &ages);
-            if !record.codes.passes.is_empty() {
-                person_ids.push(resident.id);
+        let (mut people, _) = PeopleArgs::default().resident_chunks(&args.data.join("brp.csv"))?;
+        loop {
+            let chunk = people.next_chunk(CHUNK);
+            if chunk.is_empty() {
+                break;
             }
-            population.push(record)?;
+            let records: Vec<_> =
+                chunk.par_chunks(SHARE).flat_map_iter(|share| encoder.residents(share, day, &ages)).collect();
+            for (resident, record) in chunk.into_iter().zip(records) {
+                if !record.codes.passes.is_empty() {
+                    person_ids.push(resident.id);
+                }
+                population.push(record)?;
+            }
         }
+        people.finish()?;
         let care = care_register(&args.data.join("oggz.csv"), &encoder, &profile)?;
         let registers = Registers::join(population.finish(), care);
         let is_corporation = |party: &&regulate::Party| party.role == Role::Corporation;
@@ -124,7 +135,7 @@ impl Laboratory {
     }
 
     fn answer(&self, (arrears, tenants): &Household) -> anyhow::Result<(Answer, Finding)> {
-        let encoded: Vec<_> = tenants.iter().map(|tenant| self.encoder.tenant(tenant)).collect();
+        let encoded = self.encoder.tenants(tenants);
         let address = encoded.iter().find_map(|(_, address)| *address);
         let codes = encoded.into_iter().map(|(codes, _)| codes).collect();
         let question = HouseholdQuestion::new(&self.profile, address, codes)?;
@@ -170,8 +181,8 @@ fn care_register(path: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::R
         return Ok(None);
     }
     let mut care = RegisterBuilder::new(profile, Source::Care);
-    for member in read::care_members(path)? {
-        care.push(encoder.care_member(&member))?;
+    for record in encoder.care_members(&read::care_members(path)?) {
+        care.push(record)?;
     }
     Ok(Some(care.finish()))
 }

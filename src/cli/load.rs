@@ -7,18 +7,19 @@ use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 use clap::ValueEnum;
+use rayon::prelude::*;
 use time::Date;
 
 use super::client::Client;
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
-use super::people::{FormatName, PeopleArgs};
+use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{AddressToken, Record};
-use crate::encode::{Address, Ages, Encoder, Source, read};
+use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
 use crate::profile::Profile;
 
 /// What is loaded.
@@ -102,8 +103,10 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
             let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
             let ids = people.iter().map(|r| session.encoder.record_ref(Source::Population, &r.id));
             let order = shuffled(ids.collect());
-            session
-                .upload(wire::Source::Population, &order, |n| session.encoder.resident(&people[n], session.day, &ages))
+            session.upload(wire::Source::Population, &order, |rows| {
+                let people: Vec<Resident> = rows.iter().map(|&row| people[row].clone()).collect();
+                session.encoder.residents(&people, session.day, &ages)
+            })
         }
         Kind::Care => {
             let people = args.people.care_members(&args.input)?;
@@ -111,7 +114,10 @@ pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
             let session = Session::open(&client, args)?;
             let ids = people.iter().map(|m| session.encoder.record_ref(Source::Care, &m.id));
             let order = shuffled(ids.collect());
-            session.upload(wire::Source::Care, &order, |n| session.encoder.care_member(&people[n]))
+            session.upload(wire::Source::Care, &order, |rows| {
+                let people: Vec<CareMember> = rows.iter().map(|&row| people[row].clone()).collect();
+                session.encoder.care_members(&people)
+            })
         }
         Kind::Stock => {
             ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
@@ -151,7 +157,7 @@ impl<'a> Session<'a> {
         &self,
         source: wire::Source,
         order: &[usize],
-        record: impl Fn(usize) -> Record,
+        encode: impl Fn(&[usize]) -> Vec<Record> + Sync,
     ) -> anyhow::Result<Loaded> {
         let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None, sample: None };
         let plan =
@@ -168,8 +174,12 @@ impl<'a> Session<'a> {
             chunk.clear();
             Ok(())
         };
-        for &row in bar(order.len(), &format!("loading {}", source.as_str())).over(order.iter()) {
-            let line = RecordLine::new(record(row), &self.profile);
+        let progress = bar(order.len(), &format!("loading {}", source.as_str()));
+        let records = order.chunks(CHUNK).flat_map(|rows| {
+            rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>()
+        });
+        for record in progress.over(records) {
+            let line = RecordLine::new(record, &self.profile);
             loaded.persons += usize::from(!line.codes.is_empty());
             if loaded.sample.is_none() && !line.codes.is_empty() {
                 loaded.sample = Some(line.clone());

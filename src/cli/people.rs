@@ -1,11 +1,21 @@
 //! Files of people as several commands take them: their form, who is left out, and what is said of it.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 
-use crate::encode::read::{self, Format, Listed, ReadError, Restricted, Unreadable};
+use crate::encode::read::{self, Chunks, Format, Listed, ReadError, Restricted, Unreadable};
 use crate::encode::{CareMember, Resident, Tenant};
+
+/// People that are read and encoded at a time, some for each core: memory does not grow with the register.
+pub const CHUNK: usize = 4096;
+
+/// People that one thread encodes at a time.
+pub const SHARE: usize = 256;
 
 /// Form of a file of people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -69,6 +79,43 @@ impl From<ReadError> for PeopleError {
     }
 }
 
+/// How much of a file is read, for who shows it.
+#[derive(Clone, Default)]
+pub struct ReadSoFar {
+    bytes: Arc<AtomicU64>,
+    /// Of the file; 0 where nobody knows.
+    pub total: u64,
+}
+
+impl ReadSoFar {
+    /// Bytes that are read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A file that counts what is read of it.
+struct Counted {
+    file: File,
+    so_far: ReadSoFar,
+}
+
+impl Counted {
+    fn new(file: File) -> (Self, ReadSoFar) {
+        let total = file.metadata().map_or(0, |metadata| metadata.len());
+        let so_far = ReadSoFar { total, ..ReadSoFar::default() };
+        (Self { file, so_far: so_far.clone() }, so_far)
+    }
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(into)?;
+        self.so_far.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
 impl PeopleArgs {
     /// Residents of a file; says on standard error who is left out.
     ///
@@ -76,6 +123,20 @@ impl PeopleArgs {
     /// [`PeopleError`]: nothing is returned if one record is bad.
     pub fn residents(&self, path: &Path) -> Result<Vec<Resident>, PeopleError> {
         self.told(read::residents_in(path, self.format.into(), self.restricted()?)?)
+    }
+
+    /// As [`PeopleArgs::residents`], some at a time: a CSV file is read as it goes. A register's lists are read whole
+    /// first, because a restriction anywhere in them takes its household along.
+    ///
+    /// # Errors
+    /// [`PeopleError`]; about the rows of a CSV file at the end of the chunks.
+    pub fn resident_chunks(&self, path: &Path) -> Result<(Chunks<Resident>, ReadSoFar), PeopleError> {
+        if self.format != FormatName::Csv || self.with_restricted.is_some() {
+            return Ok((Chunks::of(self.residents(path)?), ReadSoFar::default()));
+        }
+        let (file, name) = read::open(path)?;
+        let (file, so_far) = Counted::new(file);
+        Ok((read::resident_chunks(file, &name)?, so_far))
     }
 
     /// As [`PeopleArgs::residents`], for a care list.

@@ -227,8 +227,7 @@ impl Asker {
     fn ask(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
         let mut address = None;
         let mut codes = Vec::new();
-        for tenant in tenants {
-            let (one, token) = self.encoder.tenant(tenant);
+        for (one, token) in self.encoder.tenants(tenants) {
             address = address.or(token);
             codes.push(wire::Tenant { codes: by_name(one, &self.profile) });
         }

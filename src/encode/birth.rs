@@ -41,7 +41,7 @@ impl BirthDate {
     /// # Errors
     /// [`BadDate`] for any other text, for days that no month has, and for years outside 1870 to 2100.
     pub fn parse(text: &str) -> Result<Self, BadDate> {
-        let text: String = visible(text).collect();
+        let text = visible(text);
         let text = without_time(text.trim());
         if text.is_empty() {
             return Ok(Self::default());

@@ -4,9 +4,7 @@
 
 use std::collections::HashSet;
 
-use ring::hmac::Key;
-
-use super::keys::{below, shuffle, stream};
+use super::keys::{Numbers, below, shuffle};
 
 /// Swaps tried per use of a position before repair gives up; a profile whose filter has fewer sets of positions
 /// than its code has bits cannot be repaired, and a handful of swaps suffice for all others.
@@ -14,46 +12,68 @@ const MOST_SWAPS: usize = 64;
 
 /// A keyed map from filters to codes. `Debug` is not there: the map is a key.
 pub(super) struct Diffusion {
-    /// For every group of four filter bits, the code of each of its 16 values, one after the other: 1 MiB for the
-    /// built-in profile, and a code costs 256 additions of rows.
-    table: Vec<u64>,
-    code_words: usize,
+    /// `t` positions a bit of the code.
+    positions: Vec<u16>,
+    t: usize,
+    filter_bits: usize,
 }
 
 impl Diffusion {
-    pub(super) fn new(key: &Key, filter_bits: usize, code_bits: usize, t: usize) -> Self {
-        let code_words = code_bits / 64;
-        let groups = filter_bits.div_ceil(64) * 16;
-        let mut table = vec![0; groups * 16 * code_words];
-        for (output, positions) in positions(key, filter_bits, code_bits, t).iter().enumerate() {
-            for &position in positions {
-                let (group, bit) = (position / 4, 8 >> (position % 4));
-                for value in (0..16).filter(|value| value & bit != 0) {
-                    table[(group * 16 + value) * code_words + output / 64] ^= 1 << (63 - output % 64);
-                }
-            }
-        }
-        Self { table, code_words }
+    /// `filter_bits` and `code_bits` are multiples of 64 and at most 2^16.
+    pub(super) fn new(numbers: &Numbers, filter_bits: usize, code_bits: usize, t: usize) -> Self {
+        let positions = positions(numbers, filter_bits, code_bits, t).concat();
+        let narrow = |at: usize| u16::try_from(at).expect("a filter has at most 2^16 bits");
+        Self { positions: positions.into_iter().map(narrow).collect(), t, filter_bits }
     }
 
-    /// The code of a filter.
-    pub(super) fn apply(&self, filter: &[u64]) -> Vec<u64> {
-        let mut code = vec![0; self.code_words];
-        let values = filter.iter().flat_map(|word| (0..16).rev().map(move |shift| (word >> (4 * shift)) as usize & 15));
-        for (rows, value) in self.table.chunks_exact(16 * self.code_words).zip(values) {
-            let row = &rows[value * self.code_words..][..self.code_words];
-            for (out, word) in code.iter_mut().zip(row) {
-                *out ^= word;
-            }
+    /// The codes of filters, one after the other, 64 of them at a time: a word holds the same bit of 64 filters, so that
+    /// one XOR works on all of them.
+    pub(super) fn apply(&self, filters: &[u64]) -> Vec<Vec<u64>> {
+        filters.chunks(self.filter_bits).flat_map(|filters| self.apply_64(filters)).collect()
+    }
+
+    fn apply_64(&self, filters: &[u64]) -> Vec<Vec<u64>> {
+        let words = self.filter_bits / 64;
+        let mut planes = Vec::with_capacity(self.filter_bits);
+        for word in 0..words {
+            let mut square = [0; 64];
+            square.iter_mut().zip(filters[word..].iter().step_by(words)).for_each(|(row, filter)| *row = *filter);
+            transpose(&mut square);
+            planes.extend(square);
         }
-        code
+        let code_words = self.positions.len() / (64 * self.t);
+        let mut codes: Vec<Vec<u64>> = (0..filters.len() / words).map(|_| Vec::with_capacity(code_words)).collect();
+        for positions in self.positions.chunks_exact(64 * self.t) {
+            let mut square = [0; 64];
+            for (bit, positions) in square.iter_mut().zip(positions.chunks_exact(self.t)) {
+                *bit = positions.iter().fold(0, |parity, at| parity ^ planes[usize::from(*at)]);
+            }
+            transpose(&mut square);
+            codes.iter_mut().zip(square).for_each(|(code, word)| code.push(word));
+        }
+        codes
+    }
+}
+
+/// Bit `j` of row `i` becomes bit `i` of row `j`, bit 0 the most significant: halves change places, then quarters in
+/// each, and so on. Source: Warren, Hacker's Delight, 7-3.
+fn transpose(square: &mut [u64; 64]) {
+    let (mut half, mut mask) = (32, u64::MAX >> 32);
+    while half > 0 {
+        for upper in (0..64).filter(|row| row & half == 0) {
+            let swapped = (square[upper] ^ square[upper + half] >> half) & mask;
+            square[upper] ^= swapped;
+            square[upper + half] ^= swapped << half;
+        }
+        half /= 2;
+        mask ^= mask << half;
     }
 }
 
 /// For each bit of the code its `t` distinct filter positions, ascending. Every position is used equally often (one
 /// more or less if it does not come out even), and no two bits have the same positions.
-pub(super) fn positions(key: &Key, filter_bits: usize, code_bits: usize, t: usize) -> Vec<Vec<usize>> {
-    let mut numbers = stream(key, b"positions");
+fn positions(numbers: &Numbers, filter_bits: usize, code_bits: usize, t: usize) -> Vec<Vec<usize>> {
+    let mut numbers = numbers.stream(&[0; 12], 0);
     let uses = code_bits * t;
     // Who gets the one more is drawn as well.
     let mut once: Vec<usize> = (0..filter_bits).collect();
@@ -100,10 +120,9 @@ fn faults(slots: &[usize], t: usize) -> Vec<usize> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use ring::hmac::HMAC_SHA256;
 
-    fn key(byte: u8) -> Key {
-        Key::new(HMAC_SHA256, &[byte; 32])
+    fn key(byte: u8) -> Numbers {
+        Numbers::new(&[byte; 32])
     }
 
     #[test]
@@ -135,13 +154,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_table_is_the_parity_of_the_positions(filter in proptest::collection::vec(any::<u64>(), 4), t in 1_usize..9) {
+        fn a_code_bit_is_the_parity_of_its_positions(
+            filters in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 4), 0..70),
+            t in 1_usize..9,
+        ) {
             let key = key(3);
-            let code = Diffusion::new(&key, 256, 320, t).apply(&filter);
+            let codes = Diffusion::new(&key, 256, 320, t).apply(&filters.concat());
+            prop_assert_eq!(codes.len(), filters.len());
             let bit = |words: &[u64], at: usize| words[at / 64] >> (63 - at % 64) & 1;
-            for (output, positions) in positions(&key, 256, 320, t).iter().enumerate() {
-                let parity = positions.iter().fold(0, |sum, &at| sum ^ bit(&filter, at));
-                prop_assert_eq!(bit(&code, output), parity);
+            let positions = positions(&key, 256, 320, t);
+            for (filter, code) in filters.iter().zip(&codes) {
+                prop_assert_eq!(code.len(), 5);
+                for (output, positions) in positions.iter().enumerate() {
+                    let parity = positions.iter().fold(0, |sum, &at| sum ^ bit(filter, at));
+                    prop_assert_eq!(bit(code, output), parity);
+                }
             }
         }
     }

@@ -117,19 +117,21 @@ impl Line {
     }
 }
 
-/// Writes records, the header into the first. Returns how many.
+/// Writes records; the header, at the beginning of a file, into the first.
 ///
 /// # Errors
 /// Whatever writing meets.
-pub fn write(lines: impl Iterator<Item = Line>, header: &CodeHeader, to: &mut impl Write) -> io::Result<u64> {
-    let mut count = 0;
+pub fn write(
+    lines: impl Iterator<Item = Line>,
+    mut header: Option<&CodeHeader>,
+    to: &mut impl Write,
+) -> io::Result<()> {
     for mut line in lines {
-        line.header = (count == 0).then(|| header.clone());
+        line.header = header.take().cloned();
         serde_json::to_writer(&mut *to, &line)?;
         to.write_all(b"\n")?;
-        count += 1;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Reads records one by one; `name` is what errors call the file. After an error there is nothing more. An empty
@@ -203,7 +205,7 @@ mod tests {
 
     fn written(count: usize) -> String {
         let mut bytes = Vec::new();
-        write(std::iter::repeat_n(line(2048, 2), count), &header(), &mut bytes).unwrap();
+        write(std::iter::repeat_n(line(2048, 2), count), Some(&header()), &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 

@@ -1,29 +1,36 @@
-//! Every key of an epoch from its salt, and the one function that turns keys into bits: HMAC-SHA-256 in counter
-//! mode. HKDF and HMAC are `ring`'s.
+//! Every key of an epoch from its salt, and the two functions that turn keys into bits: HMAC-SHA-256 gives a token its
+//! 96 bits, and AES-256 in counter mode (NIST SP 800-38A) draws as many numbers from them as are wanted. HKDF and HMAC
+//! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
+use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::{Aes256, Block};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::hmac::{HMAC_SHA256, Key, sign};
 
 use crate::ids::EpochId;
-use crate::profile::{Field, Pass, Profile};
+use crate::profile::{Pass, Profile};
 
 /// The keys that belong to no pass.
 pub(super) struct Keys {
     pub(super) address_token: Key,
     pub(super) household_token: Key,
     pub(super) record_ref: Key,
-    pub(super) filler: Key,
+    /// Of the tokens that names and dates are cut into.
+    pub(super) token: Key,
+    /// Of records, for what is random per record.
+    pub(super) record: Key,
+    pub(super) filler: Numbers,
     /// Hexadecimal, see [`crate::code::CodeHeader::key_check`].
     pub(super) key_check: String,
 }
 
 /// The keys of one pass.
 pub(super) struct PassKeys {
-    /// In the order of [`Field`].
-    pub(super) fields: Vec<(Field, Key)>,
-    pub(super) diffusion: Key,
-    /// Of the places of the pass's scope.
+    /// Of positions, where a code can agree everywhere.
+    pub(super) everywhere: Numbers,
+    /// Of the keys of positions of each place.
     pub(super) place: Key,
+    pub(super) diffusion: Numbers,
 }
 
 /// The root from which the others are expanded.
@@ -39,40 +46,42 @@ impl Root {
     }
 
     pub(super) fn keys(&self) -> Keys {
-        let check = sign(&self.expand("check"), b"voorrang key check v1");
+        let check = sign(&self.key("check"), b"voorrang key check v1");
         Keys {
-            address_token: self.expand("address-token"),
-            household_token: self.expand("household-token"),
-            record_ref: self.expand("record-ref"),
-            filler: self.expand("filler"),
+            address_token: self.key("address-token"),
+            household_token: self.key("household-token"),
+            record_ref: self.key("record-ref"),
+            token: self.key("token"),
+            record: self.key("record"),
+            filler: self.numbers("filler"),
             key_check: hex::encode(&check.as_ref()[..16]),
         }
     }
 
     pub(super) fn pass(&self, pass: &Pass) -> PassKeys {
         let name = &pass.name;
-        let field = |field: &Field| (*field, self.expand(&format!("pass/{name}/field/{}", field_name(*field))));
         PassKeys {
-            fields: pass.insertions.keys().map(field).collect(),
-            diffusion: self.expand(&format!("pass/{name}/diffusion")),
-            place: self.expand(&format!("pass/{name}/address")),
+            everywhere: self.numbers(&format!("pass/{name}/everywhere")),
+            place: self.key(&format!("pass/{name}/place")),
+            diffusion: self.numbers(&format!("pass/{name}/diffusion")),
         }
     }
 
-    fn expand(&self, what: &str) -> Key {
-        let info = format!("voorrang/v1/{}/{what}", self.schema_hash);
-        self.prk.expand(&[info.as_bytes()], HMAC_SHA256).expect("one hash is short enough for HKDF").into()
+    fn key(&self, what: &str) -> Key {
+        Key::new(HMAC_SHA256, &self.expand(what))
     }
-}
 
-/// The name of a field in key derivations: keys follow names, never columns.
-pub(super) fn field_name(field: Field) -> &'static str {
-    match field {
-        Field::Surname => "surname",
-        Field::Initial => "initial",
-        Field::BirthDate => "birth-date",
-        Field::BirthDigits => "birth-digits",
-        Field::Sex => "sex",
+    fn numbers(&self, what: &str) -> Numbers {
+        Numbers::new(&self.expand(what))
+    }
+
+    fn expand(&self, what: &str) -> [u8; 32] {
+        let info = format!("voorrang/v2/{}/{what}", self.schema_hash);
+        let info = [info.as_bytes()];
+        let mut key = [0; 32];
+        let okm = self.prk.expand(&info, HMAC_SHA256);
+        okm.and_then(|okm| okm.fill(&mut key)).expect("one hash is short enough for HKDF");
+        key
     }
 }
 
@@ -87,29 +96,72 @@ pub(super) fn framed(parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// 128 bits of HMAC over framed parts.
-pub(super) fn token(key: &Key, parts: &[&[u8]]) -> [u8; 16] {
+/// The first bytes of HMAC over framed parts; at most 32.
+pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
     let tag = sign(key, &framed(parts));
-    tag.as_ref()[..16].try_into().expect("HMAC-SHA-256 has 32 bytes")
+    *tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
-/// The key of an address within a pass.
-pub(super) fn derived(key: &Key, parts: &[&[u8]]) -> Key {
-    Key::new(HMAC_SHA256, sign(key, &framed(parts)).as_ref())
+/// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
+pub(super) type Seed = [u8; 12];
+
+/// A row of numbers: of which seed, from which block of eight on, and how many.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) seed: &'a Seed,
+    pub(super) first_block: u32,
+    pub(super) count: usize,
 }
 
-/// An endless row of 16-bit numbers: HMAC(key, label and its length, counter), counter 0, 1, ..
-pub(super) fn stream<'a>(key: &'a Key, label: &[u8]) -> impl Iterator<Item = u16> + use<'a> {
-    let mut message = framed(&[label]);
-    let at = message.len();
-    message.extend([0; 4]);
-    (0_u32..).flat_map(move |counter| {
-        message[at..].copy_from_slice(&counter.to_be_bytes());
-        let tag = sign(key, &message);
-        let (pairs, _) = tag.as_ref().as_chunks::<2>();
-        let numbers: [u16; 16] = std::array::from_fn(|i| u16::from_be_bytes(pairs[i]));
-        numbers
-    })
+/// Numbers of 16 bits under a key: block `n` of a seed is AES-256(seed, n), eight numbers, the high byte first.
+/// `Debug` is not there: it is a key.
+pub(super) struct Numbers(Aes256);
+
+impl Numbers {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        Self(Aes256::new(key.into()))
+    }
+
+    /// The numbers of a place.
+    pub(super) fn of_place(key: &Key, place: &str) -> Self {
+        Self::new(&tag(key, &[place.as_bytes()]))
+    }
+
+    /// Hands each number of the rows to `take`. All blocks are made at once: the processor works at many of them side
+    /// by side.
+    pub(super) fn draw(&self, rows: &[Row<'_>], mut take: impl FnMut(u16)) {
+        let blocks = |row: &Row<'_>| row.count.div_ceil(8);
+        let mut drawn = Vec::with_capacity(rows.iter().map(blocks).sum());
+        for row in rows {
+            drawn.extend((row.first_block..).take(blocks(row)).map(|counter| block(row.seed, counter)));
+        }
+        self.0.encrypt_blocks(&mut drawn);
+        let mut rest = &drawn[..];
+        for row in rows {
+            let (own, others) = rest.split_at(blocks(row));
+            rest = others;
+            let numbers = own.iter().flat_map(|block| block.as_chunks::<2>().0);
+            numbers.take(row.count).for_each(|pair| take(u16::from_be_bytes(*pair)));
+        }
+    }
+
+    /// An endless row of numbers.
+    pub(super) fn stream(&self, seed: &Seed, first_block: u32) -> impl Iterator<Item = u16> {
+        (first_block..).flat_map(|counter| {
+            let mut block = block(seed, counter);
+            self.0.encrypt_block(&mut block);
+            let (pairs, _) = block.as_chunks::<2>();
+            let numbers: [u16; 8] = std::array::from_fn(|i| u16::from_be_bytes(pairs[i]));
+            numbers
+        })
+    }
+}
+
+fn block(seed: &Seed, counter: u32) -> Block {
+    let mut block = Block::default();
+    block[..12].copy_from_slice(seed);
+    block[12..].copy_from_slice(&counter.to_be_bytes());
+    block
 }
 
 /// A number below `bound` with no bias: numbers of the uneven rest are thrown away. `bound` is at least 1.
@@ -154,15 +206,18 @@ mod tests {
     fn every_purpose_has_a_key_of_its_own() {
         let root = root(&[1; 32], "haarlem-1");
         let keys = root.keys();
-        let profile = Profile::built_in();
-        let passes: Vec<PassKeys> = profile.passes.iter().map(|pass| root.pass(pass)).collect();
-        let general = [&keys.address_token, &keys.household_token, &keys.record_ref, &keys.filler];
-        let of_passes = passes.iter().flat_map(|p| p.fields.iter().map(|f| &f.1).chain([&p.diffusion, &p.place]));
-        let tags: Vec<Vec<u8>> =
-            general.into_iter().chain(of_passes).map(|key| sign(key, b"x").as_ref().into()).collect();
-        let distinct: std::collections::HashSet<_> = tags.iter().collect();
-        let want = 4 + passes.iter().map(|pass| pass.fields.len() + 2).sum::<usize>();
-        assert_eq!((distinct.len(), tags.len()), (want, want));
+        let passes: Vec<PassKeys> = Profile::built_in().passes.iter().map(|pass| root.pass(pass)).collect();
+        let macs = [&keys.address_token, &keys.household_token, &keys.record_ref, &keys.token, &keys.record];
+        let macs = macs.into_iter().chain(passes.iter().map(|pass| &pass.place));
+        let ciphers = [&keys.filler].into_iter().chain(passes.iter().flat_map(|p| [&p.everywhere, &p.diffusion]));
+        let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
+        let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream(&[0; 12], 0).take(8).collect()).collect();
+        let distinct = (
+            tags.iter().collect::<std::collections::HashSet<_>>().len(),
+            first.iter().collect::<std::collections::HashSet<_>>().len(),
+        );
+        assert_eq!(distinct, (5 + passes.len(), 1 + 2 * passes.len()));
+        assert_eq!(distinct, (tags.len(), first.len()));
     }
 
     #[test]
@@ -172,9 +227,31 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_those_of_aes_256_in_counter_mode() {
+        // NIST SP 800-38A, F.5.5: key, first counter block, and what is drawn from it (cipher text XOR plain text).
+        let key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
+        let key: [u8; 32] = hex::decode(key).unwrap().try_into().unwrap();
+        let seed = *hex::decode("f0f1f2f3f4f5f6f7f8f9fafb").unwrap().first_chunk().unwrap();
+        let drawn: Vec<u16> = Numbers::new(&key).stream(&seed, 0xfcfd_feff).take(8).collect();
+        let bytes: Vec<u8> = drawn.iter().flat_map(|number| number.to_be_bytes()).collect();
+        assert_eq!(hex::encode(bytes), "0bdf7df1591716335e9a8b15c860c502");
+    }
+
+    #[test]
+    fn rows_are_pieces_of_the_stream() {
+        let numbers = Numbers::new(&[7; 32]);
+        let (one, other) = ([1; 12], [2; 12]);
+        let mut drawn = Vec::new();
+        let rows = [Row { seed: &one, first_block: 0, count: 11 }, Row { seed: &other, first_block: 5, count: 3 }];
+        numbers.draw(&rows, |number| drawn.push(number));
+        let want: Vec<u16> = numbers.stream(&one, 0).take(11).chain(numbers.stream(&other, 5).take(3)).collect();
+        assert_eq!(drawn, want);
+    }
+
+    #[test]
     fn below_reaches_every_number_evenly() {
-        let key = Key::new(HMAC_SHA256, &[7; 32]);
-        let mut numbers = stream(&key, b"dice");
+        let key = Numbers::new(&[7; 32]);
+        let mut numbers = key.stream(&[0; 12], 0);
         let mut seen = [0_u32; 6];
         for _ in 0..6_000 {
             seen[below(&mut numbers, 6)] += 1;

@@ -1,6 +1,8 @@
 //! One form for the many spellings of a Dutch name, so that spelling alone costs no agreement. Part of what codes
 //! are made of: changing it changes codes, so it needs a new [`crate::profile::NORMALISATION`].
 
+use std::borrow::Cow;
+
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::letters;
@@ -64,13 +66,13 @@ pub fn surname_parts(text: &str) -> Vec<String> {
 }
 
 /// The first letter of initials or given names, forms of address left out.
-pub fn initial(text: &str) -> Option<String> {
+pub fn initial(text: &str) -> Option<char> {
     let text = fold(&compatible(text));
     let words: Vec<&str> = text.split([' ', '-', ',']).filter(|word| !word.is_empty()).collect();
     let titles = words.iter().take_while(|word| TITLES.contains(word)).count();
     // "Ing" and "Fam" are given names too, if nothing follows.
     let word = words.get(titles).or(words.first())?;
-    word.chars().next().map(String::from)
+    word.chars().next()
 }
 
 /// Endings of street names that files abbreviate.
@@ -92,12 +94,16 @@ fn is_infix(word: &str) -> bool {
 }
 
 /// Text in compatibility form, without characters that nobody sees: for what is no name.
-pub(super) fn visible(text: &str) -> impl Iterator<Item = char> {
-    text.chars().filter(|c| !is_unseen(*c)).nfkc()
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.chars().filter(|c| !is_unseen(*c)).nfkc().collect() }
 }
 
 /// Text in compatibility form, without apostrophes and without characters that nobody sees.
 fn compatible(text: &str) -> String {
+    if text.is_ascii() {
+        // Already compatible: the same in less time.
+        return text.replace(['\'', '`'], "");
+    }
     // Apostrophes go first: NFKC would turn some of them into a space and a mark. They go again behind it, because
     // it makes some (of `ŉ`) and a middle dot (of `ŀ`).
     let without = |c: &char| !is_apostrophe(*c) && !is_unseen(*c);
@@ -158,6 +164,10 @@ fn ends_in_word(letters: impl Iterator<Item = char>) -> bool {
 
 /// Lower case, no marks, one form of ij and of ss; words apart by spaces, hyphens and commas kept.
 fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == ',' { c.to_ascii_lowercase() } else { ' ' };
+        return one_spelling(text.chars().map(plain).collect());
+    }
     let lower = text.chars().flat_map(char::to_lowercase);
     let mut out = String::with_capacity(text.len());
     for c in lower.nfd().filter(|c| !is_combining_mark(*c)) {
@@ -352,7 +362,7 @@ mod tests {
             ("-.", ""),
             ("", ""),
         ] {
-            assert_eq!(initial(text).unwrap_or_default(), want, "{text}");
+            assert_eq!(initial(text).map_or_else(String::new, String::from), want, "{text}");
         }
     }
 
@@ -378,7 +388,7 @@ mod tests {
             let once = surname_parts(&text);
             prop_assert_eq!(surname_parts(&once.join("-")), once);
             let first = initial(&text);
-            prop_assert_eq!(first.as_deref().and_then(initial), first);
+            prop_assert_eq!(first.and_then(|letter| initial(&letter.to_string())), first);
         }
 
         #[test]

@@ -44,8 +44,8 @@ impl Address {
     /// [`BadAddress`] if one of them is there and is none.
     pub fn parse(postcode: &str, number: &str, suffix: &str) -> Result<Option<Self>, BadAddress> {
         let plain = |c: &char| !c.is_whitespace() && *c != '-' && *c != '.';
-        let postcode: String = visible(postcode).filter(plain).collect::<String>().to_ascii_uppercase();
-        let number: String = visible(number).collect::<String>().trim().to_lowercase();
+        let postcode = visible(postcode).chars().filter(plain).collect::<String>().to_ascii_uppercase();
+        let number = visible(number).trim().to_lowercase();
         let (side, number) = side(&number);
         let digits = number.bytes().take_while(u8::is_ascii_digit).count();
         let value = number[..digits].parse().ok().filter(|value| (1..=99_999).contains(value));
@@ -106,8 +106,7 @@ fn side(number: &str) -> (&'static str, &str) {
 
 /// Letters and digits of a suffix in capitals; ground floor is `HS`, and of "2 hoog" the 2 is enough.
 fn one_suffix(text: &str) -> String {
-    let apart: String =
-        visible(text).map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect::<String>().to_uppercase();
+    let apart = visible(text).replace(|c: char| !c.is_alphanumeric(), " ").to_uppercase();
     let mut suffix = String::new();
     for word in apart.split_whitespace() {
         suffix += match word {

@@ -3,6 +3,7 @@
 //! one. No error ever repeats a value.
 
 mod brp;
+mod chunks;
 mod formats;
 mod gbav;
 mod json;
@@ -20,6 +21,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{Address, Arrears, BadAddress, BadDate, BirthDate, CareMember, Person, Resident, Sex, Tenant};
+pub use chunks::Chunks;
 pub use formats::{Format, Unreadable, care_members_in, fields, residents_in, tenants_in};
 pub use register::{Element, LeftOut, Listed, Restricted};
 use rows::{Columns, Row, open_rows};
@@ -228,14 +230,14 @@ pub fn residents_from<R: Read>(
     };
     open_rows(from, name, &COLUMNS, |row| {
         Ok(Resident {
-            id: row.needed("person_id")?,
-            household: row.needed("huishouden_id")?,
+            id: row.needed("person_id")?.to_owned(),
+            household: row.needed("huishouden_id")?.to_owned(),
             person: Person {
-                given_names: row.text("voornamen"),
-                infix: row.text("voorvoegsel"),
-                surname: row.text("geslachtsnaam"),
-                partner_infix: row.text("partner_voorvoegsel"),
-                partner_surname: row.text("partner_geslachtsnaam"),
+                given_names: row.text("voornamen").to_owned(),
+                infix: row.text("voorvoegsel").to_owned(),
+                surname: row.text("geslachtsnaam").to_owned(),
+                partner_infix: row.text("partner_voorvoegsel").to_owned(),
+                partner_surname: row.text("partner_geslachtsnaam").to_owned(),
                 ..common(row)?
             },
         })
@@ -257,7 +259,7 @@ pub fn care_members_from<R: Read>(
         refuse_bsn: false,
         key: &["oggz_id"],
     };
-    open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?, person: named(row)? }))
+    open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?.to_owned(), person: named(row)? }))
 }
 
 /// [`tenants`] one by one.
@@ -286,10 +288,10 @@ pub fn tenants_from<R: Read>(
     };
     open_rows(from, name, &COLUMNS, |row| {
         Ok(Tenant {
-            contract: row.needed("contract_id")?,
+            contract: row.needed("contract_id")?.to_owned(),
             number: row.needed("volgnr")?.parse().map_err(|_| row.bad("volgnr", Problem::Number))?,
-            corporation: row.text("corporatie"),
-            person: Person { initials: row.text("voorletters"), ..named(row)? },
+            corporation: row.text("corporatie").to_owned(),
+            person: Person { initials: row.text("voorletters").to_owned(), ..named(row)? },
         })
     })
 }
@@ -325,11 +327,11 @@ fn arrears_among<R: Read, F: Fn(&str) -> bool>(
         if reported != BirthDate::default() && reported.known().is_none() {
             return Err(row.bad("meld_datum", BadDate.into()));
         }
-        if !has_tenants(&contract) {
+        if !has_tenants(contract) {
             return Err(row.bad("contract_id", Problem::NoTenants));
         }
         Ok(Arrears {
-            contract,
+            contract: contract.to_owned(),
             months: months
                 .filter(|months| (0.0..=1_200.0).contains(months))
                 .ok_or_else(|| row.bad("maanden", Problem::Number))?,
@@ -369,7 +371,10 @@ where
 }
 
 /// A file and what errors call it: its name without its folder.
-fn open(path: &Path) -> Result<(File, String), ReadError> {
+///
+/// # Errors
+/// [`ReadError::Io`] if it cannot be opened.
+pub fn open(path: &Path) -> Result<(File, String), ReadError> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     match File::open(path) {
         Ok(file) => Ok((file, name)),
@@ -381,6 +386,14 @@ fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: &str) -> R
     let mut tally = Tally::default();
     rows.for_each(|row| tally.add(row));
     tally.finish_lines(name)
+}
+
+/// [`residents`] some at a time, from a file that counts what is read of it.
+///
+/// # Errors
+/// [`ReadError`] about the header; about rows in the chunks.
+pub fn resident_chunks<R: Read + Send + 'static>(from: R, name: &str) -> Result<Chunks<Resident>, ReadError> {
+    Ok(Chunks::new(residents_from(from, name)?, name.to_owned()))
 }
 
 /// Sex as files of all kinds write it.
@@ -395,27 +408,31 @@ fn sex(text: &str) -> Result<Option<Sex>, Problem> {
 
 /// What all files of people have under the same name.
 fn common(row: &Row) -> Result<Person, LineError> {
-    let sex = sex(&row.text("geslacht")).map_err(|problem| row.bad("geslacht", problem))?;
+    let sex = sex(row.text("geslacht")).map_err(|problem| row.bad("geslacht", problem))?;
     Ok(Person { birth: date(row, "geboortedatum")?, sex, address: address(row)?, ..Person::default() })
 }
 
 /// A person with the column names of corporations and care networks.
 fn named(row: &Row) -> Result<Person, LineError> {
-    let (given_names, infix) = (row.text("voornaam"), row.text("tussenvoegsel"));
-    Ok(Person { given_names, infix, surname: row.text("achternaam"), ..common(row)? })
+    Ok(Person {
+        given_names: row.text("voornaam").to_owned(),
+        infix: row.text("tussenvoegsel").to_owned(),
+        surname: row.text("achternaam").to_owned(),
+        ..common(row)?
+    })
 }
 
 fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
-    BirthDate::parse(&row.text(column)).map_err(|error| row.bad(column, error.into()))
+    BirthDate::parse(row.text(column)).map_err(|error| row.bad(column, error.into()))
 }
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {
-    let suffix = row.text("huisletter") + " " + &row.text("toevoeging");
-    let address = Address::parse(&row.text("postcode"), &row.text("huisnummer"), &suffix).map_err(|error| {
+    let suffix = [row.text("huisletter"), row.text("toevoeging")].join(" ");
+    let address = Address::parse(row.text("postcode"), row.text("huisnummer"), &suffix).map_err(|error| {
         let column = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         row.bad(column, error.into())
     })?;
-    Ok(address.map(|address| address.with_street(row.text("straat"))))
+    Ok(address.map(|address| address.with_street(row.text("straat").to_owned())))
 }
 
 #[cfg(test)]

@@ -4,8 +4,107 @@ use super::normalize::{initial, surname_parts};
 use super::{BirthDate, Person, Sex};
 use crate::profile::{Field, Reading};
 
-/// The tokens of a field, in slots that share its insertions. An empty slot is a value that is missing.
-pub(super) type Slots = Vec<Option<String>>;
+/// A piece of a field: its kind and its value in eight bytes. No two kinds have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Token(u64);
+
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Gram = 1,
+    Initial,
+    Year,
+    Month,
+    Day,
+    /// Day and month without their order.
+    Unordered,
+    MonthYear,
+    DayYear,
+    /// Two neighbouring digits of the date, and their place.
+    Digits,
+    Sex,
+}
+
+impl Token {
+    /// Letters and numbers are far below 2^28.
+    const fn new(kind: Kind, one: u32, other: u32) -> Self {
+        Self((kind as u64) << 56 | (one as u64) << 28 | other as u64)
+    }
+
+    /// What its keyed hash is made of.
+    pub(super) fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// Those of names in plain letters and of dates, which most records have.
+    pub(super) fn frequent() -> impl Iterator<Item = Self> {
+        let letters = || (b'a'..=b'z').chain([b' ']).map(char::from);
+        let grams = letters().flat_map(move |one| letters().map(move |other| gram(one, other)));
+        let dates = (1900..=2030).flat_map(|year| (1..=31).map(move |day| (year, 1 + day % 12, day)));
+        let days = (1..=12).flat_map(|month| (1..=31).map(move |day| (1900, month, day)));
+        let dates = dates.chain(days).flat_map(|(year, month, day)| {
+            let date = BirthDate { year: Some(year), month: Some(month), day: Some(day) };
+            birth(date).into_iter().chain(digits(date)).flatten()
+        });
+        grams.chain(letters().map(first_letter)).chain(dates).chain([Sex::Male, Sex::Female].map(sex))
+    }
+}
+
+
+/// A person as tokens, or as what was made of them, in slots that share the insertions of a field. An empty slot is a
+/// value that is missing.
+pub(super) struct Evidence<T> {
+    /// Of each name variant.
+    surnames: Vec<Vec<Option<T>>>,
+    /// Of all of them, each once.
+    together: Vec<Option<T>>,
+    initial: [Option<T>; 1],
+    birth: [Option<T>; 6],
+    digits: [Option<T>; 9],
+    sex: [Option<T>; 1],
+}
+
+impl<T: Copy + PartialEq> Evidence<T> {
+    /// Of at most `variants` surnames; `make` makes something of a token.
+    pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
+        let make = |token: Option<Token>| token.map(&make);
+        let of_name = |name: &String| grams(name).into_iter().map(|token| make(Some(token))).collect();
+        let surnames: Vec<Vec<Option<T>>> = surnames(person, variants).iter().map(of_name).collect();
+        let mut together = Vec::new();
+        for token in surnames.iter().flatten() {
+            if !together.contains(token) {
+                together.push(*token);
+            }
+        }
+        if together.is_empty() {
+            together.push(None);
+        }
+        Self {
+            surnames,
+            together,
+            initial: [make(first_initial(person))],
+            birth: birth(person.birth).map(make),
+            digits: digits(person.birth).map(make),
+            sex: [make(person.sex.map(sex))],
+        }
+    }
+
+    /// The slots of a name variant, if there is one.
+    pub(super) fn surname(&self, variant: usize) -> Option<&[Option<T>]> {
+        self.surnames.get(variant).map(Vec::as_slice)
+    }
+
+    /// The slots of a field, of surnames all together.
+    pub(super) fn slots(&self, field: Field) -> &[Option<T>] {
+        match field {
+            Field::Surname => &self.together,
+            Field::Initial => &self.initial,
+            Field::BirthDate => &self.birth,
+            Field::BirthDigits => &self.digits,
+            Field::Sex => &self.sex,
+        }
+    }
+}
 
 /// Name variants of a person, the most useful first: own name, partner's name, then further parts of double
 /// names. At most `most`; none if there is no surname.
@@ -45,40 +144,35 @@ pub(super) fn reread(person: &Person, reading: Reading) -> Option<Person> {
     }
 }
 
-/// The tokens of a field; of these surnames.
-pub(super) fn slots(field: Field, person: &Person, surnames: &[String]) -> Slots {
-    match field {
-        Field::Surname if surnames.is_empty() => vec![None],
-        Field::Surname => {
-            let mut all: Vec<String> = Vec::new();
-            for gram in surnames.iter().flat_map(|name| grams(name)) {
-                if !all.contains(&gram) {
-                    all.push(gram);
-                }
-            }
-            all.into_iter().map(Some).collect()
-        }
-        Field::Initial => vec![initial(&person.initials).or_else(|| initial(&person.given_names))],
-        Field::BirthDate => birth(person.birth),
-        Field::BirthDigits => digits(person.birth),
-        Field::Sex => vec![person.sex.map(|sex| if sex == Sex::Male { "m" } else { "v" }.to_owned())],
+/// The part of a field's insertions that a reading changes.
+pub(super) fn changed(reading: Reading, field: Field) -> f64 {
+    let year_alone = BirthDate { year: Some(1900), month: None, day: None };
+    let missing = |slots: &[Option<Token>]| slots.iter().filter(|slot| slot.is_none()).count() as f64 / slots.len() as f64;
+    match (reading, field) {
+        (Reading::Swapped, Field::Surname | Field::Initial) => 1.0,
+        (Reading::YearOnly, Field::BirthDate) => missing(&birth(year_alone)),
+        (Reading::YearOnly, Field::BirthDigits) => missing(&digits(year_alone)),
+        _ => 0.0,
     }
 }
 
 /// The values of a person by kind, for counting how much each kind tells: what tokens are made of, and what would tell
 /// somebody apart. Kinds come in the same order for everybody; nothing stands for a value that is missing.
 pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> {
-    let names = surnames(person, usize::MAX);
-    let of = |field| slots(field, person, names.get(..1).unwrap_or_default());
-    let date = birth(person.birth);
-    let whole = |slots: &Slots| vec![slots.iter().cloned().collect::<Option<Vec<_>>>().map(|all| all.concat())];
+    let names = surnames(person, 1);
+    let of = Evidence::new(person, 1, |token| token);
+    let texts = |slots: &[Option<Token>]| -> Vec<Option<String>> {
+        slots.iter().map(|slot| slot.map(|token| format!("{:016x}", token.0))).collect()
+    };
+    let whole = |slots: &[Option<String>]| vec![slots.iter().cloned().collect::<Option<Vec<_>>>().map(|all| all.concat())];
     let one = |slot: &Option<String>| vec![slot.clone()];
     let address = person.address.as_ref();
-    let all: Vec<Slots> = [Field::Surname, Field::Initial, Field::BirthDate, Field::Sex].map(of).into();
+    let date = texts(&of.birth);
+    let all = [&of.together[..], &of.initial, &of.birth, &of.sex].map(texts).concat();
     vec![
-        ("surname 2-gram", of(Field::Surname)),
+        ("surname 2-gram", texts(&of.together)),
         ("surname", vec![names.first().cloned()]),
-        ("initial", of(Field::Initial)),
+        ("initial", texts(&of.initial)),
         ("birth year", one(&date[0])),
         ("birth month", one(&date[1])),
         ("birth day", one(&date[2])),
@@ -86,50 +180,76 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
         ("birth month and year", one(&date[4])),
         ("birth day and year", one(&date[5])),
         ("birth date", whole(&date)),
-        ("sex", of(Field::Sex)),
+        ("sex", texts(&of.sex)),
         ("postcode", vec![address.map(|address| address.postcode().to_owned())]),
         ("address (postcode and number)", vec![address.map(|address| address.key())]),
-        ("all fields of the global code", whole(&all.concat())),
+        ("all fields of the global code", whole(&all)),
     ]
 }
 
 /// Padded 2-grams, each once: a second insertion of the same token would set no bit. A space pads inside too, so
 /// `garcia lopez` has all grams of `garcia`.
-fn grams(name: &str) -> Vec<String> {
-    let padded: Vec<char> = format!(" {name} ").chars().collect();
-    let mut grams: Vec<String> = Vec::with_capacity(padded.len());
-    for pair in padded.windows(2) {
-        let gram = String::from_iter(pair);
+fn grams(name: &str) -> Vec<Token> {
+    let mut grams: Vec<Token> = Vec::with_capacity(name.len() + 1);
+    let mut before = ' ';
+    for sign in name.chars().chain([' ']) {
+        let gram = gram(before, sign);
         if !grams.contains(&gram) {
             grams.push(gram);
         }
+        before = sign;
     }
     grams
 }
 
+fn gram(one: char, other: char) -> Token {
+    Token::new(Kind::Gram, one.into(), other.into())
+}
+
+fn first_letter(letter: char) -> Token {
+    Token::new(Kind::Initial, letter.into(), 0)
+}
+
+/// The file's initials go before a call name.
+fn first_initial(person: &Person) -> Option<Token> {
+    initial(&person.initials).or_else(|| initial(&person.given_names)).map(first_letter)
+}
+
+fn sex(sex: Sex) -> Token {
+    Token::new(Kind::Sex, u32::from(sex == Sex::Male), 0)
+}
+
 /// Always nine slots: pairs with a digit of an unknown part are missing.
-fn digits(date: BirthDate) -> Slots {
-    let part = |value: Option<u16>, width: usize| match value {
-        Some(value) => format!("{value:0width$}"),
-        None => "?".repeat(width),
-    };
-    let (month, day) = (date.month.map(u16::from), date.day.map(u16::from));
-    let text: Vec<char> = format!("^{}{}{}$", part(date.year, 4), part(month, 2), part(day, 2)).chars().collect();
-    let pair = |(at, pair): (usize, &[char])| (!pair.contains(&'?')).then(|| format!("{at}{}{}", pair[0], pair[1]));
-    text.windows(2).enumerate().map(pair).collect()
+fn digits(date: BirthDate) -> [Option<Token>; 9] {
+    const EDGE: u32 = 10;
+    let digit = |value: Option<u16>, power: u16| value.map(|value| u32::from(value / power % 10));
+    let (year, month, day) = (date.year, date.month.map(u16::from), date.day.map(u16::from));
+    let row = [
+        Some(EDGE),
+        digit(year, 1000),
+        digit(year, 100),
+        digit(year, 10),
+        digit(year, 1),
+        digit(month, 10),
+        digit(month, 1),
+        digit(day, 10),
+        digit(day, 1),
+        Some(EDGE),
+    ];
+    std::array::from_fn(|at| Some(Token::new(Kind::Digits, at as u32, row[at]? * 16 + row[at + 1]?)))
 }
 
 /// Always six slots, so that a partial date has exactly the bits that the full one has for the same parts.
-fn birth(date: BirthDate) -> Slots {
-    let (year, month, day) = (date.year, date.month, date.day);
-    let pair = |month: u8, day: u8| format!("p{:02}{:02}", month.min(day), month.max(day));
-    vec![
-        year.map(|y| format!("y{y:04}")),
-        month.map(|m| format!("m{m:02}")),
-        day.map(|d| format!("d{d:02}")),
-        month.zip(day).map(|(m, d)| pair(m, d)),
-        month.zip(year).map(|(m, y)| format!("my{m:02}{y:04}")),
-        day.zip(year).map(|(d, y)| format!("dy{d:02}{y:04}")),
+fn birth(date: BirthDate) -> [Option<Token>; 6] {
+    let (year, month, day) = (date.year.map(u32::from), date.month.map(u32::from), date.day.map(u32::from));
+    let pair = |kind| move |(one, other)| Token::new(kind, one, other);
+    [
+        year.map(|year| Token::new(Kind::Year, year, 0)),
+        month.map(|month| Token::new(Kind::Month, month, 0)),
+        day.map(|day| Token::new(Kind::Day, day, 0)),
+        month.zip(day).map(|(month, day)| Token::new(Kind::Unordered, month.min(day), month.max(day))),
+        month.zip(year).map(pair(Kind::MonthYear)),
+        day.zip(year).map(pair(Kind::DayYear)),
     ]
 }
 
@@ -150,10 +270,25 @@ mod tests {
         assert!(surnames(&person("", "-"), 2).is_empty());
     }
 
+    fn grams_of(name: &str) -> Vec<String> {
+        let letter = |number: u64| char::from_u32((number & 0x0fff_ffff) as u32).unwrap();
+        grams(name).iter().map(|token| String::from_iter([letter(token.0 >> 28), letter(token.0)])).collect()
+    }
+
     #[test]
     fn grams_are_padded_and_distinct() {
-        assert_eq!(grams("anna"), [" a", "an", "nn", "na", "a "]);
-        assert_eq!(grams("a a"), [" a", "a "]);
+        assert_eq!(grams_of("anna"), [" a", "an", "nn", "na", "a "]);
+        assert_eq!(grams_of("a a"), [" a", "a "]);
+    }
+
+    #[test]
+    fn no_two_frequent_tokens_are_the_same_unless_they_are_the_same_piece() {
+        let tokens: std::collections::HashSet<Token> = Token::frequent().collect();
+        // 27 * 27 grams and 27 initials, 131 years, 12 months, 31 days, 78 unordered pairs that exist.
+        let of = |kind: Kind| tokens.iter().filter(|token| token.0 >> 56 == kind as u64).count();
+        assert_eq!((of(Kind::Gram), of(Kind::Initial), of(Kind::Sex)), (729, 27, 2));
+        assert_eq!((of(Kind::Year), of(Kind::Month), of(Kind::Day)), (131, 12, 31));
+        assert_eq!((of(Kind::MonthYear), of(Kind::DayYear)), (131 * 12, 131 * 31));
     }
 
     #[test]
@@ -167,12 +302,15 @@ mod tests {
     #[test]
     fn a_wrong_digit_costs_two_pairs_of_nine_and_an_unknown_part_only_its_own() {
         let pairs = |text| digits(BirthDate::parse(text).unwrap());
-        let same = |one: &Slots, other: &Slots| one.iter().zip(other).filter(|(a, b)| a == b && a.is_some()).count();
+        let same = |one: &[Option<Token>], other: &[Option<Token>]| {
+            one.iter().zip(other).filter(|(a, b)| a == b && a.is_some()).count()
+        };
         let whole = pairs("19800315");
         assert_eq!((whole.len(), same(&whole, &pairs("19830315"))), (9, 7));
         assert_eq!(same(&whole, &pairs("19800300")), 6);
         assert!(digits(BirthDate::default()).iter().all(Option::is_none));
-        assert_ne!(pairs("20200202")[1], pairs("20200202")[3], "a pair has its place");
+        let twice = pairs("20200202");
+        assert!(twice[1] != twice[3], "a pair has its place");
     }
 
     #[test]
@@ -180,7 +318,7 @@ mod tests {
         let row = Person { given_names: "Jansen".into(), initials: "J.".into(), ..person("Anna", "") };
         let swapped = reread(&row, Reading::Swapped).unwrap();
         assert_eq!(surnames(&swapped, 2), ["jansen"]);
-        assert_eq!(slots(Field::Initial, &swapped, &[]), [Some("a".to_owned())]);
+        assert!(first_initial(&swapped) == Some(first_letter('a')));
         for given in ["", "J.", "J"] {
             assert!(
                 reread(&Person { given_names: given.into(), ..row.clone() }, Reading::Swapped).is_none(),
@@ -195,25 +333,33 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_changes_what_it_reads() {
+        assert_eq!(changed(Reading::Swapped, Field::Surname), 1.0);
+        assert_eq!(changed(Reading::Swapped, Field::BirthDate), 0.0);
+        assert_eq!(changed(Reading::YearOnly, Field::BirthDate), 5.0 / 6.0);
+        assert_eq!(changed(Reading::YearOnly, Field::BirthDigits), 5.0 / 9.0);
+    }
+
+    #[test]
     fn several_surnames_together_share_the_insertions_and_a_gram_counts_once() {
-        let names = ["jansen".to_owned(), "hansen".to_owned()];
-        let together = slots(Field::Surname, &Person::default(), &names);
-        assert_eq!(together.len(), 7 + 2, "two grams of the second are new");
+        let evidence = Evidence::new(&person("Jansen", "Hansen"), 2, |token| token);
+        assert_eq!(evidence.slots(Field::Surname).len(), 7 + 2, "two grams of the second are new");
+        assert_eq!(Evidence::new(&person("", ""), 2, |token| token).slots(Field::Surname).len(), 1);
     }
 
     #[test]
     fn a_partial_date_keeps_the_slots_of_its_parts() {
         let year = birth(BirthDate::parse("19800000").unwrap());
-        assert_eq!(year.iter().flatten().collect::<Vec<_>>(), ["y1980"]);
-        assert_eq!(year.len(), 6);
+        assert!(year[0] == Some(Token::new(Kind::Year, 1980, 0)));
+        assert_eq!((year.len(), year.iter().flatten().count()), (6, 1));
     }
 
     #[test]
     fn the_file_s_initials_go_before_a_call_name() {
         let both = Person { initials: "C.J.".into(), given_names: "Kees".into(), ..Person::default() };
-        assert_eq!(slots(Field::Initial, &both, &[]), [Some("c".to_owned())]);
+        assert!(first_initial(&both) == Some(first_letter('c')));
         let name = Person { given_names: "Kees".into(), ..Person::default() };
-        assert_eq!(slots(Field::Initial, &name, &[]), [Some("k".to_owned())]);
-        assert_eq!(slots(Field::Initial, &Person::default(), &[]), [None]);
+        assert!(first_initial(&name) == Some(first_letter('k')));
+        assert!(first_initial(&Person::default()).is_none());
     }
 }

@@ -579,7 +579,7 @@ pub fn question(encoder: &Encoder, contract: &str) -> Question {
     let mut address = None;
     let mut tenants = Vec::new();
     for tenant in read::tenants(&demo("huurders.csv")).unwrap().iter().filter(|t| t.contract == contract) {
-        let (codes, token) = encoder.tenant(tenant);
+        let (codes, token) = encoder.tenants(std::slice::from_ref(tenant)).remove(0);
         address = address.or(token);
         tenants.push(Tenant { codes: wire::by_name(codes, &profile) });
     }

@@ -28,13 +28,14 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     /// A value without surrounding spaces; empty if the file has no such column.
-    pub(super) fn text(&self, column: &str) -> String {
+    pub(super) fn text(&self, column: &str) -> &str {
         let bytes = self.at.get(column).map_or(&b""[..], |&at| &self.record[at]);
-        String::from_utf8_lossy(bytes).trim().to_owned()
+        // Checked before: a row of other bytes is refused.
+        std::str::from_utf8(bytes).unwrap_or_default().trim()
     }
 
     /// A value that must be there.
-    pub(super) fn needed(&self, column: &'static str) -> Result<String, LineError> {
+    pub(super) fn needed(&self, column: &'static str) -> Result<&str, LineError> {
         Some(self.text(column)).filter(|text| !text.is_empty()).ok_or_else(|| self.bad(column, Problem::Empty))
     }
 
@@ -147,7 +148,6 @@ fn check_values(row: &Row, names: &[Option<&'static str>], columns: &Columns) ->
 
 fn check_key(row: &Row, columns: &Columns, seen: &mut Keys) -> Result<(), LineError> {
     let Some(&column) = columns.key.first() else { return Ok(()) };
-    let values: Vec<String> = columns.key.iter().map(|column| row.text(column)).collect();
-    let parts: Vec<&str> = values.iter().map(String::as_str).collect();
+    let parts: Vec<&str> = columns.key.iter().map(|column| row.text(column)).collect();
     seen.add(&parts, row.line).map_err(|first| row.bad(column, Problem::Duplicate { first }))
 }
