@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine, display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ids::EpochId;
@@ -71,7 +71,7 @@ impl fmt::Debug for Code {
 
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&STANDARD.encode(self.to_bytes()))
+        to.collect_str(&Base64Display::new(&self.to_bytes(), &STANDARD))
     }
 }
 

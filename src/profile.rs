@@ -82,6 +82,8 @@ pub enum Field {
     Surname,
     /// First letter of the first given name.
     Initial,
+    /// Padded 2-grams of the first given name, where a file has it in full.
+    GivenName,
     /// Year, month, day and their pairs; day and month also without their order.
     BirthDate,
     /// Pairs of neighbouring digits of the date as `yyyymmdd`, with their places: a wrong digit costs two of nine.
@@ -152,6 +154,8 @@ pub struct Elsewhere {
 pub struct Rule {
     pub link_at_address: f64,
     pub band_at_address: f64,
+    /// Links by all codes together: root of the sum of squares of what each of them agrees.
+    pub link_together: f64,
     /// Of the passes of scope postcode and street.
     #[serde(default)]
     pub nearby: BTreeMap<Scope, Thresholds>,
@@ -262,7 +266,7 @@ impl Profile {
             }
         }
         let rule = &self.rule;
-        let mut thresholds = vec![rule.link_at_address, rule.band_at_address];
+        let mut thresholds = vec![rule.link_at_address, rule.band_at_address, rule.link_together];
         thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band]));
         thresholds.extend(rule.nearby.values().flat_map(|row| [row.link, row.band]));
         if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || rule.elsewhere.is_empty() {

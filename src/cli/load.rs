@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
     }
 
     fn stock(&self, addresses: &[Address], dwellings: Option<u32>) -> anyhow::Result<Loaded> {
-        let tokens: BTreeSet<AddressToken> = addresses.iter().map(|address| self.encoder.address(address)).collect();
+        let tokens: BTreeSet<AddressToken> = addresses.iter().filter_map(|address| self.encoder.address(address)).collect();
         // A token is without the suffix: flats share one, so there are more dwellings than tokens.
         let whole = addresses.iter().map(|one| (one.postcode(), one.number(), one.suffix())).collect::<BTreeSet<_>>();
         let distinct = u32::try_from(whole.len()).context("too many dwellings")?;

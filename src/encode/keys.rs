@@ -127,22 +127,29 @@ impl Numbers {
         Self::new(&tag(key, &[place.as_bytes()]))
     }
 
-    /// Hands each number of the rows to `take`. All blocks are made at once: the processor works at many of them side
-    /// by side.
+    /// Hands each number of the rows to `take`. Blocks are made many at once: the processor works at them side by side.
     pub(super) fn draw(&self, rows: &[Row<'_>], mut take: impl FnMut(u16)) {
-        let blocks = |row: &Row<'_>| row.count.div_ceil(8);
-        let mut drawn = Vec::with_capacity(rows.iter().map(blocks).sum());
+        const MOST: usize = 64;
+        let mut drawn = [Block::default(); MOST];
+        let (mut counts, mut filled) = ([0; MOST], 0);
+        let mut hand_out = |drawn: &mut [Block], counts: &[usize]| {
+            self.0.encrypt_blocks(drawn);
+            for (block, count) in drawn.iter().zip(counts) {
+                block.as_chunks::<2>().0[..*count].iter().for_each(|pair| take(u16::from_be_bytes(*pair)));
+            }
+        };
         for row in rows {
-            drawn.extend((row.first_block..).take(blocks(row)).map(|counter| block(row.seed, counter)));
+            for (counter, begin) in (row.first_block..).zip((0..row.count).step_by(8)) {
+                drawn[filled] = block(row.seed, counter);
+                counts[filled] = (row.count - begin).min(8);
+                filled += 1;
+                if filled == MOST {
+                    hand_out(&mut drawn, &counts);
+                    filled = 0;
+                }
+            }
         }
-        self.0.encrypt_blocks(&mut drawn);
-        let mut rest = &drawn[..];
-        for row in rows {
-            let (own, others) = rest.split_at(blocks(row));
-            rest = others;
-            let numbers = own.iter().flat_map(|block| block.as_chunks::<2>().0);
-            numbers.take(row.count).for_each(|pair| take(u16::from_be_bytes(*pair)));
-        }
+        hand_out(&mut drawn[..filled], &counts);
     }
 
     /// An endless row of numbers.

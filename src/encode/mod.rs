@@ -37,7 +37,7 @@ use crate::ids::EpochId;
 use crate::profile::{Profile, Reading};
 use file::Line;
 use keys::{Keys, Root, Seed, tag};
-use passes::{PassEncoder, Subject};
+use passes::{Last, PassEncoder, Subject};
 use token::Token;
 
 /// Whose file a record is of. Records of different sources never share random bits, even with equal ids.
@@ -132,9 +132,10 @@ impl Encoder {
         self.tenancy(tenants, Self::shuffled)
     }
 
-    /// The token of an address. The suffix is not in it: too many files write it in another way.
-    pub fn address(&self, address: &Address) -> AddressToken {
-        AddressToken(tag(&self.keys.address_token, &[address.key().as_bytes()]))
+    /// The token of an address, if postcode and number are known. The suffix is not in it: too many files write it in
+    /// another way.
+    pub fn address(&self, address: &Address) -> Option<AddressToken> {
+        Some(AddressToken(tag(&self.keys.address_token, &[address.key()?.as_bytes()])))
     }
 
     /// The token of a household id of the population custodian.
@@ -181,7 +182,7 @@ impl Encoder {
         let subject = self.subject(&Row { source, id, person });
         let filters = |pass: &PassEncoder| {
             let mut words = Vec::new();
-            let count = pass.filters(&self.keys, &subject, &mut words);
+            let count = pass.filters(&self.keys, &subject, &mut Last::default(), &mut words);
             words.chunks(words.len() / count).map(|filter| Code::from(filter.to_vec())).collect()
         };
         Codes { passes: self.passes.iter().map(filters).collect() }
@@ -201,10 +202,11 @@ impl Encoder {
         };
         let adults: Vec<Row<'_>> = residents.iter().filter(is_adult).map(row).collect();
         let mut codes = encode(self, &adults).into_iter();
+        let (mut addresses, mut households) = (Last::default(), Last::default());
         let record = |resident: &Resident| Record {
             id: self.record_ref(Source::Population, &resident.id),
-            address: resident.person.address.as_ref().map(|address| self.address(address)),
-            household: Some(self.household(&resident.household)),
+            address: resident.person.address.as_ref().and_then(|place| *addresses.of(place.key(), |_| self.address(place))),
+            household: Some(*households.of(resident.household.clone(), |id| self.household(id))),
             groups: ages.groups(resident.person.birth, reference),
             codes: if is_adult(&resident) { codes.next().expect("every adult has codes") } else { Codes::default() },
         };
@@ -219,7 +221,7 @@ impl Encoder {
         let codes = encode(self, &members.iter().map(row).collect::<Vec<_>>());
         let record = |(member, codes): (&CareMember, Codes)| Record {
             id: self.record_ref(Source::Care, &member.id),
-            address: member.person.address.as_ref().map(|address| self.address(address)),
+            address: member.person.address.as_ref().and_then(|address| self.address(address)),
             household: None,
             groups: vec![Group::Oggz],
             codes,
@@ -238,7 +240,7 @@ impl Encoder {
             Row { source: Source::Tenants, id, person }
         };
         let codes = encode(self, &tenants.iter().zip(&ids).map(row).collect::<Vec<_>>());
-        let address = |tenant: &Tenant| tenant.person.address.as_ref().map(|address| self.address(address));
+        let address = |tenant: &Tenant| tenant.person.address.as_ref().and_then(|address| self.address(address));
         codes.into_iter().zip(tenants).map(|(codes, tenant)| (codes, address(tenant))).collect()
     }
 
@@ -272,8 +274,9 @@ impl Encoder {
         let subjects: Vec<Subject<'_>> = rows.iter().map(|row| self.subject(row)).collect();
         let mut all: Vec<Codes> = rows.iter().map(|_| Codes::default()).collect();
         for pass in &self.passes {
-            let mut filters = Vec::new();
-            let counts: Vec<usize> = subjects.iter().map(|one| pass.filters(&self.keys, one, &mut filters)).collect();
+            let (mut filters, mut here) = (Vec::new(), Last::default());
+            let mut count = |one: &Subject<'_>| pass.filters(&self.keys, one, &mut here, &mut filters);
+            let counts: Vec<usize> = subjects.iter().map(&mut count).collect();
             let mut codes = pass.diffused(&filters).into_iter();
             for ((record, subject), count) in all.iter_mut().zip(&subjects).zip(counts) {
                 let mut own: Vec<Code> = codes.by_ref().take(count).collect();

@@ -35,6 +35,10 @@ const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}
 /// The parts of a surname without infixes, forms of address and trade names: one, or more for a double surname. Empty
 /// if there is no letter. Normalising them again changes nothing.
 pub fn surname_parts(text: &str) -> Vec<String> {
+    if is_plain(text) { vec![name_only(&one_spelling(text.to_ascii_lowercase()))] } else { all_parts(text) }
+}
+
+fn all_parts(text: &str) -> Vec<String> {
     let text = fold(&abbreviations(&unglue(&compatible(text))));
     let text = match text.split_once(',') {
         Some((name, behind))
@@ -65,6 +69,13 @@ pub fn surname_parts(text: &str) -> Vec<String> {
     parts
 }
 
+/// Whether a surname is one word of ASCII letters in which only the first is a capital: nine of ten are, and most of
+/// the steps change nothing in them.
+fn is_plain(text: &str) -> bool {
+    let (first, rest) = text.as_bytes().split_first().unwrap_or((&b' ', &[]));
+    first.is_ascii_alphabetic() && !rest.is_empty() && rest.iter().all(u8::is_ascii_lowercase)
+}
+
 /// The first letter of initials or given names, forms of address left out.
 pub fn initial(text: &str) -> Option<char> {
     let text = fold(&compatible(text));
@@ -73,6 +84,15 @@ pub fn initial(text: &str) -> Option<char> {
     // "Ing" and "Fam" are given names too, if nothing follows.
     let word = words.get(titles).or(words.first())?;
     word.chars().next()
+}
+
+/// The first given name in full, forms of address left out; none where there is an initial at most.
+pub(super) fn first_given_name(text: &str) -> Option<String> {
+    let text = fold(&compatible(text));
+    let words: Vec<&str> = text.split([' ', '-', ',']).filter(|word| !word.is_empty()).collect();
+    let titles = words.iter().take_while(|word| TITLES.contains(word)).count();
+    let name = words.get(titles).or(words.first())?;
+    (name.chars().count() > 1).then(|| (*name).to_owned())
 }
 
 /// Endings of street names that files abbreviate.
@@ -389,6 +409,21 @@ mod tests {
             prop_assert_eq!(surname_parts(&once.join("-")), once);
             let first = initial(&text);
             prop_assert_eq!(first.and_then(|letter| initial(&letter.to_string())), first);
+        }
+
+        #[test]
+        fn a_plain_surname_goes_the_short_way_to_the_same(text in "[A-Za-z][a-z]{1,9}|([Vv]an|[Dd]e|[Ii]j)(der|den|ij|ss)[a-z]{0,4}") {
+            prop_assert!(is_plain(&text));
+            prop_assert_eq!(surname_parts(&text), all_parts(&text));
+        }
+
+        #[test]
+        fn text_in_ascii_goes_the_short_way_to_the_same(text in "[ -~]{0,20}") {
+            // A letter beyond ASCII and its way back: the long way.
+            let long = |short: &str| fold(&format!("{short} é")).trim_end_matches('e').to_owned();
+            prop_assert_eq!(fold(&format!("{text} ")), long(&text));
+            let long: String = compatible(&format!("{text}é"));
+            prop_assert_eq!(format!("{}é", compatible(&text)), long);
         }
 
         #[test]

@@ -95,16 +95,22 @@ impl PassEncoder {
     }
 
     /// Appends the filters of a record, the real name variants first; returns how many.
-    pub(super) fn filters(&self, keys: &Keys, subject: &Subject<'_>, into: &mut Vec<u64>) -> usize {
+    /// `here` keeps the place between records: people of one address often follow each other.
+    pub(super) fn filters(
+        &self,
+        keys: &Keys,
+        subject: &Subject<'_>,
+        here: &mut Here,
+        into: &mut Vec<u64>,
+    ) -> usize {
         let readings = if subject.source == Source::Tenants { &self.pass.also_asked[..] } else { &[] };
         let names = match self.pass.surnames {
             Surnames::Apart => self.variants,
             Surnames::Together => 1,
         };
-        let filters: Vec<Filter> = match self.place(subject.address) {
-            Place::Unknown => (0..names + readings.len()).map(|variant| self.random(keys, subject, variant)).collect(),
-            Place::Everywhere => self.known(keys, &self.keys.everywhere, subject, names, readings),
-            Place::Here(numbers) => self.known(keys, &numbers, subject, names, readings),
+        let filters: Vec<Filter> = match self.numbers(subject.address, here) {
+            Some(numbers) => self.known(keys, numbers, subject, names, readings),
+            None => (0..names + readings.len()).map(|variant| self.random(keys, subject, variant)).collect(),
         };
         filters.iter().for_each(|filter| into.extend(filter.words()));
         filters.len()
@@ -146,23 +152,40 @@ impl PassEncoder {
         self.at << 26 | variant << 20 | what << 16
     }
 
-    fn place(&self, address: Option<&Address>) -> Place {
+    /// The numbers of the subject's place within the pass's scope; none if that is a place that is not known.
+    fn numbers<'a>(&'a self, address: Option<&Address>, here: &'a mut Here) -> Option<&'a Numbers> {
         let place = match self.pass.scope {
-            Scope::Everywhere => return Place::Everywhere,
-            Scope::Postcode => address.map(|address| address.postcode().to_owned()),
-            Scope::Street => address.and_then(Address::street_key),
-            Scope::Address => address.map(Address::key),
+            Scope::Everywhere => return Some(&self.keys.everywhere),
+            Scope::Postcode => address?.postcode_key()?,
+            Scope::Street => address?.street_key()?,
+            Scope::Address => address?.key()?,
         };
-        place.map_or(Place::Unknown, |place| Place::Here(Numbers::of_place(&self.keys.place, &place)))
+        Some(here.of(place, |place| Numbers::of_place(&self.keys.place, place)))
     }
 }
 
-/// Where the codes of a pass can agree.
-enum Place {
-    Everywhere,
-    /// Under a key of the place's own.
-    Here(Numbers),
-    Unknown,
+/// The last place of a pass and its numbers.
+pub(super) type Here = Last<String, Numbers>;
+
+/// What was made of the last key. People of one address often follow each other.
+pub(super) struct Last<K, V>(Option<(K, V)>);
+
+impl<K, V> Default for Last<K, V> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K: PartialEq, V> Last<K, V> {
+    /// What `make` makes of the key, made anew only for another one than before.
+    pub(super) fn of(&mut self, key: K, make: impl FnOnce(&K) -> V) -> &V {
+        let kept = self.0.take().filter(|(known, _)| *known == key);
+        let (_, value) = self.0.insert(kept.unwrap_or_else(|| {
+            let value = make(&key);
+            (key, value)
+        }));
+        value
+    }
 }
 
 /// Makes the filters of one record in one pass.

@@ -24,11 +24,12 @@ pub enum BadAddress {
     Number,
 }
 
-/// A Dutch address as far as linkage needs it.
+/// A Dutch address as far as linkage needs it; postcode or house number may be unknown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// `1234AB`.
+    /// `1234AB`; empty where it is not known.
     postcode: String,
+    /// 0 where it is not known.
     number: u32,
     /// In one spelling; in no code and no token.
     suffix: String,
@@ -38,7 +39,7 @@ pub struct Address {
 
 impl Address {
     /// From a postcode in any spelling and a house number, the suffix behind it or apart (`113`, `113-3`, `64E`),
-    /// "opposite" and "near" before it or apart (`t/o 12`). Nothing if postcode or number is empty.
+    /// "opposite" and "near" before it or apart (`t/o 12`). Nothing if both are empty.
     ///
     /// # Errors
     /// [`BadAddress`] if one of them is there and is none.
@@ -56,8 +57,9 @@ impl Address {
             return Err(BadAddress::Postcode);
         }
         let suffix = one_suffix(&format!("{} {suffix} {side}", &number[digits..]));
-        let address = |number| Self { postcode: postcode.clone(), number, suffix, street: String::new() };
-        Ok(value.filter(|_| !postcode.is_empty()).map(address))
+        let is_empty = postcode.is_empty() && value.is_none();
+        let number = value.unwrap_or(0);
+        Ok((!is_empty).then(|| Self { postcode, number, suffix, street: String::new() }))
     }
 
     /// The same address with the name of its street.
@@ -66,12 +68,17 @@ impl Address {
         Self { street, ..self }
     }
 
-    /// `1234AB`.
+    /// `1234AB`; empty where it is not known.
     pub fn postcode(&self) -> &str {
         &self.postcode
     }
 
-    /// House number without suffix.
+    /// Whether postcode and house number are known: such an address has a token.
+    pub fn is_whole(&self) -> bool {
+        !self.postcode.is_empty() && self.number > 0
+    }
+
+    /// House number without suffix; 0 where it is not known.
     pub fn number(&self) -> u32 {
         self.number
     }
@@ -82,16 +89,25 @@ impl Address {
     }
 
     /// What keys are made of: postcode and number, `1234AB|56`. A postcode has no bar, so it is unambiguous.
-    pub(super) fn key(&self) -> String {
-        format!("{}|{}", self.postcode, self.number)
+    pub(super) fn key(&self) -> Option<String> {
+        self.is_whole().then(|| format!("{}|{}", self.postcode, self.number))
     }
 
-    /// Street and number, `dorpsstraat|56`, the street in one spelling; nothing where it is not known.
+    /// The postcode, if it is known.
+    pub(super) fn postcode_key(&self) -> Option<String> {
+        (!self.postcode.is_empty()).then(|| self.postcode.clone())
+    }
+
+    /// The beginning of the street in one spelling and the number, `dorp|56`: most typing errors and abbreviations come
+    /// later in a name. Nothing where one of them is not known.
     pub(super) fn street_key(&self) -> Option<String> {
-        let street = street(&self.street);
-        (!street.is_empty()).then(|| format!("{street}|{}", self.number))
+        let street: String = street(&self.street).chars().take(STREET_LETTERS).collect();
+        (!street.is_empty() && self.number > 0).then(|| format!("{street}|{}", self.number))
     }
 }
+
+/// Letters of a street's name that its key has.
+const STREET_LETTERS: usize = 4;
 
 /// Splits "opposite" (`to`) and "near" (`by`), as registers call them, from a house number.
 fn side(number: &str) -> (&'static str, &str) {
@@ -240,8 +256,17 @@ mod tests {
         for (number, suffix) in [("5hs", ""), ("5", "huis"), ("5-HS", ""), ("５", "hs")] {
             assert_eq!(Address::parse("1011-ab", number, suffix).unwrap().unwrap().suffix(), "HS", "{number} {suffix}");
         }
-        assert_eq!(Address::parse("", "113", "").unwrap(), None);
-        assert_eq!(Address::parse("1011AB", "", "").unwrap(), None);
+        assert_eq!(Address::parse("", " ", "").unwrap(), None);
+    }
+
+    #[test]
+    fn half_an_address_is_a_place_and_no_address() {
+        for (postcode, number) in [("", "113"), ("1011AB", "")] {
+            let address = Address::parse(postcode, number, "").unwrap().unwrap().with_street("Dorpsstr.".into());
+            assert!(!address.is_whole() && address.key().is_none());
+            assert_eq!(address.postcode_key().is_some(), number.is_empty());
+            assert_eq!(address.street_key(), (!number.is_empty()).then(|| "dorp|113".to_owned()));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A person's fields as tokens: the pieces of which two records of the same person share most.
 
-use super::normalize::{initial, surname_parts};
-use super::{BirthDate, Person, Sex};
+use super::normalize::{first_given_name, initial, surname_parts};
+use super::{Address, BirthDate, Person, Sex};
 use crate::profile::{Field, Reading};
 
 /// A piece of a field: its kind and its value in eight bytes. No two kinds have the same.
@@ -23,6 +23,8 @@ enum Kind {
     /// Two neighbouring digits of the date, and their place.
     Digits,
     Sex,
+    /// Neighbouring letters of the first given name.
+    GivenGram,
 }
 
 impl Token {
@@ -39,7 +41,8 @@ impl Token {
     /// Those of names in plain letters and of dates, which most records have.
     pub(super) fn frequent() -> impl Iterator<Item = Self> {
         let letters = || (b'a'..=b'z').chain([b' ']).map(char::from);
-        let grams = letters().flat_map(move |one| letters().map(move |other| gram(one, other)));
+        let pairs = move || letters().flat_map(move |one| letters().map(move |other| (one, other)));
+        let grams = [Kind::Gram, Kind::GivenGram].into_iter().flat_map(move |kind| pairs().map(move |(a, b)| gram(kind, a, b)));
         let dates = (1900..=2030).flat_map(|year| (1..=31).map(move |day| (year, 1 + day % 12, day)));
         let days = (1..=12).flat_map(|month| (1..=31).map(move |day| (1900, month, day)));
         let dates = dates.chain(days).flat_map(|(year, month, day)| {
@@ -59,6 +62,7 @@ pub(super) struct Evidence<T> {
     /// Of all of them, each once.
     together: Vec<Option<T>>,
     initial: [Option<T>; 1],
+    given: Vec<Option<T>>,
     birth: [Option<T>; 6],
     digits: [Option<T>; 9],
     sex: [Option<T>; 1],
@@ -68,7 +72,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
     /// Of at most `variants` surnames; `make` makes something of a token.
     pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
         let make = |token: Option<Token>| token.map(&make);
-        let of_name = |name: &String| grams(name).into_iter().map(|token| make(Some(token))).collect();
+        let of_name = |name: &String| grams(Kind::Gram, name).into_iter().map(|token| make(Some(token))).collect();
         let surnames: Vec<Vec<Option<T>>> = surnames(person, variants).iter().map(of_name).collect();
         let mut together = Vec::new();
         for token in surnames.iter().flatten() {
@@ -83,6 +87,10 @@ impl<T: Copy + PartialEq> Evidence<T> {
             surnames,
             together,
             initial: [make(first_initial(person))],
+            given: match first_given_name(&person.given_names) {
+                Some(name) => grams(Kind::GivenGram, &name).into_iter().map(|token| make(Some(token))).collect(),
+                None => vec![None],
+            },
             birth: birth(person.birth).map(make),
             digits: digits(person.birth).map(make),
             sex: [make(person.sex.map(sex))],
@@ -99,6 +107,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
         match field {
             Field::Surname => &self.together,
             Field::Initial => &self.initial,
+            Field::GivenName => &self.given,
             Field::BirthDate => &self.birth,
             Field::BirthDigits => &self.digits,
             Field::Sex => &self.sex,
@@ -149,7 +158,7 @@ pub(super) fn changed(reading: Reading, field: Field) -> f64 {
     let year_alone = BirthDate { year: Some(1900), month: None, day: None };
     let missing = |slots: &[Option<Token>]| slots.iter().filter(|slot| slot.is_none()).count() as f64 / slots.len() as f64;
     match (reading, field) {
-        (Reading::Swapped, Field::Surname | Field::Initial) => 1.0,
+        (Reading::Swapped, Field::Surname | Field::Initial | Field::GivenName) => 1.0,
         (Reading::YearOnly, Field::BirthDate) => missing(&birth(year_alone)),
         (Reading::YearOnly, Field::BirthDigits) => missing(&digits(year_alone)),
         _ => 0.0,
@@ -181,19 +190,19 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
         ("birth day and year", one(&date[5])),
         ("birth date", whole(&date)),
         ("sex", texts(&of.sex)),
-        ("postcode", vec![address.map(|address| address.postcode().to_owned())]),
-        ("address (postcode and number)", vec![address.map(|address| address.key())]),
+        ("postcode", vec![address.and_then(Address::postcode_key)]),
+        ("address (postcode and number)", vec![address.and_then(Address::key)]),
         ("all fields of the global code", whole(&all)),
     ]
 }
 
 /// Padded 2-grams, each once: a second insertion of the same token would set no bit. A space pads inside too, so
 /// `garcia lopez` has all grams of `garcia`.
-fn grams(name: &str) -> Vec<Token> {
+fn grams(kind: Kind, name: &str) -> Vec<Token> {
     let mut grams: Vec<Token> = Vec::with_capacity(name.len() + 1);
     let mut before = ' ';
     for sign in name.chars().chain([' ']) {
-        let gram = gram(before, sign);
+        let gram = gram(kind, before, sign);
         if !grams.contains(&gram) {
             grams.push(gram);
         }
@@ -202,8 +211,8 @@ fn grams(name: &str) -> Vec<Token> {
     grams
 }
 
-fn gram(one: char, other: char) -> Token {
-    Token::new(Kind::Gram, one.into(), other.into())
+fn gram(kind: Kind, one: char, other: char) -> Token {
+    Token::new(kind, one.into(), other.into())
 }
 
 fn first_letter(letter: char) -> Token {
@@ -272,7 +281,7 @@ mod tests {
 
     fn grams_of(name: &str) -> Vec<String> {
         let letter = |number: u64| char::from_u32((number & 0x0fff_ffff) as u32).unwrap();
-        grams(name).iter().map(|token| String::from_iter([letter(token.0 >> 28), letter(token.0)])).collect()
+        grams(Kind::Gram, name).iter().map(|token| String::from_iter([letter(token.0 >> 28), letter(token.0)])).collect()
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Search<'_> {
         let evidence = near.iter().zip(&far);
         here.into_iter()
             .zip(evidence)
-            .map(|(here, (near, far))| here.unwrap_or_else(|| self.settle(near, far)))
+            .zip(people)
+            .map(|((here, (near, far)), person)| here.unwrap_or_else(|| self.settle(person, near, far)))
             .collect()
     }
 
@@ -145,13 +146,34 @@ impl Search<'_> {
         nearby.chain([(shape.names, rule.elsewhere(self.register.persons()))]).collect()
     }
 
-    fn settle(self, near: &[Candidate], far: &[Found]) -> Outcome {
+    fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &[Found]) -> Outcome {
         if let Some(outcome) = far.iter().find_map(|found| self.pick(&found.linking(), false)) {
             return outcome;
         }
         let far = far.iter().flat_map(|found| &found.candidates);
         let rows: BTreeSet<usize> = near.iter().chain(far).map(|candidate| candidate.row).collect();
+        let together = |row: &usize| Candidate { row: *row, z: self.together(person, *row) };
+        let all = Found { link: self.register.rule.link_together, candidates: rows.iter().map(together).collect() };
+        if let Some(outcome) = self.pick(&all.linking(), false) {
+            return outcome;
+        }
         if rows.is_empty() { Outcome::Nobody } else { Outcome::Unsure { near: rows.into_iter().collect() } }
+    }
+
+    /// What all codes together agree: the root of the sum of the squares of each pass's best agreement.
+    fn together(self, person: &Probe<'_>, row: usize) -> Z {
+        let shape = &self.register.shape;
+        let of_pass = |pass: usize| {
+            let (bits, code_lines) = (shape.bits(pass), shape.lines(pass));
+            let queries = &person.codes[pass];
+            let limits = vec![bits as u32 / 2; queries.len() / code_lines];
+            let scan = Scan { queries, limits: &limits, rows: self.register.codes_of(pass, row), code_lines };
+            let mut hits = Vec::new();
+            self.kernel.within(scan, &mut hits);
+            let best = hits.iter().map(|hit| hit.distance).min();
+            best.map_or(0.0, |distance| Z::from_distance(distance, bits).value())
+        };
+        Z::together((0..shape.passes()).map(of_pass))
     }
 
     /// Step 1 for one person alone.

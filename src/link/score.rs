@@ -13,6 +13,11 @@ impl Z {
         Self((bits - 2.0 * f64::from(hamming)) / bits.sqrt())
     }
 
+    /// The root of the sum of squares.
+    pub(super) fn together(agreements: impl Iterator<Item = f64>) -> Self {
+        Self(agreements.map(|z| z * z).sum::<f64>().sqrt())
+    }
+
     /// The number itself.
     pub fn value(self) -> f64 {
         self.0
