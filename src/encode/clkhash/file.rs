@@ -30,9 +30,10 @@ pub enum Header {
 }
 
 /// What a thread made of a batch.
+#[derive(Default)]
 struct Done {
     /// CLKs as JSON texts with commas between.
-    json: String,
+    json: Vec<u8>,
     rows: u64,
     read: u64,
     errors: Vec<LineError>,
@@ -53,11 +54,16 @@ pub fn encode_file(
 ) -> Result<u64, InputError> {
     let mut rows = Rows::new(input).map_err(InputError::Read)?;
     if header == Header::Checked {
-        check_header(encoder, rows.next(1).map_err(InputError::Read)?)?;
+        let mut first = Batch::default();
+        rows.next(1, &mut first).map_err(InputError::Read)?;
+        check_header(encoder, &first)?;
     }
     output.write_all(b"{\"clks\": [").map_err(InputError::Write)?;
     let mut sink = Sink { output, rows: 0, lines: Vec::new(), bad: 0, progress };
-    run(encoder, rows, threads.get(), &mut sink)?;
+    match threads.get() {
+        1 => run_alone(encoder, rows, &mut sink)?,
+        threads => run(encoder, rows, threads, &mut sink)?,
+    }
     match sink.finish()? {
         0 if header == Header::Checked => Err(InputError::NoRows),
         0 => Err(InputError::Empty),
@@ -65,10 +71,9 @@ pub fn encode_file(
     }
 }
 
-fn check_header(encoder: &Encoder, batch: Option<Batch>) -> Result<(), InputError> {
-    let batch = batch.ok_or(InputError::Empty)?;
-    if let Some(broken) = batch.broken {
-        return Err(InputError::HeaderRow(broken));
+fn check_header(encoder: &Encoder, batch: &Batch) -> Result<(), InputError> {
+    if let Some(broken) = &batch.broken {
+        return Err(InputError::HeaderRow(broken.clone()));
     }
     let columns = &encoder.columns;
     let row = batch.rows().next().ok_or(InputError::Empty)?;
@@ -79,6 +84,23 @@ fn check_header(encoder: &Encoder, batch: Option<Batch>) -> Result<(), InputErro
         Some(at) => Err(InputError::Header { column: at + 1 }),
         None => Ok(()),
     }
+}
+
+/// One batch after the other on this thread, in the same memory.
+fn run_alone<R: BufRead, W: Write, P: FnMut(u64, u64)>(
+    encoder: &Encoder,
+    mut rows: Rows<R>,
+    sink: &mut Sink<W, P>,
+) -> Result<(), InputError> {
+    let (mut worker, mut batch, mut done) = (encoder.worker(), Batch::default(), Done::default());
+    while rows.next(BATCH_ROWS, &mut batch).map_err(InputError::Read)? {
+        encode(&mut worker, &batch, &mut done);
+        sink.take(&mut done)?;
+        if batch.broken.is_some() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Batches go round the threads and come back in the same round, so that no order is lost.
@@ -106,7 +128,10 @@ fn run<R: BufRead + Send, W: Write, P: FnMut(u64, u64)>(
 
 fn read<R: BufRead>(rows: &mut Rows<R>, to: &[SyncSender<Batch>]) -> std::io::Result<()> {
     for lane in to.iter().cycle() {
-        let Some(batch) = rows.next(BATCH_ROWS)? else { break };
+        let mut batch = Batch::default();
+        if !rows.next(BATCH_ROWS, &mut batch)? {
+            break;
+        }
         let last = batch.broken.is_some();
         // A lane is closed when nobody wants its batches any more.
         if lane.send(batch).is_err() || last {
@@ -119,7 +144,9 @@ fn read<R: BufRead>(rows: &mut Rows<R>, to: &[SyncSender<Batch>]) -> std::io::Re
 fn work(encoder: &Encoder, take: &Receiver<Batch>, answer: &SyncSender<Done>) {
     let mut worker = encoder.worker();
     for batch in take {
-        if answer.send(encode(&mut worker, &batch)).is_err() {
+        let mut done = Done::default();
+        encode(&mut worker, &batch, &mut done);
+        if answer.send(done).is_err() {
             break;
         }
     }
@@ -129,36 +156,46 @@ fn work(encoder: &Encoder, take: &Receiver<Batch>, answer: &SyncSender<Done>) {
 fn write<W: Write, P: FnMut(u64, u64)>(from: Vec<Receiver<Done>>, sink: &mut Sink<W, P>) -> Result<(), InputError> {
     for lane in from.iter().cycle() {
         // The first lane that is closed and empty would have had the next batch.
-        let Ok(done) = lane.recv() else { break };
-        sink.take(done)?;
+        let Ok(mut done) = lane.recv() else { break };
+        sink.take(&mut done)?;
     }
     Ok(())
 }
 
-fn encode(worker: &mut Worker, batch: &Batch) -> Done {
-    let mut done = Done { json: String::new(), rows: 0, read: batch.read, errors: Vec::new() };
+/// Makes the CLKs of a batch in memory that was used before.
+fn encode(worker: &mut Worker, batch: &Batch, done: &mut Done) {
+    done.json.clear();
+    (done.rows, done.read) = (batch.len() as u64, batch.read);
+    let text = batch.text();
     for row in batch.rows() {
-        done.rows += 1;
-        match clk(worker, row) {
-            Ok(clk) => {
-                done.json.push_str(if done.json.is_empty() { "\"" } else { ", \"" });
-                STANDARD.encode_string(clk, &mut done.json);
-                done.json.push('"');
-            }
+        match clk(worker, row, text) {
+            Ok(clk) => write_json(clk, &mut done.json),
             Err(row_error) => done.errors.push(LineError { line: row.line, row: row_error }),
         }
     }
     done.errors.extend(batch.broken.clone());
-    done
 }
 
-fn clk(worker: &mut Worker, row: Row) -> Result<Vec<u8>, RowError> {
+/// `text` is the batch's, if all of it is UTF-8.
+fn clk<'w>(worker: &'w mut Worker, row: Row, text: Option<&str>) -> Result<&'w [u8], RowError> {
+    if let Some(text) = text {
+        return worker.encode(row.texts(text));
+    }
     let mut values = Vec::with_capacity(row.len());
     for (at, value) in row.values().enumerate() {
         let text = std::str::from_utf8(value);
         values.push(text.map_err(|_| RowError { column: Some(at + 1), problem: Problem::Encoding })?);
     }
-    worker.clk(values.into_iter())
+    worker.encode(values.into_iter())
+}
+
+/// Adds a CLK to others.
+fn write_json(clk: &[u8], json: &mut Vec<u8>) {
+    json.extend_from_slice(if json.is_empty() { b"\"" } else { b", \"" });
+    let start = json.len();
+    json.resize(start + clk.len().div_ceil(3) * 4, 0);
+    STANDARD.encode_slice(clk, &mut json[start..]).expect("base64 makes four signs of each three bytes");
+    json.push(b'"');
 }
 
 struct Sink<'a, W, P> {
@@ -170,14 +207,14 @@ struct Sink<'a, W, P> {
 }
 
 impl<W: Write, P: FnMut(u64, u64)> Sink<'_, W, P> {
-    fn take(&mut self, done: Done) -> Result<(), InputError> {
+    fn take(&mut self, done: &mut Done) -> Result<(), InputError> {
         self.bad += done.errors.len() as u64;
         let room = MOST_LINES - self.lines.len();
-        self.lines.extend(done.errors.into_iter().take(room));
+        self.lines.extend(done.errors.drain(..).take(room));
         // After a bad line the rest is only looked through.
         if self.bad == 0 {
             let between: &[u8] = if self.rows == 0 { b"" } else { b", " };
-            let all = self.output.write_all(between).and_then(|()| self.output.write_all(done.json.as_bytes()));
+            let all = self.output.write_all(between).and_then(|()| self.output.write_all(&done.json));
             all.map_err(InputError::Write)?;
         }
         self.rows += done.rows;

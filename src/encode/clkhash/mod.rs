@@ -10,7 +10,9 @@
 
 mod date;
 mod file;
+mod filter;
 mod format;
+mod gram;
 mod hash;
 mod json;
 mod memory;
@@ -20,19 +22,21 @@ mod pattern;
 mod problem;
 mod rows;
 mod schema;
+mod signs;
 mod token;
+mod worker;
 
 use std::fmt;
 
 pub use file::{Header, encode_file};
 pub use problem::{InputError, LineError, Problem, RowError, SetupError};
 pub use schema::{Flaw, Schema, SchemaError};
+pub use worker::Worker;
 
 use format::Formatter;
 use hash::Hasher;
-use memory::{Memory, TokenMemory};
 use schema::{Hash, Rule, Strategy};
-use token::{Tokenizer, Tokens};
+use token::Tokenizer;
 
 /// Shortest secret and shortest derived key without a warning, in bytes: 128 bits, the security strength that NIST
 /// SP 800-57 part 1 revision 5 (table 4) accepts beyond 2030. A password of 16 letters has far fewer.
@@ -108,11 +112,9 @@ impl Encoder {
         &self.weaknesses
     }
 
-    /// A worker for one thread. It remembers the tokens that it has met, in bounded memory.
+    /// A worker for one thread. It remembers the values and tokens that it has met, in bounded memory.
     pub fn worker(&self) -> Worker<'_> {
-        let memories = self.columns.iter().map(|_| Memory::default()).collect();
-        let words = self.bits.div_ceil(64);
-        Worker { encoder: self, memories, filter: vec![0; words], part: vec![0; words], tokens: Tokens::default() }
+        Worker::new(self)
     }
 }
 
@@ -140,29 +142,6 @@ impl Feature {
             hasher: hasher(rule.hash, key0, key1, bits, at)?,
         })
     }
-
-    /// Calls `set` with every position of a value.
-    fn insert(
-        &self,
-        value: &str,
-        tokens: &mut Tokens,
-        memory: &mut TokenMemory,
-        bits: usize,
-        mut set: impl FnMut(usize),
-    ) -> Result<(), Problem> {
-        let value = self.formatter.apply(value)?;
-        tokens.cut(&self.tokenizer, &value, self.encoding)?;
-        let count = tokens.len();
-        for (at, token) in tokens.iter().enumerate() {
-            let insertions = match self.strategy {
-                Strategy::BitsPerToken(each) => each,
-                // The first tokens take what is left over.
-                Strategy::BitsPerFeature(all) => all / count + usize::from(at < all % count),
-            };
-            memory.each(&self.hasher, token, insertions, bits, &mut set);
-        }
-        Ok(())
-    }
 }
 
 fn hasher(hash: Hash, key0: &[u8], key1: &[u8], bits: usize, feature: usize) -> Result<Hasher, SetupError> {
@@ -174,83 +153,4 @@ fn hasher(hash: Hash, key0: &[u8], key1: &[u8], bits: usize, feature: usize) -> 
         Hash::Double { prevent_singularity: true } if bits == 1 => Err(SetupError::OneBit { feature }),
         Hash::Double { prevent_singularity } => Ok(Hasher::double(key0, key1, prevent_singularity)),
     }
-}
-
-/// Encodes row after row on one thread.
-pub struct Worker<'a> {
-    encoder: &'a Encoder,
-    memories: Vec<Memory>,
-    /// Position 0 is the highest bit of the first word.
-    filter: Vec<u64>,
-    /// What one value gives to it.
-    part: Vec<u64>,
-    tokens: Tokens,
-}
-
-impl fmt::Debug for Worker<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Worker of {:?}", self.encoder)
-    }
-}
-
-impl Worker<'_> {
-    /// The CLK of a row: position 0 is the highest bit of the first byte; the last byte is filled with zeros.
-    ///
-    /// # Errors
-    /// [`RowError`] with the column, and without the value.
-    pub fn clk<'r>(&mut self, row: impl ExactSizeIterator<Item = &'r str>) -> Result<Vec<u8>, RowError> {
-        let columns = &self.encoder.columns;
-        if row.len() != columns.len() {
-            return Err(Problem::Ragged { want: columns.len(), got: row.len() }.into());
-        }
-        self.filter.fill(0);
-        for (at, (value, column)) in row.zip(columns).enumerate() {
-            let Some(feature) = &column.feature else { continue };
-            self.insert(value, feature, at).map_err(|problem| RowError { column: Some(at + 1), problem })?;
-        }
-        Ok(fold(&self.filter, self.encoder.bits, self.encoder.clk_bits))
-    }
-
-    fn insert(&mut self, value: &str, feature: &Feature, at: usize) -> Result<(), Problem> {
-        let memory = &mut self.memories[at];
-        if let Some(part) = memory.values.part(value, self.filter.len()) {
-            merge(&mut self.filter, part);
-            return Ok(());
-        }
-        self.part.fill(0);
-        let set = |position: usize| self.part[position / 64] |= 1 << (63 - position % 64);
-        feature.insert(value, &mut self.tokens, &mut memory.tokens, self.encoder.bits, set)?;
-        merge(&mut self.filter, &self.part);
-        memory.values.keep(value, &self.part);
-        Ok(())
-    }
-}
-
-fn merge(filter: &mut [u64], part: &[u64]) {
-    filter.iter_mut().zip(part).for_each(|(to, from)| *to |= from);
-}
-
-/// Halves laid over each other by XOR until `clk_bits` are left. That is the XOR of all stretches of that length.
-fn fold(filter: &[u64], bits: usize, clk_bits: usize) -> Vec<u8> {
-    let mut bytes = vec![0; filter.len() * 8];
-    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(filter) {
-        *to = word.to_be_bytes();
-    }
-    bytes.truncate(bits.div_ceil(8));
-    if bits == clk_bits {
-        return bytes;
-    }
-    let filter = bytes;
-    let mut clk = vec![0; clk_bits.div_ceil(8)];
-    if clk_bits.is_multiple_of(8) {
-        for stretch in filter.chunks_exact(clk.len()) {
-            clk.iter_mut().zip(stretch).for_each(|(to, from)| *to ^= from);
-        }
-        return clk;
-    }
-    for position in (0..bits).filter(|position| filter[position / 8] & (0x80 >> (position % 8)) != 0) {
-        let to = position % clk_bits;
-        clk[to / 8] ^= 0x80 >> (to % 8);
-    }
-    clk
 }

@@ -5,17 +5,25 @@
 use std::io::{self, BufRead};
 
 use super::problem::{LineError, Problem};
+use super::signs::Signs;
 
 /// Longest value in bytes; Python's own limit.
 const LONGEST: usize = 131_072;
 
+/// A batch is full with so many bytes, however few its rows are.
+const FULL: usize = 1 << 20;
+
 /// Rows that travel together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// The values, with one ASCII sign between those of a row.
     bytes: Vec<u8>,
     /// Where each value ends.
     ends: Vec<usize>,
     rows: Vec<RowAt>,
+    /// Where the row and the value that are being read begin.
+    row_start: usize,
+    value_start: usize,
     /// Why the file cannot be read beyond these rows.
     pub(super) broken: Option<LineError>,
     /// Bytes of the file up to here.
@@ -25,6 +33,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct RowAt {
     line: u64,
+    start: usize,
     /// Values up to and with this row.
     values: usize,
 }
@@ -34,8 +43,8 @@ struct RowAt {
 pub(super) struct Row<'a> {
     batch: &'a Batch,
     pub(super) line: u64,
-    first: usize,
-    end: usize,
+    start: usize,
+    ends: &'a [usize],
 }
 
 impl Batch {
@@ -45,31 +54,66 @@ impl Batch {
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let firsts = std::iter::once(0).chain(self.rows.iter().map(|row| row.values));
-        firsts.zip(&self.rows).map(|(first, row)| Row { batch: self, line: row.line, first, end: row.values })
+        let row = |(first, row): (usize, &RowAt)| Row {
+            batch: self,
+            line: row.line,
+            start: row.start,
+            ends: &self.ends[first..row.values],
+        };
+        firsts.zip(&self.rows).map(row)
+    }
+
+    /// All bytes, if they are UTF-8: then every value is.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// Empty again, in the same memory.
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.rows.clear();
+        (self.row_start, self.value_start, self.broken) = (0, 0, None);
+    }
+
+    fn is_full(&self, most: usize) -> bool {
+        self.rows.len() >= most || self.bytes.len() >= FULL && !self.rows.is_empty()
     }
 
     fn end_value(&mut self) {
         self.ends.push(self.bytes.len());
+        self.bytes.push(b',');
+        self.value_start = self.bytes.len();
     }
 
     fn end_row(&mut self, line: u64) {
-        self.rows.push(RowAt { line, values: self.ends.len() });
+        self.rows.push(RowAt { line, start: self.row_start, values: self.ends.len() });
+        self.row_start = self.value_start;
     }
 
     fn value_len(&self) -> usize {
-        self.bytes.len() - self.ends.last().copied().unwrap_or(0)
+        self.bytes.len() - self.value_start
     }
 }
 
 impl<'a> Row<'a> {
     pub(super) fn len(&self) -> usize {
-        self.end - self.first
+        self.ends.len()
     }
 
     /// The values' bytes.
     pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a [u8]> {
-        let start = |at: usize| if at == 0 { 0 } else { self.batch.ends[at - 1] };
-        (self.first..self.end).map(move |at| &self.batch.bytes[start(at)..self.batch.ends[at]])
+        self.places().map(|(start, end)| &self.batch.bytes[start..end])
+    }
+
+    /// The values, given the batch's [`Batch::text`].
+    pub(super) fn texts(self, text: &'a str) -> impl ExactSizeIterator<Item = &'a str> {
+        self.places().map(|(start, end)| &text[start..end])
+    }
+
+    fn places(self) -> impl ExactSizeIterator<Item = (usize, usize)> {
+        let mut start = self.start;
+        self.ends.iter().map(move |end| (std::mem::replace(&mut start, end + 1), *end))
     }
 }
 
@@ -102,24 +146,21 @@ impl<R: BufRead> Rows<R> {
         Ok(Self { input, scan, read: if mark { 3 } else { 0 } })
     }
 
-    /// The next rows, at least one and at most so many; none at the end.
-    pub(super) fn next(&mut self, most: usize) -> io::Result<Option<Batch>> {
-        let mut batch = Batch::default();
-        while batch.len() < most && batch.broken.is_none() {
+    /// Fills a batch with the next rows, at least one and at most so many; whether there were any, or a fault.
+    pub(super) fn next(&mut self, most: usize, batch: &mut Batch) -> io::Result<bool> {
+        batch.clear();
+        while !self.scan.is_done(most, batch) && batch.broken.is_none() {
             let bytes = self.input.fill_buf()?;
             if bytes.is_empty() {
-                self.scan.end(&mut batch);
+                self.scan.end(batch);
                 break;
             }
-            let mut used = 0;
-            while used < bytes.len() && batch.len() < most && batch.broken.is_none() {
-                used += self.scan.step(&bytes[used..], &mut batch);
-            }
+            let used = self.scan.stretch(bytes, most, batch);
             self.input.consume(used);
             self.read += used as u64;
         }
         batch.read = self.read;
-        Ok((batch.len() > 0 || batch.broken.is_some()).then_some(batch))
+        Ok(batch.len() > 0 || batch.broken.is_some())
     }
 }
 
@@ -135,6 +176,72 @@ struct Scan {
 }
 
 impl Scan {
+    /// Takes rows until the bytes are used up or the batch is full; gives how many bytes that were.
+    fn stretch(&mut self, bytes: &[u8], most: usize, batch: &mut Batch) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && batch.broken.is_none() && !self.is_done(most, batch) {
+            if self.state == State::Row && !self.after_return {
+                used += self.plain_lines(&bytes[used..], most, batch);
+            }
+            if used < bytes.len() && !self.is_done(most, batch) {
+                used += self.row(&bytes[used..], batch);
+            }
+        }
+        used
+    }
+
+    /// Whether a row has ended and the batch is full.
+    fn is_done(&self, most: usize, batch: &Batch) -> bool {
+        self.state == State::Row && batch.is_full(most)
+    }
+
+    /// Takes the rest of a row, sign by sign.
+    fn row(&mut self, bytes: &[u8], batch: &mut Batch) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && batch.broken.is_none() {
+            used += self.step(&bytes[used..], batch);
+            if self.state == State::Row {
+                break;
+            }
+        }
+        used
+    }
+
+    /// Takes whole lines in one piece, up to the first that has a quote, an odd line end or a value too long; gives how
+    /// many bytes that were.
+    fn plain_lines(&mut self, bytes: &[u8], most: usize, batch: &mut Batch) -> usize {
+        let base = batch.bytes.len();
+        let (mut row, mut value) = (0, 0);
+        for (at, sign) in Signs::new(bytes) {
+            // The line feed of a line end of two signs.
+            if at < row {
+                continue;
+            }
+            let pair = sign == b'\r' && bytes.get(at + 1) == Some(&b'\n');
+            if sign == b'"' || sign == b'\r' && !pair || at - value > LONGEST {
+                break;
+            }
+            if sign == b',' || at > row {
+                batch.ends.push(base + at);
+            }
+            value = at + 1;
+            if sign != b',' {
+                batch.rows.push(RowAt { line: self.line, start: base + row, values: batch.ends.len() });
+                self.line += 1;
+                row = at + if pair { 2 } else { 1 };
+                value = row;
+                if batch.rows.len() >= most || base + row >= FULL {
+                    break;
+                }
+            }
+        }
+        batch.ends.truncate(batch.rows.last().map_or(0, |row| row.values));
+        batch.bytes.extend_from_slice(&bytes[..row]);
+        (batch.row_start, batch.value_start) = (batch.bytes.len(), batch.bytes.len());
+        self.row_line = self.line;
+        row
+    }
+
     /// Takes one sign, or a stretch without meaning; gives how many bytes that was.
     fn step(&mut self, bytes: &[u8], batch: &mut Batch) -> usize {
         if self.state == State::Plain || self.state == State::Quoted {
@@ -224,7 +331,8 @@ mod tests {
     fn read(text: &[u8], size: usize, most: usize) -> Vec<(u64, Vec<String>)> {
         let mut rows = Rows::new(io::BufReader::with_capacity(size, text)).unwrap();
         let mut all = Vec::new();
-        while let Some(batch) = rows.next(most).unwrap() {
+        let mut batch = Batch::default();
+        while rows.next(most, &mut batch).unwrap() {
             let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
             all.extend(batch.rows().map(|row| (row.line, row.values().map(text).collect())));
             if batch.broken.is_some() {
@@ -274,8 +382,9 @@ mod tests {
     fn a_value_without_end_is_refused_before_it_fills_the_memory() {
         let endless = io::repeat(b'x').take(1 << 30);
         let mut rows = Rows::new(io::BufReader::new(endless)).unwrap();
-        let batch = rows.next(10).unwrap().unwrap();
-        assert_eq!(batch.broken.unwrap().row.problem, Problem::TooLong);
+        let mut batch = Batch::default();
+        assert!(rows.next(10, &mut batch).unwrap());
+        assert_eq!(batch.broken.as_ref().unwrap().row.problem, Problem::TooLong);
         assert!(batch.bytes.len() < LONGEST + 100_000);
     }
 }
