@@ -17,14 +17,6 @@ pub(super) fn set(part: &mut [Block], position: usize) {
     part[position / BLOCK_BITS][position / 64 % (BLOCK_BITS / 64)] |= 1 << (position % 64 ^ 7);
 }
 
-pub(super) fn merge(to: &mut [Block], from: &[Block]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to |= from;
-        }
-    }
-}
-
 /// Writes a filter as a CLK: halves laid over each other by XOR until `clk_bits` are left. That is the XOR of all
 /// stretches of that length.
 pub(super) fn fold(filter: &[Block], bits: usize, clk_bits: usize, clk: &mut Vec<u8>) {

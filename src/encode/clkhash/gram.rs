@@ -1,18 +1,23 @@
-//! The n-grams of a short ASCII value: told apart without being written, because a token that was met before is only
-//! looked up.
+//! The n-grams of a short value in Latin letters: told apart without being written, because a token that was met before
+//! is only looked up.
 
-use super::memory::Key;
+use std::io::Write as _;
+
+use super::memory::GramKey;
 use super::schema::Encoding;
 use super::token::Tokenizer;
 
-/// Longest value in bytes.
+/// Longest value, in bytes.
 const MOST_VALUE: usize = 64;
 /// Longest n-gram, which fits into a word.
-const MOST_N: usize = 8;
+const MOST_N: usize = 4;
+
+/// Most n-grams of a value.
+pub(super) const MOST: usize = MOST_VALUE + MOST_N - 1;
 
 /// The n-grams of one value.
 pub(super) struct Grams {
-    /// The value between spaces.
+    /// The value between spaces, a byte for each code point.
     text: [u8; MOST_VALUE + 2 * MOST_N],
     n: usize,
     positional: bool,
@@ -23,13 +28,14 @@ impl Grams {
     /// None if the value is empty or has to be cut otherwise.
     pub(super) fn new(tokenizer: &Tokenizer, value: &str, encoding: Encoding) -> Option<Self> {
         let Tokenizer::NGram { n, positional } = *tokenizer else { return None };
-        let narrow = matches!(encoding, Encoding::Ascii | Encoding::Utf8) && value.is_ascii();
+        let narrow =
+            matches!(encoding, Encoding::Ascii | Encoding::Utf8) && (encoding != Encoding::Ascii || value.is_ascii());
         if value.is_empty() || value.len() > MOST_VALUE || n > MOST_N || !narrow {
             return None;
         }
         let mut text = [b' '; MOST_VALUE + 2 * MOST_N];
-        text[n - 1..n - 1 + value.len()].copy_from_slice(value.as_bytes());
-        Some(Self { text, n, positional, count: value.len() + n - 1 })
+        let length = latin(value, &mut text[n - 1..])?;
+        Some(Self { text, n, positional, count: length + n - 1 })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,17 +43,38 @@ impl Grams {
     }
 
     /// The key of a token and its first so many positions.
-    pub(super) fn key(&self, at: usize, insertions: u32) -> Key {
-        let word = self.text[at..].first_chunk().expect("eight more bytes than the last token begins at");
-        let token = u64::from_le_bytes(*word) & (u64::MAX >> (64 - 8 * self.n));
-        Key::of_token(token, if self.positional { at as u32 } else { 0 }, insertions)
+    pub(super) fn key(&self, at: usize, insertions: usize) -> GramKey {
+        let word = self.text[at..].first_chunk().expect("as many bytes as a token may have stand behind the last one");
+        let token = u32::from_le_bytes(*word) & (u32::MAX >> (8 * (MOST_N - self.n)));
+        GramKey::new(token, if self.positional { at } else { 0 }, insertions)
     }
 
-    /// The token as it is hashed.
-    pub(super) fn token(&self, at: usize) -> Vec<u8> {
-        let place = if self.positional { format!("{} ", at + 1) } else { String::new() };
-        [place.as_bytes(), &self.text[at..at + self.n]].concat()
+    /// Writes the token as it is hashed.
+    pub(super) fn write(&self, at: usize, token: &mut Vec<u8>) {
+        token.clear();
+        if self.positional {
+            // Writing to memory cannot fail.
+            let _ = write!(token, "{} ", at + 1);
+        }
+        for byte in &self.text[at..at + self.n] {
+            let sign = char::from(*byte);
+            token.extend_from_slice(sign.encode_utf8(&mut [0; 2]).as_bytes());
+        }
     }
+}
+
+/// Writes a byte for each code point and gives their number; none if one is above U+00FF.
+fn latin(value: &str, text: &mut [u8]) -> Option<usize> {
+    if value.is_ascii() {
+        text[..value.len()].copy_from_slice(value.as_bytes());
+        return Some(value.len());
+    }
+    let mut length = 0;
+    for (sign, to) in value.chars().zip(text) {
+        *to = u8::try_from(sign).ok()?;
+        length += 1;
+    }
+    Some(length)
 }
 
 #[cfg(test)]
@@ -63,12 +90,20 @@ mod tests {
     fn they_are_the_tokens_that_are_cut_otherwise() {
         let mut tokens = Tokens::default();
         for (n, positional) in (1..=MOST_N).flat_map(|n| [(n, false), (n, true)]) {
-            for length in 1..=MOST_VALUE {
-                let value: String = (0..length).map(|at| char::from(b' ' + (at * 7 % 95) as u8)).collect();
+            // ASCII, and all of Latin-1 in two bytes each.
+            for (length, signs) in (1..=MOST_VALUE).flat_map(|length| [(length, 95), (length / 2 + 1, 224)]) {
+                let value: String = (0..length).map(|at| char::from(b' ' + (at * 7 % signs) as u8)).collect();
+                if value.len() > MOST_VALUE {
+                    continue;
+                }
                 let grams = grams(n, positional, &value, Encoding::Utf8).unwrap();
                 tokens.cut(&Tokenizer::NGram { n, positional }, &value, Encoding::Utf8).unwrap();
-                let found: Vec<_> = (0..grams.len()).map(|at| grams.token(at)).collect();
-                assert_eq!(found, tokens.iter().collect::<Vec<_>>(), "{n} {positional} {length}");
+                let mut token = Vec::new();
+                assert_eq!(grams.len(), tokens.len());
+                for (at, want) in tokens.iter().enumerate() {
+                    grams.write(at, &mut token);
+                    assert_eq!(token, want, "{n} {positional} {length} {at}");
+                }
             }
         }
     }
@@ -86,7 +121,8 @@ mod tests {
     #[test]
     fn other_values_are_cut_otherwise() {
         assert!(grams(2, false, "", Encoding::Utf8).is_none());
-        assert!(grams(2, false, "Zoë", Encoding::Utf8).is_none());
+        assert!(grams(2, false, "Zoe\u{308}", Encoding::Utf8).is_none());
+        assert!(grams(2, false, "Zoë", Encoding::Ascii).is_none());
         assert!(grams(2, false, "Zoe", Encoding::Utf16).is_none());
         assert!(grams(MOST_N + 1, false, "Zoe", Encoding::Utf8).is_none());
         assert!(grams(2, false, &"x".repeat(MOST_VALUE + 1), Encoding::Utf8).is_none());

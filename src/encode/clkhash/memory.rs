@@ -10,8 +10,11 @@ use super::hash::Hasher;
 
 /// Longest part that is remembered, in blocks of 64 bytes.
 const MOST_PART: usize = 8;
-/// What the parts on a shelf take at most, in blocks: 2 MiB.
-const MOST_PARTS: usize = 1 << 15;
+/// What the parts of a column's values take at most, in blocks: 128 KiB. A value is soon put together again from its
+/// tokens; more than the processor keeps near would cost more than it saves.
+const VALUE_BLOCKS: usize = 1 << 11;
+/// What the parts of a column's tokens take at most, in blocks: 2 MiB.
+const TOKEN_BLOCKS: usize = 1 << 15;
 /// What the positions of a column's tokens take at most: 4 MiB.
 const MOST_POSITIONS: usize = 1 << 20;
 /// A longer token is not remembered, in bytes.
@@ -21,80 +24,139 @@ const MOST_VALUE: usize = 15;
 
 /// A column's memory.
 pub(super) struct Memory {
-    pub(super) values: Shelf,
-    pub(super) grams: Shelf,
+    /// None if the filter is too long for parts to be remembered.
+    pub(super) shelves: Option<Shelves>,
     pub(super) tokens: TokenMemory,
+}
+
+/// The parts that are remembered of a column.
+pub(super) struct Shelves {
+    pub(super) values: Shelf<ValueKey>,
+    pub(super) grams: Shelf<GramKey>,
 }
 
 impl Memory {
     /// For a filter of so many blocks.
     pub(super) fn new(blocks: usize) -> Self {
-        Self { values: Shelf::new(blocks), grams: Shelf::new(blocks), tokens: TokenMemory::default() }
+        let shelves = || Shelves { values: Shelf::new(blocks, VALUE_BLOCKS), grams: Shelf::new(blocks, TOKEN_BLOCKS) };
+        Self { shelves: (blocks <= MOST_PART).then(shelves), tokens: TokenMemory::default() }
     }
 }
 
-/// What a part belongs to. None is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(u128);
-
-impl Key {
-    /// A value's key, if it is short enough for one.
-    pub(super) fn of_value(value: &str) -> Option<Self> {
-        let mut bytes = [0; MOST_VALUE + 1];
-        bytes.get_mut(..value.len()).filter(|_| value.len() <= MOST_VALUE)?.copy_from_slice(value.as_bytes());
-        bytes[MOST_VALUE] = value.len() as u8 + 1;
-        Some(Self(u128::from_le_bytes(bytes)))
-    }
-
-    /// The key of a token of at most eight bytes at a place, with at least one insertion.
-    pub(super) fn of_token(token: u64, place: u32, insertions: u32) -> Self {
-        Self(u128::from(token) | u128::from(place) << 64 | u128::from(insertions) << 96)
-    }
-
+/// What a part belongs to. The default is nobody's.
+pub(super) trait Key: Copy + Default + Eq {
     /// Spreads keys over all numbers. A bad spread costs time and nothing else, so nobody has to be kept from one.
-    fn spread(self) -> u64 {
-        let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
-        let product = u128::from(low ^ 0x243f_6a88_85a3_08d3) * u128::from(high ^ 0x1319_8a2e_0370_7344);
-        (product >> 64) as u64 ^ product as u64
+    fn spread(self) -> u64;
+}
+
+/// A short value: its bytes, and behind them, in the last byte, their number and one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ValueKey([u64; 2]);
+
+impl ValueKey {
+    /// None if the value is too long for one.
+    pub(super) fn new(value: &str) -> Option<Self> {
+        let (low, high) = value.as_bytes().split_at(value.len().min(8));
+        let length = (value.len() as u64 + 1) << 56;
+        (value.len() <= MOST_VALUE).then(|| Self([word(low), word(high) | length]))
     }
 }
 
-/// Parts of the filter, each in the one place that its key has: what comes later to the same place drives out what is
-/// there.
-pub(super) struct Shelf {
-    keys: Vec<u128>,
+impl Key for ValueKey {
+    fn spread(self) -> u64 {
+        let [low, high] = self.0;
+        spread(spread(low).rotate_left(32) ^ high)
+    }
+}
+
+/// A token of at most four bytes, its place if that counts, and how many of its positions are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GramKey(u64);
+
+impl GramKey {
+    /// Of a place below 2^8 and of 1 to 2^20 insertions.
+    pub(super) fn new(token: u32, place: usize, insertions: usize) -> Self {
+        Self(u64::from(token) | (place as u64) << 32 | (insertions as u64) << 40)
+    }
+}
+
+impl Key for GramKey {
+    fn spread(self) -> u64 {
+        spread(self.0)
+    }
+}
+
+/// The highest bits of the product depend on all bits.
+fn spread(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// At most eight bytes as a number, the first one lowest. Two reads that overlap take the place of a loop.
+fn word(bytes: &[u8]) -> u64 {
+    fn two<const N: usize>(bytes: &[u8], number: fn([u8; N]) -> u64) -> u64 {
+        let read = |bytes: Option<&[u8; N]>| number(*bytes.expect("there are as many bytes as the caller has seen"));
+        read(bytes.first_chunk()) | read(bytes.last_chunk()) << (8 * (bytes.len() - N))
+    }
+    match bytes.len() {
+        0 => 0,
+        1 => u64::from(bytes[0]),
+        2 | 3 => two(bytes, |bytes| u64::from(u16::from_le_bytes(bytes))),
+        4..=7 => two(bytes, |bytes| u64::from(u32::from_le_bytes(bytes))),
+        _ => two(bytes, u64::from_le_bytes),
+    }
+}
+
+/// Parts of the filter, each in the one place that its key has: what comes later to a place drives out what is there.
+pub(super) struct Shelf<K> {
+    keys: Vec<K>,
     parts: Vec<Block>,
     blocks: usize,
-    /// A key's place is its spread's highest bits.
+    /// The number of a key's place is its spread's highest bits.
     shift: u32,
 }
 
-impl Shelf {
-    fn new(blocks: usize) -> Self {
-        let places = if blocks <= MOST_PART { MOST_PARTS / blocks.next_power_of_two() } else { 0 };
-        let shift = u64::BITS - places.max(2).ilog2();
-        Self { keys: vec![0; places], parts: vec![Block::default(); places * blocks], blocks, shift }
+/// Where on a shelf a part begins.
+pub(super) type Place = u32;
+
+impl<K: Key> Shelf<K> {
+    fn new(blocks: usize, most: usize) -> Self {
+        let places = most / blocks.next_power_of_two();
+        let parts = vec![Block::default(); places * blocks];
+        Self { keys: vec![K::default(); places], parts, blocks, shift: u64::BITS - places.ilog2() }
     }
 
-    /// The part of a key, which `make` makes of an empty one if it is not there. A key whose part cannot be made has
-    /// none. None if the shelf has no room for parts of this length.
-    pub(super) fn part<E>(
-        &mut self,
-        key: Key,
-        make: impl FnOnce(&mut [Block]) -> Result<(), E>,
-    ) -> Option<Result<&[Block], E>> {
-        let place = (key.spread() >> self.shift) as usize;
-        let known = self.keys.get_mut(place)?;
-        let part = &mut self.parts[place * self.blocks..][..self.blocks];
-        if *known != key.0 {
-            *known = 0;
-            part.fill(Block::default());
-            if let Err(error) = make(part) {
-                return Some(Err(error));
+    fn index(&self, key: K) -> usize {
+        (key.spread() >> self.shift) as usize
+    }
+
+    /// The place of a key's part, if it is there.
+    pub(super) fn find(&self, key: K) -> Option<Place> {
+        let index = self.index(key);
+        (self.keys[index] == key).then_some((index * self.blocks) as Place)
+    }
+
+    /// The place of a key's new part, which `make` makes of an empty one. If it cannot, none is there.
+    pub(super) fn put<E>(&mut self, key: K, make: impl FnOnce(&mut [Block]) -> Result<(), E>) -> Result<Place, E> {
+        let index = self.index(key);
+        let place = index * self.blocks;
+        let part = &mut self.parts[place..place + self.blocks];
+        self.keys[index] = K::default();
+        part.fill(Block::default());
+        make(part)?;
+        self.keys[index] = key;
+        Ok(place as Place)
+    }
+
+    /// Lays the parts at these places over a filter.
+    pub(super) fn merge(&self, places: &[Place], filter: &mut [Block]) {
+        for (at, to) in filter.iter_mut().enumerate() {
+            let mut all = *to;
+            for place in places {
+                let from = &self.parts[*place as usize + at];
+                all.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
             }
-            *known = key.0;
+            *to = all;
         }
-        Some(Ok(part))
     }
 }
 
@@ -110,10 +172,10 @@ impl TokenMemory {
     pub(super) fn set(&mut self, hasher: &Hasher, token: &[u8], count: usize, bits: usize, part: &mut [Block]) {
         let enough = |known: &[u32]| count <= known.len() || matches!(hasher, Hasher::Double { .. });
         if let Some(known) = self.known.get(token).filter(|known| enough(known)) {
-            return spread(hasher, known, count, bits, part);
+            return set_all(hasher, known, count, bits, part);
         }
         let positions = hasher.positions(token, count.max(1), bits);
-        spread(hasher, &positions, count, bits, part);
+        set_all(hasher, &positions, count, bits, part);
         if token.len() <= MOST_TOKEN && self.size + positions.len() <= MOST_POSITIONS {
             self.size += positions.len();
             self.known.insert(token.into(), positions.into());
@@ -121,7 +183,7 @@ impl TokenMemory {
     }
 }
 
-fn spread(hasher: &Hasher, positions: &[u32], count: usize, bits: usize, part: &mut [Block]) {
+fn set_all(hasher: &Hasher, positions: &[u32], count: usize, bits: usize, part: &mut [Block]) {
     match hasher {
         Hasher::Blake { .. } => positions.iter().take(count).for_each(|at| set(part, *at as usize)),
         Hasher::Double { .. } => {
@@ -140,60 +202,108 @@ fn spread(hasher: &Hasher, positions: &[u32], count: usize, bits: usize, part: &
 mod tests {
     use super::*;
 
-    fn made(shelf: &mut Shelf, key: Key, position: usize) -> Vec<Block> {
-        let part = shelf.part(key, |part| -> Result<(), ()> {
+    fn with(position: usize) -> Vec<Block> {
+        let mut part = vec![Block::default(); 2];
+        set(&mut part, position);
+        part
+    }
+
+    /// The part that the shelf has, or now makes.
+    fn part(shelf: &mut Shelf<GramKey>, key: GramKey, position: usize) -> Vec<Block> {
+        let make = |part: &mut [Block]| -> Result<(), ()> {
             set(part, position);
             Ok(())
-        });
-        part.unwrap().unwrap().to_vec()
+        };
+        let place = shelf.find(key).map_or_else(|| shelf.put(key, make).unwrap(), |place| place);
+        let mut found = vec![Block::default(); 2];
+        shelf.merge(&[place], &mut found);
+        found
     }
 
     #[test]
-    fn a_part_is_made_once_and_never_that_of_another_key() {
-        let mut shelf = Shelf::new(2);
-        // More keys than places, so that many drive others out.
-        let keys = |round: u32| (0..20_000_u32).map(move |at| (Key::of_token(u64::from(at), 0, 1), at % 1000 + round));
-        for (key, position) in keys(0) {
-            let mut want = vec![Block::default(); 2];
-            set(&mut want, position as usize);
-            assert_eq!(made(&mut shelf, key, position as usize), want);
+    fn a_part_is_kept_until_another_comes_to_its_place() {
+        let mut shelf = Shelf::new(2, 1 << 10);
+        // More keys than places.
+        let keys = || (0..1000).map(|at| (GramKey::new(at, 0, 1), at as usize));
+        for (key, at) in keys() {
+            assert_eq!(part(&mut shelf, key, at), with(at));
         }
-        let kept = keys(1).filter(|(key, position)| {
-            let part = made(&mut shelf, *key, *position as usize);
-            let mut before = vec![Block::default(); 2];
-            set(&mut before, *position as usize - 1);
-            part == before
-        });
-        let kept = kept.count();
-        assert!((1_000..MOST_PARTS).contains(&kept), "{kept}");
+        // What is found again is the key's own; the rest is made anew.
+        let kept = keys().filter(|(key, _)| shelf.find(*key).is_some()).count();
+        assert!((300..=512).contains(&kept), "{kept}");
+        for (key, at) in keys() {
+            assert_eq!(part(&mut shelf, key, at), with(at));
+        }
+    }
+
+    #[test]
+    fn parts_are_laid_over_each_other_and_over_what_is_there() {
+        let mut shelf = Shelf::new(2, 1 << 10);
+        let keys = [1, 2].map(|at| GramKey::new(at, 0, 1));
+        part(&mut shelf, keys[0], 5);
+        part(&mut shelf, keys[1], 800);
+        let mut filter = with(7);
+        shelf.merge(&keys.map(|key| shelf.find(key).unwrap()), &mut filter);
+        let mut want = with(7);
+        [5, 800].map(|at| set(&mut want, at));
+        assert_eq!(filter, want);
     }
 
     #[test]
     fn a_part_that_could_not_be_made_is_not_kept() {
-        let mut shelf = Shelf::new(1);
-        let key = Key::of_value("x").unwrap();
-        let bad = shelf.part(key, |part| {
+        let mut shelf = Shelf::new(2, 1 << 10);
+        let key = GramKey::new(1, 2, 3);
+        let bad = shelf.put(key, |part| {
             set(part, 7);
             Err("bad")
         });
-        assert_eq!(bad.unwrap(), Err("bad"));
-        let mut want = vec![Block::default()];
-        set(&mut want, 8);
-        assert_eq!(made(&mut shelf, key, 8), want);
+        assert_eq!(bad, Err("bad"));
+        assert_eq!(shelf.find(key), None);
+        assert_eq!(part(&mut shelf, key, 8), with(8));
     }
 
     #[test]
-    fn a_shelf_keeps_its_bound_and_has_no_room_for_long_parts() {
+    fn the_parts_of_a_column_keep_their_bound() {
         for blocks in 1..=MOST_PART {
-            assert!(Shelf::new(blocks).parts.len() <= MOST_PARTS);
+            let shelves = Memory::new(blocks).shelves.unwrap();
+            assert!(shelves.values.parts.len() <= VALUE_BLOCKS && shelves.grams.parts.len() <= TOKEN_BLOCKS);
         }
-        assert!(Shelf::new(MOST_PART + 1).part(Key(1), |_| Ok::<_, ()>(())).is_none());
+        assert!(Memory::new(MOST_PART + 1).shelves.is_none());
     }
 
     #[test]
-    fn different_values_have_different_keys() {
-        let keys = ["", "\0", "\0\0", "a", "a\0", "123456789012345"].map(|value| Key::of_value(value).unwrap().0);
-        assert!(keys.iter().enumerate().all(|(at, key)| *key != 0 && !keys[..at].contains(key)));
-        assert_eq!(Key::of_value("1234567890123456"), None);
+    fn a_value_s_key_is_its_bytes_and_their_number() {
+        for length in 0..=MOST_VALUE {
+            let value: String = ('a'..).take(length).collect();
+            let mut bytes = [0; 16];
+            bytes[..length].copy_from_slice(value.as_bytes());
+            bytes[15] = length as u8 + 1;
+            let all = u128::from_le_bytes(bytes);
+            assert_eq!(ValueKey::new(&value), Some(ValueKey([all as u64, (all >> 64) as u64])));
+        }
+        assert_ne!(ValueKey::new("a"), ValueKey::new("a\0"));
+        assert_eq!(ValueKey::new(&"a".repeat(MOST_VALUE + 1)), None);
+    }
+
+    #[test]
+    fn a_gram_s_key_holds_all_that_tells_it_from_others() {
+        let keys = [(u32::MAX, 0, 1), (0, 255, 1), (0, 0, 1 << 20), (1, 0, 1), (0, 1, 1), (0, 0, 1)];
+        let keys = keys.map(|(token, place, insertions)| GramKey::new(token, place, insertions));
+        assert!(keys.iter().enumerate().all(|(at, key)| *key != GramKey::default() && !keys[..at].contains(key)));
+    }
+
+    #[test]
+    fn more_positions_than_before_are_found_and_remembered() {
+        let (hasher, mut memory) = (Hasher::blake(b"key"), TokenMemory::default());
+        let mut set = |count| {
+            let mut part = [Block::default(); 2];
+            memory.set(&hasher, b"token", count, 1024, &mut part);
+            part
+        };
+        let mut want = [Block::default(); 2];
+        hasher.positions(b"token", 100, 1024)[..100].iter().for_each(|at| super::set(&mut want, *at as usize));
+        set(5);
+        assert_eq!(set(100), want);
+        assert_eq!(set(100), want);
     }
 }

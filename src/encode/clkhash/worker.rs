@@ -4,9 +4,9 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use super::filter::{Block, blocks, fold, merge};
-use super::gram::Grams;
-use super::memory::{Key, Memory, Shelf, TokenMemory};
+use super::filter::{Block, blocks, fold};
+use super::gram::{self, Grams};
+use super::memory::{GramKey, Memory, Shelf, Shelves, TokenMemory, ValueKey};
 use super::problem::{Problem, RowError};
 use super::schema::Strategy;
 use super::token::Tokens;
@@ -18,6 +18,7 @@ pub struct Worker<'a> {
     memories: Vec<Memory>,
     filter: Vec<Block>,
     tokens: Tokens,
+    token: Vec<u8>,
     clk: Vec<u8>,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Worker<'a> {
         let blocks = blocks(encoder.bits);
         let memories = encoder.columns.iter().map(|_| Memory::new(blocks)).collect();
         let filter = vec![Block::default(); blocks];
-        Self { encoder, memories, filter, tokens: Tokens::default(), clk: Vec::new() }
+        Self { encoder, memories, filter, tokens: Tokens::default(), token: Vec::new(), clk: Vec::new() }
     }
 
     /// The CLK of a row: position 0 is the highest bit of the first byte; the last byte is filled with zeros.
@@ -59,13 +60,21 @@ impl<'a> Worker<'a> {
     }
 
     fn insert(&mut self, value: &str, feature: &Feature, at: usize) -> Result<(), Problem> {
-        let Memory { values, grams, tokens } = &mut self.memories[at];
-        let mut cutter = Cutter { feature, bits: self.encoder.bits, grams, memory: tokens, tokens: &mut self.tokens };
-        if let Some(part) = Key::of_value(value).and_then(|key| values.part(key, |part| cutter.insert(value, part))) {
-            merge(&mut self.filter, part?);
-            return Ok(());
-        }
-        cutter.insert(value, &mut self.filter)
+        let Memory { shelves, tokens: memory } = &mut self.memories[at];
+        let mut cutter =
+            Cutter { feature, bits: self.encoder.bits, memory, tokens: &mut self.tokens, token: &mut self.token };
+        let Some(Shelves { values, grams }) = shelves else {
+            return cutter.insert(value, None, &mut self.filter);
+        };
+        let Some(key) = ValueKey::new(value) else {
+            return cutter.insert(value, Some(grams), &mut self.filter);
+        };
+        let place = match values.find(key) {
+            Some(place) => place,
+            None => values.put(key, |part| cutter.insert(value, Some(grams), part))?,
+        };
+        values.merge(&[place], &mut self.filter);
+        Ok(())
     }
 }
 
@@ -73,46 +82,53 @@ impl<'a> Worker<'a> {
 struct Cutter<'a> {
     feature: &'a Feature,
     bits: usize,
-    grams: &'a mut Shelf,
     memory: &'a mut TokenMemory,
     tokens: &'a mut Tokens,
+    token: &'a mut Vec<u8>,
 }
 
 impl Cutter<'_> {
     /// Sets every position of a value.
-    fn insert(&mut self, value: &str, part: &mut [Block]) -> Result<(), Problem> {
-        let value = self.feature.formatter.apply(value)?;
-        if let Some(grams) = Grams::new(&self.feature.tokenizer, &value, self.feature.encoding) {
-            self.insert_grams(&grams, part);
+    fn insert(&mut self, value: &str, shelf: Option<&mut Shelf<GramKey>>, part: &mut [Block]) -> Result<(), Problem> {
+        let Feature { formatter, tokenizer, encoding, strategy, hasher } = self.feature;
+        let value = formatter.apply(value)?;
+        if let Some((shelf, grams)) = shelf.zip(Grams::new(tokenizer, &value, *encoding)) {
+            self.insert_grams(&grams, shelf, part);
             return Ok(());
         }
-        self.tokens.cut(&self.feature.tokenizer, &value, self.feature.encoding)?;
-        let shares = Shares::new(self.feature.strategy, self.tokens.len());
+        self.tokens.cut(tokenizer, &value, *encoding)?;
+        let shares = Shares::new(*strategy, self.tokens.len());
         for (at, token) in self.tokens.iter().enumerate() {
-            self.memory.set(&self.feature.hasher, token, shares.of(at), self.bits, part);
+            self.memory.set(hasher, token, shares.of(at), self.bits, part);
         }
         Ok(())
     }
 
-    fn insert_grams(&mut self, grams: &Grams, part: &mut [Block]) {
+    fn insert_grams(&mut self, grams: &Grams, shelf: &mut Shelf<GramKey>, part: &mut [Block]) {
         let shares = Shares::new(self.feature.strategy, grams.len());
+        let mut places = [0; gram::MOST];
+        let mut known = 0;
         for at in 0..grams.len() {
             let share = shares.of(at);
             if share == 0 {
                 break;
             }
-            let mut set = |part: &mut [Block]| {
-                self.memory.set(&self.feature.hasher, &grams.token(at), share, self.bits, part);
-            };
-            let known = self.grams.part(grams.key(at, share as u32), |part| {
-                set(part);
-                Ok::<_, Infallible>(())
+            let key = grams.key(at, share);
+            places[known] = shelf.find(key).unwrap_or_else(|| {
+                // The new part may drive out one that was found.
+                shelf.merge(&places[..known], part);
+                known = 0;
+                let set = |part: &mut [Block]| {
+                    grams.write(at, self.token);
+                    self.memory.set(&self.feature.hasher, self.token, share, self.bits, part);
+                    Ok::<_, Infallible>(())
+                };
+                let Ok(place) = shelf.put(key, set);
+                place
             });
-            match known {
-                Some(Ok(known)) => merge(part, known),
-                None => set(part),
-            }
+            known += 1;
         }
+        shelf.merge(&places[..known], part);
     }
 }
 
