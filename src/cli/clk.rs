@@ -32,7 +32,7 @@ pub struct ClkArgs {
     /// Refuse what is weak instead of warning: short keys, double hashing, folds that are not made
     #[arg(long)]
     pub strict: bool,
-    /// Threads that encode [default: one for each core]
+    /// Threads that encode [default: one for each 64 MiB of the file, at most one for each core]
     #[arg(long)]
     pub threads: Option<NonZeroUsize>,
 }
@@ -67,6 +67,16 @@ fn encoder(schema: &Path, secret: &Path) -> anyhow::Result<Encoder> {
     Encoder::new(&parsed, &secret).with_context(|| schema.display().to_string())
 }
 
+/// What one thread encodes in about a second: more of them would each have to meet the same names first.
+const BYTES_PER_THREAD: u64 = 64 << 20;
+
+/// Threads for a file of so many bytes; 0 for one of which that is not known, a pipe.
+fn threads(bytes: u64) -> NonZeroUsize {
+    let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let worth = usize::try_from(bytes.div_ceil(BYTES_PER_THREAD)).ok().and_then(NonZeroUsize::new);
+    worth.map_or(cores, |worth| worth.min(cores))
+}
+
 fn write(args: &ClkArgs, encoder: &Encoder) -> anyhow::Result<u64> {
     let named = |error: InputError| match error {
         InputError::Write(source) => anyhow!(source).context(format!("cannot write {}", args.output.display())),
@@ -75,7 +85,7 @@ fn write(args: &ClkArgs, encoder: &Encoder) -> anyhow::Result<u64> {
     let input = File::open(&args.input).map_err(|source| named(InputError::Read(source)))?;
     let bytes = input.metadata().map_or(0, |metadata| metadata.len());
     let header = if args.no_header { Header::Absent } else { Header::Checked };
-    let threads = args.threads.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let threads = args.threads.unwrap_or_else(|| threads(bytes));
     let mut output = Output::create(&args.output)?;
     let mut bar = file_bar(bytes, "encoding");
     let input = BufReader::with_capacity(1 << 16, input);
@@ -83,4 +93,19 @@ fn write(args: &ClkArgs, encoder: &Encoder) -> anyhow::Result<u64> {
     let rows = rows.map_err(named)?;
     output.finish()?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_more_wants_a_large_file_and_a_core() {
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        assert_eq!(threads(1).get(), 1);
+        assert_eq!(threads(BYTES_PER_THREAD).get(), 1);
+        assert_eq!(threads(BYTES_PER_THREAD + 1).get(), cores.get().min(2));
+        assert_eq!(threads(u64::MAX), cores);
+        assert_eq!(threads(0), cores);
+    }
 }

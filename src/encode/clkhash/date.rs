@@ -28,6 +28,17 @@ pub(super) struct DateFormat {
     regex: Regex,
     /// In the order of the format: of two years the later one counts.
     directives: Vec<char>,
+    /// The format if it has year, month and day once each and no other directive and no space.
+    plain: Option<Vec<Piece>>,
+}
+
+/// A piece of a plain format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Year,
+    Month,
+    Day,
+    Sign(u8),
 }
 
 /// What the directives of one value said.
@@ -51,11 +62,17 @@ impl DateFormat {
         let mut directives = Vec::new();
         let pattern = pattern(format, &mut directives)?;
         let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})")).case_insensitive(true).build().ok()?;
-        Some(Self { regex, directives })
+        Some(Self { regex, directives, plain: plain(format) })
     }
 
     /// The date as `%Y%m%d`, whose year has no zeros before it; none if the value is no date of this format.
     pub(super) fn normal(&self, value: &str) -> Option<String> {
+        let date = self.plain.as_ref().and_then(|pieces| plain_date(pieces, value.as_bytes()));
+        let date = date.or_else(|| self.any_date(value))?;
+        Some(format!("{}{:02}{:02}", date.year(), u8::from(date.month()), date.day()))
+    }
+
+    fn any_date(&self, value: &str) -> Option<Date> {
         let found = self.regex.captures(value)?;
         if found.get(0)?.end() != value.len() {
             return None;
@@ -64,9 +81,49 @@ impl DateFormat {
         for directive in &self.directives {
             parts.take(*directive, &found)?;
         }
-        let date = parts.date().filter(|date| date.year() >= 1)?;
-        Some(format!("{}{:02}{:02}", date.year(), u8::from(date.month()), date.day()))
+        parts.date().filter(|date| date.year() >= 1)
     }
+}
+
+fn plain(format: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut signs = format.bytes();
+    while let Some(sign) = signs.next() {
+        pieces.push(match sign {
+            b'%' => match signs.next()? {
+                b'Y' => Piece::Year,
+                b'm' => Piece::Month,
+                b'd' => Piece::Day,
+                _ => return None,
+            },
+            sign if sign.is_ascii_graphic() => Piece::Sign(sign),
+            _ => return None,
+        });
+    }
+    let all = [Piece::Year, Piece::Month, Piece::Day].iter().all(|piece| pieces.contains(piece));
+    all.then_some(pieces)
+}
+
+/// The date, if it is written with all its digits. The expression would try these readings first, so that no other can
+/// be meant; what is not read here is left to it.
+fn plain_date(pieces: &[Piece], mut value: &[u8]) -> Option<Date> {
+    let (mut year, mut month, mut day) = (0, 0, 0);
+    for piece in pieces {
+        match piece {
+            Piece::Year => year = digits(value.split_off(..4)?)?,
+            Piece::Month => month = digits(value.split_off(..2)?)?,
+            Piece::Day => day = digits(value.split_off(..2)?)?,
+            Piece::Sign(sign) => {
+                value.split_off_first().filter(|first| *first == sign)?;
+            }
+        }
+    }
+    if value.is_empty() { calendar(year, month, day) } else { None }
+}
+
+fn digits(bytes: &[u8]) -> Option<i32> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| i32::from(byte - b'0'));
+    bytes.iter().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))
 }
 
 fn pattern(format: &str, directives: &mut Vec<char>) -> Option<String> {
@@ -250,6 +307,38 @@ mod tests {
             ("%m-%d", "03-05", "19000305"),
         ] {
             assert_eq!(read(format, value).as_deref(), Some(want), "{format} {value}");
+        }
+    }
+
+    #[test]
+    fn a_plain_date_is_read_as_its_expression_reads_it() {
+        for format in ["%Y%m%d", "%d%m%Y", "%Y-%m-%d", "%m/%d/%Y", "x%Y%d%m"] {
+            let format = DateFormat::new(format).unwrap();
+            let pieces = format.plain.as_ref().unwrap();
+            let mut read = 0;
+            for (year, month, day) in [0, 1, 999, 1900, 2000, 2023].into_iter().flat_map(|year| {
+                (0..=14).flat_map(move |month| [0, 1, 9, 10, 28, 29, 30, 31, 32].map(|day| (year, month, day)))
+            }) {
+                let text = |piece: &Piece| match piece {
+                    Piece::Year => format!("{year:04}"),
+                    Piece::Month => format!("{month:02}"),
+                    Piece::Day => format!("{day:02}"),
+                    Piece::Sign(sign) => char::from(*sign).to_string(),
+                };
+                let value: String = pieces.iter().map(text).collect();
+                let plain = plain_date(pieces, value.as_bytes());
+                assert!(plain.is_none() || plain == format.any_date(&value), "{value}");
+                read += usize::from(plain.is_some());
+            }
+            // Five years with twelve months of seven days, less the days that are not.
+            assert!((380..420).contains(&read), "{read}");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_not_plain() {
+        for format in ["%Y%m", "%Y-%m-%d %H", "%Y %m %d", "%d %B %Y", "%y%m%d", "%Y\u{e9}%m%d"] {
+            assert!(DateFormat::new(format).unwrap().plain.is_none(), "{format}");
         }
     }
 

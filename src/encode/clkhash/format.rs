@@ -80,6 +80,8 @@ fn check_text(value: &str, case: Case, least: Option<u64>, most: Option<u64>) ->
         }
     }
     let good = match case {
+        Case::Upper if value.is_ascii() => !value.bytes().any(|byte| byte.is_ascii_lowercase()),
+        Case::Lower if value.is_ascii() => !value.bytes().any(|byte| byte.is_ascii_uppercase()),
         Case::Upper => value.to_uppercase() == value,
         Case::Lower => value.to_lowercase() == value,
         Case::Mixed => true,
@@ -87,9 +89,14 @@ fn check_text(value: &str, case: Case, least: Option<u64>, most: Option<u64>) ->
     if good { Ok(()) } else { Err(Problem::Case) }
 }
 
-fn integer<'a>(value: &str, least: Option<&BigInt>, most: Option<&BigInt>) -> Result<Cow<'a, str>, Problem> {
-    let number = number::integer(value).ok_or(Problem::Integer)?;
+fn integer<'a>(value: &'a str, least: Option<&BigInt>, most: Option<&BigInt>) -> Result<Cow<'a, str>, Problem> {
+    let plain = number::plain(value);
+    let number =
+        plain.map_or_else(|| number::integer(value).ok_or(Problem::Integer), |plain| Ok(BigInt::from(plain)))?;
     let below = least.is_some_and(|least| number < *least);
     let above = most.is_some_and(|most| number > *most);
-    if below || above { Err(Problem::OutOfRange) } else { Ok(Cow::Owned(number.to_string())) }
+    if below || above {
+        return Err(Problem::OutOfRange);
+    }
+    Ok(if plain.is_some() { Cow::Borrowed(value) } else { Cow::Owned(number.to_string()) })
 }

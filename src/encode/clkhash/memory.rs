@@ -10,9 +10,9 @@ use super::hash::Hasher;
 
 /// Longest part that is remembered, in blocks of 64 bytes.
 const MOST_PART: usize = 8;
-/// What the parts of a column's values take at most, in blocks: 128 KiB. A value is soon put together again from its
+/// What the parts of a column's values take at most, in blocks: 512 KiB. A value is soon put together again from its
 /// tokens; more than the processor keeps near would cost more than it saves.
-const VALUE_BLOCKS: usize = 1 << 11;
+const VALUE_BLOCKS: usize = 1 << 13;
 /// What the parts of a column's tokens take at most, in blocks: 2 MiB.
 const TOKEN_BLOCKS: usize = 1 << 15;
 /// What the positions of a column's tokens take at most: 4 MiB.

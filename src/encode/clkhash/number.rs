@@ -51,6 +51,13 @@ pub(super) fn integer(text: &str) -> Option<BigInt> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
+/// An integer that is written as it is hashed: at most 18 digits, and no 0 before others.
+pub(super) fn plain(text: &str) -> Option<u64> {
+    let normal = (1..=18).contains(&text.len()) && (text == "0" || !text.starts_with('0'));
+    let digits = normal && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
 /// A group of digits that a date's expression found.
 pub(super) fn small(text: &str) -> Option<i32> {
     text.trim_matches(is_space).chars().map(digit).collect::<Option<String>>()?.parse().ok()
@@ -81,6 +88,18 @@ mod tests {
         }
         assert!(integer(&"9".repeat(MOST_DIGITS)).is_some());
         assert_eq!(integer(&"9".repeat(MOST_DIGITS + 1)), None);
+    }
+
+    #[test]
+    fn a_plain_integer_is_its_own_normal_form() {
+        for text in ["0", "7", "10", "999999999999999999"] {
+            let value = BigInt::from(plain(text).unwrap());
+            assert_eq!(Some(&value), integer(text).as_ref());
+            assert_eq!(value.to_string(), text);
+        }
+        for text in ["", "00", "07", "+7", "-7", " 7", "7 ", "1_0", "\u{661}", "1000000000000000000"] {
+            assert_eq!(plain(text), None, "{text}");
+        }
     }
 
     #[test]
