@@ -14,7 +14,7 @@ pub(super) fn blocks(bits: usize) -> usize {
 
 pub(super) fn set(part: &mut [Block], position: usize) {
     // The places in a word run from its first byte to its last, and in each byte from the highest bit to the lowest.
-    part[position / BLOCK_BITS][position / 64 % (BLOCK_BITS / 64)] |= 1 << (position % 64 ^ 7);
+    part[position / BLOCK_BITS][position / 64 % (BLOCK_BITS / 64)] |= 1 << ((position % 64) ^ 7);
 }
 
 /// Writes a filter as a CLK: halves laid over each other by XOR until `clk_bits` are left. That is the XOR of all

@@ -15,7 +15,7 @@ const MOST_N: usize = 4;
 /// Most n-grams of a value.
 pub(super) const MOST: usize = MOST_VALUE + MOST_N - 1;
 
-/// The n-grams of one value.
+/// The n-grams of one value, in memory for one after the other.
 pub(super) struct Grams {
     /// The value between spaces, a byte for each code point.
     text: [u8; MOST_VALUE + 2 * MOST_N],
@@ -24,18 +24,30 @@ pub(super) struct Grams {
     count: usize,
 }
 
+impl Default for Grams {
+    fn default() -> Self {
+        Self { text: [b' '; MOST_VALUE + 2 * MOST_N], n: 1, positional: false, count: 0 }
+    }
+}
+
 impl Grams {
-    /// None if the value is empty or has to be cut otherwise.
-    pub(super) fn new(tokenizer: &Tokenizer, value: &str, encoding: Encoding) -> Option<Self> {
-        let Tokenizer::NGram { n, positional } = *tokenizer else { return None };
-        let narrow =
-            matches!(encoding, Encoding::Ascii | Encoding::Utf8) && (encoding != Encoding::Ascii || value.is_ascii());
-        if value.is_empty() || value.len() > MOST_VALUE || n > MOST_N || !narrow {
-            return None;
+    /// Takes a value; false if it is empty or has to be cut otherwise.
+    pub(super) fn take(&mut self, tokenizer: &Tokenizer, value: &str, encoding: Encoding) -> bool {
+        let Tokenizer::NGram { n, positional } = *tokenizer else { return false };
+        let encodes = match encoding {
+            Encoding::Ascii => value.is_ascii(),
+            Encoding::Utf8 => true,
+            Encoding::Utf16 | Encoding::Utf32 => false,
+        };
+        if !encodes || value.is_empty() || value.len() > MOST_VALUE || n > MOST_N {
+            return false;
         }
-        let mut text = [b' '; MOST_VALUE + 2 * MOST_N];
-        let length = latin(value, &mut text[n - 1..])?;
-        Some(Self { text, n, positional, count: length + n - 1 })
+        let (before, text) = self.text.split_at_mut(n - 1);
+        let Some(length) = latin(value, text) else { return false };
+        before.fill(b' ');
+        text[length..length + n - 1].fill(b' ');
+        (self.n, self.positional, self.count) = (n, positional, length + n - 1);
+        true
     }
 
     pub(super) fn len(&self) -> usize {
@@ -83,12 +95,13 @@ mod tests {
     use crate::encode::clkhash::token::Tokens;
 
     fn grams(n: usize, positional: bool, value: &str, encoding: Encoding) -> Option<Grams> {
-        Grams::new(&Tokenizer::NGram { n, positional }, value, encoding)
+        let mut grams = Grams::default();
+        grams.take(&Tokenizer::NGram { n, positional }, value, encoding).then_some(grams)
     }
 
     #[test]
     fn they_are_the_tokens_that_are_cut_otherwise() {
-        let mut tokens = Tokens::default();
+        let (mut tokens, mut grams) = (Tokens::default(), Grams::default());
         for (n, positional) in (1..=MOST_N).flat_map(|n| [(n, false), (n, true)]) {
             // ASCII, and all of Latin-1 in two bytes each.
             for (length, signs) in (1..=MOST_VALUE).flat_map(|length| [(length, 95), (length / 2 + 1, 224)]) {
@@ -96,7 +109,7 @@ mod tests {
                 if value.len() > MOST_VALUE {
                     continue;
                 }
-                let grams = grams(n, positional, &value, Encoding::Utf8).unwrap();
+                assert!(grams.take(&Tokenizer::NGram { n, positional }, &value, Encoding::Utf8));
                 tokens.cut(&Tokenizer::NGram { n, positional }, &value, Encoding::Utf8).unwrap();
                 let mut token = Vec::new();
                 assert_eq!(grams.len(), tokens.len());
@@ -126,6 +139,6 @@ mod tests {
         assert!(grams(2, false, "Zoe", Encoding::Utf16).is_none());
         assert!(grams(MOST_N + 1, false, "Zoe", Encoding::Utf8).is_none());
         assert!(grams(2, false, &"x".repeat(MOST_VALUE + 1), Encoding::Utf8).is_none());
-        assert!(Grams::new(&Tokenizer::Exact, "Zoe", Encoding::Utf8).is_none());
+        assert!(!Grams::default().take(&Tokenizer::Exact, "Zoe", Encoding::Utf8));
     }
 }

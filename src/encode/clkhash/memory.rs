@@ -214,7 +214,7 @@ mod tests {
             set(part, position);
             Ok(())
         };
-        let place = shelf.find(key).map_or_else(|| shelf.put(key, make).unwrap(), |place| place);
+        let place = shelf.find(key).unwrap_or_else(|| shelf.put(key, make).unwrap());
         let mut found = vec![Block::default(); 2];
         shelf.merge(&[place], &mut found);
         found
@@ -245,7 +245,7 @@ mod tests {
         let mut filter = with(7);
         shelf.merge(&keys.map(|key| shelf.find(key).unwrap()), &mut filter);
         let mut want = with(7);
-        [5, 800].map(|at| set(&mut want, at));
+        [5, 800].iter().for_each(|at| set(&mut want, *at));
         assert_eq!(filter, want);
     }
 

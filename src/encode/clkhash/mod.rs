@@ -5,8 +5,9 @@
 //! into the service.
 //!
 //! A row becomes a CLK so: every value is checked and brought into its normal form (`format`, `date`, `number`,
-//! `pattern`), cut into tokens (`token`), each token's positions are set in one filter (`hash`), and the filter is
-//! folded. What a thread has met it remembers (`memory`). `schema` reads the JSON, `old` the older versions, `rows` and `file` read and write files.
+//! `pattern`), cut into tokens (`token`, and `gram` for the common ones), each token's positions are set in one filter
+//! (`hash`, `filter`), and the filter is folded. `worker` does so for row after row and remembers what it has met
+//! (`memory`). `schema` reads the JSON, `old` the older versions; `rows` and `signs` read files, and `file` writes them.
 
 mod date;
 mod file;

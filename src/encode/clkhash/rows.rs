@@ -325,6 +325,8 @@ impl Scan {
 mod tests {
     use std::io::Read as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Rows with their lines, read through a buffer of `size` bytes and in batches of `most` rows.
@@ -370,6 +372,57 @@ mod tests {
                 row(8, &["last", ""]),
             ]
         );
+    }
+
+    /// As [`read`], sign by sign and in one batch.
+    fn read_by_signs(text: &[u8]) -> Vec<(u64, Vec<String>)> {
+        let mut scan = Scan { state: State::Row, after_return: false, line: 1, row_line: 1 };
+        let (mut batch, mut used) = (Batch::default(), 0);
+        while used < text.len() {
+            used += scan.step(&text[used..], &mut batch);
+        }
+        scan.end(&mut batch);
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let mut all: Vec<_> = batch.rows().map(|row| (row.line, row.values().map(text).collect())).collect();
+        all.extend(batch.broken.is_some().then(|| (0, vec![])));
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn lines_taken_whole_are_those_taken_sign_by_sign(
+            text in "([a-zé]{0,9}(,|,|\"|\n|\r|\r\n)){0,30}[a-z]{0,3}", size in 3..40_usize, most in 1..9_usize,
+        ) {
+            let want = read_by_signs(text.as_bytes());
+            prop_assert_eq!(&read(text.as_bytes(), 8192, 1000), &want);
+            prop_assert_eq!(&read(text.as_bytes(), size, most), &want);
+        }
+    }
+
+    #[test]
+    fn texts_are_the_values_and_there_are_none_if_any_is_not_utf_8() {
+        let batch = |text: &[u8]| {
+            let mut batch = Batch::default();
+            assert!(Rows::new(text).unwrap().next(100, &mut batch).unwrap());
+            batch
+        };
+        let good = batch("Zoë,\"é\"\n,\u{308}\r\n".as_bytes());
+        let texts: Vec<Vec<&str>> = good.rows().map(|row| row.texts(good.text().unwrap()).collect()).collect();
+        assert_eq!(texts, [["Zoë", "é"], ["", "\u{308}"]]);
+        // Two halves of a sign are none, however near they stand.
+        assert_eq!(batch(b"\xc3,\xab\n").text(), None);
+        assert_eq!(batch(b"\"\xc3\",\"\xab\"\n").text(), None);
+    }
+
+    #[test]
+    fn a_batch_of_long_rows_is_full_before_its_rows_are_many() {
+        let text = format!("{},{}\n", "x".repeat(90_000), "\"y\"").repeat(100);
+        let (mut rows, mut batch, mut all) = (Rows::new(text.as_bytes()).unwrap(), Batch::default(), 0);
+        while rows.next(1000, &mut batch).unwrap() {
+            assert!(batch.bytes.len() < FULL + 200_000);
+            all += batch.len();
+        }
+        assert_eq!(all, 100);
     }
 
     #[test]

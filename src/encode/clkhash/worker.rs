@@ -17,9 +17,16 @@ pub struct Worker<'a> {
     encoder: &'a Encoder,
     memories: Vec<Memory>,
     filter: Vec<Block>,
+    scratch: Scratch,
+    clk: Vec<u8>,
+}
+
+/// Memory for one value after the other.
+#[derive(Default)]
+struct Scratch {
+    grams: Grams,
     tokens: Tokens,
     token: Vec<u8>,
-    clk: Vec<u8>,
 }
 
 impl fmt::Debug for Worker<'_> {
@@ -33,7 +40,7 @@ impl<'a> Worker<'a> {
         let blocks = blocks(encoder.bits);
         let memories = encoder.columns.iter().map(|_| Memory::new(blocks)).collect();
         let filter = vec![Block::default(); blocks];
-        Self { encoder, memories, filter, tokens: Tokens::default(), token: Vec::new(), clk: Vec::new() }
+        Self { encoder, memories, filter, scratch: Scratch::default(), clk: Vec::new() }
     }
 
     /// The CLK of a row: position 0 is the highest bit of the first byte; the last byte is filled with zeros.
@@ -61,8 +68,7 @@ impl<'a> Worker<'a> {
 
     fn insert(&mut self, value: &str, feature: &Feature, at: usize) -> Result<(), Problem> {
         let Memory { shelves, tokens: memory } = &mut self.memories[at];
-        let mut cutter =
-            Cutter { feature, bits: self.encoder.bits, memory, tokens: &mut self.tokens, token: &mut self.token };
+        let mut cutter = Cutter { feature, bits: self.encoder.bits, memory, scratch: &mut self.scratch };
         let Some(Shelves { values, grams }) = shelves else {
             return cutter.insert(value, None, &mut self.filter);
         };
@@ -83,8 +89,7 @@ struct Cutter<'a> {
     feature: &'a Feature,
     bits: usize,
     memory: &'a mut TokenMemory,
-    tokens: &'a mut Tokens,
-    token: &'a mut Vec<u8>,
+    scratch: &'a mut Scratch,
 }
 
 impl Cutter<'_> {
@@ -92,19 +97,20 @@ impl Cutter<'_> {
     fn insert(&mut self, value: &str, shelf: Option<&mut Shelf<GramKey>>, part: &mut [Block]) -> Result<(), Problem> {
         let Feature { formatter, tokenizer, encoding, strategy, hasher } = self.feature;
         let value = formatter.apply(value)?;
-        if let Some((shelf, grams)) = shelf.zip(Grams::new(tokenizer, &value, *encoding)) {
-            self.insert_grams(&grams, shelf, part);
+        if let Some(shelf) = shelf.filter(|_| self.scratch.grams.take(tokenizer, &value, *encoding)) {
+            self.insert_grams(shelf, part);
             return Ok(());
         }
-        self.tokens.cut(tokenizer, &value, *encoding)?;
-        let shares = Shares::new(*strategy, self.tokens.len());
-        for (at, token) in self.tokens.iter().enumerate() {
+        self.scratch.tokens.cut(tokenizer, &value, *encoding)?;
+        let shares = Shares::new(*strategy, self.scratch.tokens.len());
+        for (at, token) in self.scratch.tokens.iter().enumerate() {
             self.memory.set(hasher, token, shares.of(at), self.bits, part);
         }
         Ok(())
     }
 
-    fn insert_grams(&mut self, grams: &Grams, shelf: &mut Shelf<GramKey>, part: &mut [Block]) {
+    fn insert_grams(&mut self, shelf: &mut Shelf<GramKey>, part: &mut [Block]) {
+        let Scratch { grams, token, .. } = &mut *self.scratch;
         let shares = Shares::new(self.feature.strategy, grams.len());
         let mut places = [0; gram::MOST];
         let mut known = 0;
@@ -119,8 +125,8 @@ impl Cutter<'_> {
                 shelf.merge(&places[..known], part);
                 known = 0;
                 let set = |part: &mut [Block]| {
-                    grams.write(at, self.token);
-                    self.memory.set(&self.feature.hasher, self.token, share, self.bits, part);
+                    grams.write(at, token);
+                    self.memory.set(&self.feature.hasher, token, share, self.bits, part);
                     Ok::<_, Infallible>(())
                 };
                 let Ok(place) = shelf.put(key, set);
