@@ -9,8 +9,9 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::batch::{Batch, Row};
 use super::problem::{InputError, LineError, Problem, RowError};
-use super::rows::{Batch, Row, Rows};
+use super::rows::Rows;
 use super::{Encoder, Worker};
 
 /// Rows that a thread takes at a time.

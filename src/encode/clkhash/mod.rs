@@ -7,8 +7,10 @@
 //! A row becomes a CLK so: every value is checked and brought into its normal form (`format`, `date`, `number`,
 //! `pattern`), cut into tokens (`token`, and `gram` for the common ones), each token's positions are set in one filter
 //! (`hash`, `filter`), and the filter is folded. `worker` does so for row after row and remembers what it has met
-//! (`memory`). `schema` reads the JSON, `old` the older versions; `rows` and `signs` read files, and `file` writes them.
+//! (`memory`). `schema` reads the JSON, `old` the older versions; `rows` and `signs` read a file into a
+//! `batch` after the other, and `file` writes the CLKs.
 
+mod batch;
 mod date;
 mod file;
 mod filter;
