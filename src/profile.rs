@@ -3,7 +3,7 @@
 //!
 //! It is a shared word like those of `code`: `encode` reads the passes, `link` reads the widths and the rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,8 @@ pub struct Pass {
     /// For example `names`; also in the key derivation.
     pub name: String,
     pub scope: Scope,
+    /// Bits of the Bloom filter before diffusion, a power of two from 64 on.
+    pub filter_bits: usize,
     /// Bits of the finished code, a multiple of 64.
     pub code_bits: usize,
     /// Filter bits whose parity is one code bit.
@@ -156,9 +158,9 @@ pub struct Rule {
     pub band_at_address: f64,
     /// Links by all codes together: root of the sum of squares of what each of them agrees.
     pub link_together: f64,
-    /// Of the passes of scope postcode and street.
+    /// Of the passes of scope postcode and street, by name.
     #[serde(default)]
-    pub nearby: BTreeMap<Scope, Thresholds>,
+    pub nearby: BTreeMap<String, Thresholds>,
     /// Ascending in persons and in z.
     pub elsewhere: Vec<Elsewhere>,
     pub max_household: usize,
@@ -182,7 +184,6 @@ impl Rule {
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     pub id: String,
-    pub filter_bits: usize,
     pub variants: usize,
     #[serde(rename = "pass")]
     pub passes: Vec<Pass>,
@@ -213,7 +214,7 @@ impl Profile {
     /// # Panics
     /// Never: plain data always have a JSON form.
     pub fn schema_hash(&self) -> String {
-        let encoding = (NORMALISATION, &self.id, self.filter_bits, self.variants, &self.passes);
+        let encoding = (NORMALISATION, &self.id, self.variants, &self.passes);
         let text = serde_json::to_vec(&encoding).expect("plain data have a JSON form");
         hex::encode(digest(&SHA256, &text))
     }
@@ -226,36 +227,33 @@ impl Profile {
 
     fn check(&self) -> Result<(), ProfileError> {
         let fail = |what: String| Err(ProfileError::Value(what));
-        if self.filter_bits == 0 || self.filter_bits > 65_536 || !self.filter_bits.is_power_of_two() {
-            return fail("filter_bits must be a power of two up to 65536".into());
-        }
         if !(1..=8).contains(&self.variants) {
             return fail("variants must be 1 to 8".into());
         }
-        for (scope, needed) in
-            [(Scope::Everywhere, true), (Scope::Address, true), (Scope::Street, false), (Scope::Postcode, false)]
-        {
+        for scope in [Scope::Everywhere, Scope::Address] {
             let passes = self.passes.iter().filter(|pass| pass.scope == scope).count();
-            if passes > 1 || (needed && passes == 0) {
+            if passes != 1 {
                 return fail(format!("passes must have one of scope {scope:?}, and no two"));
             }
-            if !needed && (passes == 1) != self.rule.nearby.contains_key(&scope) {
-                return fail(format!(
-                    "rule.nearby must have thresholds for a pass of scope {scope:?}, and for no other"
-                ));
-            }
         }
-        if self.rule.nearby.len() > 2
-            || self.rule.nearby.keys().any(|s| [Scope::Everywhere, Scope::Address].contains(s))
-        {
-            return fail("rule.nearby is for the scopes street and postcode".into());
+        let nearby = self.passes.iter().filter(|pass| [Scope::Street, Scope::Postcode].contains(&pass.scope));
+        let mut names: Vec<&str> = nearby.map(|pass| pass.name.as_str()).collect();
+        names.sort_unstable();
+        if !names.iter().eq(self.rule.nearby.keys()) {
+            return fail("rule.nearby must have thresholds for each pass of scope street and postcode, and no other".into());
+        }
+        if self.passes.len() > 64 || self.passes.iter().map(|pass| &pass.name).collect::<BTreeSet<_>>().len() < self.passes.len() {
+            return fail("passes must be at most 64, each with a name of its own".into());
         }
         for pass in &self.passes {
             let name = &pass.name;
+            if !(64..=65_536).contains(&pass.filter_bits) || !pass.filter_bits.is_power_of_two() {
+                return fail(format!("pass {name}: filter_bits must be a power of two from 64 to 65536"));
+            }
             if pass.code_bits == 0 || pass.code_bits % 64 != 0 || pass.code_bits > 1 << 16 {
                 return fail(format!("pass {name}: code_bits must be a multiple of 64 up to 65536"));
             }
-            if pass.diffusion == 0 || pass.diffusion > 32.min(self.filter_bits) {
+            if pass.diffusion == 0 || pass.diffusion > 32 {
                 return fail(format!("pass {name}: diffusion must be 1 to 32"));
             }
             if pass.also_asked.len() > 4 {

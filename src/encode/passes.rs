@@ -62,7 +62,6 @@ pub(super) struct PassEncoder {
     at: u32,
     keys: PassKeys,
     diffusion: Diffusion,
-    filter_bits: usize,
     variants: usize,
 }
 
@@ -72,10 +71,9 @@ impl PassEncoder {
         let keys = root.pass(&pass);
         Self {
             at: u32::try_from(at).expect("a profile has four passes at most"),
-            diffusion: Diffusion::new(&keys.diffusion, profile.filter_bits, pass.code_bits, pass.diffusion),
+            diffusion: Diffusion::new(&keys.diffusion, pass.filter_bits, pass.code_bits, pass.diffusion),
             pass,
             keys,
-            filter_bits: profile.filter_bits,
             variants: profile.variants,
         }
     }
@@ -117,7 +115,7 @@ impl PassEncoder {
     }
 
     fn random(&self, keys: &Keys, subject: &Subject<'_>, variant: usize) -> Filter {
-        Filter::random(self.filter_bits, &keys.filler, &subject.seed, self.block(Use::Whole, variant))
+        Filter::random(self.pass.filter_bits, &keys.filler, &subject.seed, self.block(Use::Whole, variant))
     }
 
     fn known(
@@ -271,7 +269,7 @@ impl Brush<'_> {
     }
 
     fn paint(&self, strokes: Strokes<'_>) -> Filter {
-        let mut filter = Filter::new(self.pass.filter_bits);
+        let mut filter = Filter::new(self.pass.pass.filter_bits);
         strokes.into(&mut filter, self.numbers, &self.keys.filler);
         filter
     }

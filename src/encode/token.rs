@@ -64,7 +64,7 @@ pub(super) struct Evidence<T> {
     initial: [Option<T>; 1],
     given: Vec<Option<T>>,
     birth: [Option<T>; 6],
-    digits: [Option<T>; 9],
+    digits: [Option<T>; 7],
     sex: [Option<T>; 1],
 }
 
@@ -228,14 +228,13 @@ fn sex(sex: Sex) -> Token {
     Token::new(Kind::Sex, u32::from(sex == Sex::Male), 0)
 }
 
-/// Always nine slots: pairs with a digit of an unknown part are missing.
-fn digits(date: BirthDate) -> [Option<Token>; 9] {
+/// Always seven slots: pairs with a digit of an unknown part are missing. The first digit of a year is in none: almost
+/// everybody has the same one.
+fn digits(date: BirthDate) -> [Option<Token>; 7] {
     const EDGE: u32 = 10;
     let digit = |value: Option<u16>, power: u16| value.map(|value| u32::from(value / power % 10));
     let (year, month, day) = (date.year, date.month.map(u16::from), date.day.map(u16::from));
     let row = [
-        Some(EDGE),
-        digit(year, 1000),
         digit(year, 100),
         digit(year, 10),
         digit(year, 1),

@@ -142,8 +142,8 @@ impl Search<'_> {
     /// The passes that are compared with the whole register, in the order in which they may link.
     fn scanned(self) -> Vec<(usize, Thresholds)> {
         let Register { shape, rule, .. } = self.register;
-        let nearby = shape.nearby.iter().map(|(pass, scope)| (*pass, rule.nearby[scope]));
-        nearby.chain([(shape.names, rule.elsewhere(self.register.persons()))]).collect()
+        let elsewhere = (shape.names, rule.elsewhere(self.register.persons()));
+        shape.nearby.iter().copied().chain([elsewhere]).collect()
     }
 
     fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &[Found]) -> Outcome {

@@ -111,7 +111,7 @@ impl LinkError {
 /// The tenants of one contract and their address, checked against a profile.
 ///
 /// `Debug` shows no bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HouseholdQuestion {
     address: Option<AddressToken>,
     tenants: Vec<Codes>,

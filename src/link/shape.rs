@@ -4,7 +4,7 @@ use super::popcount::Line;
 use super::score::Z;
 use super::{LinkError, Whose};
 use crate::code::{Code, Codes};
-use crate::profile::{Profile, Scope};
+use crate::profile::{Profile, Scope, Thresholds};
 
 /// Most standard deviations that a code's weight may be from one half. The lightest code that the shipped profile
 /// makes is of somebody of whom only surname and address are known: its `home` code is about 7.9 below, give or take
@@ -12,7 +12,7 @@ use crate::profile::{Profile, Scope};
 const MAX_WEIGHT_Z: f64 = 14.0;
 
 /// The part of a profile that says what codes look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shape {
     /// Bits per pass.
     bits: Vec<usize>,
@@ -25,13 +25,15 @@ pub(super) struct Shape {
     /// Position of the pass that is compared at one address.
     pub home: usize,
     /// Positions of the passes that are compared with the whole register and agree nearby only, the narrower first.
-    pub nearby: Vec<(usize, Scope)>,
+    pub nearby: Vec<(usize, Thresholds)>,
 }
 
 impl Shape {
     pub fn of(profile: &Profile) -> Self {
         let pass = |scope| profile.pass_with(scope);
-        let nearby = [Scope::Street, Scope::Postcode].into_iter().filter_map(|scope| Some((pass(scope)?, scope)));
+        let of = |scope| profile.passes.iter().enumerate().filter(move |(_, pass)| pass.scope == scope);
+        let nearby = of(Scope::Street).chain(of(Scope::Postcode));
+        let nearby = nearby.map(|(at, pass)| (at, profile.rule.nearby[&pass.name]));
         Self {
             bits: profile.passes.iter().map(|pass| pass.code_bits).collect(),
             held: profile.passes.iter().map(|pass| pass.held(profile)).collect(),
