@@ -20,7 +20,7 @@
 //!   `Permit` turns a finding into an answer.
 //! - [`answer`] alone knows actix, JSON shapes and status codes; only [`store`] knows SQL.
 //! - Nothing is answered before it is durably in the access log.
-//! - `unsafe` stands in `link/popcount/x86_64.rs` and nowhere else.
+//! - `unsafe` stands in `link/popcount/x86_64` and nowhere else.
 //! - No key, salt, name, date or code is in a log line, an error or a metric.
 //!
 //! `tests/house.rs` holds the code to the arrows. What an attacker gains from each file: `SECURITY.md`.

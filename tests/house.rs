@@ -47,7 +47,7 @@ const ONLY: [(&str, &[&str]); 22] = [
     ("lsap::", &["privacy/"]),
     ("rand_chacha", &["privacy/"]),
     ("rayon::", &["privacy/", "cli/"]),
-    ("unsafe", &["link/popcount/x86_64.rs"]),
+    ("unsafe", &["link/popcount/x86_64/"]),
     ("epoch::share", &["cli/", "lib.rs"]),
 ];
 

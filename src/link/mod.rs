@@ -5,10 +5,13 @@
 //! and its thresholds come from the profile, its scale is [`Z`]. The room is pure: no HTTP, no SQL, no law, no
 //! file, no clock. What a finding may become outside is `regulate`'s business.
 //!
-//! The one place with `unsafe` is `popcount/x86_64.rs`; every kernel equals the scalar one bit for bit.
+//! [`join`] compares plain CLKs with each other, for everybody who links with those.
+//!
+//! The one place with `unsafe` is `popcount/x86_64`; every kernel equals the portable one bit for bit.
 
 mod decide;
 mod household;
+pub mod join;
 pub mod popcount;
 mod register;
 mod score;

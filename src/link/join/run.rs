@@ -1,0 +1,153 @@
+//! The work, cut into pieces that threads take without waiting for each other.
+//!
+//! A piece is a block of the left file, which fits into a core's cache, against a range of the right one. Some blocks
+//! make a stretch: its matches are complete when all its pieces are done.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use super::plan::Plan;
+use super::threshold::{Needed, dice};
+use super::{Clks, Join, JoinError, Match, Summary};
+use crate::link::popcount::{Kernel, Pair, Sieve};
+
+/// Left codes that are held against the right ones at once: as tiles of bytes they fill half of a core's L2 cache.
+const BLOCK: usize = 1024;
+/// Right codes between two looks at who survived: bounds the memory for survivors to 4 MiB a thread.
+const LOOK: usize = 512;
+/// Right codes of a piece: enough that the left block is laid out for less than a hundredth of the time.
+const RANGE: usize = 1 << 16;
+/// Pairs of a stretch, at least: enough that starting threads is forgotten.
+const STRETCH: usize = 1 << 29;
+/// Matches that a thread keeps before it gives them away.
+const BATCH: usize = 1 << 14;
+
+/// What [`Join::run`] tells while it works.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// Some matches, in no order.
+    Matches(Vec<Match>),
+    /// All matches of left codes before this position have been given.
+    Complete { left: usize },
+}
+
+impl Join<'_> {
+    /// Compares all pairs and gives every match once. Stops at the first error of `take`.
+    ///
+    /// # Errors
+    /// [`JoinError`] if the files cannot be compared, or what `take` says.
+    pub fn run<E: From<JoinError>>(&self, mut take: impl FnMut(Progress) -> Result<(), E>) -> Result<Summary, E> {
+        self.check()?;
+        let (left, right) = (self.left, self.right);
+        let kernel = self.kernel.unwrap_or_else(|| Kernel::best_for(left.len()));
+        let plan = Plan::new(left, right, self.threshold, kernel);
+        let needed = Needed::new(self.threshold, left.bits());
+        let work = Work { left, right, kernel, plan, needed };
+        let mut matches = 0;
+        let mut count = |progress: Progress| {
+            if let Progress::Matches(found) = &progress {
+                matches += found.len() as u64;
+            }
+            take(progress)
+        };
+        let ranges = even(0..right.len(), RANGE, 1);
+        let blocks = even(0..left.len(), BLOCK, 32);
+        let together = STRETCH.div_ceil(BLOCK * right.len()).max((4 * self.threads.get()).div_ceil(ranges.len()));
+        for stretch in blocks.chunks(together) {
+            let pieces = stretch.iter().flat_map(|block| ranges.iter().map(|range| (block.clone(), range.clone())));
+            work.stretch(&pieces.collect::<Vec<_>>(), self.threads.get(), &mut count)?;
+            count(Progress::Complete { left: stretch.last().map_or(0, |block| block.end) })?;
+        }
+        let pairs = left.len() as u64 * right.len() as u64;
+        Ok(Summary { pairs, matches, kernel, words_read: work.plan.read })
+    }
+
+    fn check(&self) -> Result<(), JoinError> {
+        let (left, right) = (self.left, self.right);
+        if left.is_empty() || right.is_empty() {
+            return Err(JoinError::Empty);
+        }
+        if left.bits() != right.bits() {
+            return Err(JoinError::Sides { left: left.bits(), right: right.bits() });
+        }
+        Ok(())
+    }
+}
+
+/// Cuts a range into equal parts of at most `most`, each but the last a multiple of `unit`.
+fn even(whole: Range<usize>, most: usize, unit: usize) -> Vec<Range<usize>> {
+    let parts = whole.len().div_ceil(most).max(1);
+    let step = whole.len().div_ceil(parts).next_multiple_of(unit);
+    whole.clone().step_by(step).map(|start| start..whole.end.min(start + step)).collect()
+}
+
+type Piece = (Range<usize>, Range<usize>);
+
+struct Work<'a> {
+    left: &'a Clks,
+    right: &'a Clks,
+    kernel: Kernel,
+    plan: Plan,
+    needed: Needed,
+}
+
+impl Work<'_> {
+    fn stretch<E>(
+        &self,
+        pieces: &[Piece],
+        threads: usize,
+        take: &mut impl FnMut(Progress) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if threads == 1 || pieces.len() == 1 {
+            return pieces.iter().try_for_each(|piece| self.piece(piece, &mut |found| take(Progress::Matches(found))));
+        }
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (give, given) = sync_channel(2 * threads);
+            for _ in 0..threads.min(pieces.len()) {
+                let (give, next) = (give.clone(), &next);
+                scope.spawn(move || self.pieces(pieces, next, &give));
+            }
+            drop(give);
+            // At an error the receiver goes, and with it every thread that still has something to give.
+            given.into_iter().try_for_each(|found| take(Progress::Matches(found)))
+        })
+    }
+
+    fn pieces(&self, pieces: &[Piece], next: &AtomicUsize, give: &SyncSender<Vec<Match>>) {
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let given = self.piece(piece, &mut |found| give.send(found));
+            if given.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn piece<E>(&self, (block, range): &Piece, give: &mut impl FnMut(Vec<Match>) -> Result<(), E>) -> Result<(), E> {
+        let sieve = Sieve::new(self.kernel, self.plan.left(self.left, block.clone()), self.plan.read);
+        let mut pairs = Vec::new();
+        let mut found = Vec::new();
+        for start in range.clone().step_by(LOOK) {
+            let rows = start..range.end.min(start + LOOK);
+            sieve.sift(self.plan.right(self.right, rows), &mut pairs);
+            found.extend(pairs.drain(..).filter_map(|pair| self.compare(pair, block.start, start)));
+            if found.len() >= BATCH {
+                give(std::mem::take(&mut found))?;
+            }
+        }
+        if found.is_empty() { Ok(()) } else { give(found) }
+    }
+
+    /// The pair in full, if it matches.
+    fn compare(&self, pair: Pair, first_left: usize, first_right: usize) -> Option<Match> {
+        let (left, right) = (first_left + pair.query as usize, first_right + pair.row as usize);
+        let codes = self.left.code(left).iter().zip(self.right.code(right));
+        let common = codes.map(|(a, b)| (a & b).count_ones()).sum();
+        let sum = self.left.ones()[left] + self.right.ones()[right];
+        let reached = self.needed.reached(common, sum);
+        // Positions fit: no file has more than `u32::MAX` CLKs.
+        reached.then(|| Match { left: left as u32, right: right as u32, dice: dice(common, sum) })
+    }
+}

@@ -1,0 +1,149 @@
+//! The join against all pairs compared one by one.
+
+use super::threshold::dice;
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn clks(codes: &[Vec<u64>]) -> Clks {
+    let mut clks = Clks::default();
+    for code in codes {
+        let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+        clks.push(&bytes).unwrap();
+    }
+    clks
+}
+
+fn threads(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}
+
+/// All matches, sorted; every `Complete` is checked against what comes after it.
+fn run(join: Join<'_>) -> Vec<Match> {
+    let (mut all, mut done) = (Vec::new(), 0);
+    let summary = join.run(|progress| -> Result<(), JoinError> {
+        match progress {
+            Progress::Matches(found) => {
+                assert!(found.iter().all(|found| found.left as usize >= done), "nothing comes after its block");
+                all.extend(found);
+            }
+            Progress::Complete { left } => done = left,
+        }
+        Ok(())
+    });
+    let summary = summary.unwrap();
+    assert_eq!(done, join.left.len());
+    assert_eq!(summary.matches, all.len() as u64);
+    assert_eq!(summary.pairs, (join.left.len() * join.right.len()) as u64);
+    all.sort_by_key(|found| (found.left, found.right));
+    all
+}
+
+fn one_by_one(left: &Clks, right: &Clks, threshold: f64) -> Vec<Match> {
+    let mut all = Vec::new();
+    for (a, left_ones) in left.ones().iter().enumerate() {
+        for (b, right_ones) in right.ones().iter().enumerate() {
+            let common = left.code(a).iter().zip(right.code(b)).map(|(a, b)| (a & b).count_ones()).sum();
+            let dice = dice(common, left_ones + right_ones);
+            if dice >= threshold {
+                all.push(Match { left: a as u32, right: b as u32, dice });
+            }
+        }
+    }
+    all
+}
+
+/// Codes of which many share most of their bits, so that coefficients are everywhere between 0 and 1.
+fn codes(words: usize) -> impl Strategy<Value = Vec<Vec<u64>>> {
+    let word = prop_oneof![2 => Just(0x5a5a_1234_ffff_0f0f_u64), 1 => Just(0), 1 => Just(u64::MAX), 2 => any::<u64>()];
+    vec(vec(word, words), 1..80)
+}
+
+proptest! {
+    #[test]
+    fn every_kernel_finds_the_pairs_that_comparing_one_by_one_finds(
+        (left, right) in (1_usize..34).prop_flat_map(|words| (codes(words), codes(words))),
+        per_cent in 1_u32..=100,
+        count in 1_usize..4,
+    ) {
+        let (left, right) = (clks(&left), clks(&right));
+        let value = f64::from(per_cent) / 100.0;
+        let want = one_by_one(&left, &right, value);
+        for kernel in Kernel::available() {
+            let threshold = Threshold::new(value).unwrap();
+            let join = Join { left: &left, right: &right, threshold, kernel: Some(kernel), threads: threads(count) };
+            prop_assert_eq!(&run(join), &want, "{}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn a_pair_exactly_at_the_threshold_is_found_by_every_kernel_and_one_bit_less_is_not() {
+    // 10 bits each, 8 in common: 0.8. The other has 7 in common: 0.7.
+    let left = clks(&[vec![0b11_1111_1111; 1]]);
+    let right = clks(&[vec![0b11_1111_1111 << 2], vec![0b11_1111_1111 << 3]]);
+    for kernel in Kernel::available() {
+        for (value, want) in [(0.8, 1), (0.8_f64.next_up(), 0), (0.7, 2)] {
+            let threshold = Threshold::new(value).unwrap();
+            let join = Join { left: &left, right: &right, threshold, kernel: Some(kernel), threads: threads(1) };
+            assert_eq!(run(join).len(), want, "{} {value}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn many_blocks_and_threads_give_what_one_thread_gives() {
+    let mut word = 1_u64;
+    let mut draw = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word
+    };
+    let left: Vec<Vec<u64>> = (0..2_500).map(|_| (0..2).map(|_| draw()).collect()).collect();
+    let right: Vec<Vec<u64>> = (0..700).map(|at| if at % 3 == 0 { left[at * 3].clone() } else { vec![draw(); 2] }).collect();
+    let (left, right) = (clks(&left), clks(&right));
+    let threshold = Threshold::new(0.6).unwrap();
+    let join = |count| run(Join { left: &left, right: &right, threshold, kernel: None, threads: threads(count) });
+    let want = one_by_one(&left, &right, 0.6);
+    assert!(want.len() >= 234);
+    assert_eq!(join(1), want);
+    assert_eq!(join(3), want);
+}
+
+#[test]
+fn an_error_of_the_taker_ends_the_run() {
+    let left = clks(&vec![vec![u64::MAX]; 3000]);
+    for count in [1, 3] {
+        let threshold = Threshold::new(1.0).unwrap();
+        let join = Join { left: &left, right: &left, threshold, kernel: None, threads: threads(count) };
+        let mut taken = 0;
+        let error = join.run(|_| {
+            taken += 1;
+            Err(JoinError::TooMany)
+        });
+        assert_eq!((error, taken), (Err(JoinError::TooMany), 1));
+    }
+}
+
+#[test]
+fn lengths_that_cannot_be_compared_are_refused_with_the_position() {
+    let mut clks = Clks::default();
+    assert_eq!(clks.push(&[0; 7]), Err(JoinError::Length { position: 0, bits: 56 }));
+    assert_eq!(clks.push(&[]), Err(JoinError::Length { position: 0, bits: 0 }));
+    assert_eq!(clks.push(&vec![0; 8200]), Err(JoinError::Length { position: 0, bits: 65_600 }));
+    clks.push(&[0; 16]).unwrap();
+    clks.push(&[1; 16]).unwrap();
+    for bytes in [8, 17, 24] {
+        assert_eq!(clks.push(&vec![0; bytes]), Err(JoinError::Mixed { position: 2, bits: bytes * 8, want: 128 }));
+    }
+    assert_eq!((clks.len(), clks.bits()), (2, 128));
+    assert_eq!(format!("{clks:?}"), "Clks(2 of 128 bits)");
+
+    let mut longer = Clks::default();
+    longer.push(&[0; 24]).unwrap();
+    let threshold = Threshold::new(0.5).unwrap();
+    let join = Join { left: &clks, right: &longer, threshold, kernel: None, threads: threads(1) };
+    let nothing = |_: Progress| -> Result<(), JoinError> { panic!("nothing is compared") };
+    assert_eq!(join.run(nothing), Err(JoinError::Sides { left: 128, right: 192 }));
+    let none = Clks::default();
+    assert_eq!(Join { right: &none, ..join }.run(nothing), Err(JoinError::Empty));
+}

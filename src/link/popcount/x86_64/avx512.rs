@@ -1,0 +1,226 @@
+//! AVX-512 counts the bits of sixteen 32-bit lanes at once (VPOPCNTD).
+//!
+//! For many queries sixteen rows lie side by side and no sum runs across lanes. For a few, rows stay as they are and
+//! the sums of eight rows are turned into one vector by a tree of shuffles.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask,
+    _mm512_cmple_epi64_mask, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_min_epi32, _mm512_popcnt_epi32,
+    _mm512_popcnt_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2,
+    _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
+
+use super::{Lanes, Panel, words};
+use crate::link::popcount::hamming::{Hit, Scan};
+use crate::link::popcount::portable;
+use crate::link::popcount::sieve::{Layout, Pair, Queries, Side};
+
+/// Proof that this CPU has AVX-512F and VPOPCNTDQ, and that the operating system keeps their registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link::popcount) struct Avx512(());
+
+/// Fewer queries are not worth turning rows.
+const FEW: usize = 8;
+
+impl Avx512 {
+    pub fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vpopcntdq");
+        (has && is_x86_feature_detected!("popcnt")).then_some(Self(()))
+    }
+
+    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
+        // SAFETY: `self` exists only where the features were detected, and they are all that the function asks for.
+        unsafe { within(scan, hits) }
+    }
+
+    pub fn layout(self, queries: Side<'_>, read: usize) -> Layout {
+        if queries.len() < FEW {
+            Layout::Words(Layout::words(queries, read))
+        } else {
+            Layout::Halves(Layout::halves(queries, read))
+        }
+    }
+
+    pub fn sift(self, queries: &Queries<'_>, halves: &[u32], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+        // SAFETY: as above.
+        unsafe { sift(queries, halves, rows, pairs) }
+    }
+
+    pub fn sift_few(self, queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+        // SAFETY: as above.
+        unsafe { sift_few(queries, prefixes, rows, pairs) }
+    }
+}
+
+/// Queries that share a load of the rows.
+const TOGETHER: usize = 4;
+
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn sift(queries: &Queries<'_>, halves: &[u32], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+    let step = 2 * queries.read;
+    let mut panel = Panel::new(queries.read);
+    for first in (0..rows.len()).step_by(16) {
+        panel.fill(rows, first);
+        let mut groups = halves.chunks_exact(TOGETHER * step);
+        let mut query = 0;
+        for group in groups.by_ref() {
+            sift_group::<TOGETHER>(queries, query, group, &panel, first, pairs);
+            query += TOGETHER;
+        }
+        for asked in groups.remainder().chunks_exact(step) {
+            sift_group::<1>(queries, query, asked, &panel, first, pairs);
+            query += 1;
+        }
+    }
+}
+
+/// A few queries, from position `query` on, and sixteen rows, from position `first` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn sift_group<const N: usize>(
+    queries: &Queries<'_>,
+    query: usize,
+    halves: &[u32],
+    panel: &Panel,
+    first: usize,
+    pairs: &mut Vec<Pair>,
+) {
+    let step = panel.halves.len();
+    let asked: [&[u32]; N] = std::array::from_fn(|at| &halves[at * step..][..step]);
+    let mut sums = [_mm512_setzero_si512(); N];
+    for (half, rows) in panel.halves.iter().enumerate() {
+        let rows = sixteen(rows);
+        for at in 0..N {
+            let both = _mm512_and_si512(rows, _mm512_set1_epi32(asked[at][half] as i32));
+            sums[at] = _mm512_add_epi32(sums[at], _mm512_popcnt_epi32(both));
+        }
+    }
+    let (need, rest) = (sixteen(&panel.need), sixteen(&panel.rest));
+    let mut near = [0_u16; N];
+    for at in 0..N {
+        let most = _mm512_add_epi32(sums[at], _mm512_min_epi32(rest, _mm512_set1_epi32(queries.rest[query + at])));
+        let beyond = _mm512_sub_epi32(most, need);
+        near[at] = _mm512_cmpge_epi32_mask(beyond, _mm512_set1_epi32(queries.need[query + at]));
+    }
+    if near.iter().fold(0, |any, near| any | near) != 0 {
+        for (at, near) in near.into_iter().enumerate() {
+            push(u32::from(near), query + at, first, pairs);
+        }
+    }
+}
+
+#[inline]
+fn push(mut near: u32, query: usize, first: usize, pairs: &mut Vec<Pair>) {
+    while near != 0 {
+        pairs.push(Pair { query: query as u32, row: first as u32 + near.trailing_zeros() });
+        near &= near - 1;
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+    let (read, words) = (queries.read, rows.words);
+    let whole = rows.len() / 8 * 8;
+    for first in (0..whole).step_by(8) {
+        for (query, asked) in prefixes.chunks_exact(read).enumerate() {
+            let code = |row: usize| &rows.codes[(first + row) * words..][..read];
+            let sums = sums_of_eight::<true>(asked, code);
+            let mut enough = [0_i64; 8];
+            for (row, enough) in enough.iter_mut().enumerate() {
+                let row = first + row;
+                let rest = rows.rest[row].min(queries.rest[query]);
+                *enough = i64::from(rows.need[row] + queries.need[query] - rest);
+            }
+            let near = _mm512_cmpge_epi64_mask(sums, eight(&enough.map(|need| need as u64)));
+            push(u32::from(near), query, first, pairs);
+        }
+    }
+    let tail = Side {
+        words,
+        codes: &rows.codes[whole * words..],
+        need: &rows.need[whole..],
+        rest: &rows.rest[whole..],
+    };
+    let known = pairs.len();
+    portable::sift(queries, prefixes, tail, pairs);
+    pairs[known..].iter_mut().for_each(|pair| pair.row += whole as u32);
+}
+
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
+    let lines = scan.code_lines;
+    let count = scan.rows.len() / lines;
+    let whole = count / 8 * 8;
+    for first in (0..whole).step_by(8) {
+        let start = hits.len();
+        let rows = words(&scan.rows[first * lines..][..8 * lines]);
+        for (query, asked) in scan.queries.chunks_exact(lines).enumerate() {
+            let sums = sums_of_eight::<false>(words(asked), |row| &rows[row * 8 * lines..][..8 * lines]);
+            let near = _mm512_cmple_epi64_mask(sums, _mm512_set1_epi64(i64::from(scan.limits[query])));
+            for row in (0..8).filter(|row| near >> row & 1 == 1) {
+                let row = first + row;
+                let distance = portable::distance(asked, &scan.rows[row * lines..][..lines]);
+                hits.push(Hit { query, row, distance });
+            }
+        }
+        hits[start..].sort_unstable_by_key(|hit| (hit.row, hit.query));
+    }
+    let known = hits.len();
+    portable::within(Scan { rows: &scan.rows[whole * lines..], ..scan }, hits);
+    hits[known..].iter_mut().for_each(|hit| hit.row += whole);
+}
+
+/// Counts of one query and eight rows, lane by lane: of set bits in common, or of differing ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn sums_of_eight<'a, const COMMON: bool>(asked: &[u64], row: impl Fn(usize) -> &'a [u64]) -> __m512i {
+    let rows: [&[u64]; 8] = std::array::from_fn(row);
+    let mut sums = [_mm512_setzero_si512(); 8];
+    for start in (0..asked.len()).step_by(8) {
+        let query = up_to_eight(&asked[start..]);
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            let row = up_to_eight(&row[start..]);
+            let bits = if COMMON { _mm512_and_si512(query, row) } else { _mm512_xor_si512(query, row) };
+            *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(bits));
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    let (ab, cd, ef, gh) = (add_neighbours(a, b), add_neighbours(c, d), add_neighbours(e, f), add_neighbours(g, h));
+    add_quarters(add_quarters(ab, cd), add_quarters(ef, gh))
+}
+
+/// a0+a1, b0+b1, a2+a3, b2+b3 and so on.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_neighbours(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b))
+}
+
+/// Of quarters of 128 bits: a0+a1, a2+a3, b0+b1, b2+b3.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_quarters(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_add_epi64(_mm512_shuffle_i64x2::<0b10_00_10_00>(a, b), _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b))
+}
+
+/// The first eight words, or fewer and zeros.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn up_to_eight(words: &[u64]) -> __m512i {
+    let mask = if words.len() >= 8 { 0xff } else { (1 << words.len()) - 1 };
+    // SAFETY: only as many words are read as the slice has; the mask leaves out the others.
+    unsafe { _mm512_maskz_loadu_epi64(mask, words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn eight(words: &[u64; 8]) -> __m512i {
+    up_to_eight(words)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sixteen(lanes: &Lanes) -> __m512i {
+    // SAFETY: `Lanes` are 64 readable bytes, aligned to 64 as this load wants.
+    unsafe { _mm512_load_si512((&raw const *lanes).cast()) }
+}

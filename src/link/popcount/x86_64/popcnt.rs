@@ -1,0 +1,35 @@
+//! The portable code, compiled for the POPCNT instruction.
+
+use crate::link::popcount::hamming::{Hit, Scan};
+use crate::link::popcount::portable;
+use crate::link::popcount::sieve::{Pair, Queries, Side};
+
+/// Proof that this CPU has POPCNT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link::popcount) struct Popcnt(());
+
+impl Popcnt {
+    pub fn detect() -> Option<Self> {
+        is_x86_feature_detected!("popcnt").then_some(Self(()))
+    }
+
+    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
+        // SAFETY: `self` exists only where POPCNT was detected, and that is all that the function asks for.
+        unsafe { within(scan, hits) }
+    }
+
+    pub fn sift(self, queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+        // SAFETY: as above.
+        unsafe { sift(queries, prefixes, rows, pairs) }
+    }
+}
+
+#[target_feature(enable = "popcnt")]
+fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
+    portable::within(scan, hits);
+}
+
+#[target_feature(enable = "popcnt")]
+fn sift(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
+    portable::sift(queries, prefixes, rows, pairs);
+}
