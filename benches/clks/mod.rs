@@ -3,10 +3,13 @@
 //!
 //! Every other record on the left is a copy of one on the right with one or two mistakes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use voorrang::code::Code;
 use voorrang::encode::clkhash::{Encoder, Header, Schema, encode_file};
+use voorrang::link::join::Clks;
 
 /// A file of CLKs of 1,024 bits on each side, as `voorrang clk` writes it. About 44 % of the bits are set.
 pub fn files(left: usize, right: usize) -> [Vec<u8>; 2] {
@@ -18,6 +21,16 @@ pub fn files(left: usize, right: usize) -> [Vec<u8>; 2] {
     });
     let asked: Vec<Person> = asked.collect();
     [clks(&asked), clks(&register)]
+}
+
+/// The CLKs of such a file.
+pub fn parse(json: &[u8]) -> Clks {
+    let file: BTreeMap<String, Vec<Code>> = serde_json::from_slice(json).expect("a file of CLKs");
+    let mut clks = Clks::default();
+    for code in &file["clks"] {
+        clks.push(&code.to_bytes()).expect("all have one length");
+    }
+    clks
 }
 
 const SCHEMA: &str = include_str!("schema.json");

@@ -9,6 +9,7 @@ pub mod encode;
 pub mod epoch;
 pub mod evaluate;
 mod inputs;
+pub mod link;
 pub mod load;
 mod output;
 pub mod people;
@@ -50,6 +51,8 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Make the CLKs that clkhash makes of a file, bit for bit
     Clk(clk::ClkArgs),
+    /// All pairs of two files of CLKs at or above a Dice coefficient
+    Link(link::LinkArgs),
     /// What codes tell to a thief: statistics, known attacks and a verdict, before the first upload
     PrivacyReport(privacy_report::PrivacyReportArgs),
     /// Encode a register, a care list or a housing stock and load it into the service
@@ -103,6 +106,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Clk(args) => clk::run(&args),
+        Command::Link(args) => link::run(&args),
         Command::PrivacyReport(args) => privacy_report::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Query(args) => query::run(&args),
@@ -119,7 +123,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         .chain()
         .find_map(|cause| {
             is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
-                .or_else(|| is(cause.is::<clk::TooWeak>(), 2))
+                .or_else(|| is(cause.is::<clk::TooWeak>() || cause.is::<link::NoSuchKernel>(), 2))
+                .or_else(|| is(cause.is::<link::InputError>(), 4))
                 .or_else(|| is(cause.is::<ReadError>() || cause.is::<FileError>() || cause.is::<InputError>(), 4))
                 .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
                 .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
