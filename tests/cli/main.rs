@@ -5,6 +5,7 @@ mod clk;
 mod demo;
 mod encode;
 mod evaluate;
+mod link;
 mod privacy_report;
 mod usage;
 

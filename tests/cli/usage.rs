@@ -33,6 +33,7 @@ fn every_command_has_help() {
         "serve",
         "pki",
         "encode",
+        "link",
         "privacy-report",
         "load",
         "query",

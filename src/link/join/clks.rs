@@ -23,7 +23,7 @@ impl Clks {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), JoinError> {
         let (position, bits) = (self.len(), bytes.len() * 8);
         let (words, rest) = bytes.as_chunks::<8>();
-        if self.words != 0 && words.len() != self.words || self.words != 0 && !rest.is_empty() {
+        if position > 0 && bits != self.bits() {
             return Err(JoinError::Mixed { position, bits, want: self.bits() });
         }
         if !rest.is_empty() || bits == 0 || bits > MOST_BITS {

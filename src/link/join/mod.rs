@@ -3,16 +3,18 @@
 //! CLKs go into [`Clks`], one a file; [`Join::run`] gives every [`Match`] away as it is found, block by block of the
 //! left file, so that no more than a block's matches need ever be kept. Most pairs are dropped by a sieve that reads
 //! only the first words of both codes (see [`popcount`](super::popcount)); those that stay are compared in full and
-//! decided by [`Threshold`]'s rule.
+//! decided by [`Threshold`]'s rule. One question against a register that stays in memory is asked of [`Planes`].
 
 mod clks;
 mod plan;
+mod planes;
 mod run;
 mod threshold;
 
 use std::num::NonZeroUsize;
 
 pub use clks::{Clks, MOST_BITS};
+pub use planes::Planes;
 pub use run::Progress;
 pub use threshold::Threshold;
 
@@ -23,10 +25,14 @@ use super::popcount::Kernel;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// A length that no kernel takes.
-    #[error("the CLK at position {position} has {bits} bits; CLKs of 64 to {MOST_BITS} bits, a multiple of 64, can be compared")]
+    #[error(
+        "the CLK at position {position} has {bits} bits; CLKs of 64 to {MOST_BITS} bits, a multiple of 64, can be compared"
+    )]
     Length { position: usize, bits: usize },
     /// The first CLK that is not as long as those before it.
-    #[error("the CLK at position {position} has {bits} bits where those before it have {want}; make all with one schema")]
+    #[error(
+        "the CLK at position {position} has {bits} bits where those before it have {want}; make all with one schema"
+    )]
     Mixed { position: usize, bits: usize, want: usize },
     /// A file without any.
     #[error("there is no CLK to compare")]

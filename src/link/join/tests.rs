@@ -99,7 +99,8 @@ fn many_blocks_and_threads_give_what_one_thread_gives() {
         word
     };
     let left: Vec<Vec<u64>> = (0..2_500).map(|_| (0..2).map(|_| draw()).collect()).collect();
-    let right: Vec<Vec<u64>> = (0..700).map(|at| if at % 3 == 0 { left[at * 3].clone() } else { vec![draw(); 2] }).collect();
+    let right: Vec<Vec<u64>> =
+        (0..700).map(|at| if at % 3 == 0 { left[at * 3].clone() } else { vec![draw(); 2] }).collect();
     let (left, right) = (clks(&left), clks(&right));
     let threshold = Threshold::new(0.6).unwrap();
     let join = |count| run(Join { left: &left, right: &right, threshold, kernel: None, threads: threads(count) });
@@ -146,4 +147,36 @@ fn lengths_that_cannot_be_compared_are_refused_with_the_position() {
     assert_eq!(join.run(nothing), Err(JoinError::Sides { left: 128, right: 192 }));
     let none = Clks::default();
     assert_eq!(Join { right: &none, ..join }.run(nothing), Err(JoinError::Empty));
+}
+
+proptest! {
+    #[test]
+    fn planes_give_one_question_or_many_what_the_join_gives(
+        (asked, register) in (1_usize..20).prop_flat_map(|words| (codes(words), codes(words))),
+        per_cent in 1_u32..=100,
+    ) {
+        let (asked, register) = (clks(&asked), clks(&register));
+        let threshold = Threshold::new(f64::from(per_cent) / 100.0).unwrap();
+        let planes = Planes::new(&register, &asked, threshold).unwrap();
+        for kernel in Kernel::available() {
+            let mut found = planes.find(&asked, kernel).unwrap();
+            prop_assert!(found.is_sorted_by_key(|found| (found.right, found.left)));
+            found.sort_by_key(|found| (found.left, found.right));
+            prop_assert_eq!(found, one_by_one(&asked, &register, threshold.value()), "{}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn planes_refuse_what_the_join_refuses_and_need_little_more_than_the_bits() {
+    let register = clks(&vec![vec![7; 16]; 1000]);
+    let longer = clks(&[vec![7; 17]]);
+    let threshold = Threshold::new(0.8).unwrap();
+    let sides = JoinError::Sides { left: 1088, right: 1024 };
+    assert_eq!(Planes::new(&register, &longer, threshold).unwrap_err(), sides);
+    let planes = Planes::new(&register, &register, threshold).unwrap();
+    assert_eq!(planes.find(&longer, Kernel::PORTABLE), Err(sides));
+    assert_eq!(planes.find(&Clks::default(), Kernel::PORTABLE), Err(JoinError::Empty));
+    assert!(planes.memory_bytes() <= 1000 * 128 * 11 / 10, "{}", planes.memory_bytes());
+    assert_eq!(format!("{planes:?}"), "Planes(1000 of 1024 bits, 8 words first)");
 }

@@ -1,9 +1,9 @@
 //! The definition that every kernel must equal, in code for every machine. `x86_64::popcnt` is the same code compiled
 //! for the instruction.
 
+use super::Line;
 use super::hamming::{Hit, Scan};
 use super::sieve::{Pair, Queries, Side};
-use super::Line;
 
 #[inline(always)]
 pub(super) fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {

@@ -41,15 +41,18 @@ fn codes(words: usize, count: usize) -> impl Strategy<Value = Codes> {
     let bits = words as i32 * 64;
     // About what random codes overlap in, so that some pairs stay and some go.
     let need = prop_oneof![8 => 0..=bits / 4, 1 => -bits..=bits];
-    (vec(word, words * count), vec(need, count), vec(0..=bits / 8, count))
-        .prop_map(move |(codes, need, rest)| Codes { words, codes, need, rest })
+    (vec(word, words * count), vec(need, count), vec(0..=bits / 8, count)).prop_map(move |(codes, need, rest)| Codes {
+        words,
+        codes,
+        need,
+        rest,
+    })
 }
 
 /// Words that are read, queries and rows; numbers that fill no tile and no vector among them.
 fn sieves() -> impl Strategy<Value = (usize, Codes, Codes)> {
-    (1_usize..40, 0_usize..70, 0_usize..70).prop_flat_map(|(words, queries, rows)| {
-        (1..=words, codes(words, queries), codes(words, rows))
-    })
+    (1_usize..40, 0_usize..70, 0_usize..70)
+        .prop_flat_map(|(words, queries, rows)| (1..=words, codes(words, queries), codes(words, rows)))
 }
 
 fn sift(kernel: Kernel, read: usize, queries: &Codes, rows: &Codes) -> Vec<Pair> {

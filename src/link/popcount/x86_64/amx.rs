@@ -121,101 +121,88 @@ fn turn(queries: Side<'_>, read: usize) -> Tiles {
     Tiles { tiles, bounds }
 }
 
-/// The rows' tiles: per word 32 lines of 64 bytes.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn spread(rows: Side<'_>, first: usize, tiles: &mut [Line]) {
-    let codes = rows.codes.chunks_exact(rows.words).skip(first).take(BLOCK);
-    for (lane, code) in codes.enumerate() {
-        for (word, lines) in code.iter().zip(tiles.chunks_exact_mut(BLOCK)) {
-            store(&mut lines[lane], _mm512_movm_epi8(*word));
-        }
-    }
-}
-
-/// Sums of 32 rows and 32 queries: four tiles, the rows' first one with both of the queries first.
+/// Sums of 32 rows and twice 16 queries.
 #[repr(C, align(64))]
-struct Sums([[Lanes; TILE]; 4]);
+struct Sums([[Lanes; 2]; BLOCK]);
+
+/// Rows that are held against all queries.
+struct Rows {
+    /// Per word 32 lines of 64 bytes.
+    tiles: Vec<Line>,
+    need: [i32; BLOCK],
+    rest: [i32; BLOCK],
+    /// Position of the first one.
+    first: usize,
+}
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sift(queries: &Queries<'_>, tiles: &Tiles, rows: Side<'_>, pairs: &mut Vec<Pair>) {
-    let mut spread_rows = vec![Line([0; 8]); BLOCK * queries.read];
-    let mut sums = [Sums([[Lanes([0; 16]); TILE]; 4]), Sums([[Lanes([0; 16]); TILE]; 4])];
+    let tiles_of_rows = vec![Line([0; 8]); BLOCK * queries.read];
+    let mut block = Rows { tiles: tiles_of_rows, need: [NOBODY; BLOCK], rest: [0; BLOCK], first: 0 };
+    let mut sums = Sums([[Lanes([0; 16]); 2]; BLOCK]);
     let _shape = TileShape::set();
     for first in (0..rows.len()).step_by(BLOCK) {
-        spread(rows, first, &mut spread_rows);
-        let of_rows = [0, TILE].map(|lane| Bounds::new(rows.need, rows.rest, first + lane));
-        // The sums of one block are looked at while the next one is multiplied.
-        let mut last: Option<usize> = None;
-        for (block, tiles_of_block) in tiles.tiles.chunks_exact(BLOCK * queries.read).enumerate() {
-            multiply(&spread_rows, tiles_of_block);
-            if let Some(last) = last {
-                look(&sums[last % 2], &of_rows, &tiles.bounds[2 * last..][..2], (last * BLOCK, first), pairs);
+        block.take(rows, first);
+        // The sums of one block of queries are looked at while the next one is multiplied.
+        let mut before = None;
+        for (at, asked) in tiles.tiles.chunks_exact(BLOCK * queries.read).enumerate() {
+            let bounds = before.map_or([&NO_QUERIES; 2], |before| tiles.bounds_of(before));
+            let near = multiply(&block, asked, &sums, bounds);
+            if let (true, Some(before)) = (near, before) {
+                note(&sums, bounds, &block, before * BLOCK, pairs);
             }
-            take(&mut sums[block % 2]);
-            last = Some(block);
+            take(&mut sums);
+            before = Some(at);
         }
-        if let Some(last) = last {
-            look(&sums[last % 2], &of_rows, &tiles.bounds[2 * last..][..2], (last * BLOCK, first), pairs);
+        if let Some(last) = before {
+            note(&sums, tiles.bounds_of(last), &block, last * BLOCK, pairs);
         }
     }
 }
 
-/// Appends the pairs of a block that may overlap enough.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn look(sums: &Sums, of_rows: &[Bounds; 2], of_queries: &[Bounds], at: (usize, usize), pairs: &mut Vec<Pair>) {
-    for (wide, asked) in of_queries.iter().enumerate() {
-        let (need, rest) = (load(&asked.need), load(&asked.rest));
-        let mut best = _mm512_set1_epi32(-NOBODY);
-        for (high, of_rows) in of_rows.iter().enumerate() {
-            for row in 0..TILE {
-                let beyond = beyond(&sums.0[2 * high + wide][row], rest, of_rows, row);
-                best = _mm512_max_epi32(best, beyond);
-            }
-        }
-        if _mm512_cmpge_epi32_mask(best, need) != 0 {
-            for (high, of_rows) in of_rows.iter().enumerate() {
-                let at = (at.0 + wide * TILE, at.1 + high * TILE);
-                note(&sums.0[2 * high + wide], asked, of_rows, at, pairs);
+/// Of no queries: nothing is near.
+static NO_QUERIES: Bounds = Bounds { need: Lanes([NOBODY as u32; 16]), rest: Lanes([0; 16]) };
+
+impl Tiles {
+    fn bounds_of(&self, block: usize) -> [&Bounds; 2] {
+        [&self.bounds[2 * block], &self.bounds[2 * block + 1]]
+    }
+}
+
+impl Rows {
+    /// Takes 32 rows, or as many as there are from `first` on. Places that are left over keep old codes and need too
+    /// much.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn take(&mut self, rows: Side<'_>, first: usize) {
+        self.first = first;
+        self.need = [NOBODY; BLOCK];
+        for (lane, row) in (first..rows.len().min(first + BLOCK)).enumerate() {
+            (self.need[lane], self.rest[lane]) = (rows.need[row], rows.rest[row]);
+            let code = &rows.codes[row * rows.words..][..rows.words];
+            for (word, lines) in code.iter().zip(self.tiles.chunks_exact_mut(BLOCK)) {
+                store(&mut lines[lane], _mm512_movm_epi8(*word));
             }
         }
     }
 }
 
-/// What 16 queries and a row could overlap in, beyond the row's share of the need.
+/// Multiplies rows and queries into tiles 0 to 3, and tells whether any of the sums of the queries before may be
+/// enough. Both at once, for one waits for the multiplier and the other for nothing.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn beyond(sums: &Lanes, rest: __m512i, of_rows: &Bounds, row: usize) -> __m512i {
-    let most = _mm512_min_epi32(rest, _mm512_set1_epi32(of_rows.rest.0[row] as i32));
-    let most = _mm512_add_epi32(load(sums), most);
-    _mm512_sub_epi32(most, _mm512_set1_epi32(of_rows.need.0[row] as i32))
-}
-
-#[cold]
-#[target_feature(enable = "avx512f")]
-fn note(sums: &[Lanes; TILE], asked: &Bounds, of_rows: &Bounds, at: (usize, usize), pairs: &mut Vec<Pair>) {
-    let (need, rest) = (load(&asked.need), load(&asked.rest));
-    for (row, sums) in sums.iter().enumerate() {
-        let mut near = _mm512_cmpge_epi32_mask(beyond(sums, rest, of_rows, row), need);
-        while near != 0 {
-            let query = at.0 as u32 + near.trailing_zeros();
-            pairs.push(Pair { query, row: (at.1 + row) as u32 });
-            near &= near - 1;
-        }
-    }
-}
-
-/// Products of 32 rows and 32 queries into tiles 0 to 3.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn multiply(rows: &[Line], queries: &[Line]) {
-    assert_eq!(rows.len(), queries.len());
-    assert!(rows.len().is_multiple_of(BLOCK));
-    // SAFETY: tiles have their shape, for `sift` holds a `TileShape`. A load reads 16 lines: per round the 32 lines of
-    // a word of the rows and as many of the queries, and both slices have 32 a round. Only tiles are written.
-    unsafe {
-        asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nomem, nostack));
-        for (rows, queries) in rows.chunks_exact(BLOCK).zip(queries.chunks_exact(BLOCK)) {
+#[target_feature(enable = "avx512f,avx512bw")]
+fn multiply(rows: &Rows, queries: &[Line], before: &Sums, bounds: [&Bounds; 2]) -> bool {
+    assert_eq!(rows.tiles.len(), queries.len(), "as many words of both");
+    let steps = queries.len() / BLOCK;
+    // The sums were stored a moment ago; looking at them at once would wait for them.
+    let pause = steps / 3;
+    let rows_a_step = BLOCK.div_ceil(steps - pause);
+    let mut unseen = 0..BLOCK;
+    let mut best = [_mm512_set1_epi32(-NOBODY); 2];
+    // SAFETY: tiles have their shape, for `sift` holds a `TileShape`. Only tiles are written.
+    unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nomem, nostack)) };
+    for (step, (of_rows, of_queries)) in rows.tiles.chunks_exact(BLOCK).zip(queries.chunks_exact(BLOCK)).enumerate() {
+        // SAFETY: as above. A load reads 16 lines, and both chunks have 32.
+        unsafe {
             asm!(
                 "tileloadd tmm4, [{rows} + {line}*1]",
                 "tileloadd tmm6, [{queries} + {line}*1]",
@@ -225,11 +212,46 @@ fn multiply(rows: &[Line], queries: &[Line]) {
                 "tileloadd tmm5, [{rows} + {line}*1 + 1024]",
                 "tdpbssd tmm2, tmm5, tmm6",
                 "tdpbssd tmm3, tmm5, tmm7",
-                rows = in(reg) rows.as_ptr(),
-                queries = in(reg) queries.as_ptr(),
+                rows = in(reg) of_rows.as_ptr(),
+                queries = in(reg) of_queries.as_ptr(),
                 line = in(reg) size_of::<Line>(),
                 options(readonly, nostack),
             );
+        }
+        let now = if step < pause { 0 } else { rows_a_step };
+        for row in unseen.by_ref().take(now) {
+            for (wide, best) in best.iter_mut().enumerate() {
+                *best = _mm512_max_epi32(*best, beyond(before, bounds, rows, (row, wide)));
+            }
+        }
+    }
+    let near = |wide: usize| _mm512_cmpge_epi32_mask(best[wide], load(&bounds[wide].need));
+    near(0) | near(1) != 0
+}
+
+/// What 16 queries and a row could overlap in, beyond the row's share of the need.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn beyond(sums: &Sums, bounds: [&Bounds; 2], rows: &Rows, (row, wide): (usize, usize)) -> __m512i {
+    let most = _mm512_min_epi32(load(&bounds[wide].rest), _mm512_set1_epi32(rows.rest[row]));
+    let most = _mm512_add_epi32(load(&sums.0[row][wide]), most);
+    _mm512_sub_epi32(most, _mm512_set1_epi32(rows.need[row]))
+}
+
+/// Appends the pairs of a block that may overlap enough.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn note(sums: &Sums, bounds: [&Bounds; 2], rows: &Rows, first: usize, pairs: &mut Vec<Pair>) {
+    for row in 0..BLOCK {
+        let near = |wide: usize| {
+            let beyond = beyond(sums, bounds, rows, (row, wide));
+            u32::from(_mm512_cmpge_epi32_mask(beyond, load(&bounds[wide].need)))
+        };
+        let mut near = near(0) | near(1) << TILE;
+        while near != 0 {
+            let query = first as u32 + near.trailing_zeros();
+            pairs.push(Pair { query, row: (rows.first + row) as u32 });
+            near &= near - 1;
         }
     }
 }
@@ -238,15 +260,15 @@ fn multiply(rows: &[Line], queries: &[Line]) {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn take(sums: &mut Sums) {
-    // SAFETY: four tiles of 16 lines of 64 bytes are what `Sums` is.
+    // SAFETY: four tiles of 16 lines of 64 bytes are what `Sums` is: a row of two tiles side by side is 128 bytes.
     unsafe {
         asm!(
-            "tilestored [{sums} + {line}*1], tmm0",
-            "tilestored [{sums} + {line}*1 + 1024], tmm1",
-            "tilestored [{sums} + {line}*1 + 2048], tmm2",
-            "tilestored [{sums} + {line}*1 + 3072], tmm3",
+            "tilestored [{sums} + {row}*1], tmm0",
+            "tilestored [{sums} + {row}*1 + 64], tmm1",
+            "tilestored [{sums} + {row}*1 + 2048], tmm2",
+            "tilestored [{sums} + {row}*1 + 2112], tmm3",
             sums = in(reg) &raw mut *sums,
-            line = in(reg) size_of::<Line>(),
+            row = in(reg) 2 * size_of::<Line>(),
             options(nostack),
         );
     }

@@ -3,9 +3,9 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpgt_epi32,
-    _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_min_epi32, _mm256_movemask_ps,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_srli_epi32, _mm256_sub_epi32,
+    _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_min_epi32, _mm256_movemask_ps, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_srli_epi32, _mm256_sub_epi32,
 };
 
 use super::{Lanes, Panel, Popcnt};
@@ -66,7 +66,10 @@ fn overlaps(panel: &[Lanes], half: usize, asked: &[u32]) -> __m256i {
     for (panel, asked) in panel.chunks(COUNTS_A_BYTE).zip(asked.chunks(COUNTS_A_BYTE)) {
         let mut bytes = _mm256_setzero_si256();
         for (rows, asked) in panel.iter().zip(asked) {
-            bytes = _mm256_add_epi8(bytes, byte_counts(_mm256_and_si256(eight(rows, half), _mm256_set1_epi32(*asked as i32))));
+            bytes = _mm256_add_epi8(
+                bytes,
+                byte_counts(_mm256_and_si256(eight(rows, half), _mm256_set1_epi32(*asked as i32))),
+            );
         }
         let shorts = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(shorts, _mm256_set1_epi16(1)));
@@ -82,10 +85,7 @@ fn byte_counts(bits: __m256i) -> __m256i {
     );
     let low = _mm256_set1_epi8(15);
     let high = _mm256_and_si256(_mm256_srli_epi32::<4>(bits), low);
-    _mm256_add_epi8(
-        _mm256_shuffle_epi8(table, _mm256_and_si256(bits, low)),
-        _mm256_shuffle_epi8(table, high),
-    )
+    _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(bits, low)), _mm256_shuffle_epi8(table, high))
 }
 
 /// Eight of sixteen lanes.

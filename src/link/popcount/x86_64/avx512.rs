@@ -135,12 +135,8 @@ fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut
             push(u32::from(near), query, first, pairs);
         }
     }
-    let tail = Side {
-        words,
-        codes: &rows.codes[whole * words..],
-        need: &rows.need[whole..],
-        rest: &rows.rest[whole..],
-    };
+    let tail =
+        Side { words, codes: &rows.codes[whole * words..], need: &rows.need[whole..], rest: &rows.rest[whole..] };
     let known = pairs.len();
     portable::sift(queries, prefixes, tail, pairs);
     pairs[known..].iter_mut().for_each(|pair| pair.row += whole as u32);

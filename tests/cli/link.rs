@@ -1,0 +1,156 @@
+//! `voorrang link`: pairs of plain CLKs, and what it says of files that have none.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+use super::*;
+
+/// Codes of so many bytes, of which every fifth pair of neighbours is much alike.
+fn codes(count: usize, bytes: usize, seed: u64) -> Vec<Vec<u8>> {
+    let mut word = seed;
+    let mut draw = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (word >> 56) as u8
+    };
+    let mut codes: Vec<Vec<u8>> = Vec::new();
+    for at in 0..count {
+        let mut code: Vec<u8> = (0..bytes).map(|_| draw()).collect();
+        if at % 5 == 4 {
+            code.clone_from(&codes[at - 1]);
+            code[at % bytes] = draw();
+        }
+        codes.push(code);
+    }
+    codes
+}
+
+fn write(folder: &Path, name: &str, codes: &[Vec<u8>]) {
+    let clks: Vec<String> = codes.iter().map(|code| STANDARD.encode(code)).collect();
+    fs::write(folder.join(name), serde_json::json!({ "clks": clks }).to_string()).unwrap();
+}
+
+fn link(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = voorrang();
+    command.current_dir(folder).arg("link").args(args);
+    command
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// All pairs at or above a threshold, as the command must write them.
+fn by_hand(left: &[Vec<u8>], right: &[Vec<u8>], threshold: f64) -> String {
+    let ones = |code: &[u8]| code.iter().map(|byte| byte.count_ones()).sum::<u32>();
+    let mut csv = "left,right,dice\n".to_owned();
+    for (i, a) in left.iter().enumerate() {
+        for (j, b) in right.iter().enumerate() {
+            let common: u32 = a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum();
+            let dice = f64::from(2 * common) / f64::from(ones(a) + ones(b));
+            if dice >= threshold {
+                csv.push_str(&format!("{i},{j},{dice:?}\n"));
+            }
+        }
+    }
+    csv
+}
+
+#[test]
+fn every_kernel_and_length_writes_the_pairs_sorted_as_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    for bytes in [8, 24, 128, 256] {
+        let (left, right) = (codes(120, bytes, 1), [codes(77, bytes, 1), codes(50, bytes, 2)].concat());
+        write(folder.path(), "left.json", &left);
+        write(folder.path(), "right.json", &right);
+        let want = by_hand(&left, &right, 0.7);
+        assert!(want.lines().count() > 77);
+        let mut seen = BTreeSet::new();
+        for kernel in ["auto", "amx", "avx512", "avx2", "popcnt", "portable"] {
+            let args = ["left.json", "right.json", "--threshold", "0.7", "--kernel", kernel, "--threads", "2"];
+            let output = link(&folder, &args).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            if output.status.success() {
+                assert_eq!(String::from_utf8(output.stdout).unwrap(), want, "{kernel}");
+                seen.insert(kernel);
+            } else {
+                assert_eq!(output.status.code(), Some(2), "{stderr}");
+                assert!(stderr.contains("this machine does not have it; it has portable"), "{stderr}");
+            }
+        }
+        assert!(seen.contains("auto") && seen.contains("portable"));
+    }
+}
+
+#[test]
+fn a_file_is_whole_and_the_figures_stand_alone_on_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", &codes(60, 128, 3));
+    let file = ["a.json", "a.json", "--threshold", "1", "-o", "pairs.csv", "--threads", "1", "--stats", "json"];
+    let output = done(&mut link(&folder, &file));
+    let stats: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&stats["pairs"], &stats["threads"], &stats["threshold"]), (&3600.into(), &1.into(), &1.0.into()));
+    for key in ["prepareCpuSeconds", "compareCpuSeconds", "pairsPerCpuSecond"] {
+        assert!(stats[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert!(stats["kernel"].is_string());
+    let rows = rows(&folder.path().join("pairs.csv"));
+    assert_eq!(stats["candidates"], rows.len());
+    // Everybody is equal to himself, and a duplicate to his original.
+    assert!(rows.len() >= 60 && rows.iter().all(|row| row["dice"] == "1.0"));
+    let only_figures = done(&mut link(&folder, &["a.json", "a.json", "--threshold", ".5", "--stats", "json"]));
+    assert_eq!(String::from_utf8(only_figures.stdout).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn codes_without_a_bit_are_no_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", &[vec![0; 128], vec![255; 128]]);
+    let output = done(&mut link(&folder, &["a.json", "a.json", "--threshold", "1e-300"]));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "left,right,dice\n1,1,1.0\n");
+}
+
+#[test]
+fn files_that_are_wrong_are_named_and_leave_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "good.json", &codes(3, 128, 1));
+    write(folder.path(), "long.json", &codes(3, 256, 1));
+    write(folder.path(), "odd.json", &codes(3, 15, 1));
+    write(folder.path(), "none.json", &[]);
+    write(folder.path(), "mixed.json", &[codes(2, 128, 1), codes(1, 64, 1)].concat());
+    fs::write(folder.path().join("empty.json"), "").unwrap();
+    fs::write(folder.path().join("cut.json"), r#"{"clks": ["AAAA"#).unwrap();
+    fs::write(folder.path().join("word.json"), format!(r#"{{"clks": ["{CANARY}!"]}}"#)).unwrap();
+    fs::write(folder.path().join("number.json"), r#"{"clks": [31415926]}"#).unwrap();
+    let before = files_in(folder.path());
+    for (file, want) in [
+        ("long.json", "left CLKs have 1024 bits and right ones 2048"),
+        ("odd.json", "odd.json: the CLK at position 0 has 120 bits"),
+        ("none.json", "none.json: there is no CLK"),
+        ("mixed.json", "mixed.json: the CLK at position 2 has 512 bits where those before it have 1024"),
+        ("empty.json", "empty.json: is empty"),
+        ("cut.json", "cut.json: ends at line 1"),
+        ("word.json", "word.json, /clks/0: not base64"),
+        ("number.json", "number.json, line 1"),
+        ("absent.json", "absent.json: cannot be opened"),
+    ] {
+        let stderr = fails(&mut link(&folder, &["good.json", file, "--threshold", "0.8", "-o", "pairs.csv"]), 4);
+        assert!(stderr.contains(want), "{stderr}");
+        assert!(!stderr.contains(CANARY) && !stderr.contains("31415926"), "{stderr}");
+        assert_eq!(files_in(folder.path()), before, "{file}");
+    }
+}
+
+#[test]
+fn a_threshold_that_is_none_is_wrong_use() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", &codes(1, 8, 1));
+    for bad in ["0", "-0.5", "1.01", "NaN", "inf", "much", ""] {
+        let stderr = fails(&mut link(&folder, &["a.json", "a.json", &format!("--threshold={bad}")]), 2);
+        assert!(stderr.contains("--threshold"), "{stderr}");
+    }
+}
