@@ -2,7 +2,7 @@
 
 use super::Clks;
 use super::threshold::Threshold;
-use crate::link::popcount::{Kernel, Side};
+use crate::link::popcount::{Costs, Side};
 
 /// Pairs that are sampled: enough to see one survivor in some thousands, at the cost of a few rows.
 const SAMPLE: usize = 1 << 14;
@@ -34,8 +34,8 @@ impl Bounds {
 
 impl Plan {
     /// For two files that are not empty and of one length.
-    pub fn new(left: &Clks, right: &Clks, threshold: Threshold, kernel: Kernel) -> Self {
-        let read = words_to_read(left, right, threshold, kernel);
+    pub fn new(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) -> Self {
+        let read = words_to_read(left, right, threshold, costs);
         let bounds = |clks, share: fn((i32, i32)) -> i32| Bounds::new(clks, read, |ones| share(threshold.shares(ones)));
         Self { read, left: bounds(left, |(down, _)| down), right: bounds(right, |(_, up)| up) }
     }
@@ -56,11 +56,11 @@ fn ones(words: &[u64]) -> i32 {
 }
 
 /// The number of words with the least expected time a pair.
-fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, kernel: Kernel) -> usize {
+fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) -> usize {
     let survivors = survivors(left, right, threshold);
     let cost = |read: &usize| {
         let survivors = survivors[read - 1] as f64 / SAMPLE as f64;
-        kernel.cycles_a_word() * *read as f64 + kernel.cycles_a_survivor() * survivors
+        costs.word * *read as f64 + costs.survivor * survivors
     };
     (1..=left.words()).min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("a code has at least one word")
 }

@@ -42,7 +42,7 @@ impl Join<'_> {
         self.check()?;
         let (left, right) = (self.left, self.right);
         let kernel = self.kernel.unwrap_or_else(|| Kernel::best_for(left.len()));
-        let plan = Plan::new(left, right, self.threshold, kernel);
+        let plan = Plan::new(left, right, self.threshold, kernel.costs());
         let needed = Needed::new(self.threshold, left.bits());
         let work = Work { left, right, kernel, plan, needed };
         let mut matches = 0;

@@ -99,22 +99,14 @@ impl Kernel {
         Self::available().into_iter().find(|kernel| kernel.name() == name)
     }
 
-    /// About what a sieve takes to read a word of a pair; measured by `cargo bench --bench popcount`. Only ratios matter.
-    pub fn cycles_a_word(self) -> f64 {
+    /// About what a sieve takes for a pair when all lies in the caches; see `cargo bench --bench popcount`.
+    pub fn costs(self) -> Costs {
         match self.name() {
-            "amx" => 0.09,
-            "avx512" => 0.22,
-            "avx2" => 0.7,
-            "popcnt" => 1.1,
-            _ => 2.4,
-        }
-    }
-
-    /// About what a pair costs that a sieve keeps: noted, unforeseen, and compared again in full.
-    pub fn cycles_a_survivor(self) -> f64 {
-        match self.name() {
-            "amx" => 120.0,
-            _ => 80.0,
+            "amx" => Costs { word: 0.1, survivor: 120.0 },
+            "avx512" => Costs { word: 0.25, survivor: 80.0 },
+            "avx2" => Costs { word: 0.7, survivor: 80.0 },
+            "popcnt" => Costs { word: 1.0, survivor: 80.0 },
+            _ => Costs { word: 2.3, survivor: 80.0 },
         }
     }
 
@@ -132,6 +124,15 @@ impl Kernel {
             Isa::Amx(_) => "amx",
         }
     }
+}
+
+/// What a sieve costs a pair, in cycles: only ratios matter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    /// To read a word of both codes.
+    pub word: f64,
+    /// To keep the pair: noted, unforeseen, and compared again in full.
+    pub survivor: f64,
 }
 
 /// Below this a tile of queries is mostly empty, and rows are spread for nothing.

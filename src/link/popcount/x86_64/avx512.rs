@@ -4,10 +4,11 @@
 //! the sums of eight rows are turned into one vector by a tree of shuffles.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask,
-    _mm512_cmple_epi64_mask, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_min_epi32, _mm512_popcnt_epi32,
-    _mm512_popcnt_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2,
-    _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _MM_HINT_T0, __m256i, __m512i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32, _mm256_set1_epi32, _mm256_sub_epi32,
+    _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask,
+    _mm512_cmple_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_min_epi32,
+    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_shuffle_i64x2, _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512, _mm_prefetch,
 };
 
 use super::{Lanes, Panel, words};
@@ -122,16 +123,14 @@ fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut
     let (read, words) = (queries.read, rows.words);
     let whole = rows.len() / 8 * 8;
     for first in (0..whole).step_by(8) {
+        let block = &rows.codes[first * words..][..8 * words];
+        fetch_ahead(block);
+        let (need, rest) = (eight(&rows.need[first..first + 8]), eight(&rows.rest[first..first + 8]));
         for (query, asked) in prefixes.chunks_exact(read).enumerate() {
-            let code = |row: usize| &rows.codes[(first + row) * words..][..read];
-            let sums = sums_of_eight::<true>(asked, code);
-            let mut enough = [0_i64; 8];
-            for (row, enough) in enough.iter_mut().enumerate() {
-                let row = first + row;
-                let rest = rows.rest[row].min(queries.rest[query]);
-                *enough = i64::from(rows.need[row] + queries.need[query] - rest);
-            }
-            let near = _mm512_cmpge_epi64_mask(sums, eight(&enough.map(|need| need as u64)));
+            let rest = _mm256_min_epi32(rest, _mm256_set1_epi32(queries.rest[query]));
+            let enough = _mm256_sub_epi32(_mm256_add_epi32(need, _mm256_set1_epi32(queries.need[query])), rest);
+            let sums = sums_of_eight::<true>(asked, block, words);
+            let near = _mm512_cmpge_epi64_mask(sums, _mm512_cvtepi32_epi64(enough));
             push(u32::from(near), query, first, pairs);
         }
     }
@@ -150,8 +149,9 @@ fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
     for first in (0..whole).step_by(8) {
         let start = hits.len();
         let rows = words(&scan.rows[first * lines..][..8 * lines]);
+        fetch_ahead(rows);
         for (query, asked) in scan.queries.chunks_exact(lines).enumerate() {
-            let sums = sums_of_eight::<false>(words(asked), |row| &rows[row * 8 * lines..][..8 * lines]);
+            let sums = sums_of_eight::<false>(words(asked), rows, 8 * lines);
             let near = _mm512_cmple_epi64_mask(sums, _mm512_set1_epi64(i64::from(scan.limits[query])));
             for row in (0..8).filter(|row| near >> row & 1 == 1) {
                 let row = first + row;
@@ -166,16 +166,33 @@ fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
     hits[known..].iter_mut().for_each(|hit| hit.row += whole);
 }
 
-/// Counts of one query and eight rows, lane by lane: of set bits in common, or of differing ones.
+/// Words that are asked of memory before they are needed: 4 KiB. The processor's own foresight ends at a page.
+const AHEAD: usize = 512;
+
+/// Asks memory for what follows a while after these rows.
+#[inline]
+#[target_feature(enable = "sse")]
+fn fetch_ahead(rows: &[u64]) {
+    for line in (0..rows.len()).step_by(8) {
+        // Only a hint: nothing is read, wherever this points.
+        _mm_prefetch::<_MM_HINT_T0>(rows.as_ptr().wrapping_add(AHEAD + line).cast());
+    }
+}
+
+/// Counts of one query and eight rows of so many words, lane by lane: of set bits in common, or of differing ones.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn sums_of_eight<'a, const COMMON: bool>(asked: &[u64], row: impl Fn(usize) -> &'a [u64]) -> __m512i {
-    let rows: [&[u64]; 8] = std::array::from_fn(row);
+fn sums_of_eight<const COMMON: bool>(asked: &[u64], rows: &[u64], words: usize) -> __m512i {
+    assert!(asked.len() <= words && rows.len() >= 8 * words, "eight rows as long as the query");
     let mut sums = [_mm512_setzero_si512(); 8];
     for start in (0..asked.len()).step_by(8) {
-        let query = up_to_eight(&asked[start..]);
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = up_to_eight(&row[start..]);
+        // Of the last words the lanes that there are.
+        let mask = 0xff >> (start + 8).saturating_sub(asked.len());
+        // SAFETY: the mask leaves out what is behind the query's end.
+        let query = unsafe { _mm512_maskz_loadu_epi64(mask, asked.as_ptr().add(start).cast()) };
+        for (row, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the row has at least the query's words, and there are eight rows.
+            let row = unsafe { _mm512_maskz_loadu_epi64(mask, rows.as_ptr().add(row * words + start).cast()) };
             let bits = if COMMON { _mm512_and_si512(query, row) } else { _mm512_xor_si512(query, row) };
             *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(bits));
         }
@@ -199,19 +216,12 @@ fn add_quarters(a: __m512i, b: __m512i) -> __m512i {
     _mm512_add_epi64(_mm512_shuffle_i64x2::<0b10_00_10_00>(a, b), _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b))
 }
 
-/// The first eight words, or fewer and zeros.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn up_to_eight(words: &[u64]) -> __m512i {
-    let mask = if words.len() >= 8 { 0xff } else { (1 << words.len()) - 1 };
-    // SAFETY: only as many words are read as the slice has; the mask leaves out the others.
-    unsafe { _mm512_maskz_loadu_epi64(mask, words.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn eight(words: &[u64; 8]) -> __m512i {
-    up_to_eight(words)
+#[target_feature(enable = "avx2")]
+fn eight(numbers: &[i32]) -> __m256i {
+    assert_eq!(numbers.len(), 8);
+    // SAFETY: eight `i32` are 32 readable bytes.
+    unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
 }
 
 #[inline]
