@@ -13,8 +13,9 @@ use super::threshold::{Needed, dice};
 use super::{Clks, Join, JoinError, Match, Summary};
 use crate::link::popcount::{Kernel, Pair, Sieve};
 
-/// Left codes that are held against the right ones at once: as tiles of bytes they fill half of a core's L2 cache.
-const BLOCK: usize = 1024;
+/// Words of left codes that are held against the right ones at once: as tiles, a byte a bit, they fill 768 KiB of a
+/// core's L2 cache.
+const BLOCK_WORDS: usize = 12 << 10;
 /// Right codes between two looks at who survived: bounds the memory for survivors to 4 MiB a thread.
 const LOOK: usize = 512;
 /// Right codes of a piece: enough that the left block is laid out for less than a hundredth of the time.
@@ -44,7 +45,6 @@ impl Join<'_> {
         let kernel = self.kernel.unwrap_or_else(|| Kernel::best_for(left.len()));
         let plan = Plan::new(left, right, self.threshold, kernel.costs());
         let needed = Needed::new(self.threshold, left.bits());
-        let work = Work { left, right, kernel, plan, needed };
         let mut matches = 0;
         let mut count = |progress: Progress| {
             if let Progress::Matches(found) = &progress {
@@ -53,8 +53,10 @@ impl Join<'_> {
             take(progress)
         };
         let ranges = even(0..right.len(), RANGE, 1);
-        let blocks = even(0..left.len(), BLOCK, 32);
-        let together = STRETCH.div_ceil(BLOCK * right.len()).max((4 * self.threads.get()).div_ceil(ranges.len()));
+        let block = (BLOCK_WORDS / plan.read).clamp(64, 1024);
+        let blocks = even(0..left.len(), block, 32);
+        let work = Work { left, right, kernel, plan, needed };
+        let together = STRETCH.div_ceil(block * right.len()).max((4 * self.threads.get()).div_ceil(ranges.len()));
         for stretch in blocks.chunks(together) {
             let pieces = stretch.iter().flat_map(|block| ranges.iter().map(|range| (block.clone(), range.clone())));
             work.stretch(&pieces.collect::<Vec<_>>(), self.threads.get(), &mut count)?;

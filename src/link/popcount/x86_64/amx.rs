@@ -9,6 +9,7 @@ use std::arch::x86_64::{
     __cpuid_count, __m512i, _mm512_add_epi32, _mm512_cmpge_epi32_mask, _mm512_load_si512, _mm512_max_epi32,
     _mm512_min_epi32, _mm512_movm_epi8, _mm512_set1_epi32, _mm512_store_si512, _mm512_sub_epi32,
 };
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::{Avx512, Lanes, NOBODY};
@@ -23,6 +24,8 @@ pub(in crate::link::popcount) struct Amx(Avx512);
 const TILE: usize = 16;
 /// Queries, and rows, that are multiplied at once: two tiles of each make four of sums.
 const BLOCK: usize = 2 * TILE;
+/// Words of a part: rows and queries of so many fit into the L1 cache (48 KiB) together.
+const PART: usize = 12;
 
 impl Amx {
     pub fn detect() -> Option<Self> {
@@ -34,6 +37,12 @@ impl Amx {
     /// For what is too little for tiles.
     pub fn avx512(self) -> Avx512 {
         self.0
+    }
+
+    /// Set bits of codes of so many words.
+    pub fn ones(self, codes: &[u64], words: usize) -> Vec<i32> {
+        // SAFETY: an `Avx512` exists only where POPCNT was detected too, and that is all that the function asks for.
+        unsafe { ones(codes, words) }
     }
 
     pub fn tiles(self, queries: Side<'_>, read: usize) -> Tiles {
@@ -102,6 +111,11 @@ impl Bounds {
     }
 }
 
+#[target_feature(enable = "popcnt")]
+fn ones(codes: &[u64], words: usize) -> Vec<i32> {
+    codes.chunks_exact(words).map(|code| code.iter().map(|word| word.count_ones() as i32).sum()).collect()
+}
+
 #[target_feature(enable = "avx512f,avx512bw")]
 fn turn(queries: Side<'_>, read: usize) -> Tiles {
     let count = queries.len().next_multiple_of(BLOCK);
@@ -122,6 +136,7 @@ fn turn(queries: Side<'_>, read: usize) -> Tiles {
 }
 
 /// Sums of 32 rows and twice 16 queries.
+#[derive(Clone)]
 #[repr(C, align(64))]
 struct Sums([[Lanes; 2]; BLOCK]);
 
@@ -139,17 +154,30 @@ struct Rows {
 fn sift(queries: &Queries<'_>, tiles: &Tiles, rows: Side<'_>, pairs: &mut Vec<Pair>) {
     let tiles_of_rows = vec![Line([0; 8]); BLOCK * queries.read];
     let mut block = Rows { tiles: tiles_of_rows, need: [NOBODY; BLOCK], rest: [0; BLOCK], first: 0 };
-    let mut sums = Sums([[Lanes([0; 16]); 2]; BLOCK]);
+    let blocks = tiles.bounds.len() / 2;
+    let parts = queries.read.div_ceil(PART);
+    let part = queries.read.div_ceil(parts).max(1);
+    // Sums of all parts but the last, and of the block that is looked at.
+    let mut partial = vec![Sums::EMPTY; if parts > 1 { blocks } else { 0 }];
+    let mut sums = Sums::EMPTY;
     let _shape = TileShape::set();
     for first in (0..rows.len()).step_by(BLOCK) {
         block.take(rows, first);
+        for words in (0..(parts - 1) * part).step_by(part).map(|start| start..start + part) {
+            for (at, partial) in partial.iter_mut().enumerate() {
+                let so_far = (words.start > 0).then_some(&*partial);
+                multiply(block.tiles_of(&words), tiles.of(at, &words, queries.read), so_far, None);
+                take(partial);
+            }
+        }
+        let words = (parts - 1) * part..queries.read;
         // The sums of one block of queries are looked at while the next one is multiplied.
         let mut before = None;
-        for (at, asked) in tiles.tiles.chunks_exact(BLOCK * queries.read).enumerate() {
-            let bounds = before.map_or([&NO_QUERIES; 2], |before| tiles.bounds_of(before));
-            let near = multiply(&block, asked, &sums, bounds);
+        for at in 0..blocks {
+            let looked_at = before.map(|before| Looked { sums: &sums, bounds: tiles.bounds_of(before), rows: &block });
+            let near = multiply(block.tiles_of(&words), tiles.of(at, &words, queries.read), partial.get(at), looked_at);
             if let (true, Some(before)) = (near, before) {
-                note(&sums, bounds, &block, before * BLOCK, pairs);
+                note(&sums, tiles.bounds_of(before), &block, before * BLOCK, pairs);
             }
             take(&mut sums);
             before = Some(at);
@@ -160,16 +188,35 @@ fn sift(queries: &Queries<'_>, tiles: &Tiles, rows: Side<'_>, pairs: &mut Vec<Pa
     }
 }
 
-/// Of no queries: nothing is near.
-static NO_QUERIES: Bounds = Bounds { need: Lanes([NOBODY as u32; 16]), rest: Lanes([0; 16]) };
+/// Sums that are looked at, and what belongs to them.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    sums: &'a Sums,
+    bounds: [&'a Bounds; 2],
+    rows: &'a Rows,
+}
+
+impl Sums {
+    const EMPTY: Self = Self([[Lanes([0; 16]); 2]; BLOCK]);
+}
 
 impl Tiles {
+    /// Some words of a block.
+    fn of(&self, block: usize, words: &Range<usize>, read: usize) -> &[Line] {
+        &self.tiles[block * BLOCK * read..][words.start * BLOCK..words.end * BLOCK]
+    }
+
     fn bounds_of(&self, block: usize) -> [&Bounds; 2] {
         [&self.bounds[2 * block], &self.bounds[2 * block + 1]]
     }
 }
 
 impl Rows {
+    /// Some words.
+    fn tiles_of(&self, words: &Range<usize>) -> &[Line] {
+        &self.tiles[words.start * BLOCK..words.end * BLOCK]
+    }
+
     /// Takes 32 rows, or as many as there are from `first` on. Places that are left over keep old codes and need too
     /// much.
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -186,22 +233,22 @@ impl Rows {
     }
 }
 
-/// Multiplies rows and queries into tiles 0 to 3, and tells whether any of the sums of the queries before may be
-/// enough. Both at once, for one waits for the multiplier and the other for nothing.
+/// Multiplies rows and queries into tiles 0 to 3, on top of what the sums are so far, and tells whether any of the sums
+/// that are looked at may be enough. Both at once, for one waits for the multiplier and the other for nothing.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn multiply(rows: &Rows, queries: &[Line], before: &Sums, bounds: [&Bounds; 2]) -> bool {
-    assert_eq!(rows.tiles.len(), queries.len(), "as many words of both");
+fn multiply(rows: &[Line], queries: &[Line], so_far: Option<&Sums>, looked_at: Option<Looked<'_>>) -> bool {
+    assert_eq!(rows.len(), queries.len(), "as many words of both");
     let steps = queries.len() / BLOCK;
     // The sums were stored a moment ago; looking at them at once would wait for them.
     let pause = steps / 3;
     let rows_a_step = BLOCK.div_ceil(steps - pause);
     let mut unseen = 0..BLOCK;
     let mut best = [_mm512_set1_epi32(-NOBODY); 2];
-    // SAFETY: tiles have their shape, for `sift` holds a `TileShape`. Only tiles are written.
-    unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nomem, nostack)) };
-    for (step, (of_rows, of_queries)) in rows.tiles.chunks_exact(BLOCK).zip(queries.chunks_exact(BLOCK)).enumerate() {
-        // SAFETY: as above. A load reads 16 lines, and both chunks have 32.
+    begin(so_far);
+    for (step, (of_rows, of_queries)) in rows.chunks_exact(BLOCK).zip(queries.chunks_exact(BLOCK)).enumerate() {
+        // SAFETY: tiles have their shape, for `sift` holds a `TileShape`. A load reads 16 lines, and both chunks have
+        // 32. Only tiles are written.
         unsafe {
             asm!(
                 "tileloadd tmm4, [{rows} + {line}*1]",
@@ -218,15 +265,41 @@ fn multiply(rows: &Rows, queries: &[Line], before: &Sums, bounds: [&Bounds; 2]) 
                 options(readonly, nostack),
             );
         }
+        let Some(looked_at) = looked_at else { continue };
         let now = if step < pause { 0 } else { rows_a_step };
         for row in unseen.by_ref().take(now) {
             for (wide, best) in best.iter_mut().enumerate() {
-                *best = _mm512_max_epi32(*best, beyond(before, bounds, rows, (row, wide)));
+                let beyond = beyond(looked_at.sums, looked_at.bounds, looked_at.rows, (row, wide));
+                *best = _mm512_max_epi32(*best, beyond);
             }
         }
     }
+    let Some(Looked { bounds, .. }) = looked_at else { return false };
     let near = |wide: usize| _mm512_cmpge_epi32_mask(best[wide], load(&bounds[wide].need));
     near(0) | near(1) != 0
+}
+
+/// Tiles 0 to 3 out of memory, or empty.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn begin(so_far: Option<&Sums>) {
+    let Some(sums) = so_far else {
+        // SAFETY: tiles have their shape, for `sift` holds a `TileShape`. Only tiles are written.
+        unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nomem, nostack)) };
+        return;
+    };
+    // SAFETY: as above; and what is read is `Sums`, as `take` wrote them.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{sums} + {row}*1]",
+            "tileloadd tmm1, [{sums} + {row}*1 + 64]",
+            "tileloadd tmm2, [{sums} + {row}*1 + 2048]",
+            "tileloadd tmm3, [{sums} + {row}*1 + 2112]",
+            sums = in(reg) &raw const *sums,
+            row = in(reg) 2 * size_of::<Line>(),
+            options(readonly, nostack),
+        );
+    }
 }
 
 /// What 16 queries and a row could overlap in, beyond the row's share of the need.

@@ -4,11 +4,12 @@
 //! the sums of eight rows are turned into one vector by a tree of shuffles.
 
 use std::arch::x86_64::{
-    _MM_HINT_T0, __m256i, __m512i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32, _mm256_set1_epi32, _mm256_sub_epi32,
-    _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask,
-    _mm512_cmple_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_min_epi32,
-    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512, _mm_prefetch,
+    __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32,
+    _mm256_set1_epi32, _mm256_sub_epi32, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask,
+    _mm512_cmpge_epi64_mask, _mm512_cmple_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512,
+    _mm512_maskz_loadu_epi64, _mm512_min_epi32, _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_sub_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::{Lanes, Panel, words};

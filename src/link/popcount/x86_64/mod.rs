@@ -54,7 +54,7 @@ impl Panel {
 }
 
 /// The words of lines, one after the other.
-fn words(lines: &[Line]) -> &[u64] {
+pub(super) fn words(lines: &[Line]) -> &[u64] {
     // SAFETY: a `Line` is eight `u64` without padding, so that the memory of `lines` is that of eight times as many.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * 8) }
 }
