@@ -39,7 +39,7 @@ fn main() {
             times.sort_unstable();
             times[ROUNDS / 2].as_secs_f64() * 1e3
         });
-        let part = planes.bytes_read() as f64 / (register.codes().len() * size_of::<u64>()) as f64;
+        let part = planes.bytes_read() as f64 / size_of_val(register.codes()) as f64;
         println!(
             "{value:<9}  {part:>10.2}  {read:>7.1}  {one:>6.1}  {:>19.2}  {:>5.1} each  {:>6.1} each",
             read / one,

@@ -4,8 +4,9 @@ use super::Clks;
 use super::threshold::Threshold;
 use crate::link::popcount::{Costs, Side};
 
-/// Pairs that are sampled: enough to see one survivor in some thousands, at the cost of a few rows.
-const SAMPLE: usize = 1 << 14;
+/// Codes of each file that are sampled. Their pairs are enough to see one survivor in some thousands, at the cost of a
+/// few rows.
+const SAMPLE: [usize; 2] = [64, 256];
 
 /// What the sieve is told of both files, and how many words it reads.
 pub(super) struct Plan {
@@ -59,7 +60,7 @@ fn ones(words: &[u64]) -> i32 {
 fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) -> usize {
     let survivors = survivors(left, right, threshold);
     let cost = |read: &usize| {
-        let survivors = survivors[read - 1] as f64 / SAMPLE as f64;
+        let survivors = survivors[read - 1] as f64 / (SAMPLE[0] * SAMPLE[1]) as f64;
         costs.word * *read as f64 + costs.survivor * survivors
     };
     (1..=left.words()).min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("a code has at least one word")
@@ -68,10 +69,10 @@ fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) 
 /// Of sampled pairs, those that survive a sieve that reads 1, 2, 3 and so on words.
 fn survivors(left: &Clks, right: &Clks, threshold: Threshold) -> Vec<usize> {
     let mut survivors = vec![0; left.words()];
-    for sample in 0..SAMPLE {
-        // Steps of golden sections spread over both files, whatever their order is.
-        let place = |clks: &Clks, step: usize| (sample.wrapping_mul(step) >> 16) % clks.len();
-        let (left_at, right_at) = (place(left, 0x9e37_79b9), place(right, 0x85eb_ca6b));
+    // Evenly over both files, whatever their order is.
+    let places = |clks: &Clks, count: usize| (0..count).map(|at| at * clks.len() / count).collect::<Vec<_>>();
+    let (lefts, rights) = (places(left, SAMPLE[0]), places(right, SAMPLE[1]));
+    for (left_at, right_at) in lefts.iter().flat_map(|left| rights.iter().map(|right| (*left, *right))) {
         let (a, b) = (left.code(left_at), right.code(right_at));
         let need = threshold.shares(left.ones()[left_at]).0 + threshold.shares(right.ones()[right_at]).1;
         let (mut rest_a, mut rest_b) = (left.ones()[left_at] as i32, right.ones()[right_at] as i32);
