@@ -191,8 +191,7 @@ fn write_chunks<T: Send + Sync>(
     let mut chunk = people.next_chunk(CHUNK);
     while !chunk.is_empty() {
         let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
-        let (bytes, next) =
-            rayon::join(|| shares().collect::<io::Result<Vec<_>>>(), || people.next_chunk(CHUNK));
+        let (bytes, next) = rayon::join(|| shares().collect::<io::Result<Vec<_>>>(), || people.next_chunk(CHUNK));
         for bytes in bytes.context("cannot encode")? {
             out.write_all(&bytes).context("cannot write the codes")?;
         }

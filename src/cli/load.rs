@@ -175,9 +175,8 @@ impl<'a> Session<'a> {
             Ok(())
         };
         let progress = bar(order.len(), &format!("loading {}", source.as_str()));
-        let records = order.chunks(CHUNK).flat_map(|rows| {
-            rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>()
-        });
+        let records =
+            order.chunks(CHUNK).flat_map(|rows| rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>());
         for record in progress.over(records) {
             let line = RecordLine::new(record, &self.profile);
             loaded.persons += usize::from(!line.codes.is_empty());
@@ -202,7 +201,8 @@ impl<'a> Session<'a> {
     }
 
     fn stock(&self, addresses: &[Address], dwellings: Option<u32>) -> anyhow::Result<Loaded> {
-        let tokens: BTreeSet<AddressToken> = addresses.iter().filter_map(|address| self.encoder.address(address)).collect();
+        let tokens: BTreeSet<AddressToken> =
+            addresses.iter().filter_map(|address| self.encoder.address(address)).collect();
         // A token is without the suffix: flats share one, so there are more dwellings than tokens.
         let whole = addresses.iter().map(|one| (one.postcode(), one.number(), one.suffix())).collect::<BTreeSet<_>>();
         let distinct = u32::try_from(whole.len()).context("too many dwellings")?;

@@ -205,7 +205,7 @@ mod tests {
 
     fn written(count: usize) -> String {
         let mut bytes = Vec::new();
-        write(std::iter::repeat_n(line(2048, 2), count), Some(&header()), &mut bytes).unwrap();
+        write(std::iter::repeat_n(line(1536, 2), count), Some(&header()), &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -232,13 +232,13 @@ mod tests {
     fn a_line_of_another_profile_is_refused() {
         let profile = Profile::built_in();
         let refused = |line: Line| line.into_codes(&profile).unwrap_err();
-        assert!(line(2048, 2).into_codes(&profile).is_ok());
-        assert!(matches!(refused(line(1024, 2)), LineError::Bits { want: 2048, got: 1024, .. }));
-        assert!(matches!(refused(line(2048, 1)), LineError::Variants { want: 2, got: 1, .. }));
-        let mut less = line(2048, 2);
+        assert!(line(1536, 2).into_codes(&profile).is_ok());
+        assert!(matches!(refused(line(1024, 2)), LineError::Bits { want: 1536, got: 1024, .. }));
+        assert!(matches!(refused(line(1536, 1)), LineError::Variants { want: 2, got: 1, .. }));
+        let mut less = line(1536, 2);
         less.codes.remove("home");
         assert_eq!(refused(less), LineError::Passes);
-        let mut more = line(2048, 2);
+        let mut more = line(1536, 2);
         more.codes.insert("extra".into(), Vec::new());
         assert_eq!(refused(more), LineError::Passes);
     }
@@ -246,11 +246,11 @@ mod tests {
     #[test]
     fn only_minors_have_no_codes() {
         let profile = Profile::built_in();
-        let none = Line { codes: BTreeMap::new(), ..line(2048, 2) };
+        let none = Line { codes: BTreeMap::new(), ..line(1536, 2) };
         let minor = Line { groups: vec![Group::Minor], ..none.clone() };
         assert_eq!(none.into_record(&profile), Err(LineError::NoCodes));
         assert!(minor.into_record(&profile).is_ok());
-        let own_id = Line { id: "P00000001".into(), ..line(2048, 2) };
+        let own_id = Line { id: "P00000001".into(), ..line(1536, 2) };
         assert_eq!(own_id.into_record(&profile), Err(LineError::Id));
     }
 }

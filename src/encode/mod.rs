@@ -205,7 +205,11 @@ impl Encoder {
         let (mut addresses, mut households) = (Last::default(), Last::default());
         let record = |resident: &Resident| Record {
             id: self.record_ref(Source::Population, &resident.id),
-            address: resident.person.address.as_ref().and_then(|place| *addresses.of(place.key(), |_| self.address(place))),
+            address: resident
+                .person
+                .address
+                .as_ref()
+                .and_then(|place| *addresses.of(place.key(), |_| self.address(place))),
             household: Some(*households.of(resident.household.clone(), |id| self.household(id))),
             groups: ages.groups(resident.person.birth, reference),
             codes: if is_adult(&resident) { codes.next().expect("every adult has codes") } else { Codes::default() },

@@ -185,7 +185,8 @@ fn ends_in_word(letters: impl Iterator<Item = char>) -> bool {
 /// Lower case, no marks, one form of ij and of ss; words apart by spaces, hyphens and commas kept.
 fn fold(text: &str) -> String {
     if text.is_ascii() {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == ',' { c.to_ascii_lowercase() } else { ' ' };
+        let plain =
+            |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == ',' { c.to_ascii_lowercase() } else { ' ' };
         return one_spelling(text.chars().map(plain).collect());
     }
     let lower = text.chars().flat_map(char::to_lowercase);

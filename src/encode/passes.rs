@@ -94,13 +94,7 @@ impl PassEncoder {
 
     /// Appends the filters of a record, the real name variants first; returns how many.
     /// `here` keeps the place between records: people of one address often follow each other.
-    pub(super) fn filters(
-        &self,
-        keys: &Keys,
-        subject: &Subject<'_>,
-        here: &mut Here,
-        into: &mut Vec<u64>,
-    ) -> usize {
+    pub(super) fn filters(&self, keys: &Keys, subject: &Subject<'_>, here: &mut Here, into: &mut Vec<u64>) -> usize {
         let readings = if subject.source == Source::Tenants { &self.pass.also_asked[..] } else { &[] };
         let names = match self.pass.surnames {
             Surnames::Apart => self.variants,

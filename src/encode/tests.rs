@@ -1,4 +1,5 @@
 use super::*;
+use crate::profile::Field;
 use proptest::prelude::*;
 use time::macros::date;
 
@@ -44,7 +45,7 @@ fn equal_people_have_equal_codes_whatever_the_source() {
     let one = person("van den Berg", "19800305", "1011AB");
     let other = Person {
         initials: "A.M.".into(),
-        given_names: String::new(),
+        given_names: "ANNA".into(),
         ..person("BERG, van den", "5-3-1980", "1011 ab")
     };
     let register = codes(&encoder, "P1", &one);
@@ -122,7 +123,7 @@ fn padding_resembles_its_record_as_a_second_name_does() {
     };
     let mean = |partner: &str| (0..40).map(|id| between(partner, id)).sum::<f64>() / 40.0;
     let (padded, named) = (mean(""), mean("Koolmees"));
-    assert!(padded > 4.0 && (padded - named).abs() < 3.0, "{padded} {named}");
+    assert!(padded > 2.0 && (padded - named).abs() < 3.0, "{padded} {named}");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn a_filter_is_half_full_with_and_without_its_fields() {
                 |id: usize| encoder.lab_filters(Source::Population, &id.to_string(), &person).passes[pass].clone();
             let filters: Vec<Code> = (0..50).flat_map(filters).collect();
             let ones: u32 = filters.iter().map(Code::ones).sum();
-            let fill = f64::from(ones) / (filters.len() as f64 * 1024.0);
+            let fill = f64::from(ones) / (filters.len() * filters[0].bits()) as f64;
             assert!((0.47..=0.53).contains(&fill), "{fill}");
         }
     }
@@ -200,17 +201,19 @@ proptest! {
     #[test]
     fn leaving_out_a_field_never_raises_agreement(surname in "[a-z]{2,12}", initial in "[a-z]", field in 0..4) {
         let encoder = encoder(1, "haarlem-1");
-        let whole = Person { given_names: initial, ..person(&surname, "19800305", "1011AB") };
+        let whole = Person { given_names: initial + "nna", ..person(&surname, "19800305", "1011AB") };
         let mut less = whole.clone();
-        match field {
-            0 => less.surname.clear(),
-            1 => less.given_names.clear(),
-            2 => less.birth = BirthDate::default(),
-            _ => less.sex = None,
-        }
+        let left_out = match field {
+            0 => { less.surname.clear(); Field::Surname }
+            1 => { less.given_names.clear(); Field::Initial }
+            2 => { less.birth = BirthDate::default(); Field::BirthDate }
+            _ => { less.sex = None; Field::Sex }
+        };
         let (one, other, lacking) = (codes(&encoder, "P1", &whole), codes(&encoder, "P2", &whole), codes(&encoder, "P3", &less));
-        for pass in 0..one.len() {
-            prop_assert!(best(&one[pass], &lacking[pass]) < best(&one[pass], &other[pass]));
+        for (at, pass) in Profile::built_in().passes.iter().enumerate() {
+            let (less, all) = (best(&one[at], &lacking[at]), best(&one[at], &other[at]));
+            let holds = if pass.insertions.contains_key(&left_out) { less < all } else { less == all };
+            prop_assert!(holds, "{}", pass.name);
         }
     }
 }

@@ -87,6 +87,8 @@ pub(super) fn profile() -> Profile {
     }
     profile.rule.nearby.clear();
     (profile.rule.link_at_address, profile.rule.band_at_address) = (4.0, 2.4);
+    // Beyond what any two codes agree: a test that is about all codes together lowers it.
+    profile.rule.link_together = 90.0;
     let rows = [(100_000, 6.0, 5.2), (660_000, 9.0, 5.6)];
     profile.rule.elsewhere = rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band }).into();
     profile
@@ -110,7 +112,7 @@ impl City {
         let home = self.profile.passes[1].clone();
         let street = Pass { name: "street".into(), scope: Scope::Street, surnames: Surnames::Together, ..home };
         self.profile.passes.push(street);
-        self.profile.rule.nearby.insert(Scope::Street, thresholds);
+        self.profile.rule.nearby.insert("street".into(), thresholds);
     }
 
     /// A new resident with random codes. Address 0 is none.

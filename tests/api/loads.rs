@@ -249,7 +249,11 @@ fn two_salts_in_parallel_loads_cannot_both_be_the_epochs() {
     let lines = residents(&house, &own);
     let population = ByHand::begin(&house, POPULATION, &own, Source::Population, lines.len());
     let member = &read::care_members(&demo("oggz.csv")).unwrap()[0];
-    let member = serde_json::to_string(&RecordLine::new(other.care_members(std::slice::from_ref(member)).remove(0), &Profile::built_in())).unwrap();
+    let member = serde_json::to_string(&RecordLine::new(
+        other.care_members(std::slice::from_ref(member)).remove(0),
+        &Profile::built_in(),
+    ))
+    .unwrap();
     let care = ByHand::begin(&house, CARE, &other, Source::Care, 1);
     population.put(&house, POPULATION, 0, &lines);
     care.put(&house, CARE, 0, &[member]);
@@ -268,7 +272,9 @@ fn loads_of_both_sources_at_once_both_count() {
         let encoder = house.encoder(EPOCH);
         let lines = residents(&house, &encoder);
         let members = read::care_members(&demo("oggz.csv")).unwrap();
-        let member = |member| RecordLine::new(encoder.care_members(std::slice::from_ref(member)).remove(0), &Profile::built_in());
+        let member = |member| {
+            RecordLine::new(encoder.care_members(std::slice::from_ref(member)).remove(0), &Profile::built_in())
+        };
         let members: Vec<_> = members.iter().map(|m| serde_json::to_string(&member(m)).unwrap()).collect();
         let population = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
         let care = ByHand::begin(&house, CARE, &encoder, Source::Care, members.len());

@@ -231,7 +231,9 @@ pub(super) fn name(text: &str) -> &str {
 
 /// The key of who lives together: the whole address, if somebody can live there.
 pub(super) fn lives_at(address: Option<&Address>, kind: &str) -> Option<String> {
-    let address = address.filter(|address| address.is_whole() && !kind.eq_ignore_ascii_case("B") && !kind.eq_ignore_ascii_case("briefadres"))?;
+    let address = address.filter(|address| {
+        address.is_whole() && !kind.eq_ignore_ascii_case("B") && !kind.eq_ignore_ascii_case("briefadres")
+    })?;
     Some(format!("{}|{}|{}", address.postcode(), address.number(), address.suffix()))
 }
 

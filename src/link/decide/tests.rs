@@ -1,0 +1,212 @@
+use super::*;
+use crate::code::{Code, Codes, Group};
+use crate::link::testing::{City, missing, reaching};
+
+/// Row and place of a link, or none.
+fn link(standing: Standing) -> Option<(usize, bool)> {
+    match standing {
+        Standing::Linked { row, at_address, .. } => Some((row, at_address)),
+        _ => None,
+    }
+}
+
+fn one(city: &City, home: u64, tenant: &Codes) -> Standing {
+    city.ask(home, &[tenant]).tenants[0]
+}
+
+#[test]
+fn the_address_code_links_at_its_threshold_and_only_at_the_address() {
+    let mut city = City::new(1);
+    city.resident(9, 9, &[]);
+    let anna = city.resident(1, 1, &[]);
+    let at = city.draw.like(&anna, None, reaching(4.0));
+    let below = city.draw.like(&anna, None, missing(4.0));
+    let z = Z::from_distance(reaching(4.0).unwrap(), 2048);
+    assert_eq!(one(&city, 1, &at), Standing::Linked { row: 1, z, at_address: true });
+    assert_eq!(one(&city, 1, &below), Standing::Unsure);
+    assert_eq!(one(&city, 2, &at), Standing::Nobody);
+    assert_eq!(one(&city, 0, &at), Standing::Nobody);
+}
+
+#[test]
+fn the_band_at_the_address_ends_at_its_threshold() {
+    let mut city = City::new(2);
+    let anna = city.resident(1, 1, &[]);
+    let at = city.draw.like(&anna, None, reaching(2.4));
+    let below = city.draw.like(&anna, None, missing(2.4));
+    assert_eq!(one(&city, 1, &at), Standing::Unsure);
+    assert_eq!(one(&city, 1, &below), Standing::Nobody);
+}
+
+#[test]
+fn somebody_who_moved_is_found_elsewhere_from_its_threshold() {
+    let mut city = City::new(3);
+    let anna = city.resident(1, 1, &[]);
+    for (names, want) in [(reaching(6.0), Some((0, false))), (missing(6.0), None)] {
+        let tenant = city.draw.like(&anna, names, None);
+        assert_eq!(link(one(&city, 2, &tenant)), want);
+    }
+    for (names, want) in [(missing(6.0), true), (reaching(5.2), true), (missing(5.2), false)] {
+        let tenant = city.draw.like(&anna, names, None);
+        assert_eq!(one(&city, 2, &tenant) == Standing::Unsure, want);
+    }
+}
+
+#[test]
+fn a_neighbour_s_code_links_before_the_global_one_and_has_thresholds_of_its_own() {
+    let mut city = City::new(21);
+    city.compare_streets(Thresholds { link: 7.0, band: 5.0 });
+    let with_street = |city: &mut City, code: &Code, distance: Option<u32>| {
+        let mut codes = city.draw.codes();
+        codes.passes.push(vec![city.draw.flip(code, distance.unwrap() as usize)]);
+        codes
+    };
+    let street = city.draw.code();
+    let (anna, other) = (with_street(&mut city, &street, Some(0)), city.draw.code());
+    city.register(1, 1, &[], anna);
+    let bert = with_street(&mut city, &other, Some(0));
+    city.register(2, 2, &[], bert.clone());
+    for (z, linked, unsure) in [(reaching(7.0), true, false), (missing(7.0), false, true), (missing(5.0), false, false)]
+    {
+        let tenant = with_street(&mut city, &street, z);
+        let standing = one(&city, 9, &tenant);
+        assert_eq!((link(standing) == Some((0, false)), standing == Standing::Unsure), (linked, unsure));
+    }
+    let mut tenant = with_street(&mut city, &street, reaching(7.0));
+    tenant.passes[0] = bert.passes[0].clone();
+    assert_eq!(link(one(&city, 9, &tenant)), Some((0, false)));
+}
+
+#[test]
+fn all_codes_together_link_who_is_in_the_band_of_one() {
+    let mut city = City::new(22);
+    let anna = city.resident(1, 1, &[]);
+    // In the band at the address, and of the global code.
+    let tenant = city.draw.like(&anna, reaching(5.5), reaching(3.5));
+    assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
+    // 5.5 and 3.5 together are 6.52; the noise of the variants is less than either.
+    city.profile.rule.link_together = 6.5;
+    assert_eq!(link(one(&city, 1, &tenant)), Some((0, false)));
+    city.profile.rule.link_together = 7.0;
+    assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
+    // Nobody is linked together who is in no band.
+    city.profile.rule.link_together = 2.0;
+    let stranger = city.draw.like(&anna, missing(5.2), missing(2.4));
+    assert_eq!(one(&city, 1, &stranger), Standing::Nobody);
+}
+
+#[test]
+fn a_larger_register_raises_the_threshold_elsewhere() {
+    let mut city = City::new(4);
+    let anna = city.resident(1, 1, &[]);
+    let tenant = city.draw.like(&anna, reaching(6.0), None);
+    city.resident(2, 2, &[]);
+    city.profile.rule.elsewhere[0].up_to_persons = 2;
+    assert!(link(one(&city, 0, &tenant)).is_some());
+    city.resident(3, 3, &[]);
+    assert_eq!(one(&city, 0, &tenant), Standing::Unsure);
+    let nearer = city.draw.like(&anna, reaching(9.0), None);
+    assert!(link(one(&city, 0, &nearer)).is_some());
+}
+
+#[test]
+fn the_best_pair_of_variants_counts_and_padding_does_not() {
+    let mut city = City::new(5);
+    let anna = city.resident(1, 1, &[]);
+    let mut tenant = city.draw.codes();
+    tenant.passes[1][0] = anna.passes[1][1].clone();
+    assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+    let mut mover = city.draw.codes();
+    mover.passes[0][1] = anna.passes[0][0].clone();
+    assert_eq!(link(one(&city, 2, &mover)), Some((0, false)));
+}
+
+#[test]
+fn the_address_goes_before_a_better_namesake_elsewhere() {
+    let mut city = City::new(6);
+    let anna = city.resident(1, 1, &[]);
+    let mut tenant = city.draw.like(&anna, None, reaching(4.0));
+    let namesake = city.resident(2, 2, &[]);
+    tenant.passes[0] = namesake.passes[0].clone();
+    assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+}
+
+#[test]
+fn a_tie_between_households_is_unsure_and_inside_one_is_not() {
+    let mut city = City::new(7);
+    let anna = city.resident(1, 1, &[]);
+    city.register(1, 1, &[], anna.clone());
+    assert!(link(one(&city, 1, &anna)).is_some());
+    assert!(link(one(&city, 2, &anna)).is_some());
+    city.register(2, 1, &[], anna.clone());
+    assert_eq!(one(&city, 1, &anna), Standing::Unsure);
+    assert_eq!(one(&city, 2, &anna), Standing::Unsure);
+}
+
+#[test]
+fn a_runner_up_of_one_bit_less_is_no_tie() {
+    let mut city = City::new(8);
+    let anna = city.resident(1, 1, &[]);
+    let near = city.draw.like(&anna, Some(1), Some(1));
+    city.register(2, 1, &[], near);
+    assert_eq!(link(one(&city, 1, &anna)), Some((0, true)));
+    assert_eq!(link(one(&city, 2, &anna)), Some((0, false)));
+}
+
+#[test]
+fn twins_are_linked_to_two_people() {
+    let mut city = City::new(9);
+    let first = city.resident(1, 1, &[]);
+    let second = city.draw.like(&first, None, reaching(20.0));
+    city.register(1, 1, &[], second.clone());
+    // Nearest to the first twin, but near enough to the second.
+    let mistyped = city.draw.like(&first, None, reaching(30.0));
+    for tenants in [[&first, &mistyped], [&mistyped, &first]] {
+        let mut rows: Vec<_> = city.ask(1, &tenants).tenants.into_iter().filter_map(link).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, [(0, true), (1, true)]);
+    }
+}
+
+#[test]
+fn tenants_who_agree_equally_with_one_person_are_taken_in_no_order_of_the_question() {
+    let mut city = City::new(13);
+    let first = city.resident(1, 1, &[]);
+    let (mut a, mut b) = (first.clone(), first);
+    // Each would fall back on another household: whoever goes first decides which of them is seen.
+    a.passes[1][1] = city.resident(2, 1, &[Group::Minor]).passes[1][1].clone();
+    a.passes[1][1] = city.draw.flip(&a.passes[1][1], 100);
+    b.passes[1][1] = city.resident(3, 1, &[Group::Senior]).passes[1][1].clone();
+    b.passes[1][1] = city.draw.flip(&b.passes[1][1], 100);
+    let (there, back) = (city.ask(1, &[&a, &b]), city.ask(1, &[&b, &a]));
+    assert_eq!(there.groups, back.groups);
+    assert!(there.groups.minor != there.groups.senior_tenant);
+}
+
+#[test]
+fn tenants_share_a_person_only_where_nobody_else_would_do() {
+    let mut city = City::new(10);
+    let anna = city.resident(1, 1, &[]);
+    city.resident(1, 1, &[]);
+    let again = city.draw.like(&anna, None, reaching(10.0));
+    let standings = city.ask(1, &[&again, &anna]).tenants;
+    assert_eq!(standings.into_iter().map(link).collect::<Vec<_>>(), [Some((0, true)); 2]);
+}
+
+#[test]
+fn an_empty_register_holds_nobody() {
+    let mut city = City::new(11);
+    let anna = city.draw.codes();
+    assert_eq!(one(&city, 1, &anna), Standing::Nobody);
+}
+
+#[test]
+fn a_threshold_that_no_code_reaches_links_nobody() {
+    let mut city = City::new(12);
+    let anna = city.resident(1, 1, &[]);
+    city.profile.rule.link_at_address = 1000.0;
+    city.profile.rule.band_at_address = 1000.0;
+    city.profile.rule.elsewhere[0].band = 1000.0;
+    city.profile.rule.elsewhere[0].link = 1000.0;
+    assert_eq!(one(&city, 1, &anna), Standing::Nobody);
+}
