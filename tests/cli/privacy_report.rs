@@ -103,12 +103,14 @@ fn without_people_there_are_statistics_and_no_verdict() {
     assert!(json["gatesHold"].is_null() && json["attacks"].as_array().unwrap().is_empty());
     for pass in json["passes"].as_array().unwrap() {
         assert!((pass["fill"].as_f64().unwrap() - 0.5).abs() < 0.01, "{pass}");
-        assert_eq!(pass["equalCodes"], Value::from(0));
+        // Without a date, housemates of the same name have the same code.
+        let namesakes = pass["name"].as_str().unwrap().ends_with("-full");
+        assert!(namesakes || pass["equalCodes"] == 0, "{pass}");
     }
     // A code or two a person, as the profile says.
     let codes = |pass: &Value| pass["codes"].as_u64().unwrap();
     let counts: Vec<u64> = json["passes"].as_array().unwrap().iter().map(codes).collect();
-    assert_eq!(counts, [2 * 747, 2 * 747, 747, 747]);
+    assert_eq!(counts, [2 * 747, 2 * 747, 747, 747, 747, 747, 747, 747]);
     assert_eq!(json["records"], serde_json::json!({"encoded": 747, "withoutCodes": 154}));
 }
 
