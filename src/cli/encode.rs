@@ -172,6 +172,9 @@ fn write_codes(
     }
 }
 
+/// Bytes of most lines: 1,024 of codes in base64, and what is around them.
+const USUAL_LINE: usize = 1800;
+
 /// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
 /// encoded the next one is read. Returns how many records were written.
 fn write_chunks<T: Send + Sync>(
@@ -183,7 +186,7 @@ fn write_chunks<T: Send + Sync>(
 ) -> anyhow::Result<u64> {
     let header = encoder.header();
     let encoded = |at: usize, people: &[T], is_first: bool| -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(people.len() * USUAL_LINE);
         file::write(encode(people).into_iter(), (is_first && at == 0).then_some(&header), &mut bytes)?;
         Ok(bytes)
     };

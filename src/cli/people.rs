@@ -15,7 +15,7 @@ use crate::encode::{CareMember, Resident, Tenant};
 pub const CHUNK: usize = 4096;
 
 /// People that one thread encodes at a time.
-pub const SHARE: usize = 256;
+pub const SHARE: usize = 64;
 
 /// Form of a file of people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

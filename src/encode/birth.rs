@@ -15,7 +15,7 @@ const LAST_YEAR: u16 = 2100;
 
 /// Why a text is no date. It never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no date that exists; write yyyymmdd, yyyy-mm-dd or dd-mm-yyyy, 00 for an unknown part, or leave it empty")]
+#[error("no date; write yyyymmdd, yyyy-mm-dd or dd-mm-yyyy, 00 for an unknown part, or leave it empty")]
 pub struct BadDate;
 
 /// A date of birth with unknown parts. `Debug` hides it.
@@ -39,7 +39,7 @@ impl BirthDate {
     /// the year is always known.
     ///
     /// # Errors
-    /// [`BadDate`] for any other text, for days that no month has, and for years outside 1870 to 2100.
+    /// [`BadDate`] for any other text, for months above 12, days above 31, and years outside 1870 to 2100.
     pub fn parse(text: &str) -> Result<Self, BadDate> {
         let text = visible(text);
         let text = without_time(text.trim());
@@ -53,7 +53,7 @@ impl BirthDate {
             _ => return Err(BadDate),
         };
         let date = Self { year, month: part(month)?, day: part(day)? };
-        if date.exists() { Ok(date) } else { Err(BadDate) }
+        if date.is_plausible() { Ok(date) } else { Err(BadDate) }
     }
 
     /// Youngest and oldest age in whole years possible on `day`; unknown parts widen the range. Nothing if the year
@@ -77,13 +77,11 @@ impl BirthDate {
         Date::from_calendar_date(i32::from(self.year?), month, self.day?).ok()
     }
 
-    fn exists(&self) -> bool {
+    /// Whether each part can be one. Together they may be a day that no calendar has: 29 February in the wrong year is
+    /// a typing error in one part, which should cost agreement and not the file.
+    fn is_plausible(&self) -> bool {
         let year = self.year.is_none_or(|year| (FIRST_YEAR..=LAST_YEAR).contains(&year));
-        let Some(month) = self.month else { return year && self.day.is_none_or(|day| day <= 31) };
-        // Without a year, 29 February exists: 2000 had it.
-        let any_leap = i32::from(self.year.unwrap_or(2000));
-        let longest = Month::try_from(month).map_or(0, |month| month.length(any_leap));
-        year && self.day.is_none_or(|day| day <= longest)
+        year && self.month.is_none_or(|month| month <= 12) && self.day.is_none_or(|day| day <= 31)
     }
 }
 
@@ -172,13 +170,15 @@ mod tests {
     #[test]
     fn impossible_dates_are_refused() {
         let bad =
-            ["31-04-1980", "19810229", "13-13-1980", "1980-1-1-1", "0012-01-01", "23010101", "1980", "+1-01-1980"];
+            ["32-04-1980", "19811329", "13-13-1980", "1980-1-1-1", "0012-01-01", "23010101", "1980", "+1-01-1980"];
         for text in
             bad.into_iter().chain(["1-1-980", "onbekend", "19800132", "1980-01/02", "٠١-٠١-1980", "-", "001-1-1980"])
         {
             assert_eq!(BirthDate::parse(text), Err(BadDate), "{text}");
         }
         assert_eq!(parts("00000229").1, Some(2));
+        assert_eq!(parts("29-02-1981"), (Some(1981), Some(2), Some(29)));
+        assert_eq!(BirthDate::parse("29-02-1981").map(|date| date.known()), Ok(None));
     }
 
     #[test]

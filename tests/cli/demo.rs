@@ -110,7 +110,7 @@ fn data_of_ones_own_are_played_and_bad_ones_refused_without_a_trace() {
     assert_eq!(chapter(&story, "Questions").len(), 3);
 
     let oggz = folder.path().join("data/oggz.csv");
-    let bad = fs::read_to_string(&oggz).unwrap() + &format!("O9,{CANARY},,,M,31-04-1980,,,,,\n");
+    let bad = fs::read_to_string(&oggz).unwrap() + &format!("O9,{CANARY},,,M,32-04-1980,,,,,\n");
     fs::write(&oggz, bad).unwrap();
     let before = files_in(folder.path());
     let mut command = voorrang();

@@ -58,7 +58,7 @@ fn a_header_that_is_wrong_is_refused() {
 #[test]
 fn every_bad_value_is_named_by_line_and_column_and_never_repeated() {
     for (row, column, problem) in [
-        ("K1,1,C1,J,Geheim,M,31-04-1980,5,1011AB", Some("geboortedatum"), Problem::Date(BadDate)),
+        ("K1,1,C1,J,Geheim,M,32-04-1980,5,1011AB", Some("geboortedatum"), Problem::Date(BadDate)),
         ("K1,1,C1,J,Geheim,M,,0,1011AB", Some("huisnummer"), Problem::Address(BadAddress::Number)),
         ("K1,1,C1,J,Geheim,M,,5,Geheim", Some("postcode"), Problem::Address(BadAddress::Postcode)),
         ("K1,1,C1,J,Geheim,Geheim,,5,1011AB", Some("geslacht"), Problem::Sex),
