@@ -144,10 +144,20 @@ pub struct Thresholds {
 #[serde(deny_unknown_fields)]
 pub struct Elsewhere {
     pub up_to_persons: usize,
-    /// Links from here.
+    /// Links from here, by the code that is compared everywhere.
     pub link: f64,
     /// In doubt from here.
     pub band: f64,
+    /// Who is in a band links from here by all codes together: root of the sum of squares of what each of them agrees.
+    pub together: f64,
+    /// What the thresholds of [`Rule::nearby`] are raised by.
+    pub nearby: f64,
+}
+
+impl Elsewhere {
+    fn thresholds(&self) -> [f64; 4] {
+        [self.link, self.band, self.together, self.nearby]
+    }
 }
 
 /// How much agreement links. All thresholds in z, see the profile's file.
@@ -156,8 +166,6 @@ pub struct Elsewhere {
 pub struct Rule {
     pub link_at_address: f64,
     pub band_at_address: f64,
-    /// Links by all codes together: root of the sum of squares of what each of them agrees.
-    pub link_together: f64,
     /// Of the passes of scope postcode and street, by name.
     #[serde(default)]
     pub nearby: BTreeMap<String, Thresholds>,
@@ -172,10 +180,9 @@ impl Rule {
     ///
     /// # Panics
     /// Never for a checked profile: it has at least one row.
-    pub fn elsewhere(&self, persons: usize) -> Thresholds {
+    pub fn elsewhere(&self, persons: usize) -> Elsewhere {
         let row = self.elsewhere.iter().find(|row| persons <= row.up_to_persons);
-        let Elsewhere { link, band, .. } = *row.or(self.elsewhere.last()).expect("a checked profile has a threshold");
-        Thresholds { link, band }
+        *row.or(self.elsewhere.last()).expect("a checked profile has a threshold")
     }
 }
 
@@ -268,10 +275,11 @@ impl Profile {
             }
         }
         let rule = &self.rule;
-        let mut thresholds = vec![rule.link_at_address, rule.band_at_address, rule.link_together];
-        thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band]));
+        let mut thresholds = vec![rule.link_at_address, rule.band_at_address];
+        thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band, row.together]));
         thresholds.extend(rule.nearby.values().flat_map(|row| [row.link, row.band]));
-        if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || rule.elsewhere.is_empty() {
+        let negative = rule.elsewhere.iter().any(|row| !row.nearby.is_finite() || row.nearby < 0.0);
+        if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || negative || rule.elsewhere.is_empty() {
             return fail("thresholds must be finite and above zero".into());
         }
         let crossed = rule.elsewhere.iter().any(|row| row.band > row.link);
@@ -279,8 +287,9 @@ impl Profile {
         {
             return fail("band thresholds must not exceed the thresholds that link".into());
         }
-        let ascends =
-            |a: &Elsewhere, b: &Elsewhere| a.up_to_persons < b.up_to_persons && a.link <= b.link && a.band <= b.band;
+        let ascends = |a: &Elsewhere, b: &Elsewhere| {
+            a.up_to_persons < b.up_to_persons && a.thresholds().iter().zip(b.thresholds()).all(|(a, b)| *a <= b)
+        };
         if !rule.elsewhere.is_sorted_by(ascends) {
             return fail("elsewhere must ascend in persons and in z".into());
         }

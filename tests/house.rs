@@ -26,11 +26,12 @@ const ARROWS: [(&str, &[&str]); 13] = [
 const ANSWER: [&str; 10] = ["audit", "clock", "code", "config", "epoch", "ids", "link", "profile", "regulate", "store"];
 
 /// Words of the code, and the only places where they may stand: a file, or a room with a slash behind it.
-const ONLY: [(&str, &[&str]); 22] = [
+const ONLY: [(&str, &[&str]); 23] = [
     ("actix_", &["answer/"]),
     ("rusqlite", &["store/"]),
     ("cedar_policy", &["regulate/"]),
     ("age::", &["epoch/share.rs"]),
+    ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs"]),
     ("ureq", &["cli/client.rs"]),

@@ -143,8 +143,13 @@ impl Search<'_> {
     /// The passes that are compared with the whole register, in the order in which they may link.
     fn scanned(self) -> Vec<(usize, Thresholds)> {
         let Register { shape, rule, .. } = self.register;
-        let elsewhere = (shape.names, rule.elsewhere(self.register.persons()));
-        shape.nearby.iter().copied().chain([elsewhere]).collect()
+        let row = rule.elsewhere(self.register.persons());
+        let raised = |thresholds: Thresholds| Thresholds {
+            link: thresholds.link + row.nearby,
+            band: thresholds.band + row.nearby,
+        };
+        let nearby = shape.nearby.iter().map(|(pass, thresholds)| (*pass, raised(*thresholds)));
+        nearby.chain([(shape.names, Thresholds { link: row.link, band: row.band })]).collect()
     }
 
     fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &[Found]) -> Outcome {
@@ -154,7 +159,8 @@ impl Search<'_> {
         let far = far.iter().flat_map(|found| &found.candidates);
         let rows: BTreeSet<usize> = near.iter().chain(far).map(|candidate| candidate.row).collect();
         let together = |row: &usize| Candidate { row: *row, z: self.together(person, *row) };
-        let all = Found { link: self.register.rule.link_together, candidates: rows.iter().map(together).collect() };
+        let link = self.register.rule.elsewhere(self.register.persons()).together;
+        let all = Found { link, candidates: rows.iter().map(together).collect() };
         if let Some(outcome) = self.pick(&all.linking(), false) {
             return outcome;
         }

@@ -87,10 +87,11 @@ pub(super) fn profile() -> Profile {
     }
     profile.rule.nearby.clear();
     (profile.rule.link_at_address, profile.rule.band_at_address) = (4.0, 2.4);
-    // Beyond what any two codes agree: a test that is about all codes together lowers it.
-    profile.rule.link_together = 90.0;
+    // All together: beyond what any two codes agree; a test that is about that lowers it.
+    let (together, nearby) = (90.0, 0.0);
     let rows = [(100_000, 6.0, 5.2), (660_000, 9.0, 5.6)];
-    profile.rule.elsewhere = rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band }).into();
+    profile.rule.elsewhere =
+        rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band, together, nearby }).into();
     profile
 }
 

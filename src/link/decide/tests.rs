@@ -85,12 +85,12 @@ fn all_codes_together_link_who_is_in_the_band_of_one() {
     let tenant = city.draw.like(&anna, reaching(5.5), reaching(3.5));
     assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
     // 5.5 and 3.5 together are 6.52; the noise of the variants is less than either.
-    city.profile.rule.link_together = 6.5;
+    city.profile.rule.elsewhere[0].together = 6.5;
     assert_eq!(link(one(&city, 1, &tenant)), Some((0, false)));
-    city.profile.rule.link_together = 7.0;
+    city.profile.rule.elsewhere[0].together = 7.0;
     assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
     // Nobody is linked together who is in no band.
-    city.profile.rule.link_together = 2.0;
+    city.profile.rule.elsewhere[0].together = 2.0;
     let stranger = city.draw.like(&anna, missing(5.2), missing(2.4));
     assert_eq!(one(&city, 1, &stranger), Standing::Nobody);
 }
