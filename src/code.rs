@@ -140,10 +140,10 @@ pub enum Group {
     Oggz,
 }
 
-/// The codes of one person: per pass of the profile, in the profile's order, one code a name variant.
+/// The codes of one person: per pass of the profile, in the profile's order, as many as the pass has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codes {
-    /// `passes[p][v]`: the code of pass `p`, variant `v`. Every pass has the same number of variants.
+    /// `passes[p][v]`: the code of pass `p`, variant `v`. A pass with all surnames together has one.
     pub passes: Vec<Vec<Code>>,
 }
 

@@ -35,7 +35,7 @@ pub enum Scope {
     Everywhere,
     /// People with the same postcode.
     Postcode,
-    /// People with the same street and house number, whatever the postcode.
+    /// People with the same beginning of the street's name and house number, whatever the postcode and the town.
     Street,
     /// People with the same postcode and house number. They are found by their address token; codes of the other
     /// scopes are compared with the whole register.
@@ -53,7 +53,7 @@ pub enum Surnames {
 }
 
 /// Another way to read a tenant's row, of which a question carries a code besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reading {
     /// Given name and surname in each other's place.
@@ -86,7 +86,7 @@ pub enum Field {
     GivenName,
     /// Year, month, day and their pairs; day and month also without their order.
     BirthDate,
-    /// Pairs of neighbouring digits of the date as `yyyymmdd`, with their places: a wrong digit costs two of seven.
+    /// Pairs of neighbouring digits of the date as `yyyymmdd`, with their places: a wrong digit costs one or two of seven.
     BirthDigits,
     /// `m` or `v`.
     Sex,
@@ -267,8 +267,10 @@ impl Profile {
             if pass.diffusion == 0 || pass.diffusion > 32 {
                 return fail(format!("pass {name}: diffusion must be 1 to 32"));
             }
-            if pass.also_asked.len() > 4 {
-                return fail(format!("pass {name}: also_asked has at most 4 readings"));
+            if pass.also_asked.len() > 4
+                || pass.also_asked.iter().collect::<BTreeSet<_>>().len() < pass.also_asked.len()
+            {
+                return fail(format!("pass {name}: also_asked has at most 4 readings, none of them twice"));
             }
             if pass.insertions.values().any(|&n| n == 0 || n > 100_000) || pass.insertions.is_empty() {
                 return fail(format!("pass {name}: insertions must be 1 to 100000 a field"));
@@ -282,7 +284,8 @@ impl Profile {
         if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || negative || rule.elsewhere.is_empty() {
             return fail("thresholds must be finite and above zero".into());
         }
-        let crossed = rule.elsewhere.iter().any(|row| row.band > row.link);
+        // All codes together agree by chance as much as the band wants, and some more.
+        let crossed = rule.elsewhere.iter().any(|row| row.band > row.link || row.link > row.together);
         if rule.band_at_address > rule.link_at_address || crossed || rule.nearby.values().any(|row| row.band > row.link)
         {
             return fail("band thresholds must not exceed the thresholds that link".into());

@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use crate::encode::read::{self, Chunks, Format, Listed, ReadError, Restricted, Unreadable};
 use crate::encode::{CareMember, Resident, Tenant};
 
-/// People that are read and encoded at a time, some for each core: memory does not grow with the register.
+/// People that are encoded at a time, some for each core; of a CSV population also read, so that memory grows by a key a
+/// row only.
 pub const CHUNK: usize = 4096;
 
 /// People that one thread encodes at a time.

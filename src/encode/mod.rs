@@ -21,7 +21,7 @@ mod person;
 pub mod read;
 mod token;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::slice;
 
@@ -89,8 +89,8 @@ impl Encoder {
         let root = Root::new(profile, salt, epoch);
         let keys = root.keys();
         let passes = (0..profile.passes.len()).map(|at| PassEncoder::new(profile, &root, at)).collect();
-        let mut readings: Vec<Reading> = profile.passes.iter().flat_map(|pass| pass.also_asked.clone()).collect();
-        readings.dedup();
+        let readings: BTreeSet<Reading> = profile.passes.iter().flat_map(|pass| pass.also_asked.clone()).collect();
+        let frequent: HashSet<Token> = Token::frequent().collect();
         Self {
             passes,
             header: CodeHeader {
@@ -100,8 +100,8 @@ impl Encoder {
                 key_check: keys.key_check.clone(),
             },
             variants: profile.variants,
-            readings,
-            frequent: Token::frequent().map(|token| (token, tag(&keys.token, &[&token.bytes()]))).collect(),
+            readings: readings.into_iter().collect(),
+            frequent: frequent.into_iter().map(|token| (token, tag(&keys.token, &[&token.bytes()]))).collect(),
             keys,
         }
     }

@@ -70,7 +70,7 @@ impl PassEncoder {
         let pass = profile.passes[at].clone();
         let keys = root.pass(&pass);
         Self {
-            at: u32::try_from(at).expect("a profile has four passes at most"),
+            at: u32::try_from(at).expect("a profile has at most 64 passes"),
             diffusion: Diffusion::new(&keys.diffusion, pass.filter_bits, pass.code_bits, pass.diffusion),
             pass,
             keys,

@@ -154,7 +154,8 @@ fn is_postcode(text: &[u8]) -> bool {
     dutch || other
 }
 
-/// A person. Only `surname`, `partner_surname`, the first letter of the names, birth date and sex reach a code.
+/// A person. Of the names the surnames, the first letter and the first given name reach a code, of the rest birth date
+/// and sex; the address is part of keys.
 #[derive(Clone, Default)]
 pub struct Person {
     pub given_names: String,

@@ -23,7 +23,8 @@ pub enum Standing {
     Linked {
         /// Position among the records with codes, in the order of the load.
         row: usize,
-        /// The agreement that linked: of the address code if `at_address`, else of the global code.
+        /// The agreement that linked: of the address code if `at_address`, else of the code that linked, or of all of
+        /// them together; these scales do not compare.
         z: Z,
         /// Linked by the address code, among the people at the question's address.
         at_address: bool,
@@ -120,7 +121,7 @@ impl Search<'_> {
         self.complete(people, &near, here)
     }
 
-    /// Steps 2 to 4 for those whom the address did not settle, in one scan for all of them.
+    /// Steps 2 to 5 for those whom the address did not settle, in one scan for all of them.
     fn complete(self, people: &[Probe<'_>], near: &[Vec<Candidate>], here: Vec<Option<Outcome>>) -> Vec<Outcome> {
         // A care list is small and always scanned: that somebody is on it must not show in the time.
         let always = self.register.source() == Source::Care;
