@@ -53,7 +53,7 @@ fn sieves(criterion: &mut Criterion) {
 fn hamming(criterion: &mut Criterion) {
     let mut draw = Draw(2);
     let rows = draw.lines(ROWS);
-    for count in [1, 4, 32, 256] {
+    for count in [1, 2, 4, 8, 32, 256] {
         let queries = draw.lines(count);
         let limits = vec![LIMIT; count];
         let mut group = criterion.benchmark_group(format!("pairs of {count} and 20,000 codes of 2,048 bits"));

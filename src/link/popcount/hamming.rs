@@ -51,12 +51,16 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(kernel) => kernel.within(scan, hits),
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx(kernel) if scan.limits.len() >= super::FEWEST_FOR_TILES => by_tiles(kernel, scan, hits),
+            Isa::Amx(kernel) if scan.limits.len() >= FEWEST_FOR_TILES => by_tiles(kernel, scan, hits),
             #[cfg(target_arch = "x86_64")]
             Isa::Amx(kernel) => kernel.avx512().within(scan, hits),
         }
     }
 }
+
+/// Below this, rows that are turned for AVX-512 are as fast: nothing is dropped early, and rows are spread in full.
+#[cfg(target_arch = "x86_64")]
+const FEWEST_FOR_TILES: usize = 128;
 
 /// With a sieve that reads everything: codes with a and b set bits differ in a + b - 2c, c of them in common.
 #[cfg(target_arch = "x86_64")]

@@ -16,8 +16,8 @@ fn line() -> impl Strategy<Value = Line> {
 
 /// Queries, limits and rows of codes with 1 to 5 lines; odd numbers of rows and no rows among them.
 fn scans() -> impl Strategy<Value = (usize, Vec<Line>, Vec<u32>, Vec<Line>)> {
-    // From 48 queries on there are tiles.
-    let queries = prop_oneof![4 => 0_usize..5, 1 => 40_usize..70];
+    // Groups of four that are full and not; from 128 queries on there are tiles.
+    let queries = prop_oneof![4 => 0_usize..10, 1 => 120_usize..140];
     (1_usize..6, queries, 0_usize..40).prop_flat_map(|(lines, queries, rows)| {
         (Just(lines), vec(line(), queries * lines), vec(0..=lines as u32 * 512, queries), vec(line(), rows * lines))
     })

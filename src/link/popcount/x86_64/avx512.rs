@@ -1,10 +1,10 @@
 //! AVX-512 counts the bits of sixteen 32-bit lanes at once (VPOPCNTD).
 //!
-//! For many queries sixteen rows lie side by side and no sum runs across lanes. For a few, rows stay as they are and
-//! the sums of eight rows are turned into one vector by a tree of shuffles.
+//! For many queries sixteen rows lie side by side and no sum runs across lanes. For one or a few, rows stay as they are
+//! and the sums of eight rows are turned into one vector by a tree of shuffles. Hamming distances: see `turned`.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32,
+    __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32,
     _mm256_set1_epi32, _mm256_sub_epi32, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask,
     _mm512_cmpge_epi64_mask, _mm512_cmple_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512,
     _mm512_maskz_loadu_epi64, _mm512_min_epi32, _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use super::{Lanes, Panel, words};
+use super::{Lanes, Panel, turned, words};
 use crate::link::popcount::hamming::{Hit, Scan};
 use crate::link::popcount::portable;
 use crate::link::popcount::sieve::{Layout, Pair, Queries, Side};
@@ -23,6 +23,8 @@ pub(in crate::link::popcount) struct Avx512(());
 
 /// Fewer queries are not worth turning rows.
 const FEW: usize = 8;
+/// The same where eight rows are turned with whole words, in registers.
+const FEW_TO_TURN: usize = 2;
 
 impl Avx512 {
     pub fn detect() -> Option<Self> {
@@ -144,9 +146,17 @@ fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut
 
 #[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
 fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
+    let whole = if scan.limits.len() < FEW_TO_TURN { within_few(scan, hits) } else { turned::within(scan, hits) };
+    let known = hits.len();
+    portable::within(Scan { rows: &scan.rows[whole * scan.code_lines..], ..scan }, hits);
+    hits[known..].iter_mut().for_each(|hit| hit.row += whole);
+}
+
+/// All hits among whole groups of eight rows; gives the number of rows that it looked at.
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn within_few(scan: Scan<'_>, hits: &mut Vec<Hit>) -> usize {
     let lines = scan.code_lines;
-    let count = scan.rows.len() / lines;
-    let whole = count / 8 * 8;
+    let whole = scan.rows.len() / lines / 8 * 8;
     for first in (0..whole).step_by(8) {
         let start = hits.len();
         let rows = words(&scan.rows[first * lines..][..8 * lines]);
@@ -162,21 +172,19 @@ fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
         }
         hits[start..].sort_unstable_by_key(|hit| (hit.row, hit.query));
     }
-    let known = hits.len();
-    portable::within(Scan { rows: &scan.rows[whole * lines..], ..scan }, hits);
-    hits[known..].iter_mut().for_each(|hit| hit.row += whole);
+    whole
 }
 
-/// Words that are asked of memory before they are needed: 4 KiB. The processor's own foresight ends at a page.
-const AHEAD: usize = 512;
+/// Words that are asked of memory before they are needed: 8 KiB. The processor's own foresight ends at a page.
+const AHEAD: usize = 1024;
 
 /// Asks memory for what follows a while after these rows.
 #[inline]
 #[target_feature(enable = "sse")]
-fn fetch_ahead(rows: &[u64]) {
+pub(super) fn fetch_ahead(rows: &[u64]) {
     for line in (0..rows.len()).step_by(8) {
         // Only a hint: nothing is read, wherever this points.
-        _mm_prefetch::<_MM_HINT_T0>(rows.as_ptr().wrapping_add(AHEAD + line).cast());
+        _mm_prefetch::<_MM_HINT_T1>(rows.as_ptr().wrapping_add(AHEAD + line).cast());
     }
 }
 

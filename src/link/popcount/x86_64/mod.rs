@@ -8,6 +8,7 @@ mod amx;
 mod avx2;
 mod avx512;
 mod popcnt;
+mod turned;
 
 pub(super) use amx::{Amx, Tiles};
 pub(super) use avx2::Avx2;
