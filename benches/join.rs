@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use voorrang::link::join::{Clks, Join, JoinError, Summary, Threshold};
+use voorrang::link::join::{Clks, Join, JoinError, Lsh, Match, Progress, Summary, Threshold, suggest};
 use voorrang::link::popcount::Kernel;
 
 mod clks;
@@ -35,6 +35,8 @@ fn compare(left: usize, right: usize) {
         table(&left, &right, threshold);
     }
     two_threads(&left, &right);
+    blocking(&left, &right);
+    estimate(&left, &right);
 }
 
 fn join<'a>(left: &'a Clks, right: &'a Clks, value: f64, kernel: Kernel, threads: usize) -> Join<'a> {
@@ -83,6 +85,73 @@ fn two_threads(left: &Clks, right: &Clks) {
     }
     ratios.sort_by(f64::total_cmp);
     println!("\ntwo threads against one, wall time: {:.2} times as fast", ratios[ROUNDS / 2]);
+}
+
+/// What sampled bits find of what there is. Wall time of one thread, the best of some rounds.
+fn blocking(left: &Clks, right: &Clks) {
+    println!("\napproximate: bit sampling\nthreshold  tables x bits  recall  compared of all pairs  ms     exact ms");
+    for value in [0.8, 0.85, 0.9] {
+        let exact = join(left, right, value, Kernel::best_for(left.len()), 1);
+        let (all, exact_time) = best_of_rounds(|| run(exact));
+        for (tables, bits) in [(20, 20), (40, 20), (40, 24), (80, 24)] {
+            let sampled = || exact.run_lsh(Lsh { tables, bits }, |_| -> Result<(), JoinError> { Ok(()) });
+            let (some, time) = best_of_rounds(|| sampled().expect("both files have CLKs of one length"));
+            let (recall, compared) = (share(some.matches, all.matches), share(some.compared, some.pairs));
+            println!("{value:<9}  {tables:>6} x {bits:<4}  {recall:.4}  {compared:>21.2e}  {time:<5.0}  {exact_time:.0}");
+        }
+    }
+}
+
+/// What `--suggest-threshold` says beside the truth: every other left person is the right one of the same position.
+fn estimate(left: &Clks, right: &Clks) {
+    let threads = NonZeroUsize::MIN;
+    let (estimate, time) = best_of_rounds(|| suggest(left, right, threads).expect("both files have CLKs of one length"));
+    let Some(visible) = estimate.visible_from else { return println!("no match stands out") };
+    let mut found: Vec<Match> = Vec::new();
+    let from_visible = join(left, right, visible, Kernel::best_for(left.len()), 1).run(|progress| {
+        if let Progress::Matches(some) = progress {
+            found.extend(some);
+        }
+        Ok::<(), JoinError>(())
+    });
+    from_visible.expect("both files have CLKs of one length");
+    let people = left.len().div_ceil(2).min(right.len());
+    println!("\nestimated without truth in {time:.0} ms, likeness {:.3}; recall is of matches from {visible}", estimate.likeness);
+    println!("threshold  precision  true   recall  true   true of all {people}");
+    for row in estimate.rows.iter().filter(|row| row.threshold >= visible) {
+        let reached = |found: &&Match| found.dice >= row.threshold;
+        let is_true = |found: &&Match| found.left == found.right && found.left % 2 == 0;
+        let right_ones = found.iter().filter(reached).filter(is_true).count() as u64;
+        let precision = share(right_ones, found.iter().filter(reached).count() as u64);
+        let recall = share(right_ones, found.iter().filter(is_true).count() as u64);
+        println!(
+            "{:<9.2}  {:>9.3}  {precision:.3}  {:>6.3}  {recall:.3}  {:.3}",
+            row.threshold,
+            row.precision,
+            row.recall,
+            share(right_ones, people as u64)
+        );
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// What was done, and the fewest milliseconds that it took.
+fn best_of_rounds<T>(work: impl Fn() -> T) -> (T, f64) {
+    let mut best = f64::INFINITY;
+    let mut round = || {
+        let start = Instant::now();
+        let done = work();
+        best = best.min(start.elapsed().as_secs_f64() * 1e3);
+        done
+    };
+    let done = round();
+    for _ in 1..3 {
+        round();
+    }
+    (done, best)
 }
 
 fn cpu_time() -> Duration {

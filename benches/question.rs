@@ -315,6 +315,7 @@ fn main() -> anyhow::Result<()> {
         b.iter(|| black_box(bench.ask(&bench.unknown[round() % bench.unknown.len()])))
     });
     group.finish();
+    in_memory(&mut criterion);
     criterion.final_summary();
     bench.service.stop()?;
     Ok(())

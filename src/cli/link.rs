@@ -5,6 +5,7 @@
 
 mod input;
 mod runs;
+mod suggest;
 
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -17,7 +18,7 @@ use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::output::Output;
-use crate::link::join::{Join, JoinError, Match, Progress, Summary, Threshold};
+use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;
 use runs::Sorter;
@@ -31,14 +32,28 @@ pub struct LinkArgs {
     /// File of CLKs of the same length
     pub right: PathBuf,
     /// Least Dice coefficient of a pair: above 0, at most 1
-    #[arg(long, value_parser = parse_threshold)]
-    pub threshold: Threshold,
+    #[arg(long, value_parser = parse_threshold, required_unless_present = "suggest_threshold")]
+    pub threshold: Option<Threshold>,
+    /// Estimate what each threshold would give, without knowing who is who, instead of comparing: scores of sampled
+    /// pairs, expected false pairs, precision and recall, on standard error
+    #[arg(long, conflicts_with_all = ["threshold", "output", "blocking", "kernel"])]
+    pub suggest_threshold: bool,
     /// CSV file to write: left,right,dice, positions from 0, sorted [default: standard output, unless --stats is given]
     #[arg(short, long)]
     pub output: Option<PathBuf>,
     /// How bits are counted; all kernels find the same pairs
     #[arg(long, value_enum, default_value_t)]
     pub kernel: KernelName,
+    /// Compare candidates only. APPROXIMATE: pairs are missed, those just above the threshold first; without it the
+    /// result is exact
+    #[arg(long, value_enum, conflicts_with = "kernel")]
+    pub blocking: Option<Blocking>,
+    /// Samples of bits that make a pair a candidate: more find more
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=1000), requires = "blocking")]
+    pub lsh_tables: u16,
+    /// Bits of a sample, all of which must agree: fewer find more and compare more
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=64), requires = "blocking")]
+    pub lsh_bits: u16,
     /// Threads that compare [default: one for each core]
     #[arg(long)]
     pub threads: Option<NonZeroUsize>,
@@ -71,6 +86,13 @@ pub enum KernelName {
     Popcnt,
     /// Any machine
     Portable,
+}
+
+/// A way to choose the pairs that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Blocking {
+    /// Bit sampling: pairs that agree in all bits of a sample
+    Lsh,
 }
 
 /// How figures are printed.
@@ -114,25 +136,48 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let (left, right) = (input::read(&args.left)?, input::read(&args.right)?);
     let prepared = cpu_time();
     let threads = args.threads.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN));
-    let join = Join { left: &left, right: &right, threshold: args.threshold, kernel, threads };
+    let Some(threshold) = args.threshold else {
+        let estimate = suggest::run(&left, &right, threads)?;
+        if let Some(StatsForm::Json) = args.stats {
+            println!("{estimate}");
+        }
+        return Ok(());
+    };
+    let join = Join { left: &left, right: &right, threshold, kernel, threads };
+    let write = |folder: &Path, output: &mut dyn Write| write(&join, args.lsh(), folder, output);
     let summary = match (&args.output, args.stats) {
         (Some(path), _) => {
             let mut output = Output::create(path)?;
-            let summary = write(&join, folder_of(path), &mut output)
+            let summary = write(folder_of(path), &mut output)
                 .with_context(|| format!("cannot compare into {}", path.display()))?;
             output.finish()?;
             summary
         }
-        (None, Some(_)) => write(&join, &tempfile::env::temp_dir(), &mut std::io::sink())?,
-        (None, None) => write(&join, &tempfile::env::temp_dir(), &mut BufWriter::new(std::io::stdout().lock()))?,
+        (None, Some(_)) => write(&tempfile::env::temp_dir(), &mut std::io::sink())?,
+        (None, None) => write(&tempfile::env::temp_dir(), &mut BufWriter::new(std::io::stdout().lock()))?,
     };
     let compared = cpu_time();
     if let Some(StatsForm::Json) = args.stats {
         println!("{}", stats(args, &summary, threads, prepared - start, compared - prepared));
     }
-    let Summary { pairs, matches, kernel, .. } = summary;
-    eprintln!("Compared {pairs} pairs with {}; {matches} reach {}.", kernel.name(), args.threshold.value());
+    let Summary { pairs, compared, matches, kernel, .. } = summary;
+    let threshold = threshold.value();
+    match args.blocking {
+        None => eprintln!("Compared {pairs} pairs with {}; {matches} reach {threshold}.", kernel.name()),
+        Some(Blocking::Lsh) => {
+            eprintln!(
+                "Compared {compared} candidates of {pairs} pairs; {matches} reach {threshold}. APPROXIMATE: pairs are missed."
+            );
+        }
+    }
     Ok(())
+}
+
+impl LinkArgs {
+    fn lsh(&self) -> Option<Lsh> {
+        let lsh = Lsh { tables: self.lsh_tables.into(), bits: self.lsh_bits.into() };
+        self.blocking.map(|Blocking::Lsh| lsh)
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -140,10 +185,10 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Compares and writes all matches, sorted.
-fn write(join: &Join<'_>, folder: &Path, output: &mut impl Write) -> anyhow::Result<Summary> {
+fn write(join: &Join<'_>, lsh: Option<Lsh>, folder: &Path, output: &mut dyn Write) -> anyhow::Result<Summary> {
     let mut sorter = Sorter::new(folder);
     writeln!(output, "left,right,dice")?;
-    let summary = join.run(|progress| -> Result<(), Stopped> {
+    let take = |progress| -> Result<(), Stopped> {
         match progress {
             Progress::Matches(found) => sorter.push(&found)?,
             Progress::Complete { .. } => sorter.drain(|Match { left, right, dice }| {
@@ -152,7 +197,8 @@ fn write(join: &Join<'_>, folder: &Path, output: &mut impl Write) -> anyhow::Res
             })?,
         }
         Ok(())
-    });
+    };
+    let summary = if let Some(lsh) = lsh { join.run_lsh(lsh, take) } else { join.run(take) };
     let summary = summary.map_err(|stopped| match stopped {
         Stopped::Join(error) => anyhow::Error::from(InputError::Join(error)),
         Stopped::Write(error) => error.into(),
@@ -190,16 +236,21 @@ fn cpu_time() -> Duration {
 /// The line of `--stats json`.
 fn stats(args: &LinkArgs, summary: &Summary, threads: NonZeroUsize, prepare: Duration, compare: Duration) -> String {
     let seconds = compare.as_secs_f64().max(1e-9);
-    serde_json::json!({
+    let mut stats = serde_json::json!({
         "pairs": summary.pairs,
         "candidates": summary.matches,
-        "threshold": args.threshold.value(),
+        "threshold": args.threshold.map(Threshold::value),
         "kernel": summary.kernel.name(),
         "threads": threads,
         "prepareCpuSeconds": prepare.as_secs_f64(),
         "compareCpuSeconds": seconds,
         "pairsPerCpuSecond": (summary.pairs as f64 / seconds).round(),
         "wordsRead": summary.words_read,
-    })
-    .to_string()
+        "approximate": args.blocking.is_some(),
+    });
+    if let Some(Lsh { tables, bits }) = args.lsh() {
+        stats["blocking"] =
+            serde_json::json!({ "method": "lsh", "tables": tables, "bits": bits, "compared": summary.compared });
+    }
+    stats.to_string()
 }

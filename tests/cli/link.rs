@@ -154,3 +154,61 @@ fn a_threshold_that_is_none_is_wrong_use() {
         assert!(stderr.contains("--threshold"), "{stderr}");
     }
 }
+
+#[test]
+fn candidates_of_sampled_bits_are_some_of_the_pairs_and_are_called_approximate() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", &codes(300, 128, 5));
+    let plain = ["a.json", "a.json", "--threshold", "0.6", "-o"];
+    done(&mut link(&folder, &[&plain[..], &["exact.csv"]].concat()));
+    let exact = fs::read_to_string(folder.path().join("exact.csv")).unwrap();
+    let lsh = ["lsh.csv", "--stats", "json", "--blocking", "lsh", "--lsh-tables", "8", "--lsh-bits", "16"];
+    let output = done(&mut link(&folder, &[&plain[..], &lsh].concat()));
+    let stats: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&stats["approximate"], &stats["pairs"]), (&true.into(), &90_000.into()));
+    let blocking = &stats["blocking"];
+    assert_eq!((&blocking["method"], &blocking["tables"], &blocking["bits"]), (&"lsh".into(), &8.into(), &16.into()));
+    assert!(blocking["compared"].as_u64().unwrap() < 9_000);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("APPROXIMATE"));
+    let found = fs::read_to_string(folder.path().join("lsh.csv")).unwrap();
+    let (exact, found): (BTreeSet<_>, BTreeSet<_>) = (exact.lines().collect(), found.lines().collect());
+    // Everybody is found as himself, and nearly everybody as the neighbour who differs in a byte.
+    assert!(found.is_subset(&exact) && found.len() >= 301 + 90);
+    let help = String::from_utf8(done(voorrang().args(["link", "--help"])).stdout).unwrap();
+    assert!(help.contains("APPROXIMATE: pairs are missed"), "{help}");
+    for wrong in [&["--lsh-bits", "8"][..], &["--blocking", "lsh", "--lsh-bits", "0"], &["--blocking", "magic"]] {
+        fails(&mut link(&folder, &[&["a.json", "a.json", "--threshold", "0.6"], wrong].concat()), 2);
+    }
+}
+
+#[test]
+fn a_threshold_is_suggested_where_matches_stand_apart_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let right = codes(500, 128, 7);
+    let right: Vec<_> = right.into_iter().enumerate().filter(|(at, _)| at % 5 != 4).map(|(_, code)| code).collect();
+    let mut left = right.clone();
+    // Every second one is a stranger; the others have an eighth of their bytes changed.
+    let others = codes(400, 128, 8);
+    for (at, (code, other)) in left.iter_mut().zip(&others).enumerate() {
+        let changed = if at % 2 == 0 { 16 } else { 128 };
+        code[..changed].copy_from_slice(&other[..changed]);
+    }
+    write(folder.path(), "left.json", &left);
+    write(folder.path(), "right.json", &right);
+    write(folder.path(), "others.json", &codes(301, 128, 99).into_iter().step_by(5).collect::<Vec<_>>());
+    let suggest = |file| {
+        let output = done(&mut link(&folder, &[file, "right.json", "--suggest-threshold", "--stats", "json"]));
+        (serde_json::from_slice::<Value>(&output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (stats, table) = suggest("left.json");
+    let best = stats["suggestedThreshold"].as_f64().unwrap();
+    assert!((0.6..=0.93).contains(&best), "{best}");
+    assert!(table.contains(&format!("--threshold {best:.2}")) && table.contains("estimates"), "{table}");
+    let at_best = stats["thresholds"].as_array().unwrap().iter().find(|row| row["threshold"] == best).unwrap();
+    assert!((at_best["pairs"].as_f64().unwrap() - 200.0).abs() < 3.0, "{at_best}");
+    assert!(at_best["estimatedPrecision"].as_f64().unwrap() > 0.98, "{at_best}");
+    let (stats, table) = suggest("others.json");
+    assert!(stats["suggestedThreshold"].is_null() && table.contains("no threshold is suggested"), "{table}");
+    fails(&mut link(&folder, &["left.json", "right.json"]), 2);
+    fails(&mut link(&folder, &["left.json", "right.json", "--suggest-threshold", "--threshold", "0.8"]), 2);
+}

@@ -38,6 +38,15 @@ impl Clks {
         Ok(())
     }
 
+    /// At most so many of these, evenly from first to last, and the position of each.
+    pub(super) fn spread(&self, most: usize) -> (Self, Vec<usize>) {
+        let count = most.min(self.len());
+        let positions: Vec<usize> = (0..count).map(|at| at * self.len() / count).collect();
+        let codes = positions.iter().flat_map(|position| self.code(*position)).copied().collect();
+        let ones = positions.iter().map(|position| self.ones[*position]).collect();
+        (Self { words: self.words, codes, ones }, positions)
+    }
+
     /// Number of CLKs.
     pub fn len(&self) -> usize {
         self.ones.len()

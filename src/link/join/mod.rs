@@ -4,18 +4,25 @@
 //! left file, so that no more than a block's matches need ever be kept. Most pairs are dropped by a sieve that reads
 //! only the first words of both codes (see [`popcount`](super::popcount)); those that stay are compared in full and
 //! decided by [`Threshold`]'s rule. One question against a register that stays in memory is asked of [`Planes`].
+//! [`Join::run_lsh`] is faster with very many CLKs and misses some pairs;
+//! [`suggest()`] estimates what a threshold would give.
 
 mod clks;
+mod lsh;
 mod plan;
 mod planes;
 mod run;
+mod share;
+mod suggest;
 mod threshold;
 
 use std::num::NonZeroUsize;
 
 pub use clks::{Clks, MOST_BITS};
+pub use lsh::Lsh;
 pub use planes::Planes;
 pub use run::Progress;
+pub use suggest::{Expected, STEPS, Suggestion, suggest};
 pub use threshold::Threshold;
 
 use super::popcount::Kernel;
@@ -43,6 +50,9 @@ pub enum JoinError {
     /// Not a similarity.
     #[error("a threshold is above 0 and at most 1")]
     Threshold,
+    /// Nobody to learn from what strangers have in common.
+    #[error("a single right CLK tells nothing of strangers; give more")]
+    TooFew,
     /// Positions are numbers of 32 bits.
     #[error("more than {} CLKs; split the file", u32::MAX)]
     TooMany,
@@ -72,6 +82,8 @@ pub struct Join<'a> {
 pub struct Summary {
     /// Pairs that there are.
     pub pairs: u64,
+    /// Comparisons: all pairs, unless only candidates were looked at.
+    pub compared: u64,
     /// Those that reach the threshold.
     pub matches: u64,
     pub kernel: Kernel,

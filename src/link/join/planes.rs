@@ -2,14 +2,22 @@
 //!
 //! The first words of all codes lie in one plane, the others in a second one, which is only read for who survives.
 
+use std::num::NonZeroUsize;
+use std::ops::{ControlFlow, Range};
+
 use super::clks::Clks;
 use super::plan::Plan;
+use super::run::even;
+use super::share::{Give, share};
 use super::threshold::{Needed, Threshold, dice};
 use super::{JoinError, Match};
 use crate::link::popcount::{Costs, Kernel, Pair, Side, Sieve};
 
 /// Rows between two looks at who survived.
 const LOOK: usize = 4096;
+
+/// Rows that a thread takes at once: below this, starting threads takes longer than reading.
+const RANGE: usize = 1 << 17;
 
 /// In cycles: a word at about 10 GB/s, and two lines from anywhere in memory.
 const FROM_MEMORY: Costs = Costs { word: 2.8, survivor: 300.0 };
@@ -75,26 +83,40 @@ impl Planes {
         self.first.len() * size_of::<u64>() + 2 * self.len() * size_of::<i32>()
     }
 
-    /// All pairs of the questions, which are `left`, and the register, in one pass; by register position.
+    /// All pairs of the questions, which are `left`, and the register, in one pass that threads share; by register
+    /// position.
     ///
     /// # Errors
     /// [`JoinError::Empty`] and [`JoinError::Sides`].
-    pub fn find(&self, asked: &Clks, kernel: Kernel) -> Result<Vec<Match>, JoinError> {
+    pub fn find(&self, asked: &Clks, kernel: Kernel, threads: NonZeroUsize) -> Result<Vec<Match>, JoinError> {
         check(asked, self.words * 64, false)?;
         let need: Vec<i32> = asked.ones().iter().map(|ones| self.threshold.shares(*ones).0).collect();
         let rest: Vec<i32> = (0..asked.len()).map(|at| ones(&asked.code(at)[self.read..]) as i32).collect();
         let side = Side { words: self.words, codes: asked.codes(), need: &need, rest: &rest };
         let sieve = Sieve::new(kernel, side, self.read);
+        let work = |range: &Range<usize>, give: Give<'_>| {
+            let found = self.scan(asked, &sieve, range.clone());
+            if found.is_empty() { ControlFlow::Continue(()) } else { give(found) }
+        };
+        let mut all = Vec::new();
+        share(&even(0..self.len(), RANGE, LOOK), threads.get(), work, |found| {
+            all.extend(found);
+            Ok::<(), JoinError>(())
+        })?;
+        all.sort_unstable_by_key(|found: &Match| (found.right, found.left));
+        Ok(all)
+    }
+
+    fn scan(&self, asked: &Clks, sieve: &Sieve<'_>, range: Range<usize>) -> Vec<Match> {
         let (mut pairs, mut found) = (Vec::new(), Vec::new());
-        for start in (0..self.len()).step_by(LOOK) {
-            let rows = start..self.len().min(start + LOOK);
+        for start in range.clone().step_by(LOOK) {
+            let rows = start..range.end.min(start + LOOK);
             let codes = &self.first[rows.start * self.read..rows.end * self.read];
             let side = Side { words: self.read, codes, need: &self.need[rows.clone()], rest: &self.rest[rows] };
             sieve.sift(side, &mut pairs);
             found.extend(pairs.drain(..).filter_map(|pair| self.compare(asked, pair, start)));
         }
-        found.sort_unstable_by_key(|found: &Match| (found.right, found.left));
-        Ok(found)
+        found
     }
 
     fn compare(&self, asked: &Clks, pair: Pair, start: usize) -> Option<Match> {

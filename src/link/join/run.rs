@@ -3,12 +3,10 @@
 //! A piece is a block of the left file, which fits into a core's cache, against a range of the right one. Some blocks
 //! make a stretch: its matches are complete when all its pieces are done.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
+use std::ops::{ControlFlow, Range};
 
 use super::plan::Plan;
+use super::share::{Give, share};
 use super::threshold::{Needed, dice};
 use super::{Clks, Join, JoinError, Match, Summary};
 use crate::link::popcount::{Kernel, Pair, Sieve};
@@ -59,14 +57,16 @@ impl Join<'_> {
         let together = STRETCH.div_ceil(block * right.len()).max((4 * self.threads.get()).div_ceil(ranges.len()));
         for stretch in blocks.chunks(together) {
             let pieces = stretch.iter().flat_map(|block| ranges.iter().map(|range| (block.clone(), range.clone())));
-            work.stretch(&pieces.collect::<Vec<_>>(), self.threads.get(), &mut count)?;
+            let pieces: Vec<Piece> = pieces.collect();
+            let piece = |piece: &Piece, give: Give<'_>| work.piece(piece, give);
+            share(&pieces, self.threads.get(), piece, |found| count(Progress::Matches(found)))?;
             count(Progress::Complete { left: stretch.last().map_or(0, |block| block.end) })?;
         }
         let pairs = left.len() as u64 * right.len() as u64;
-        Ok(Summary { pairs, matches, kernel, words_read: work.plan.read })
+        Ok(Summary { pairs, compared: pairs, matches, kernel, words_read: work.plan.read })
     }
 
-    fn check(&self) -> Result<(), JoinError> {
+    pub(super) fn check(&self) -> Result<(), JoinError> {
         let (left, right) = (self.left, self.right);
         if left.is_empty() || right.is_empty() {
             return Err(JoinError::Empty);
@@ -79,7 +79,7 @@ impl Join<'_> {
 }
 
 /// Cuts a range into equal parts of at most `most`, each but the last a multiple of `unit`.
-fn even(whole: Range<usize>, most: usize, unit: usize) -> Vec<Range<usize>> {
+pub(super) fn even(whole: Range<usize>, most: usize, unit: usize) -> Vec<Range<usize>> {
     let parts = whole.len().div_ceil(most).max(1);
     let step = whole.len().div_ceil(parts).next_multiple_of(unit);
     whole.clone().step_by(step).map(|start| start..whole.end.min(start + step)).collect()
@@ -96,60 +96,31 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn stretch<E>(
-        &self,
-        pieces: &[Piece],
-        threads: usize,
-        take: &mut impl FnMut(Progress) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if threads == 1 || pieces.len() == 1 {
-            return pieces.iter().try_for_each(|piece| self.piece(piece, &mut |found| take(Progress::Matches(found))));
-        }
-        let next = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            let (give, given) = sync_channel(2 * threads);
-            for _ in 0..threads.min(pieces.len()) {
-                let (give, next) = (give.clone(), &next);
-                scope.spawn(move || self.pieces(pieces, next, &give));
-            }
-            drop(give);
-            // At an error the receiver goes, and with it every thread that still has something to give.
-            given.into_iter().try_for_each(|found| take(Progress::Matches(found)))
-        })
-    }
-
-    fn pieces(&self, pieces: &[Piece], next: &AtomicUsize, give: &SyncSender<Vec<Match>>) {
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let given = self.piece(piece, &mut |found| give.send(found));
-            if given.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn piece<E>(&self, (block, range): &Piece, give: &mut impl FnMut(Vec<Match>) -> Result<(), E>) -> Result<(), E> {
+    fn piece(&self, (block, range): &Piece, give: Give<'_>) -> ControlFlow<()> {
         let sieve = Sieve::new(self.kernel, self.plan.left(self.left, block.clone()), self.plan.read);
         let mut pairs = Vec::new();
         let mut found = Vec::new();
         for start in range.clone().step_by(LOOK) {
             let rows = start..range.end.min(start + LOOK);
             sieve.sift(self.plan.right(self.right, rows), &mut pairs);
-            found.extend(pairs.drain(..).filter_map(|pair| self.compare(pair, block.start, start)));
+            found.extend(pairs.drain(..).filter_map(|Pair { query, row }| {
+                let (left, right) = (block.start + query as usize, start + row as usize);
+                compare((self.left, left), (self.right, right), &self.needed)
+            }));
             if found.len() >= BATCH {
                 give(std::mem::take(&mut found))?;
             }
         }
-        if found.is_empty() { Ok(()) } else { give(found) }
+        if found.is_empty() { ControlFlow::Continue(()) } else { give(found) }
     }
+}
 
-    /// The pair in full, if it matches.
-    fn compare(&self, pair: Pair, first_left: usize, first_right: usize) -> Option<Match> {
-        let (left, right) = (first_left + pair.query as usize, first_right + pair.row as usize);
-        let codes = self.left.code(left).iter().zip(self.right.code(right));
-        let common = codes.map(|(a, b)| (a & b).count_ones()).sum();
-        let sum = self.left.ones()[left] + self.right.ones()[right];
-        let reached = self.needed.reached(common, sum);
-        // Positions fit: no file has more than `u32::MAX` CLKs.
-        reached.then(|| Match { left: left as u32, right: right as u32, dice: dice(common, sum) })
-    }
+/// A left and a right code in full, if they match.
+pub(super) fn compare(left: (&Clks, usize), right: (&Clks, usize), needed: &Needed) -> Option<Match> {
+    let codes = left.0.code(left.1).iter().zip(right.0.code(right.1));
+    let common = codes.map(|(a, b)| (a & b).count_ones()).sum();
+    let sum = left.0.ones()[left.1] + right.0.ones()[right.1];
+    let reached = needed.reached(common, sum);
+    // Positions fit: no file has more than `u32::MAX` CLKs.
+    reached.then(|| Match { left: left.1 as u32, right: right.1 as u32, dice: dice(common, sum) })
 }

@@ -159,7 +159,7 @@ proptest! {
         let threshold = Threshold::new(f64::from(per_cent) / 100.0).unwrap();
         let planes = Planes::new(&register, &asked, threshold).unwrap();
         for kernel in Kernel::available() {
-            let mut found = planes.find(&asked, kernel).unwrap();
+            let mut found = planes.find(&asked, kernel, threads(1)).unwrap();
             prop_assert!(found.is_sorted_by_key(|found| (found.right, found.left)));
             found.sort_by_key(|found| (found.left, found.right));
             prop_assert_eq!(found, one_by_one(&asked, &register, threshold.value()), "{}", kernel.name());
@@ -175,8 +175,158 @@ fn planes_refuse_what_the_join_refuses_and_need_little_more_than_the_bits() {
     let sides = JoinError::Sides { left: 1088, right: 1024 };
     assert_eq!(Planes::new(&register, &longer, threshold).unwrap_err(), sides);
     let planes = Planes::new(&register, &register, threshold).unwrap();
-    assert_eq!(planes.find(&longer, Kernel::PORTABLE), Err(sides));
-    assert_eq!(planes.find(&Clks::default(), Kernel::PORTABLE), Err(JoinError::Empty));
+    assert_eq!(planes.find(&longer, Kernel::PORTABLE, threads(1)), Err(sides));
+    assert_eq!(planes.find(&Clks::default(), Kernel::PORTABLE, threads(1)), Err(JoinError::Empty));
     assert!(planes.memory_bytes() <= 1000 * 128 * 11 / 10, "{}", planes.memory_bytes());
     assert!(format!("{planes:?}").starts_with("Planes(1000 of 1024 bits, "));
+}
+
+/// Codes of 1,024 bits, and copies in which so many of 100 bits differ.
+fn copies(count: usize, per_cent: usize) -> [Clks; 2] {
+    let mut word = 7_u64;
+    let mut draw = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word >> 32 ^ word << 32
+    };
+    let left: Vec<Vec<u64>> = (0..count).map(|_| (0..16).map(|_| draw()).collect()).collect();
+    let mut right = left.clone();
+    for code in &mut right {
+        let mut bits: Vec<usize> = (0..1024).collect();
+        for at in 0..1024 * per_cent / 100 {
+            bits.swap(at, at + draw() as usize % (1024 - at));
+            code[bits[at] / 64] ^= 1 << (bits[at] % 64);
+        }
+    }
+    [clks(&left), clks(&right)]
+}
+
+fn run_lsh(join: Join<'_>, lsh: Lsh) -> (Vec<Match>, Summary) {
+    let mut all = Vec::new();
+    let summary = join.run_lsh(lsh, |progress| -> Result<(), JoinError> {
+        if let Progress::Matches(found) = progress {
+            all.extend(found);
+        }
+        Ok(())
+    });
+    all.sort_by_key(|found| (found.left, found.right));
+    (all, summary.unwrap())
+}
+
+#[test]
+fn sampled_bits_find_alike_codes_with_the_chance_that_is_stated_and_compare_few_others() {
+    let threshold = Threshold::new(0.6).unwrap();
+    for (per_cent, lsh) in
+        [(5, Lsh { tables: 20, bits: 20 }), (10, Lsh { tables: 10, bits: 16 }), (20, Lsh { tables: 10, bits: 12 })]
+    {
+        let [left, right] = copies(2_000, per_cent);
+        let join = Join { left: &left, right: &right, threshold, kernel: None, threads: threads(1) };
+        let (found, summary) = run_lsh(join, lsh);
+        let differing = per_cent as f64 / 100.0;
+        let chance = 1.0 - (1.0 - (1.0 - differing).powi(lsh.bits as i32)).powi(lsh.tables as i32);
+        let share = found.len() as f64 / 2_000.0;
+        assert!((share - chance).abs() < 0.05, "{per_cent}: {share} where {chance} was stated");
+        assert!(summary.compared < summary.pairs / 100 && summary.matches == found.len() as u64);
+        assert_eq!(run_lsh(Join { threads: threads(3), ..join }, lsh).0, found);
+    }
+}
+
+proptest! {
+    #[test]
+    fn sampled_bits_find_nothing_that_is_no_match_nothing_twice_and_everything_equal(
+        (left, right) in (1_usize..20).prop_flat_map(|words| (codes(words), codes(words))),
+        per_cent in 1_u32..=100, tables in 1_usize..9, bits in 1_usize..80,
+    ) {
+        let (left, right) = (clks(&left), clks(&right));
+        let threshold = Threshold::new(f64::from(per_cent) / 100.0).unwrap();
+        let exact = one_by_one(&left, &right, threshold.value());
+        let join = Join { left: &left, right: &right, threshold, kernel: None, threads: threads(1) };
+        let (found, _) = run_lsh(join, Lsh { tables, bits });
+        prop_assert!(found.windows(2).all(|two| (two[0].left, two[0].right) != (two[1].left, two[1].right)));
+        prop_assert!(found.iter().all(|found| exact.contains(found)));
+        let equal = |pair: &&Match| left.code(pair.left as usize) == right.code(pair.right as usize);
+        prop_assert!(exact.iter().filter(equal).all(|pair| found.contains(pair)));
+    }
+}
+
+/// Strangers who agree in some fields by chance, as people do; every other left code is a right one with some changes.
+/// Each field sets bits of its own value, in 24 places drawn from it.
+fn people(left: usize, right: usize) -> [Clks; 2] {
+    let mut state = 11_u64;
+    let mut draw = |end: u64| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    };
+    let fields = |draw: &mut dyn FnMut(u64) -> u64| (0..24).map(|_| draw(4)).collect::<Vec<u64>>();
+    let code = |fields: &[u64]| {
+        let mut code = vec![0_u64; 16];
+        for (field, value) in fields.iter().enumerate() {
+            let mut place = (field as u64 * 4 + value + 1).wrapping_mul(0xd134_2543_de82_ef95);
+            for _ in 0..24 {
+                place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                code[(place >> 60) as usize] |= 1 << (place >> 40 & 63);
+            }
+        }
+        code
+    };
+    let register: Vec<Vec<u64>> = (0..right).map(|_| fields(&mut draw)).collect();
+    let asked = (0..left).map(|at| {
+        let mut person = if at % 2 == 0 { register[at].clone() } else { fields(&mut draw) };
+        for _ in 0..draw(5) {
+            person[draw(24) as usize] = draw(4);
+        }
+        code(&person)
+    });
+    let asked: Vec<_> = asked.collect();
+    [clks(&asked), clks(&register.iter().map(|fields| code(fields)).collect::<Vec<_>>())]
+}
+
+#[test]
+fn what_is_estimated_without_truth_is_near_the_truth() {
+    let [left, right] = people(1_000, 4_000);
+    let estimate = suggest(&left, &right, threads(2)).unwrap();
+    assert!((0.8..1.25).contains(&estimate.likeness), "{}", estimate.likeness);
+    let visible = estimate.visible_from.unwrap();
+    let threshold = Threshold::new(visible).unwrap();
+    let found = run(Join { left: &left, right: &right, threshold, kernel: None, threads: threads(1) });
+    let is_true = |found: &&Match| found.left == found.right && found.left % 2 == 0;
+    let all_true = found.iter().filter(is_true).count() as f64;
+    assert!(all_true > 300.0, "{all_true} {estimate:?}");
+    for row in estimate.rows.iter().filter(|row| row.threshold >= visible) {
+        let reached: Vec<Match> = found.iter().filter(|found| found.dice >= row.threshold).copied().collect();
+        let right_ones = reached.iter().filter(is_true).count() as f64;
+        assert!((row.pairs - reached.len() as f64).abs() < 1.0, "all left codes are looked at: {row:?}");
+        let (precision, recall) = (right_ones / reached.len().max(1) as f64, right_ones / all_true);
+        assert!((row.precision - precision).abs() < 0.08, "{row:?} where precision is {precision}");
+        assert!((row.recall - recall).abs() < 0.08, "{row:?} where recall is {recall}");
+    }
+    let best = estimate.best.unwrap();
+    assert!(best > visible && best < 1.0, "{best}");
+}
+
+#[test]
+fn where_there_are_only_strangers_no_threshold_is_suggested() {
+    let [left, right] = people(1_000, 4_000);
+    let mut strangers = Clks::default();
+    for at in (1..1_000).step_by(2) {
+        strangers.push(&left.code(at).iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    }
+    let estimate = suggest(&strangers, &right, threads(1)).unwrap();
+    assert_eq!(estimate.best, None, "{estimate:?}");
+    let one = clks(&[vec![7; 16]]);
+    assert_eq!(suggest(&one, &one, threads(1)), Err(JoinError::TooFew));
+    assert_eq!(suggest(&Clks::default(), &right, threads(1)), Err(JoinError::Empty));
+}
+
+#[test]
+fn threads_that_share_planes_find_what_one_finds() {
+    // Three ranges of a thread.
+    let codes: Vec<Vec<u64>> = (0..300_000_u64).map(|at| vec![at.wrapping_mul(0x9e37_79b9_7f4a_7c15)]).collect();
+    let register = clks(&codes);
+    let asked = clks(&[codes[7].clone(), codes[150_000].clone(), codes[299_999].clone()]);
+    let planes = Planes::new(&register, &asked, Threshold::new(0.9).unwrap()).unwrap();
+    let one = planes.find(&asked, Kernel::best_for(3), threads(1)).unwrap();
+    assert!(one.len() >= 3 && one.is_sorted_by_key(|found| (found.right, found.left)));
+    assert_eq!(planes.find(&asked, Kernel::best_for(3), threads(3)).unwrap(), one);
 }
