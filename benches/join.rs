@@ -66,7 +66,7 @@ fn table(left: &Clks, right: &Clks, threshold: f64) {
     for (summary, mut times) in summaries.into_iter().zip(times) {
         times.sort_unstable();
         let seconds = times[ROUNDS / 2].as_secs_f64();
-        let Summary { pairs, matches, kernel, words_read } = summary;
+        let Summary { pairs, matches, kernel, words_read, .. } = summary;
         let rate = pairs as f64 / seconds / 1e9;
         println!("{:<9}  {words_read:>5}  {matches:>7}  {seconds:.4}  {rate:.3} thousand million", kernel.name());
     }
@@ -97,7 +97,9 @@ fn blocking(left: &Clks, right: &Clks) {
             let sampled = || exact.run_lsh(Lsh { tables, bits }, |_| -> Result<(), JoinError> { Ok(()) });
             let (some, time) = best_of_rounds(|| sampled().expect("both files have CLKs of one length"));
             let (recall, compared) = (share(some.matches, all.matches), share(some.compared, some.pairs));
-            println!("{value:<9}  {tables:>6} x {bits:<4}  {recall:.4}  {compared:>21.2e}  {time:<5.0}  {exact_time:.0}");
+            println!(
+                "{value:<9}  {tables:>6} x {bits:<4}  {recall:.4}  {compared:>21.2e}  {time:<5.0}  {exact_time:.0}"
+            );
         }
     }
 }
@@ -105,7 +107,8 @@ fn blocking(left: &Clks, right: &Clks) {
 /// What `--suggest-threshold` says beside the truth: every other left person is the right one of the same position.
 fn estimate(left: &Clks, right: &Clks) {
     let threads = NonZeroUsize::MIN;
-    let (estimate, time) = best_of_rounds(|| suggest(left, right, threads).expect("both files have CLKs of one length"));
+    let (estimate, time) =
+        best_of_rounds(|| suggest(left, right, threads).expect("both files have CLKs of one length"));
     let Some(visible) = estimate.visible_from else { return println!("no match stands out") };
     let mut found: Vec<Match> = Vec::new();
     let from_visible = join(left, right, visible, Kernel::best_for(left.len()), 1).run(|progress| {
@@ -116,11 +119,14 @@ fn estimate(left: &Clks, right: &Clks) {
     });
     from_visible.expect("both files have CLKs of one length");
     let people = left.len().div_ceil(2).min(right.len());
-    println!("\nestimated without truth in {time:.0} ms, likeness {:.3}; recall is of matches from {visible}", estimate.likeness);
+    println!(
+        "\nestimated without truth in {time:.0} ms, likeness {:.3}; recall is of matches from {visible}",
+        estimate.likeness
+    );
     println!("threshold  precision  true   recall  true   true of all {people}");
     for row in estimate.rows.iter().filter(|row| row.threshold >= visible) {
         let reached = |found: &&Match| found.dice >= row.threshold;
-        let is_true = |found: &&Match| found.left == found.right && found.left % 2 == 0;
+        let is_true = |found: &&Match| found.left == found.right && found.left.is_multiple_of(2);
         let right_ones = found.iter().filter(reached).filter(is_true).count() as u64;
         let precision = share(right_ones, found.iter().filter(reached).count() as u64);
         let recall = share(right_ones, found.iter().filter(is_true).count() as u64);

@@ -21,9 +21,11 @@ use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki;
 use voorrang::clock::Clock;
+use voorrang::code::{AddressToken, Codes, HouseholdToken, Record, RecordRef};
 use voorrang::config::Config;
 use voorrang::encode::{Encoder, read};
-use voorrang::profile::Profile;
+use voorrang::link::{HouseholdQuestion, RegisterBuilder, Registers, Source};
+use voorrang::profile::{Pass, Profile};
 use voorrang::regulate::Regulation;
 
 const ROUNDS: usize = 2000;
@@ -296,6 +298,48 @@ fn compare(bench: &Bench, file: &mut fs::File) -> anyhow::Result<()> {
     let ratio = percentile(&mut home, 0.5) / floor;
     anyhow::ensure!(ratio <= 2.0, "a question takes {ratio:.2} times its floor; 2 is the most");
     Ok(())
+}
+
+/// The search alone, without network, log and disk: random codes at half weight, as strangers' are.
+fn in_memory(criterion: &mut Criterion) {
+    const PERSONS: usize = 100_000;
+    let profile = Profile::built_in();
+    let token = |number: usize| (number as u128).to_be_bytes();
+    // splitmix64: the same codes in each run.
+    let mut state = 2_u64;
+    let mut word = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut codes = |asked: bool| {
+        let of_pass = |pass: &Pass| {
+            let count = if asked { pass.asked(&profile) } else { pass.held(&profile) };
+            (0..count).map(|_| (0..pass.code_bits / 64).map(|_| word()).collect::<Vec<_>>().into()).collect()
+        };
+        Codes { passes: profile.passes.iter().map(of_pass).collect() }
+    };
+    let mut load = RegisterBuilder::new(&profile, Source::Population);
+    for person in 0..PERSONS {
+        let record = Record {
+            id: RecordRef(token(person)),
+            address: Some(AddressToken(token(person / 2))),
+            household: Some(HouseholdToken(token(person / 2))),
+            groups: vec![],
+            codes: codes(false),
+        };
+        load.push(record).expect("random codes are sound");
+    }
+    let registers = Registers::join(load.finish(), None);
+    let strangers: Vec<Codes> = (0..2).map(|_| codes(true)).collect();
+    let mut group = criterion.benchmark_group("find among 100,000 persons");
+    group.sample_size(20);
+    for (name, tenants) in [("one tenant everywhere", &strangers[..1]), ("two everywhere", &strangers[..])] {
+        let address = Some(AddressToken(token(0)));
+        let question = HouseholdQuestion::new(&profile, address, tenants.to_vec()).expect("a sound question");
+        group.bench_function(name, |bencher| bencher.iter(|| registers.find(black_box(&question))));
+    }
 }
 
 fn main() -> anyhow::Result<()> {

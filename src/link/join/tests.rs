@@ -290,7 +290,7 @@ fn what_is_estimated_without_truth_is_near_the_truth() {
     let visible = estimate.visible_from.unwrap();
     let threshold = Threshold::new(visible).unwrap();
     let found = run(Join { left: &left, right: &right, threshold, kernel: None, threads: threads(1) });
-    let is_true = |found: &&Match| found.left == found.right && found.left % 2 == 0;
+    let is_true = |found: &&Match| found.left == found.right && found.left.is_multiple_of(2);
     let all_true = found.iter().filter(is_true).count() as f64;
     assert!(all_true > 300.0, "{all_true} {estimate:?}");
     for row in estimate.rows.iter().filter(|row| row.threshold >= visible) {
