@@ -1,15 +1,18 @@
 //! The log's trees, proofs and notes against vectors that Go's `sumdb/tlog` and `sumdb/note` accept.
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use voorrang::audit::{
-    Checkpoint, Frontier, Hash, NoteSigner, NoteVerifier, consistency_proof, inclusion_proof, leaf_hash,
-    verify_consistency, verify_inclusion,
+    Checkpoint, Cosigner, Frontier, Hash, NoteSigner, NoteVerifier, consistency_proof, cosigned_at, inclusion_proof,
+    leaf_hash, verify_consistency, verify_inclusion,
 };
 
 #[derive(Deserialize)]
 struct Vectors {
     log_seed_hex: String,
     log_vkey: String,
+    witness_seed_hex: String,
     witness_vkey: String,
     roots: Vec<Root>,
     inclusion: Vec<Inclusion>,
@@ -70,6 +73,11 @@ fn mutants(proof: &[Hash]) -> Vec<Vec<Hash>> {
     all
 }
 
+/// RFC 8410: PKCS #8 version 1 of an Ed25519 seed.
+fn pkcs8(seed_hex: &str) -> Vec<u8> {
+    hex::decode(format!("302e020100300506032b657004220420{seed_hex}")).unwrap()
+}
+
 #[test]
 fn roots_are_those_of_the_vectors() {
     let vectors = Vectors::read();
@@ -84,15 +92,17 @@ fn checkpoints_are_read_and_signed_byte_for_byte() {
     let vectors = Vectors::read();
     let log = NoteVerifier::from_vkey(&vectors.log_vkey).unwrap();
     let witness = NoteVerifier::from_vkey(&vectors.witness_vkey).unwrap();
-    // RFC 8410: PKCS #8 version 1 of an Ed25519 seed.
-    let pkcs8 = hex::decode(format!("302e020100300506032b657004220420{}", vectors.log_seed_hex)).unwrap();
-    let signer = NoteSigner::new(log.name(), &pkcs8).unwrap();
+    let signer = NoteSigner::new(log.name(), &pkcs8(&vectors.log_seed_hex)).unwrap();
+    let cosigner = Cosigner::new(witness.name(), &pkcs8(&vectors.witness_seed_hex)).unwrap();
     assert_eq!(signer.verifier().vkey(), vectors.log_vkey);
+    assert_eq!(cosigner.verifier().vkey(), vectors.witness_vkey);
     for case in &vectors.roots {
         let checkpoint = Checkpoint::parse(&case.checkpoint, &log).unwrap();
         assert_eq!((checkpoint.size, checkpoint.root), (case.size, case.root));
-        assert!(case.checkpoint.starts_with(&checkpoint.to_note(&signer)), "size {}", case.size);
-        assert!(witness.verify(&case.checkpoint).is_ok(), "cosignature of size {}", case.size);
+        // Ed25519 signs the same text the same way, so the whole note can be made again.
+        let note = checkpoint.to_note(&signer);
+        let line = cosigner.cosign(&note, cosigned_at(&case.checkpoint, &witness).unwrap()).unwrap();
+        assert_eq!(note + &line, case.checkpoint, "cosignature of size {}", case.size);
         // The witness's line without its time, and a changed size, are refused.
         assert!(witness.verify(&checkpoint.to_note(&signer)).is_err());
         let grown = case.checkpoint.replacen(&format!("\n{}\n", case.size), &format!("\n{}\n", case.size + 1), 1);
@@ -140,4 +150,48 @@ fn consistency_proofs_are_made_and_checked_as_in_the_vectors() {
         }
     }
     assert!(refused > 2000, "{refused} mutants");
+}
+
+/// A proof that is not `proof`, by one or two changes that chance chooses.
+fn mutated(proof: &[Hash], chance: &mut ChaCha8Rng) -> Vec<Hash> {
+    let mut mutant = proof.to_vec();
+    while mutant == proof {
+        for _ in 0..chance.gen_range(1..=2) {
+            let at = chance.gen_range(0..=mutant.len());
+            match chance.gen_range(0..5) {
+                0 => mutant.insert(at, Hash::from(chance.r#gen::<[u8; 32]>())),
+                1 => mutant.truncate(at),
+                kind if at < mutant.len() => match kind {
+                    2 => {
+                        let mut bytes = *mutant[at].as_bytes();
+                        bytes[chance.gen_range(0..32)] ^= 1 << chance.gen_range(0..8);
+                        mutant[at] = bytes.into();
+                    }
+                    3 => mutant.insert(at, mutant[at]),
+                    _ => mutant.swap(at, 0),
+                },
+                _ => {}
+            }
+        }
+    }
+    mutant
+}
+
+/// A fixed seed: what fails once fails always.
+#[test]
+fn none_of_100_000_mutated_proofs_is_accepted() {
+    let (vectors, mut chance) = (Vectors::read(), ChaCha8Rng::seed_from_u64(6962));
+    let inclusion: Vec<_> = vectors.inclusion.iter().map(|case| (case, vectors.root(case.size))).collect();
+    let consistency: Vec<_> =
+        vectors.consistency.iter().map(|case| (case, vectors.root(case.old), vectors.root(case.new))).collect();
+    for number in 0..50_000 {
+        let (case, root) = &inclusion[number % inclusion.len()];
+        let mutant = mutated(&case.proof, &mut chance);
+        let checked = verify_inclusion(case.index, case.size, &case.leaf_hash, &mutant, root);
+        assert!(checked.is_err(), "inclusion, mutant {number}");
+        let (case, old, new) = &consistency[number % consistency.len()];
+        let mutant = mutated(&case.proof, &mut chance);
+        let checked = verify_consistency((case.old, old), (case.new, new), &mutant);
+        assert!(checked.is_err(), "consistency, mutant {number}");
+    }
 }

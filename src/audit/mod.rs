@@ -1,25 +1,33 @@
 //! The access log as a Merkle tree: entries, checkpoints, and proofs that anyone can check with tools that are
-//! not ours. Hashes follow RFC 6962; notes and checkpoints follow c2sp.org/signed-note and
-//! c2sp.org/tlog-checkpoint. This room is pure: it knows no database and no network.
+//! not ours. Hashes follow RFC 6962; notes, checkpoints, tiles and cosignatures follow c2sp.org/signed-note,
+//! tlog-checkpoint, tlog-tiles and tlog-cosignature. This room is pure: it knows no database and no network.
 //!
 //! A log with no memory outside the service proves nothing: whoever holds the key can rewrite the tail and sign
 //! again. So every answer carries a [`Receipt`], officers remember checkpoints, and [`verify_log`] takes both.
 
 mod checkpoint;
+mod cosign;
 mod entry;
+mod keys;
 mod note;
+mod tiles;
 mod tree;
 mod verify;
+mod witness;
 
 use serde::{Deserialize, Serialize};
 
 pub use checkpoint::Checkpoint;
+pub use cosign::{Cosigner, cosigned_at};
 pub use entry::{Action, Actor, Entry, MAX_ENTRY_BYTES, Outcome, RegulationRef};
+pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
+pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{
     Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
 };
 pub use verify::{Line, Report, VerifyError, Witness, verify_log};
+pub use witness::{AddCheckpoint, WitnessRefusal};
 
 /// What a caller gets for one entry: where it is, and the checkpoint that covers it. Kept outside the service, it
 /// shows later whether the entry is still there.
@@ -49,6 +57,9 @@ pub enum AuditError {
     /// No signature by the key, or a false one: do not use anything the note says.
     #[error("no valid signature by {name}; compare the verifier key with the one its officer handed out")]
     Signature { name: String },
+    /// Only a key signed that was replaced at a smaller size: whoever has stolen it cannot go on with the log.
+    #[error("the checkpoint of size {size} is signed only by a key that was replaced at size {last}")]
+    Retired { size: u64, last: u64 },
     /// The proof does not lead to the root.
     #[error("the proof does not lead to the root of size {size}")]
     Proof { size: u64 },
@@ -65,6 +76,7 @@ impl AuditError {
             Self::Key(_) => "log_key",
             Self::Note(_) => "log_note",
             Self::Signature { .. } => "log_signature",
+            Self::Retired { .. } => "log_key_retired",
             Self::Proof { .. } => "log_proof",
             Self::OutOfRange { .. } => "log_range",
         }

@@ -1,5 +1,4 @@
-//! Signed notes (c2sp.org/signed-note v1.0.0) with Ed25519, and the cosignatures of witnesses
-//! (c2sp.org/tlog-cosignature v1.0.1).
+//! Signed notes (c2sp.org/signed-note v1.0.0) with Ed25519: text, an empty line, and a line a signature.
 
 use std::fmt;
 
@@ -9,12 +8,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
-use super::AuditError;
+use super::{AuditError, cosign};
 
 /// Type byte of a plain Ed25519 signature over the text.
 const PLAIN: u8 = 0x01;
-/// Type byte of an Ed25519 cosignature, which also signs a time.
-const COSIGNATURE: u8 = 0x04;
 /// A note is a few lines; more signatures than this are not looked at but refused.
 const MAX_SIGNATURES: usize = 64;
 
@@ -51,16 +48,25 @@ impl NoteSigner {
     /// The signed note of `text`, which ends in a line feed and has no other control characters.
     pub fn sign(&self, text: &str) -> String {
         debug_assert!(check_text(text).is_ok(), "only notes that can be read again are signed");
-        let signature = self.key.sign(text.as_bytes());
-        let line = STANDARD.encode([&self.id, signature.as_ref()].concat());
-        format!("{text}\n— {} {line}\n", self.name)
+        format!("{text}\n{}", self.line(text))
+    }
+
+    /// A note with this key's signature after those it has: how a log's old and new key sign one checkpoint.
+    ///
+    /// # Errors
+    /// [`AuditError::Note`] if it is no note.
+    pub fn sign_also(&self, note: &str) -> Result<String, AuditError> {
+        let (text, _) = split_note(note)?;
+        Ok(format!("{note}{}", self.line(text)))
+    }
+
+    fn line(&self, text: &str) -> String {
+        signature_line(&self.name, self.id, self.key.sign(text.as_bytes()).as_ref())
     }
 
     /// What others check the notes with.
     pub fn verifier(&self) -> NoteVerifier {
-        let mut key = [0; 32];
-        key.copy_from_slice(self.key.public_key().as_ref());
-        NoteVerifier { name: self.name.clone(), kind: PLAIN, key, id: self.id }
+        NoteVerifier::of(&self.name, PLAIN, &self.key)
     }
 
     /// The key name, which is also the origin of the log's checkpoints.
@@ -85,6 +91,12 @@ pub struct NoteVerifier {
 }
 
 impl NoteVerifier {
+    /// The public half of a pair.
+    pub(super) fn of(name: &str, kind: u8, pair: &Ed25519KeyPair) -> Self {
+        let key = pair.public_key().as_ref().try_into().expect("an Ed25519 key has 32 bytes");
+        Self { name: name.to_owned(), kind, key, id: key_id(name, kind, &key) }
+    }
+
     /// From verifier key text, `name+id+base64`.
     ///
     /// # Errors
@@ -98,7 +110,7 @@ impl NoteVerifier {
         check_name(name)?;
         let typed = STANDARD.decode(key).map_err(|_| malformed)?;
         let (&kind, key) = typed.split_first().ok_or(AuditError::Key("text holds no key"))?;
-        if ![PLAIN, COSIGNATURE].contains(&kind) {
+        if ![PLAIN, cosign::KIND].contains(&kind) {
             return Err(AuditError::Key("is of a kind other than Ed25519"));
         }
         let key: [u8; 32] = key.try_into().map_err(|_| AuditError::Key("is not 32 bytes long"))?;
@@ -120,24 +132,46 @@ impl NoteVerifier {
         &self.name
     }
 
+    /// Type byte.
+    pub(super) fn kind(&self) -> u8 {
+        self.kind
+    }
+
     /// The text of a note that this key signed. Signatures by unknown keys are passed over; one false signature
     /// by this key refuses the whole note.
     ///
     /// # Errors
     /// [`AuditError::Note`] if it is no note, [`AuditError::Signature`] if this key did not sign it.
     pub fn verify<'a>(&self, note: &'a str) -> Result<&'a str, AuditError> {
-        let unsigned = || AuditError::Signature { name: self.name.clone() };
+        self.signatures(note).map(|(text, _)| text)
+    }
+
+    /// Whether this key signed a note. A note on which it did not sign is no error; a false signature is.
+    ///
+    /// # Errors
+    /// As [`NoteVerifier::verify`], but for the signature that is not there.
+    pub fn has_signed(&self, note: &str) -> Result<bool, AuditError> {
+        Ok(!self.checked(note)?.1.is_empty())
+    }
+
+    /// The text of a note and this key's signatures on it, checked, at least one.
+    pub(super) fn signatures<'a>(&self, note: &'a str) -> Result<(&'a str, Vec<Vec<u8>>), AuditError> {
+        let (text, signatures) = self.checked(note)?;
+        if signatures.is_empty() { Err(self.unsigned()) } else { Ok((text, signatures)) }
+    }
+
+    fn checked<'a>(&self, note: &'a str) -> Result<(&'a str, Vec<Vec<u8>>), AuditError> {
         let (text, lines) = split_note(note)?;
-        let mut signed = false;
+        let mut signatures = Vec::new();
         for line in lines {
-            let (name, bytes) = signature_line(line)?;
-            if name != self.name || !bytes.starts_with(&self.id) {
-                continue;
+            let (name, mut bytes) = read_signature(line)?;
+            if name == self.name && bytes.starts_with(&self.id) {
+                let signature = bytes.split_off(self.id.len());
+                self.check(text, &signature).ok_or_else(|| self.unsigned())?;
+                signatures.push(signature);
             }
-            self.check(text, &bytes[4..]).ok_or_else(unsigned)?;
-            signed = true;
         }
-        if signed { Ok(text) } else { Err(unsigned()) }
+        Ok((text, signatures))
     }
 
     fn check(&self, text: &str, signature: &[u8]) -> Option<()> {
@@ -145,14 +179,17 @@ impl NoteVerifier {
         if self.kind == PLAIN {
             return key.verify(text.as_bytes(), signature).ok();
         }
-        let (seconds, signature) = signature.split_first_chunk::<8>()?;
-        let message = format!("cosignature/v1\ntime {}\n{text}", u64::from_be_bytes(*seconds));
-        key.verify(message.as_bytes(), signature).ok()
+        let (seconds, signature) = cosign::parts(signature)?;
+        key.verify(cosign::message(seconds, text).as_bytes(), signature).ok()
+    }
+
+    fn unsigned(&self) -> AuditError {
+        AuditError::Signature { name: self.name.clone() }
     }
 }
 
 /// First four bytes of SHA-256(name, line feed, type, public key).
-fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
+pub(super) fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
     let mut context = Context::new(&SHA256);
     for part in [name.as_bytes(), b"\n", &[kind], key] {
         context.update(part);
@@ -160,7 +197,7 @@ fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
     context.finish().as_ref()[..4].try_into().expect("a digest is longer than 4 bytes")
 }
 
-fn check_name(name: &str) -> Result<(), AuditError> {
+pub(super) fn check_name(name: &str) -> Result<(), AuditError> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
     if name.is_empty() || name.contains(bad) {
         return Err(AuditError::Key("name is empty or has a space, a plus or a control character"));
@@ -176,7 +213,7 @@ fn check_text(text: &str) -> Result<(), AuditError> {
 }
 
 /// The signed text, with its last line feed, and the signature lines. They part at the last empty line.
-fn split_note(note: &str) -> Result<(&str, impl Iterator<Item = &str>), AuditError> {
+pub(super) fn split_note(note: &str) -> Result<(&str, impl Iterator<Item = &str>), AuditError> {
     check_text(note)?;
     let at = note.rfind("\n\n").ok_or(AuditError::Note("has no empty line before its signatures"))?;
     let (text, lines) = (&note[..=at], &note[at + 2..]);
@@ -187,7 +224,12 @@ fn split_note(note: &str) -> Result<(&str, impl Iterator<Item = &str>), AuditErr
     Ok((text, lines.split('\n')))
 }
 
-fn signature_line(line: &str) -> Result<(&str, Vec<u8>), AuditError> {
+/// One line of signature, with its line feed.
+pub(super) fn signature_line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("— {name} {}\n", STANDARD.encode([&id, signature].concat()))
+}
+
+fn read_signature(line: &str) -> Result<(&str, Vec<u8>), AuditError> {
     let malformed = AuditError::Note("has a malformed signature line");
     let (name, bytes) = line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(malformed.clone())?;
     check_name(name).map_err(|_| malformed.clone())?;

@@ -1,6 +1,6 @@
 //! The whole log, checked by an officer who trusts only a verifier key and what was kept outside the service.
 
-use super::{AuditError, Checkpoint, Entry, Frontier, Hash, NoteVerifier, Receipt, leaf_hash};
+use super::{AuditError, Checkpoint, CheckpointKeys, Entry, Frontier, Hash, Receipt, leaf_hash};
 
 /// One line of an exported log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +98,12 @@ impl VerifyError {
 pub fn verify_log<L: Into<Line>>(
     lines: impl Iterator<Item = L>,
     checkpoint: &str,
-    verifier: &NoteVerifier,
+    keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
 ) -> Result<Report, VerifyError> {
-    let current = Checkpoint::parse(checkpoint, verifier).map_err(VerifyError::Checkpoint)?;
-    let (roots, remembered_size) = roots_to_meet(&current, verifier, remembered, receipts)?;
+    let current = keys.checkpoint(checkpoint).map_err(VerifyError::Checkpoint)?;
+    let (roots, remembered_size) = roots_to_meet(&current, keys, remembered, receipts)?;
     let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
     wanted.sort_unstable();
     let (mut wanted, mut roots) = (wanted.into_iter().peekable(), roots.into_iter().peekable());
@@ -158,15 +158,14 @@ type KnownRoot = (u64, Hash, Witness);
 /// Every size at which a root is known, smallest first, and the largest remembered size.
 fn roots_to_meet(
     current: &Checkpoint,
-    verifier: &NoteVerifier,
+    keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
 ) -> Result<(Vec<KnownRoot>, u64), VerifyError> {
     let mut roots = vec![(current.size, current.root, Witness::Current)];
     let mut largest = 0;
     for (position, note) in remembered.iter().enumerate() {
-        let known =
-            Checkpoint::parse(note, verifier).map_err(|source| VerifyError::RememberedUnusable { position, source })?;
+        let known = keys.checkpoint(note).map_err(|source| VerifyError::RememberedUnusable { position, source })?;
         if known.size > current.size {
             return Err(VerifyError::RolledBack { position, remembered: known.size, size: current.size });
         }
@@ -175,7 +174,7 @@ fn roots_to_meet(
     }
     for (position, receipt) in receipts.iter().enumerate() {
         let unusable = |source| VerifyError::ReceiptUnusable { position, source };
-        let known = Checkpoint::parse(&receipt.checkpoint, verifier).map_err(unusable)?;
+        let known = keys.checkpoint(&receipt.checkpoint).map_err(unusable)?;
         if receipt.index >= known.size {
             return Err(unusable(AuditError::OutOfRange { index: receipt.index, size: known.size }));
         }

@@ -1,0 +1,169 @@
+//! Every way to falsify the log, at every place where a tile begins or ends, by an operator who holds the log's key and
+//! signs again: who remembers an older checkpoint finds each of them, and a witness cosigns none.
+
+use voorrang::audit::{
+    AddCheckpoint, Checkpoint, Frontier, Hash, Line, NoteSigner, Receipt, VerifyError, WitnessRefusal,
+    consistency_proof, leaf_hash, verify_log,
+};
+
+const ORIGIN: &str = "log.example/a";
+/// What was there when the officer last looked.
+const REMEMBERED: usize = 600;
+/// What is there when she looks again.
+const NOW: usize = 700;
+/// First, middle and last, and both sides of the edge of a tile.
+const PLACES: [usize; 6] = [0, REMEMBERED / 2, REMEMBERED - 1, 255, 256, 257];
+
+type Leaves = Vec<Hash>;
+type Operation = (&'static str, fn(&mut Leaves, usize));
+
+const OPERATIONS: [Operation; 9] = [
+    ("edit", |log, at| log[at] = forged(at)),
+    ("delete", |log, at| {
+        log.remove(at);
+    }),
+    ("swap", |log, at| log.swap(at, (at + 1) % REMEMBERED)),
+    ("swap far", |log, at| log.swap(at, (at + 256) % REMEMBERED)),
+    ("insert", |log, at| log.insert(at, forged(at))),
+    // Of its neighbour: of itself, the last one remembered would only be appended again.
+    ("duplicate", |log, at| log.insert(at, log[at ^ 1])),
+    ("cut", |log, at| log.truncate(at)),
+    // The same number of entries, others from here on.
+    ("fork", |log, at| (at..log.len()).for_each(|later| log[later] = forged(later))),
+    // Rolled back, and grown again until nobody misses any.
+    ("rollback", |log, at| {
+        log.truncate(at);
+        (at..NOW).for_each(|later| log.push(forged(later)));
+    }),
+];
+
+fn honest(at: usize) -> Hash {
+    leaf_hash(format!("entry {at}").as_bytes())
+}
+
+fn forged(at: usize) -> Hash {
+    leaf_hash(format!("another entry {at}").as_bytes())
+}
+
+struct Memory {
+    signer: NoteSigner,
+    /// The officer's, and the witness's.
+    checkpoint: String,
+    /// What a party got with its answer, an entry each.
+    receipts: Vec<Receipt>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let (signer, _) = NoteSigner::generate(ORIGIN).unwrap();
+        let log: Leaves = (0..REMEMBERED).map(honest).collect();
+        let receipt = |at: usize| Receipt { index: at as u64, leaf: log[at], checkpoint: note(&log[..=at], &signer) };
+        let receipts = PLACES.iter().map(|&at| receipt(at)).collect();
+        Self { checkpoint: note(&log, &signer), receipts, signer }
+    }
+
+    fn officer(&self, log: &[Hash], remembered: bool, receipts: &[Receipt]) -> Result<(), VerifyError> {
+        let memory = if remembered { std::slice::from_ref(&self.checkpoint) } else { &[] };
+        let lines = log.iter().map(|leaf| Expired(*leaf));
+        verify_log(lines, &note(log, &self.signer), &self.signer.verifier(), memory, receipts).map(drop)
+    }
+
+    /// What a witness says to the best proof that the operator can make.
+    fn witness(&self, log: &[Hash]) -> Result<(), WitnessRefusal> {
+        let known = Checkpoint::parse(&self.checkpoint, &self.signer.verifier()).unwrap();
+        let proof = consistency_proof(log, known.size).unwrap_or_default();
+        let asked = AddCheckpoint { old_size: known.size, proof, note: note(log, &self.signer) };
+        asked.check(&self.signer.verifier(), Some(&known)).map(drop)
+    }
+}
+
+fn note(log: &[Hash], signer: &NoteSigner) -> String {
+    let root = log.iter().copied().collect::<Frontier>().root();
+    Checkpoint { origin: ORIGIN.into(), size: log.len() as u64, root }.to_note(signer)
+}
+
+/// A line whose content nobody needs here: only the tree is at stake.
+struct Expired(Hash);
+
+impl From<Expired> for Line {
+    fn from(line: Expired) -> Self {
+        Self::Expired(line.0)
+    }
+}
+
+fn grown() -> Leaves {
+    (0..NOW).map(honest).collect()
+}
+
+#[test]
+fn an_honest_log_is_accepted_by_all() {
+    let (memory, log) = (Memory::new(), grown());
+    assert_eq!(memory.officer(&log, true, &memory.receipts), Ok(()));
+    assert_eq!(memory.witness(&log), Ok(()));
+    assert_eq!(memory.witness(&log[..REMEMBERED]), Ok(()));
+}
+
+#[test]
+fn every_operation_at_every_place_is_found_by_who_remembers() {
+    let memory = Memory::new();
+    let mut found = 0;
+    for (name, operation) in OPERATIONS {
+        for at in PLACES {
+            let mut log = grown();
+            operation(&mut log, at);
+            assert!(log != grown(), "{name} at {at} changes nothing");
+            let officer = memory.officer(&log, true, &[]).unwrap_err();
+            let expected = matches!(officer, VerifyError::History { .. } | VerifyError::RolledBack { .. });
+            assert!(expected, "{name} at {at}: {officer}");
+            assert!(memory.witness(&log).is_err(), "the witness cosigns {name} at {at}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, 54);
+}
+
+/// A corporation with the receipt of an entry at the place needs no checkpoint of its own.
+#[test]
+fn every_operation_is_found_by_the_receipts_of_the_entries_that_it_touches() {
+    let memory = Memory::new();
+    for (name, operation) in OPERATIONS {
+        for at in PLACES {
+            let mut log = grown();
+            operation(&mut log, at);
+            let touched =
+                memory.receipts.iter().filter(|receipt| receipt.index == at as u64).cloned().collect::<Vec<_>>();
+            let found = memory.officer(&log, false, &touched).unwrap_err();
+            assert!(matches!(found, VerifyError::Receipt { .. }), "{name} at {at}: {found}");
+        }
+    }
+}
+
+#[test]
+fn what_another_key_signed_is_refused_by_all() {
+    let (memory, log) = (Memory::new(), grown());
+    let (thief, _) = NoteSigner::generate(ORIGIN).unwrap();
+    let lines = log.iter().map(|leaf| Expired(*leaf));
+    let known = [memory.checkpoint.clone()];
+    let signed = note(&log, &thief);
+    let officer = verify_log(lines, &signed, &memory.signer.verifier(), &known, &[]).unwrap_err();
+    assert!(matches!(officer, VerifyError::Checkpoint(_)));
+    let known = Checkpoint::parse(&memory.checkpoint, &memory.signer.verifier()).unwrap();
+    let proof = consistency_proof(&log, known.size).unwrap();
+    let asked = AddCheckpoint { old_size: known.size, proof, note: signed };
+    assert!(matches!(asked.check(&memory.signer.verifier(), Some(&known)), Err(WitnessRefusal::Unsigned(_))));
+}
+
+/// The control: what was signed again and nobody remembers cannot show. That is why memory is kept outside.
+#[test]
+fn without_memory_nothing_of_this_is_found() {
+    let memory = Memory::new();
+    for (name, operation) in OPERATIONS {
+        let mut log = grown();
+        operation(&mut log, 256);
+        assert_eq!(memory.officer(&log, false, &[]), Ok(()), "{name}");
+    }
+    // Nor behind what is remembered.
+    let mut log = grown();
+    log[REMEMBERED] = forged(REMEMBERED);
+    assert_eq!(memory.officer(&log, true, &memory.receipts), Ok(()));
+}
