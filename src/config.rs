@@ -1,5 +1,6 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +126,8 @@ pub struct Config {
     pub log_origin: String,
     pub workers: usize,
     pub shutdown_seconds: u64,
+    /// Public age keys of privacy officers, by OIN.
+    pub officers: BTreeMap<String, String>,
     pub tls: Tls,
     pub log: Log,
 }
@@ -139,6 +142,7 @@ impl Default for Config {
             log_origin: "voorrang.example/access-log".into(),
             workers: 0,
             shutdown_seconds: 20,
+            officers: BTreeMap::new(),
             tls: Tls::default(),
             log: Log::default(),
         }

@@ -30,7 +30,7 @@ const ONLY: [(&str, &[&str]); 23] = [
     ("actix_", &["answer/"]),
     ("rusqlite", &["store/"]),
     ("cedar_policy", &["regulate/"]),
-    ("age::", &["epoch/share.rs"]),
+    ("age::", &["audit/seal.rs", "epoch/share.rs"]),
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs"]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 
 use super::problem::Problem;
-use super::{App, Caller, EpochInForce, entry, reference};
+use super::{App, Caller, EpochInForce, reference};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
 use crate::ids::EpochId;
 use crate::regulate::{Act, Conditions, Facts, Permit, Refusal, Regulation};
@@ -40,10 +40,12 @@ impl App {
         let actor = Actor {
             oin: Some(caller.identity.oin.clone()),
             certificate: caller.identity.fingerprint.clone(),
+            person: caller.identity.person.clone(),
             role: role.map_or("stranger", |party| party.role.as_str()).into(),
         };
-        let mut entry = entry(self.clock.now(), caller.trace, actor, action, result);
+        let mut entry = Entry::new(self.clock.now(), caller.trace, actor, action, result);
         entry.regulation = regulation.map(reference);
+        entry.latency = Some(caller.identity.latency());
         entry
     }
 
@@ -90,7 +92,7 @@ impl App {
 
     /// A refusal that no article made: codes of another salt, a state that does not allow it.
     pub(super) async fn refuse(&self, mut entry: Entry, problem: Problem) -> Problem {
-        entry.result = Outcome::Refused(problem.code.to_owned());
+        entry.result = unanswered(&problem);
         let trace = entry.trace_id;
         match self.record(entry).await {
             Ok(_) => problem.traced(trace),
@@ -121,6 +123,12 @@ pub(super) fn action_of(act: Act) -> Action {
 /// A refusal's result in the log.
 pub(super) fn refused(refusal: &Refusal) -> Outcome {
     Outcome::Refused(refusal.article.clone())
+}
+
+/// A problem's result in the log: ours, or the caller's.
+pub(super) fn unanswered(problem: &Problem) -> Outcome {
+    let code = problem.code.to_owned();
+    if problem.status.is_server_error() { Outcome::Failed(code) } else { Outcome::Refused(code) }
 }
 
 /// A refusal as the caller sees it.

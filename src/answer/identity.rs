@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::{Ready, ready};
+use std::time::Instant;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Payload};
@@ -10,10 +11,11 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{FromRequest, HttpRequest};
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
-use x509_parser::oid_registry::OID_X509_SERIALNUMBER;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::oid_registry::{OID_USERID, OID_X509_SERIALNUMBER};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::problem::{Problem, trace_of};
+use crate::audit::{Latency, is_person};
 use crate::ids::Oin;
 
 /// The caller, as the certificate names it. No header can say otherwise.
@@ -23,6 +25,10 @@ pub struct Identity {
     pub oin: Oin,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
+    /// `subject.UID`, where an organisation puts the number of the person to whom it gave the certificate.
+    pub person: Option<String>,
+    /// When this request's caller was read from the connection.
+    arrived: Instant,
     not_after: OffsetDateTime,
 }
 
@@ -33,6 +39,9 @@ pub enum NoIdentity {
     Unreadable,
     #[error("the certificate's subject has no serialNumber with an OIN of 20 digits")]
     NoOin,
+    /// A name or an e-mail address would stand in the log for ever.
+    #[error("the certificate's subject has a UID that is no staff number, such as po-0042")]
+    Person,
 }
 
 impl Identity {
@@ -47,8 +56,23 @@ impl Identity {
         let (Some(number), None) = (numbers.next(), numbers.next()) else { return Err(NoIdentity::NoOin) };
         let oin = number.as_str().ok().and_then(|text| text.parse().ok()).ok_or(NoIdentity::NoOin)?;
         let fingerprint = hex::encode(digest(&SHA256, der));
-        Ok(Self { oin, fingerprint, not_after: certificate.validity().not_after.to_datetime() })
+        let person = person_of(certificate.subject())?;
+        let not_after = certificate.validity().not_after.to_datetime();
+        Ok(Self { oin, fingerprint, person, arrived: Instant::now(), not_after })
     }
+
+    /// How long the caller has waited.
+    pub fn latency(&self) -> Latency {
+        Latency::of(self.arrived.elapsed())
+    }
+}
+
+/// The person whom the subject names, if it names one.
+fn person_of(subject: &X509Name<'_>) -> Result<Option<String>, NoIdentity> {
+    let mut numbers = subject.iter_by_oid(&OID_USERID);
+    let Some(number) = numbers.next() else { return Ok(None) };
+    let text = number.as_str().ok().filter(|text| is_person(text) && numbers.next().is_none());
+    text.map(|text| Some(text.to_owned())).ok_or(NoIdentity::Person)
 }
 
 /// Keeps the certificate's identity with the connection.
@@ -73,7 +97,7 @@ impl FromRequest for Identity {
             Some(Ok(identity)) if identity.not_after < OffsetDateTime::now_utc() => {
                 Err(refuse("the client certificate has expired; connect with a new one".into()))
             }
-            Some(Ok(identity)) => Ok(identity.clone()),
+            Some(Ok(identity)) => Ok(Self { arrived: Instant::now(), ..identity.clone() }),
         };
         ready(found)
     }
@@ -85,11 +109,18 @@ mod tests {
     use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
     fn certificate(numbers: &[&str]) -> Vec<u8> {
+        certificate_of(numbers, &[])
+    }
+
+    fn certificate_of(numbers: &[&str], persons: &[&str]) -> Vec<u8> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "Voorbeeld");
         for number in numbers {
             params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), *number);
+        }
+        for person in persons {
+            params.distinguished_name.push(DnType::CustomDnType(vec![0, 9, 2342, 19_200_300, 100, 1, 1]), *person);
         }
         let key = KeyPair::generate().unwrap();
         params.self_signed(&key).unwrap().der().to_vec()
@@ -100,6 +131,16 @@ mod tests {
         let identity = Identity::from_der(&certificate(&["00000099000000004001"])).unwrap();
         assert_eq!(identity.oin.as_str(), "00000099000000004001");
         assert_eq!(identity.fingerprint.len(), 64);
+    }
+
+    #[test]
+    fn the_person_is_the_subjects_uid_and_never_a_name() {
+        let person = |persons: &[&str]| {
+            Identity::from_der(&certificate_of(&["00000099000000004001"], persons)).map(|identity| identity.person)
+        };
+        assert_eq!(person(&[]), Ok(None));
+        assert_eq!(person(&["po-0042"]), Ok(Some("po-0042".into())));
+        assert_eq!(person(&["j.jansen"]), Err(NoIdentity::Person));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod loads;
 mod log;
 mod problem;
 mod questions;
+mod sealing;
 pub mod server;
 mod service;
 mod stock;
@@ -20,8 +21,6 @@ pub mod wire;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
-
-use time::OffsetDateTime;
 
 pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 
@@ -58,6 +57,10 @@ pub enum StartError {
     Profile { place: String, source: ProfileError },
     #[error("cannot read {place}")]
     Read { place: String, source: std::io::Error },
+    #[error("the regulation {0} has no privacy officer: nobody could read what was answered, so nothing is")]
+    NoOfficer(RegulationId),
+    #[error("privacy officer {0} has no public age key under [officers] in the configuration; ask that officer for it")]
+    NoOfficerKey(Oin),
     #[error("the server failed")]
     Server(#[source] std::io::Error),
 }
@@ -71,6 +74,7 @@ pub struct App {
     /// All epochs that are not destroyed, as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
+    sealing: sealing::Sealing,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
     /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
@@ -111,9 +115,11 @@ impl App {
         if regulations.is_empty() {
             return Err(StartError::NoRegulation);
         }
+        let sealing = sealing::Sealing::new(&config.officers);
+        regulations.values().try_for_each(|regulation| sealing.officers_of(regulation).map(drop))?;
         let store = Store::open(&config.state, &config.log_origin)?;
         let (epochs, stocks, changing) = Default::default();
-        let app = Self { clock, store, profile, regulations, epochs, stocks, changing };
+        let app = Self { clock, store, profile, regulations, epochs, stocks, sealing, changing };
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();
             if let Err(error) = app.refresh(&id) {
@@ -151,8 +157,7 @@ impl App {
     }
 
     fn own_entry(&self, action: Action) -> Entry {
-        let actor = Actor { oin: None, certificate: String::new(), role: "service".into() };
-        entry(self.clock.now(), TraceId::random(), actor, action, Outcome::Done)
+        Entry::new(self.clock.now(), TraceId::random(), Actor::service(), action, Outcome::Done)
     }
 
     fn regulation(&self, id: &RegulationId) -> Result<&Regulation, Problem> {
@@ -233,22 +238,4 @@ fn open_profile(place: &Shipped) -> Result<Profile, StartError> {
 
 fn reference(regulation: &Regulation) -> RegulationRef {
     RegulationRef { id: regulation.id().clone(), digest: regulation.digest().to_owned() }
-}
-
-fn entry(now: OffsetDateTime, trace_id: TraceId, actor: Actor, action: Action, result: Outcome) -> Entry {
-    Entry {
-        v: 1,
-        time: now.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits has this form"),
-        trace_id,
-        actor,
-        action,
-        object: None,
-        purpose: None,
-        stage: None,
-        regulation: None,
-        articles: Vec::new(),
-        epoch: None,
-        result,
-        salt: Entry::fresh_salt(),
-    }
 }

@@ -5,12 +5,12 @@ use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::decision::{only, refusal_problem, refused, store_problem};
+use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
 use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce};
-use crate::audit::{Action, Entry, Outcome};
+use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::State;
 use crate::ids::{EpochId, Oin, RegulationId};
@@ -82,8 +82,9 @@ impl App {
         if let Err(problem) = &outcome
             && matches!(entry.result, Outcome::Done)
         {
-            entry.result = Outcome::Refused(problem.code.to_owned());
+            entry.result = unanswered(problem);
         }
+        entry.latency = Some(caller.identity.latency());
         Decision { entry, outcome }
     }
 
@@ -93,6 +94,7 @@ impl App {
         *entry = self.entry(caller, Some(regulation), Action::Ask, Outcome::Done);
         entry.epoch = Some(in_force.epoch.id.clone());
         entry.stage = stage(&question);
+        entry.consent = Some(consent(&question));
         entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
         check_state(&in_force)?;
         check_header(&in_force, &question.header)?;
@@ -132,7 +134,9 @@ impl App {
         })?;
         entry.articles = permit.articles().to_vec();
         let answer = self.answer(permit, regulation, &in_force, &household);
-        entry.result = Outcome::Answered(answer.as_str().to_owned());
+        let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
+        entry.sealed = Some(self.seal(regulation, entry, &disclosed)?);
+        entry.result = Outcome::Answered;
         let budgets = regulation.budgets();
         let charge = Charge {
             regulation: regulation.id().clone(),
@@ -245,6 +249,10 @@ fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Prob
         .epoch
         .accepts(header)
         .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the codes were {mismatch}")))
+}
+
+fn consent(question: &Question) -> Consent {
+    if question.conditions.no_objection { Consent::NoObjection } else { Consent::NotStated }
 }
 
 fn stage(question: &Question) -> Option<f64> {

@@ -1,15 +1,15 @@
 //! One entry of the access log, in one spelling. The fields are the six of BIO2 8.15.01 (action, object, result,
-//! origin, actor, time) and those of NEN 7513 that exist here; no name, date, address, code or case text has a place.
-
-use std::fmt;
-use std::str::FromStr;
+//! origin, actor, time) and those of NEN 7513 that exist here; no name, date of birth, address, code or case text has a
+//! place. `docs/access-log.md` maps each field to both standards.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize, Serializer};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::AuditError;
+use super::seal::{DayKeyFile, Sealed};
+use super::words::{Action, Consent, Latency, Outcome, is_article, is_hex, is_person, is_word};
 use crate::ids::{EpochId, Oin, Purpose, RegulationId, TraceId};
 
 /// Longest entry: a tile of c2sp.org/tlog-tiles gives its length 16 bits.
@@ -37,13 +37,30 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "hundredths")]
     pub stage: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub regulation: Option<RegulationRef>,
     /// Names of the articles that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub articles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<EpochId>,
+    /// Which entries of the log were read, exported or expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<Range>,
     pub result: Outcome,
+    /// Absent where nobody waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// How many events alike this entry stands for; absent means one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// What was disclosed, for the officers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// The key of later entries' `sealed`, wrapped for the officers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_key: Option<DayKeyFile>,
     /// 16 random bytes, hexadecimal: without them a leaf hash could be guessed from the few possible entries.
     pub salt: String,
 }
@@ -56,8 +73,26 @@ pub struct Actor {
     pub oin: Option<Oin>,
     /// SHA-256 of the client certificate, hexadecimal; empty where the service itself acted.
     pub certificate: String,
+    /// The number that the organisation gives the person who acted, from the certificate; absent where a system acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// For example `corporation` or `service`.
     pub role: String,
+}
+
+impl Actor {
+    /// The service itself.
+    pub fn service() -> Self {
+        Self { oin: None, certificate: String::new(), person: None, role: "service".into() }
+    }
+}
+
+/// Entries `from` up to and without `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    pub from: u64,
+    pub to: u64,
 }
 
 /// The regulation that was in force.
@@ -69,42 +104,36 @@ pub struct RegulationRef {
     pub digest: String,
 }
 
-/// What was done or tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    Ask,
-    Load,
-    LoadAbort,
-    Stock,
-    EpochAnnounce,
-    EpochContribute,
-    EpochFetch,
-    EpochActivate,
-    EpochRetire,
-    EpochDestroy,
-    RegulationActive,
-    LogRead,
-    SubjectRead,
-    Start,
-    Stop,
-}
-
-/// How it ended. One word in JSON: `done`, `answered:priority`, `refused:stage_too_early`, `failed:store_not_durable`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Outcome {
-    /// Done; there was nothing to answer.
-    Done,
-    /// Answered, with the class of the answer.
-    Answered(String),
-    /// Refused by a rule, with the refusal's stable code.
-    Refused(String),
-    /// Not done for a reason of ours, with the error's stable code.
-    Failed(String),
-}
-
 impl Entry {
+    /// An entry with these fields, a fresh salt and no others.
+    ///
+    /// # Panics
+    /// Never for years of four digits.
+    pub fn new(now: OffsetDateTime, trace_id: TraceId, actor: Actor, action: Action, result: Outcome) -> Self {
+        let now = now.to_offset(UtcOffset::UTC).truncate_to_millisecond();
+        Self {
+            v: 1,
+            time: now.format(&Rfc3339).expect("a year of four digits has this form"),
+            trace_id,
+            actor,
+            action,
+            object: None,
+            purpose: None,
+            stage: None,
+            consent: None,
+            regulation: None,
+            articles: Vec::new(),
+            epoch: None,
+            entries: None,
+            result,
+            latency: None,
+            count: None,
+            sealed: None,
+            day_key: None,
+            salt: Self::fresh_salt(),
+        }
+    }
+
     /// 16 fresh random bytes for [`Entry::salt`], hexadecimal.
     ///
     /// # Panics
@@ -141,6 +170,7 @@ impl Entry {
         require(time.is_ok() && self.time.ends_with('Z'), "time is not RFC 3339 in UTC")?;
         require(matches!(self.actor.certificate.len(), 0 | 64), "certificate is no SHA-256")?;
         require(is_hex(&self.actor.certificate), "certificate is not hexadecimal")?;
+        require(self.actor.person.as_deref().is_none_or(is_person), "person is no number of a member of staff")?;
         require(is_word(&self.actor.role), "role is no word of a-z, 0-9, hyphen and underscore")?;
         require(
             self.object.as_deref().is_none_or(|o| (16..=64).contains(&o.len()) && is_hex(o)),
@@ -150,58 +180,12 @@ impl Entry {
         let digest = self.regulation.as_ref().map(|r| r.digest.as_str());
         require(digest.is_none_or(|d| d.len() == 64 && is_hex(d)), "regulation digest is no SHA-256")?;
         require(self.articles.len() <= 64 && self.articles.iter().all(|a| is_article(a)), "articles are no names")?;
-        require(self.result.word().is_none_or(is_word), "result is no word of a-z, 0-9, hyphen and underscore")?;
+        require(self.entries.is_none_or(|range| range.from <= range.to), "range of entries ends before it begins")?;
+        require(self.count.is_none_or(|count| count > 1), "count is below 2")?;
+        require(self.sealed.as_ref().is_none_or(Sealed::is_sound), "sealed part has not its form")?;
+        require(self.day_key.as_ref().is_none_or(DayKeyFile::is_sound), "wrapped key has not its form")?;
+        require(self.result.code().is_none_or(is_word), "result is no word of a-z, 0-9, hyphen and underscore")?;
         require(self.salt.len() == 32 && is_hex(&self.salt), "salt is not 16 bytes in hexadecimal")
-    }
-}
-
-impl Outcome {
-    fn parts(&self) -> (&'static str, Option<&str>) {
-        match self {
-            Self::Done => ("done", None),
-            Self::Answered(word) => ("answered", Some(word)),
-            Self::Refused(word) => ("refused", Some(word)),
-            Self::Failed(word) => ("failed", Some(word)),
-        }
-    }
-
-    fn word(&self) -> Option<&str> {
-        self.parts().1
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parts() {
-            (kind, None) => f.write_str(kind),
-            (kind, Some(word)) => write!(f, "{kind}:{word}"),
-        }
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = AuditError;
-    fn from_str(text: &str) -> Result<Self, AuditError> {
-        match text.split_once(':') {
-            None if text == "done" => Ok(Self::Done),
-            Some(("answered", word)) if is_word(word) => Ok(Self::Answered(word.to_owned())),
-            Some(("refused", word)) if is_word(word) => Ok(Self::Refused(word.to_owned())),
-            Some(("failed", word)) if is_word(word) => Ok(Self::Failed(word.to_owned())),
-            _ => Err(AuditError::Entry("result is not one of done, answered, refused, failed")),
-        }
-    }
-}
-
-impl TryFrom<String> for Outcome {
-    type Error = AuditError;
-    fn try_from(text: String) -> Result<Self, AuditError> {
-        text.parse()
-    }
-}
-
-impl From<Outcome> for String {
-    fn from(outcome: Outcome) -> String {
-        outcome.to_string()
     }
 }
 
@@ -210,45 +194,32 @@ fn hundredths<S: Serializer>(months: &Option<f64>, to: S) -> Result<S::Ok, S::Er
     months.map(|m| (m * 100.0).round() / 100.0).serialize(to)
 }
 
-fn is_hex(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
-}
-
-/// Article names may have capitals, dots and slashes: `4.2`, `Art-3/lid-1`.
-fn is_article(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':'))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use time::macros::datetime;
 
     pub(crate) fn sample() -> Entry {
+        let actor = Actor {
+            oin: Some("00000099000000001000".parse().unwrap()),
+            certificate: "ab".repeat(32),
+            person: None,
+            role: "corporation".into(),
+        };
+        let trace = "00112233445566778899aabbccddeeff".parse().unwrap();
         Entry {
-            v: 1,
-            time: "2026-11-02T09:30:00Z".into(),
-            trace_id: "00112233445566778899aabbccddeeff".parse().unwrap(),
-            actor: Actor {
-                oin: Some("00000099000000001000".parse().unwrap()),
-                certificate: "ab".repeat(32),
-                role: "corporation".into(),
-            },
-            action: Action::Ask,
             object: Some("0f".repeat(16)),
             purpose: Some("eviction-prevention".parse().unwrap()),
             stage: Some(2.5),
+            consent: Some(Consent::NoObjection),
             regulation: Some(RegulationRef { id: "haarlem".parse().unwrap(), digest: "cd".repeat(32) }),
             articles: vec!["article-4".into()],
             epoch: Some("haarlem-2026-1".parse().unwrap()),
-            result: Outcome::Answered("priority".into()),
+            latency: Some(Latency::Under10Ms),
+            sealed: Some(Sealed { key: "ef".repeat(8), text: "A".repeat(104) }),
             salt: "01".repeat(16),
+            ..Entry::new(datetime!(2026-11-02 9:30 UTC), trace, actor, Action::Ask, Outcome::Answered)
         }
     }
 
@@ -258,12 +229,15 @@ pub(super) mod tests {
             concat!(
                 r#"{{"v":1,"time":"2026-11-02T09:30:00Z","traceId":"00112233445566778899aabbccddeeff","#,
                 r#""actor":{{"oin":"00000099000000001000","certificate":"{}","role":"corporation"}},"action":"ask","#,
-                r#""object":"{}","purpose":"eviction-prevention","stage":2.5,"regulation":{{"id":"haarlem","digest":"{}"}},"#,
-                r#""articles":["article-4"],"epoch":"haarlem-2026-1","result":"answered:priority","salt":"{}"}}"#
+                r#""object":"{}","purpose":"eviction-prevention","stage":2.5,"consent":"no-objection","#,
+                r#""regulation":{{"id":"haarlem","digest":"{}"}},"articles":["article-4"],"epoch":"haarlem-2026-1","#,
+                r#""result":"answered","latency":"10ms","sealed":{{"key":"{}","text":"{}"}},"salt":"{}"}}"#
             ),
             "ab".repeat(32),
             "0f".repeat(16),
             "cd".repeat(32),
+            "ef".repeat(8),
+            "A".repeat(104),
             "01".repeat(16)
         );
         assert_eq!(String::from_utf8(sample().to_bytes()).unwrap(), want);
@@ -287,12 +261,15 @@ pub(super) mod tests {
 
     #[test]
     fn free_text_has_no_place_in_an_entry() {
-        let changes: [fn(&mut Entry); 9] = [
+        let changes: [fn(&mut Entry); 12] = [
             |e| e.object = Some("Jansen, 1980-02-03".into()),
             |e| e.articles = vec!["mevrouw Jansen".into()],
             |e| e.result = Outcome::Refused("Jansen is bekend".into()),
             |e| e.actor.role = "Piet de Vries".into(),
             |e| e.actor.certificate = "Jansen".into(),
+            |e| e.actor.person = Some("jansen".into()),
+            |e| e.sealed = Some(Sealed { key: "ef".repeat(8), text: "Jansen".into() }),
+            |e| e.day_key = Some(DayKeyFile { id: "Jansen".into(), file: String::new() }),
             |e| e.time = "yesterday".into(),
             |e| e.time = "2026-11-02T09:30:00+01:00".into(),
             |e| e.salt = "00".into(),

@@ -10,24 +10,28 @@ mod cosign;
 mod entry;
 mod keys;
 mod note;
+mod seal;
 mod tiles;
 mod tree;
 mod verify;
 mod witness;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use checkpoint::Checkpoint;
 pub use cosign::{Cosigner, cosigned_at};
-pub use entry::{Action, Actor, Entry, MAX_ENTRY_BYTES, Outcome, RegulationRef};
+pub use entry::{Actor, Entry, MAX_ENTRY_BYTES, Range, RegulationRef};
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
+pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient};
 pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{
     Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
 };
 pub use verify::{Line, Report, VerifyError, Witness, verify_log};
 pub use witness::{AddCheckpoint, WitnessRefusal};
+pub use words::{Action, Consent, Latency, Outcome, is_person};
 
 /// What a caller gets for one entry: where it is, and the checkpoint that covers it. Kept outside the service, it
 /// shows later whether the entry is still there.
@@ -63,6 +67,9 @@ pub enum AuditError {
     /// The proof does not lead to the root.
     #[error("the proof does not lead to the root of size {size}")]
     Proof { size: u64 },
+    /// What was disclosed cannot be sealed or opened.
+    #[error("{0}")]
+    Seal(&'static str),
     /// A position or size beyond the tree.
     #[error("position {index} is outside a tree of size {size}")]
     OutOfRange { index: u64, size: u64 },
@@ -78,6 +85,7 @@ impl AuditError {
             Self::Signature { .. } => "log_signature",
             Self::Retired { .. } => "log_key_retired",
             Self::Proof { .. } => "log_proof",
+            Self::Seal(_) => "log_seal",
             Self::OutOfRange { .. } => "log_range",
         }
     }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
 
 use super::client::Client;
 use crate::answer::wire::LogPage;
-use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Outcome, Receipt, Report, VerifyError, verify_log};
+use crate::audit::{Checkpoint, Entry, Hash, NoteVerifier, Opener, Receipt, Report, VerifyError, verify_log};
 use crate::ids::EpochId;
 
 /// What an officer does with the log.
@@ -31,6 +32,9 @@ pub struct VerifyArgs {
     /// Answers of `voorrang query`: their receipts must be in the log, with these answers
     #[arg(long)]
     pub receipts: Vec<PathBuf>,
+    /// The officer's age identity, which opens the answers in the log [default: client.toml's]
+    #[arg(long)]
+    pub identity: Option<PathBuf>,
 }
 
 /// What listing takes.
@@ -98,7 +102,9 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
     let receipts: Vec<_> = files.iter().flatten().map(|told| told.receipt.clone()).collect();
     let lines = entries.iter().cloned();
     let report = verify_log(lines, &checkpoint, &verifier, &remembered, &receipts).map_err(LogBroken::Verify)?;
-    check_answers(&entries, &files)?;
+    if !files.is_empty() {
+        check_answers(&entries, &files, opener(&client, args.identity.as_deref())?)?;
+    }
     let mut remember = remembered;
     if remember.last() != Some(&checkpoint) {
         remember.push(checkpoint);
@@ -125,8 +131,19 @@ fn fetch(client: &Client, verifier: &NoteVerifier) -> anyhow::Result<(Vec<Vec<u8
     Ok((entries, first.checkpoint))
 }
 
+/// What opens the answers that were sealed for this officer.
+fn opener(client: &Client, identity: Option<&Path>) -> anyhow::Result<Opener> {
+    let path = identity.or(client.config.identity.as_deref());
+    let path = path.context("the answers in the log are sealed; give the officer's age identity with --identity")?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Opener::from_file(&Zeroizing::new(text)).with_context(|| path.display().to_string())
+}
+
 /// Whether the entries, verified before, record these answers: each its own, and a file's all to one party.
-fn check_answers(entries: &[Vec<u8>], files: &[Vec<Told>]) -> anyhow::Result<()> {
+fn check_answers(entries: &[Vec<u8>], files: &[Vec<Told>], mut opener: Opener) -> anyhow::Result<()> {
+    for bytes in entries {
+        opener.learn(&Entry::from_bytes(bytes)?);
+    }
     let mut seen = BTreeSet::new();
     for file in files {
         let mut party = None;
@@ -134,7 +151,9 @@ fn check_answers(entries: &[Vec<u8>], files: &[Vec<Told>]) -> anyhow::Result<()>
             let index = receipt.index;
             let place = usize::try_from(index).context("a position in the log fits in memory")?;
             let entry = Entry::from_bytes(entries.get(place).context("a verified receipt is of an entry of the log")?)?;
-            if entry.result != Outcome::Answered(answer.clone()) || entry.epoch.as_ref() != Some(epoch) {
+            let told =
+                opener.open(&entry).with_context(|| format!("entry {index} cannot be compared with its answer"))?;
+            if told.is_none_or(|told| told.answer != *answer) || entry.epoch.as_ref() != Some(epoch) {
                 return Err(LogBroken::OtherAnswer { index }.into());
             }
             if !seen.insert(index) {
@@ -204,26 +223,46 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Action, Actor};
+    use crate::audit::{Action, Actor, DayKey, Disclosed, Outcome};
+    use crate::epoch::share::generate_identity;
     use crate::ids::TraceId;
+    use time::macros::datetime;
 
-    fn entry(oin: &str, result: Outcome) -> Vec<u8> {
-        let entry = Entry {
-            v: 1,
-            time: "2026-11-21T04:00:00Z".into(),
-            trace_id: TraceId::random(),
-            actor: Actor { oin: Some(oin.parse().unwrap()), certificate: String::new(), role: "corporation".into() },
-            action: Action::Ask,
-            object: None,
-            purpose: None,
-            stage: None,
-            regulation: None,
-            articles: vec![],
-            epoch: Some("e-1".parse().unwrap()),
-            result,
-            salt: Entry::fresh_salt(),
-        };
-        entry.to_bytes()
+    /// A log with a day key at 0, and its officer.
+    struct Log {
+        key: DayKey,
+        entries: Vec<Vec<u8>>,
+        identity: Zeroizing<String>,
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let (identity, public) = generate_identity();
+            let (key, file) = DayKey::draw(&[public]).unwrap();
+            let mut first = entry(ONE);
+            first.day_key = Some(file);
+            Self { key, entries: vec![first.to_bytes()], identity }
+        }
+
+        fn answer(mut self, oin: &str, answer: &str) -> Self {
+            let mut entry = Entry { result: Outcome::Answered, ..entry(oin) };
+            let disclosed = Disclosed { answer: answer.into(), groups: vec![] };
+            entry.sealed = Some(self.key.seal(&entry, &disclosed).unwrap());
+            self.entries.push(entry.to_bytes());
+            self
+        }
+
+        fn check(&self, files: &[Vec<Told>]) -> anyhow::Result<()> {
+            check_answers(&self.entries, files, Opener::from_file(&self.identity).unwrap())
+        }
+    }
+
+    fn entry(oin: &str) -> Entry {
+        let oin = Some(oin.parse().unwrap());
+        let actor = Actor { oin, certificate: String::new(), person: None, role: "corporation".into() };
+        let now = datetime!(2026-11-21 4:00 UTC);
+        let epoch = Some("e-1".parse().unwrap());
+        Entry { epoch, ..Entry::new(now, TraceId::random(), actor, Action::Ask, Outcome::Done) }
     }
 
     const ONE: &str = "00000099000000004001";
@@ -236,8 +275,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_its_entry_does_not_record_breaks_the_log() {
-        let entries = [entry(ONE, Outcome::Done), entry(ONE, Outcome::Answered("priority".into()))];
-        let check = |index, answer, epoch| check_answers(&entries, &[vec![told(index, answer, epoch)]]);
+        let log = Log::new().answer(ONE, "priority");
+        let check = |index, answer, epoch| log.check(&[vec![told(index, answer, epoch)]]);
         assert!(check(1, "priority", "e-1").is_ok());
         for (index, answer, epoch) in [(1, "no_priority", "e-1"), (0, "priority", "e-1"), (1, "priority", "e-2")] {
             let error = check(index, answer, epoch).unwrap_err();
@@ -248,14 +287,20 @@ mod tests {
 
     #[test]
     fn a_receipt_is_for_one_answer_and_a_file_of_one_party() {
-        let answered = || Outcome::Answered("priority".into());
-        let entries = [entry(ONE, answered()), entry(OTHER, answered()), entry(ONE, answered())];
+        let log = Log::new().answer(ONE, "priority").answer(OTHER, "priority").answer(ONE, "priority");
         let file = |places: &[u64]| places.iter().map(|&at| told(at, "priority", "e-1")).collect::<Vec<_>>();
-        let check =
-            |files: &[Vec<Told>]| check_answers(&entries, files).map_err(|e| e.downcast::<LogBroken>().unwrap());
-        assert!(check(&[file(&[0, 2]), file(&[1])]).is_ok());
-        assert!(matches!(check(&[file(&[0, 0])]), Err(LogBroken::ReceiptTwice { index: 0 })));
-        assert!(matches!(check(&[file(&[0]), file(&[0])]), Err(LogBroken::ReceiptTwice { index: 0 })));
-        assert!(matches!(check(&[file(&[0, 1])]), Err(LogBroken::OtherParty { index: 1 })));
+        let check = |files: &[Vec<Told>]| log.check(files).map_err(|e| e.downcast::<LogBroken>().unwrap());
+        assert!(check(&[file(&[1, 3]), file(&[2])]).is_ok());
+        assert!(matches!(check(&[file(&[1, 1])]), Err(LogBroken::ReceiptTwice { index: 1 })));
+        assert!(matches!(check(&[file(&[1]), file(&[1])]), Err(LogBroken::ReceiptTwice { index: 1 })));
+        assert!(matches!(check(&[file(&[1, 2])]), Err(LogBroken::OtherParty { index: 2 })));
+    }
+
+    #[test]
+    fn answers_are_compared_by_an_officer_for_whom_they_were_sealed() {
+        let log = Log::new().answer(ONE, "priority");
+        let other = Opener::from_file(&generate_identity().0).unwrap();
+        let error = check_answers(&log.entries, &[vec![told(1, "priority", "e-1")]], other).unwrap_err();
+        assert!(error.downcast_ref::<LogBroken>().is_none() && format!("{error:#}").contains("other officers"));
     }
 }

@@ -165,7 +165,7 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
     let own = authority.issue(&Subject::service(&[host, "localhost", "127.0.0.1"]))?;
     write_public(&out.join("server.pem"), &own.certificate)?;
     write_secret(&out.join("server.key"), own.key.as_bytes())?;
-    let mut book = PartyBook::default();
+    let (mut book, mut officers) = (PartyBook::default(), toml::Table::new());
     for party in regulation.parties() {
         let stem = file_stem(&party.name);
         let issued = authority.issue(&Subject::party(&party.name, party.oin.as_str()))?;
@@ -176,6 +176,10 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
             let (identity, public) = share::generate_identity();
             write_secret(&out.join(format!("{stem}.age")), identity.as_bytes())?;
             entry.recipient = Some(public);
+        } else if party.role == Role::PrivacyOfficer {
+            let (identity, public) = share::generate_identity();
+            write_secret(&out.join(format!("{stem}.age")), identity.as_bytes())?;
+            officers.insert(party.oin.to_string(), public.into());
         }
         if contributes(party.role) {
             let (signer, pkcs8) = NoteSigner::generate(&stem)?;
@@ -186,7 +190,7 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
         book.party.push(entry);
     }
     write_public(&out.join("parties.toml"), &toml::to_string(&book)?)?;
-    write_public(&out.join("voorrang.toml"), &service_file(regulation, folder, service)?)?;
+    write_public(&out.join("voorrang.toml"), &service_file(regulation, folder, service, officers)?)?;
     Ok(())
 }
 
@@ -208,7 +212,7 @@ fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -
     let regulation = regulation.id();
     let query = if role == Role::Corporation { QUERY } else { "" };
     let mut keys = String::new();
-    if encodes(role) {
+    if encodes(role) || role == Role::PrivacyOfficer {
         keys += &format!("identity = \"{stem}.age\"\n");
     }
     if contributes(role) {
@@ -221,7 +225,12 @@ fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -
     )
 }
 
-fn service_file(regulation: &Regulation, folder: Option<&Path>, service: &str) -> anyhow::Result<String> {
+fn service_file(
+    regulation: &Regulation,
+    folder: Option<&Path>,
+    service: &str,
+    officers: toml::Table,
+) -> anyhow::Result<String> {
     let mut table: toml::Table = toml::from_str(DEFAULT).context("the shipped defaults")?;
     let port = service.rsplit_once(':').map_or("8443", |(_, port)| port);
     table.insert("listen".into(), format!("127.0.0.1:{port}").into());
@@ -230,6 +239,7 @@ fn service_file(regulation: &Regulation, folder: Option<&Path>, service: &str) -
         None => Shipped::BuiltIn(regulation.id().to_string()).into(),
     };
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
+    table.insert("officers".into(), officers.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
 }
 

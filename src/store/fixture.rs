@@ -35,21 +35,8 @@ pub fn epoch_id() -> EpochId {
 }
 
 pub fn entry() -> Entry {
-    Entry {
-        v: 1,
-        time: "2026-11-02T09:30:00Z".into(),
-        trace_id: TraceId::random(),
-        actor: Actor { oin: Some(oin()), certificate: "ab".repeat(32), role: "corporation".into() },
-        action: Action::Ask,
-        object: None,
-        purpose: None,
-        stage: Some(2.0),
-        regulation: None,
-        articles: vec![],
-        epoch: None,
-        result: Outcome::Answered("priority".into()),
-        salt: Entry::fresh_salt(),
-    }
+    let actor = Actor { oin: Some(oin()), certificate: "ab".repeat(32), person: None, role: "corporation".into() };
+    Entry { stage: Some(2.0), ..Entry::new(NOW, TraceId::random(), actor, Action::Ask, Outcome::Answered) }
 }
 
 pub fn append(store: &Store) -> Receipt {

@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_changed_log_keeps_the_service_from_starting() {
         for sql in [
-            "UPDATE entry SET text = replace(text, 'priority', 'no_priority') WHERE idx = 2",
+            "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = 2",
             "UPDATE leaf SET hash = zeroblob(32) WHERE idx = 2; DELETE FROM entry WHERE idx = 2",
             "DELETE FROM entry WHERE idx = 4; DELETE FROM leaf WHERE idx = 4",
             "DELETE FROM entry WHERE idx = 1; DELETE FROM leaf WHERE idx = 1",

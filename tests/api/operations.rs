@@ -174,7 +174,7 @@ fn a_log_that_was_changed_on_the_disk_keeps_the_service_from_starting() {
     assert!(house.stop());
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     let at = i64::try_from(index).unwrap();
-    let changed = "UPDATE entry SET text = replace(text, 'answered:', 'refused:') WHERE idx = ?1";
+    let changed = "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = ?1";
     assert_eq!(db.execute(changed, [at]).unwrap(), 1);
     drop(db);
     let said = refuses(&house.keys().join("voorrang.toml"));
