@@ -48,6 +48,16 @@ impl LogKeys {
         self.current.name()
     }
 
+    /// The note with the signatures of one key of the log only: who cosigns must not keep what strangers put on it.
+    ///
+    /// # Errors
+    /// As [`CheckpointKeys::checkpoint`].
+    pub fn strip(&self, note: &str) -> Result<String, AuditError> {
+        let mut keys = std::iter::once(&self.current).chain(self.retired.iter().map(|(key, _)| key));
+        let found = keys.find_map(|key| key.strip(note).ok());
+        found.ok_or_else(|| AuditError::Signature { name: self.origin().to_owned() })
+    }
+
     /// Replaces the key by `next`, as `note` announces it: a checkpoint that both signed.
     ///
     /// # Errors

@@ -154,6 +154,16 @@ impl NoteVerifier {
         Ok(!self.checked(note)?.1.is_empty())
     }
 
+    /// The note with this key's signatures only: what others have put on it is not kept.
+    ///
+    /// # Errors
+    /// As [`NoteVerifier::verify`].
+    pub fn strip(&self, note: &str) -> Result<String, AuditError> {
+        let (text, signatures) = self.signatures(note)?;
+        let line = |signature: &Vec<u8>| signature_line(&self.name, self.id, signature);
+        Ok(format!("{text}\n{}", signatures.iter().map(line).collect::<String>()))
+    }
+
     /// The text of a note and this key's signatures on it, checked, at least one.
     pub(super) fn signatures<'a>(&self, note: &'a str) -> Result<(&'a str, Vec<Vec<u8>>), AuditError> {
         let (text, signatures) = self.checked(note)?;
@@ -288,6 +298,7 @@ mod tests {
         let with_false = note + &line(&signer.sign("y\n"));
         assert!(matches!(signer.verifier().verify(&with_false), Err(AuditError::Signature { .. })));
         assert_eq!(other.verifier().verify(&with_false), Ok("x\n"));
+        assert_eq!(other.verifier().strip(&with_false), Ok(other.sign("x\n")));
     }
 
     #[test]

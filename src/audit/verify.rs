@@ -1,5 +1,7 @@
 //! The whole log, checked by an officer who trusts only a verifier key and what was kept outside the service.
 
+use std::ops::Range;
+
 use super::{AuditError, Checkpoint, CheckpointKeys, Entry, Frontier, Hash, Receipt, leaf_hash};
 
 /// One line of an exported log.
@@ -9,6 +11,16 @@ pub enum Line {
     Entry(Vec<u8>),
     /// The leaf hash of an entry whose contents have expired.
     Expired(Hash),
+}
+
+impl Line {
+    /// The leaf hash.
+    pub fn leaf(&self) -> Hash {
+        match self {
+            Self::Entry(entry) => leaf_hash(entry),
+            Self::Expired(leaf) => *leaf,
+        }
+    }
 }
 
 impl From<Vec<u8>> for Line {
@@ -24,6 +36,8 @@ pub struct Report {
     pub entries: u64,
     /// Lines whose contents have expired.
     pub expired: u64,
+    /// Where those are, in order.
+    pub expired_ranges: Vec<Range<u64>>,
     pub root: Hash,
     /// Size of the largest remembered checkpoint: changes after it, signed again by the log, cannot show.
     pub remembered_size: u64,
@@ -107,7 +121,7 @@ pub fn verify_log<L: Into<Line>>(
     let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
     wanted.sort_unstable();
     let (mut wanted, mut roots) = (wanted.into_iter().peekable(), roots.into_iter().peekable());
-    let (mut frontier, mut expired, mut good_below, mut broken) = (Frontier::default(), 0, 0, None);
+    let (mut frontier, mut expired, mut good_below, mut broken) = (Frontier::default(), Vec::new(), 0, None);
     let mut meet = |frontier: &Frontier, good_below: &mut u64, broken: &mut Option<VerifyError>| {
         while let Some((size, root, what)) = roots.next_if(|(size, ..)| *size == frontier.size()) {
             if root == frontier.root() {
@@ -120,7 +134,7 @@ pub fn verify_log<L: Into<Line>>(
     meet(&frontier, &mut good_below, &mut broken);
     for line in lines {
         let index = frontier.size();
-        let leaf = read_line(line.into(), index, &mut expired)?;
+        let leaf = read_line(&line.into(), index, &mut expired)?;
         while let Some((_, position)) = wanted.next_if(|(at, _)| *at == index) {
             if receipts[position].leaf != leaf {
                 return Err(VerifyError::Receipt { position, index });
@@ -135,21 +149,20 @@ pub fn verify_log<L: Into<Line>>(
     if let Some(broken) = broken {
         return Err(broken);
     }
-    let receipts = receipts.len() as u64;
-    Ok(Report { entries: frontier.size(), expired, root: frontier.root(), remembered_size, receipts })
+    let (receipts, expired_ranges) = (receipts.len() as u64, expired);
+    let expired = expired_ranges.iter().map(|range| range.end - range.start).sum();
+    Ok(Report { entries: frontier.size(), expired, expired_ranges, root: frontier.root(), remembered_size, receipts })
 }
 
-fn read_line(line: Line, index: u64, expired: &mut u64) -> Result<Hash, VerifyError> {
+fn read_line(line: &Line, index: u64, expired: &mut Vec<Range<u64>>) -> Result<Hash, VerifyError> {
     match line {
-        Line::Entry(bytes) => {
-            Entry::from_bytes(&bytes).map_err(|source| VerifyError::Entry { index, source })?;
-            Ok(leaf_hash(&bytes))
-        }
-        Line::Expired(leaf) => {
-            *expired += 1;
-            Ok(leaf)
-        }
+        Line::Entry(bytes) => drop(Entry::from_bytes(bytes).map_err(|source| VerifyError::Entry { index, source })?),
+        Line::Expired(_) => match expired.last_mut() {
+            Some(range) if range.end == index => range.end += 1,
+            _ => expired.push(index..index + 1),
+        },
     }
+    Ok(line.leaf())
 }
 
 /// A size, the root that somebody signed or kept for it, and who.
@@ -238,7 +251,7 @@ mod tests {
         let lines = log.entries.iter().enumerate().map(line);
         let report =
             verify_log(lines, &log.note(5), &log.signer.verifier(), &[log.note(2)], &[log.receipt(1)]).unwrap();
-        assert_eq!(report.expired, 3);
+        assert_eq!((report.expired, report.expired_ranges), (3, Vec::from([0..3; 1])));
     }
 
     #[test]
