@@ -8,6 +8,7 @@
 //! cli ─▶ answer ─▶ regulate ─▶ link ─▶ (nothing of ours)      encode ─▶ (nothing of ours)      audit ─▶ (nothing of ours)
 //!             └──▶ epoch, audit, store                         only cli and encode ever see plaintext
 //! cli ─▶ privacy ─▶ (nothing of ours)                          attacks codes as whoever steals them would
+//! cli ─▶ witness ─▶ audit                                      watches a log from outside the service
 //! ```
 //!
 //! Shared words that every room may use: [`code`], [`ids`], [`profile`], [`clock`].
@@ -40,3 +41,4 @@ pub mod profile;
 pub mod regulate;
 pub mod store;
 pub mod telemetry;
+pub mod witness;
