@@ -54,7 +54,7 @@ pub(super) async fn entries(
 impl App {
     /// The regulation under which this caller may read the log, and the permit. The log is one for all regulations of
     /// the service: its entries name nobody.
-    async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
+    pub(super) async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
         let role = |regulation: &&Regulation| regulation.party(&caller.identity.oin).map(|party| party.role);
         // One in which the caller is officer, else one that knows the caller, else any; by name where there are several.
         let rank = |regulation: &&Regulation| {

@@ -15,6 +15,7 @@ mod sealing;
 pub mod server;
 mod service;
 mod stock;
+mod subject;
 mod tls;
 pub mod wire;
 

@@ -14,7 +14,7 @@ use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, 
 use tokio::sync::oneshot;
 
 use super::problem::{Problem, json_error, query_error, trace_of};
-use super::{App, StartError, epochs, identity, loads, log, questions, service, stock, tls};
+use super::{App, StartError, epochs, identity, loads, log, questions, service, stock, subject, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
@@ -136,6 +136,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
         .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
         .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
+        .service(resource("/access-log/subjects").route(web::post().to(subject::pseudonym)))
         .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
         .service(resource("/access-log/entries").route(web::get().to(log::entries)));
     config

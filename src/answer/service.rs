@@ -23,6 +23,7 @@ pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<Serv
     Ok(Json(ServiceView {
         version: env!("CARGO_PKG_VERSION").into(),
         log_key: app.store.verifier().vkey(),
+        log_hand_overs: Vec::new(),
         epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect(),
         regulations: regulations
             .into_iter()

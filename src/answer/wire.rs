@@ -281,8 +281,21 @@ pub struct ServiceView {
     pub version: String,
     /// Verifier key of the access log (C2SP signed note).
     pub log_key: String,
+    /// How the log came to that key, oldest first; empty while it has its first one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_hand_overs: Vec<HandOver>,
     pub regulations: Vec<RegulationView>,
     pub epochs: Vec<EpochView>,
+}
+
+/// One log key replaced by the next.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandOver {
+    /// Verifier key of the next key.
+    pub key: String,
+    /// A checkpoint that the old and the next key signed.
+    pub checkpoint: String,
 }
 
 /// A regulation in force.
@@ -305,6 +318,22 @@ pub struct LogPage {
     pub entries: Vec<String>,
     /// Signed note over a tree that holds at least these entries.
     pub checkpoint: String,
+}
+
+/// `POST /v1/access-log/subjects`: how does the log call the households of this address?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubjectQuestion {
+    pub epoch: EpochId,
+    pub address: AddressToken,
+}
+
+/// The pseudonym.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubjectView {
+    /// As entries have it in `object`.
+    pub object: String,
 }
 
 /// Any error of any layer (RFC 9457).

@@ -175,6 +175,15 @@ impl Client {
         self.read(response)
     }
 
+    /// `GET` of a text.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn get_text(&self, path: &str) -> anyhow::Result<String> {
+        let response = self.agent.get(self.url(path)).call();
+        String::from_utf8(self.succeed(response)?).context("the service's answer is not text")
+    }
+
     /// `GET` of something that has no content.
     ///
     /// # Errors
@@ -259,7 +268,7 @@ impl Client {
     /// As [`Client::get`]; or the log key is another one than remembered.
     pub fn service(&self) -> anyhow::Result<ServiceView> {
         let view: ServiceView = self.get("service")?;
-        self.hold("log.vkey", &view.log_key, "log key")?;
+        self.hold_log_key(&view)?;
         Ok(view)
     }
 
@@ -278,14 +287,6 @@ impl Client {
                 Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()))
             }
         }
-    }
-
-    /// The verifier of the access log's checkpoints.
-    ///
-    /// # Errors
-    /// If the key that the service shows is none.
-    pub fn log_verifier(&self) -> anyhow::Result<NoteVerifier> {
-        Ok(NoteVerifier::from_vkey(&self.service()?.log_key)?)
     }
 
     /// A file in the party's memory folder.

@@ -276,7 +276,7 @@ impl Story {
         let officer = self.one(Role::PrivacyOfficer);
         let numbers = 1..=self.with_role(Role::Corporation).count();
         let receipts = numbers.map(|n| self.folder.path().join(format!("corporation-{n}/flags.csv"))).collect();
-        let report = audit::verify(&VerifyArgs { config: self.config(officer), receipts, identity: None })?;
+        let report = audit::verify(&VerifyArgs::new(self.config(officer), receipts))?;
         let (entries, found) = (report.entries, report.receipts);
         ensure!(found == summary.answers.values().sum::<usize>() as u64, "the log lacks receipts");
         say("Access log", &format!("{} verified {entries} entries and found all {found} receipts", officer.name));

@@ -11,6 +11,7 @@ pub mod evaluate;
 mod inputs;
 pub mod link;
 pub mod load;
+mod log_key;
 mod output;
 pub mod people;
 pub mod pki;

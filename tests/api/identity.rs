@@ -163,12 +163,13 @@ fn every_role_may_do_exactly_what_this_table_says() {
     let new =
         json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});
     let share = json!({"sealed": "no share"});
+    let subject = json!({"epoch": "haarlem-1", "address": "BwcHBwcHBwcHBwcHBwcHBw=="});
     let (chunk_p, chunk_c) = (format!("/v1/loads/{population}/chunks/0"), format!("/v1/loads/{care}/chunks/0"));
     let (commit_p, commit_c) = (format!("/v1/loads/{population}/commit"), format!("/v1/loads/{care}/commit"));
     let (none, commit, question) = (json!(null), json!({"chunks": 7}), value(&encoder, FAMILY));
     type Row<'a> = (&'a str, &'a str, &'a Value, [u16; 6]);
     let (plan_p, plan_c) = (plan("population"), plan("care"));
-    let table: [Row<'_>; 18] = [
+    let table: [Row<'_>; 19] = [
         ("GET", "/v1/ping", &none, [204, 204, 204, 204, 204, 204]),
         ("GET", "/v1/service", &none, [200, 200, 200, 200, 200, 200]),
         ("POST", "/v1/priority-questions", &question, [403, 403, 403, 200, 403, 403]),
@@ -187,6 +188,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
         ("POST", "/v1/epochs/haarlem-2/activate", &none, [409, 403, 403, 403, 403, 404]),
         ("GET", "/v1/access-log/checkpoint", &none, [403, 403, 403, 403, 200, 403]),
         ("GET", "/v1/access-log/entries", &none, [403, 403, 403, 403, 200, 403]),
+        ("POST", "/v1/access-log/subjects", &subject, [403, 403, 403, 403, 200, 403]),
     ];
     let stranger = house.issue(&Subject::party("Ymere", "00000099000000009999"));
     let people = [ADMINISTRATOR, POPULATION, CARE, CORPORATION, OFFICER].map(|stem| house.card(stem));

@@ -1,6 +1,7 @@
 //! The service as its parties and its enemies meet it: over mutual TLS, nothing of the inside assumed.
 
 mod answers;
+mod audit;
 mod epochs;
 mod identity;
 mod loads;

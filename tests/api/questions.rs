@@ -291,6 +291,7 @@ fn every_error_of_every_layer_is_a_problem_with_all_headers() {
         ("/v1/epochs", "POST"),
         ("/v1/access-log/entries", "GET"),
         ("/v1/access-log/checkpoint", "GET"),
+        ("/v1/access-log/subjects", "POST"),
     ] {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
             if method != allowed {

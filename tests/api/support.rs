@@ -360,7 +360,7 @@ impl House {
             text.push_str(&format!("{answer},{epoch},{},{},{note}\n", receipt.index, receipt.leaf));
         }
         fs::write(&path, text).unwrap();
-        voorrang::cli::audit::verify(&VerifyArgs { config: self.party(OFFICER), receipts: vec![path], identity: None })
+        voorrang::cli::audit::verify(&VerifyArgs::new(self.party(OFFICER), vec![path]))
     }
 }
 

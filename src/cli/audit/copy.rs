@@ -1,0 +1,256 @@
+//! An officer's own copy of the access log: what she has once verified is held against everything that the service
+//! shows later, and is read without the service.
+//!
+//! `entries` holds every entry with its length before it (16 bits, big-endian), as the bundles of c2sp.org/tlog-tiles
+//! do; a length of 0, which no entry has, stands before the leaf hash of one whose contents have expired. `state.json`
+//! says how much of it counts, under which checkpoint; both are whole after a power cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::LogBroken;
+use crate::audit::{CheckpointKeys, Entry, Frontier, Hash, Line};
+use crate::cli::output::Output;
+
+/// Where the copy is filled from.
+pub trait Source {
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// If there is none to be had.
+    fn checkpoint(&mut self) -> anyhow::Result<String>;
+
+    /// Lines from a position on, at least one where the log has any.
+    ///
+    /// # Errors
+    /// If they cannot be had.
+    fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>>;
+}
+
+/// How much of the file of entries counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// Drawn when the copy was begun: what was made from another copy does not fit.
+    id: String,
+    /// The signed note over exactly what is here; none yet at first.
+    checkpoint: Option<String>,
+    size: u64,
+    /// Length of `entries`.
+    bytes: u64,
+    /// Roots of the complete subtrees at the right edge, largest first.
+    edge: Vec<Hash>,
+}
+
+/// The copy on this machine.
+pub struct Copy {
+    folder: PathBuf,
+    state: State,
+    /// Held while this is open: two runs at once would write into each other's file.
+    _lock: File,
+}
+
+impl Copy {
+    /// Opens or begins a copy.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, another run has it, or its state cannot be read.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let place = folder.display();
+        // Who asked about whom is in it, under pseudonyms: for the officer's eyes only.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make {place}"))?;
+        let lock = File::create(folder.join("lock")).with_context(|| format!("cannot write into {place}"))?;
+        lock.try_lock().with_context(|| format!("another run uses {place}; wait for it"))?;
+        let state = match fs::read(folder.join("state.json")) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!("{place}/state.json cannot be read; keep {place} as evidence and begin with --fresh")
+            })?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                State { id: Entry::fresh_salt(), checkpoint: None, size: 0, bytes: 0, edge: Vec::new() }
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {place}/state.json")),
+        };
+        Ok(Self { folder: folder.to_owned(), state, _lock: lock })
+    }
+
+    /// Number of entries.
+    pub fn size(&self) -> u64 {
+        self.state.size
+    }
+
+    /// The checkpoint that everything here was held against.
+    pub fn checkpoint(&self) -> Option<&str> {
+        self.state.checkpoint.as_deref()
+    }
+
+    /// What stays the same while this copy only grows.
+    pub(super) fn id(&self) -> &str {
+        &self.state.id
+    }
+
+    /// Length of the entries, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.state.bytes
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes what the log has grown by. What is here already must be what the log still says: the new root is computed
+    /// from it.
+    ///
+    /// # Errors
+    /// [`LogBroken::RolledBack`] or [`LogBroken::Forked`]; the copy stays as it was then.
+    pub fn follow(&mut self, source: &mut impl Source, keys: &impl CheckpointKeys) -> anyhow::Result<()> {
+        let note = source.checkpoint()?;
+        let now = keys.checkpoint(&note).map_err(LogBroken::Checkpoint)?;
+        let known = self.state.size;
+        if now.size < known {
+            return Err(LogBroken::RolledBack { known, size: now.size }.into());
+        }
+        let mut frontier = Frontier::from_edge(known, self.state.edge.clone())
+            .context("state.json of the copy does not hold together; begin with --fresh")?;
+        let mut file = self.append_to()?;
+        let mut bytes = self.state.bytes;
+        while frontier.size() < now.size {
+            let lines = source.lines(frontier.size())?;
+            ensure!(!lines.is_empty(), "the service shows fewer entries than its checkpoint covers");
+            let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
+            for line in lines.into_iter().take(missing) {
+                bytes += write_line(&mut file, &line).context("cannot write the copy of the log")?;
+                frontier.push(line.leaf());
+            }
+        }
+        let file = file.into_inner().map_err(|error| error.into_error()).context("cannot write the copy of the log")?;
+        file.sync_all().context("cannot write the copy of the log")?;
+        if frontier.root() != now.root {
+            return Err(LogBroken::Forked { known, size: now.size }.into());
+        }
+        let edge = frontier.edge().to_vec();
+        self.save(State { id: self.state.id.clone(), checkpoint: Some(note), size: now.size, bytes, edge })
+    }
+
+    /// The file of entries, cut to what counts: a run that was stopped may have left more.
+    fn append_to(&self) -> anyhow::Result<BufWriter<File>> {
+        let path = self.folder.join("entries");
+        let unwritable = || format!("cannot write {}", path.display());
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = file.with_context(unwritable)?;
+        let length = file.metadata().with_context(unwritable)?.len();
+        ensure!(length >= self.state.bytes, "{} was cut; keep it as evidence and begin with --fresh", path.display());
+        file.set_len(self.state.bytes).with_context(unwritable)?;
+        file.seek(SeekFrom::End(0)).with_context(unwritable)?;
+        Ok(BufWriter::with_capacity(1 << 20, file))
+    }
+
+    fn save(&mut self, state: State) -> anyhow::Result<()> {
+        let mut file = Output::create(&self.folder.join("state.json"))?;
+        file.write_all(&serde_json::to_vec(&state)?)?;
+        file.finish()?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Every line, in order.
+    ///
+    /// # Errors
+    /// If the file cannot be read; a line that cannot is an error of the iterator.
+    pub fn lines(&self) -> anyhow::Result<Lines> {
+        self.lines_from(0, 0)
+    }
+
+    /// The lines from position `index` on, which begins at byte `offset`.
+    pub(super) fn lines_from(&self, index: u64, offset: u64) -> anyhow::Result<Lines> {
+        let file = if self.state.size == 0 { None } else { Some(self.reader()?) };
+        let mut lines = Lines { file, offset: 0, left: self.state.size.saturating_sub(index) };
+        lines.seek(offset)?;
+        Ok(lines)
+    }
+
+    /// The lines that begin at these bytes, which come in ascending order.
+    pub(super) fn lines_at(&self, offsets: impl Iterator<Item = u64>) -> anyhow::Result<Vec<Line>> {
+        let mut lines = self.lines()?;
+        offsets
+            .map(|offset| {
+                lines.seek(offset)?;
+                lines.left = 1;
+                lines.next().context("the copy of the log ends too early; begin with --fresh")?.map(|(_, line)| line)
+            })
+            .collect()
+    }
+
+    fn reader(&self) -> anyhow::Result<BufReader<File>> {
+        let path = self.folder.join("entries");
+        let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(BufReader::with_capacity(1 << 17, file))
+    }
+}
+
+/// Lines of a copy, each with the byte at which it begins.
+pub struct Lines {
+    file: Option<BufReader<File>>,
+    offset: u64,
+    left: u64,
+}
+
+impl Lines {
+    fn seek(&mut self, offset: u64) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.file {
+            let step = i64::try_from(offset).ok().zip(i64::try_from(self.offset).ok()).map(|(to, at)| to - at);
+            file.seek_relative(step.context("the copy of the log is larger than a file can be")?)?;
+            self.offset = offset;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> std::io::Result<(u64, Line)> {
+        let file = self.file.as_mut().ok_or(ErrorKind::UnexpectedEof)?;
+        let mut length = [0; 2];
+        file.read_exact(&mut length)?;
+        let begins = self.offset;
+        if length == [0, 0] {
+            let mut leaf = [0; 32];
+            file.read_exact(&mut leaf)?;
+            self.offset += 34;
+            return Ok((begins, Line::Expired(leaf.into())));
+        }
+        let mut entry = vec![0; u16::from_be_bytes(length).into()];
+        file.read_exact(&mut entry)?;
+        self.offset += 2 + entry.len() as u64;
+        Ok((begins, Line::Entry(entry)))
+    }
+}
+
+impl Iterator for Lines {
+    type Item = anyhow::Result<(u64, Line)>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.read().context("the copy of the log cannot be read, or was cut; keep it and begin with --fresh"))
+    }
+}
+
+/// Writes one line; returns its bytes.
+fn write_line(file: &mut impl Write, line: &Line) -> anyhow::Result<u64> {
+    match line {
+        Line::Entry(entry) => {
+            let length = u16::try_from(entry.len()).ok().filter(|&length| length > 0);
+            let length = length.context("the service sent an entry that is empty or longer than 65,535 bytes")?;
+            file.write_all(&length.to_be_bytes())?;
+            file.write_all(entry)?;
+            Ok(2 + u64::from(length))
+        }
+        Line::Expired(leaf) => {
+            file.write_all(&[0, 0])?;
+            file.write_all(leaf.as_bytes())?;
+            Ok(34)
+        }
+    }
+}

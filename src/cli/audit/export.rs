@@ -1,0 +1,152 @@
+//! `voorrang audit export`: the log for other people's tools.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+
+use super::filter::Filter;
+use super::list::{self, COLUMNS, row, wanted};
+use super::reading::Reading;
+use super::{LogArgs, standards};
+use crate::audit::{Line, TILE_WIDTH, Tiles, bundle, bundle_path};
+use crate::cli::output::{Output, finish_csv};
+
+/// What exporting takes.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Write the whole log into this folder as static tiles (c2sp.org/tlog-tiles); it must not exist
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output"], required_unless_present = "format")]
+    pub tiles: Option<PathBuf>,
+    /// Form of the entries
+    #[arg(long, value_enum, requires = "output")]
+    pub format: Option<ExportFormat>,
+    /// File to write
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// Forms in which entries leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Each entry as it stands in the log, a line each, with its position and what was answered
+    Ndjson,
+    Csv,
+    /// Records of the Logboek Dataverwerkingen, a line each
+    Ldv,
+    /// Audit records with the fields of NEN 7513, a line each
+    Nen7513,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`super::run`]; then no file is left.
+pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    let mut reading = args.log.reading()?;
+    if let Some(folder) = &args.tiles {
+        let left_out = tiles(&reading, folder)?;
+        eprintln!("Wrote {} entries as tiles into {}.", reading.copy.size(), folder.display());
+        if left_out > 0 {
+            eprintln!("{left_out} bundles hold expired entries and were left out; the tiles of hashes are complete.");
+        }
+        return Ok(());
+    }
+    let (Some(format), Some(path)) = (args.format, &args.output) else { bail!("name --tiles, or --format and -o") };
+    let count = export(&mut reading, &args.filter, format, path)?;
+    eprintln!("Wrote {count} of {} entries to {}.", reading.copy.size(), path.display());
+    Ok(())
+}
+
+/// Writes the wanted entries; returns how many.
+///
+/// # Errors
+/// As [`Reading::each`], or the file cannot be written.
+pub fn export(reading: &mut Reading, filter: &Filter, format: ExportFormat, path: &Path) -> anyhow::Result<u64> {
+    if format == ExportFormat::Csv {
+        let mut csv = csv::Writer::from_writer(Output::create(path)?);
+        csv.write_record(COLUMNS)?;
+        let count = wanted(reading, filter, |found| Ok(csv.write_record(row(&found))?))?;
+        finish_csv(csv)?;
+        return Ok(count);
+    }
+    let mut file = Output::create(path)?;
+    let count = wanted(reading, filter, |found| {
+        let line = match format {
+            ExportFormat::Ldv => standards::ldv(&found).map(|record| record.to_string()),
+            ExportFormat::Nen7513 => Some(standards::nen7513(&found).to_string()),
+            ExportFormat::Ndjson | ExportFormat::Csv => Some(list::json(&found)?),
+        };
+        line.iter().try_for_each(|line| Ok(writeln!(file, "{line}")?))
+    })?;
+    file.finish()?;
+    Ok(count)
+}
+
+/// Writes the log as static files, the checkpoint last; returns how many bundles were left out because an entry in them
+/// has expired: a reader of tiles takes a bundle whole.
+///
+/// # Errors
+/// If the folder exists or cannot be written; then it is not left behind.
+pub fn tiles(reading: &Reading, folder: &Path) -> anyhow::Result<u64> {
+    let checkpoint =
+        reading.copy.checkpoint().context("there is no copy of the log yet; run once without --offline")?;
+    ensure!(!folder.exists(), "{} exists; name a folder that does not", folder.display());
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = tempfile::Builder::new().prefix(".tiles-").tempdir_in(parent);
+    let beside = beside.with_context(|| format!("cannot write into {}", parent.display()))?;
+    let left_out = write_tiles(reading, beside.path())?;
+    put(beside.path(), "checkpoint", checkpoint.as_bytes())?;
+    let beside = beside.keep();
+    fs::rename(&beside, folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(left_out)
+}
+
+fn write_tiles(reading: &Reading, folder: &Path) -> anyhow::Result<u64> {
+    let (mut tiles, mut number, mut left_out) = (Tiles::default(), 0, 0);
+    let mut lines: Vec<Line> = Vec::with_capacity(TILE_WIDTH);
+    let mut flush = |lines: &mut Vec<Line>| -> anyhow::Result<()> {
+        let entries: Option<Vec<&[u8]>> = lines
+            .iter()
+            .map(|line| match line {
+                Line::Entry(entry) => Some(entry.as_slice()),
+                Line::Expired(_) => None,
+            })
+            .collect();
+        match entries {
+            Some(entries) => put(folder, &bundle_path(number, lines.len()), &bundle(entries)?)?,
+            None => left_out += 1,
+        }
+        number += 1;
+        lines.clear();
+        Ok(())
+    };
+    for line in reading.copy.lines()? {
+        let (_, line) = line?;
+        for tile in tiles.push(line.leaf()) {
+            put(folder, &tile.path, &tile.bytes)?;
+        }
+        lines.push(line);
+        if lines.len() == TILE_WIDTH {
+            flush(&mut lines)?;
+        }
+    }
+    if !lines.is_empty() {
+        flush(&mut lines)?;
+    }
+    tiles.finish().iter().try_for_each(|tile| put(folder, &tile.path, &tile.bytes))?;
+    Ok(left_out)
+}
+
+fn put(folder: &Path, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(path);
+    let cannot = || format!("cannot write {}", path.display());
+    fs::create_dir_all(path.parent().context("a tile has a folder")?).with_context(cannot)?;
+    File::create(&path).and_then(|mut file| file.write_all(bytes)).with_context(cannot)
+}

@@ -1,0 +1,87 @@
+//! Which entries an officer wants to see.
+
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, Duration, OffsetDateTime};
+
+use super::index::Index;
+use crate::audit::{Action, Entry};
+use crate::ids::{EpochId, Oin};
+
+/// Every filter that is given must fit.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Filter {
+    /// From this moment on: a day, or RFC 3339; UTC
+    #[arg(long, value_parser = moment)]
+    pub from: Option<OffsetDateTime>,
+    /// Before this moment; a day counts with its whole length
+    #[arg(long, value_parser = end_of)]
+    pub until: Option<OffsetDateTime>,
+    /// OIN of the party that acted
+    #[arg(long)]
+    pub party: Option<Oin>,
+    /// What was done, as the log names it, for example ask
+    #[arg(long, value_parser = action)]
+    pub action: Option<Action>,
+    /// How it ended: done, answered, refused, failed, or one of these with its code, refused:stock
+    #[arg(long)]
+    pub result: Option<String>,
+    /// An article that decided
+    #[arg(long)]
+    pub article: Option<String>,
+    /// Epoch
+    #[arg(long)]
+    pub epoch: Option<EpochId>,
+}
+
+impl Filter {
+    /// Positions that the index leaves over; `None` where it can leave out none.
+    pub fn positions(&self, index: &Index) -> Option<Vec<u64>> {
+        let seconds = |moment: Option<OffsetDateTime>| moment.map(OffsetDateTime::unix_timestamp);
+        let (from, until) =
+            (seconds(self.from), self.until.map(|until| (until - Duration::NANOSECOND).unix_timestamp() + 1));
+        if from.is_none() && until.is_none() {
+            return None;
+        }
+        Some(index.between(from.unwrap_or(i64::MIN + 1), until.unwrap_or(i64::MAX)))
+    }
+
+    /// Whether an entry is wanted.
+    pub fn wants(&self, entry: &Entry) -> bool {
+        let time = OffsetDateTime::parse(&entry.time, &Rfc3339).ok();
+        let in_time = |holds: &dyn Fn(OffsetDateTime) -> bool| time.is_some_and(holds);
+        let result = entry.result.to_string();
+        let class = result.split(':').next().unwrap_or_default();
+        self.from.is_none_or(|from| in_time(&|time| time >= from))
+            && self.until.is_none_or(|until| in_time(&|time| time < until))
+            && self.party.as_ref().is_none_or(|party| entry.actor.oin.as_ref() == Some(party))
+            && self.action.is_none_or(|action| entry.action == action)
+            && self.result.as_ref().is_none_or(|wanted| *wanted == result || wanted == class)
+            && self.article.as_ref().is_none_or(|article| entry.articles.contains(article))
+            && self.epoch.as_ref().is_none_or(|epoch| entry.epoch.as_ref() == Some(epoch))
+    }
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(time);
+    }
+    day(text).map(|day| day.midnight().assume_utc())
+}
+
+/// A day ends with the next one's beginning.
+fn end_of(text: &str) -> Result<OffsetDateTime, String> {
+    match day(text) {
+        Ok(day) => day.next_day().map(|next| next.midnight().assume_utc()).ok_or_else(|| "that day has no next".into()),
+        Err(_) => moment(text),
+    }
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| "a moment is written as 2026-01-31 or 2026-01-31T09:00:00Z".into())
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    serde_json::from_value(text.into()).map_err(|_| "the log has no such action; see docs/access-log.md".into())
+}

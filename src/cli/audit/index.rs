@@ -1,0 +1,150 @@
+//! An index beside the copy of the log: when each entry was made and about whom, so that a day or a household is found
+//! among millions without reading them. It is rebuilt when it does not fit.
+
+use std::fs;
+use std::io::Write;
+
+use anyhow::Context;
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::copy::Copy;
+use crate::audit::Line;
+use crate::cli::output::Output;
+
+/// Begins the file; another format has another number.
+const MAGIC: &[u8; 8] = b"voorix01";
+/// Magic, the copy's id (32 bytes), entries, bytes.
+const HEAD: usize = 8 + 32 + 8 + 8;
+const RECORD: usize = 24;
+const DIGEST: usize = 32;
+
+/// What is known of one entry without reading it. The file has them one after another, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins in the file of entries.
+    pub offset: u64,
+    /// Seconds since 1970; the smallest number where the contents have expired.
+    pub seconds: i64,
+    /// The first 8 bytes of the subject's pseudonym; of the data key's id where the entry brings one; 0 without both.
+    pub handle: u64,
+}
+
+/// Every entry's place, by position in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Index {
+    places: Vec<Place>,
+}
+
+/// The fields of an entry that the index holds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    time: &'a str,
+    object: Option<&'a str>,
+    #[serde(borrow)]
+    day_key: Option<Id<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+impl Index {
+    /// The index of a copy: read, made longer, or made anew, as is needed.
+    ///
+    /// # Errors
+    /// If the copy cannot be read or the index cannot be written.
+    pub fn open(copy: &Copy) -> anyhow::Result<Self> {
+        let known = fs::read(copy.folder().join("index")).ok().and_then(|bytes| parse(&bytes, copy));
+        let (mut places, offset) = known.unwrap_or_default();
+        if places.len() as u64 == copy.size() {
+            return Ok(Self { places });
+        }
+        for line in copy.lines_from(places.len() as u64, offset)? {
+            let (offset, line) = line?;
+            places.push(place(offset, &line));
+        }
+        let index = Self { places };
+        index.write(copy)?;
+        Ok(index)
+    }
+
+    /// Positions of the entries made from `from` on and before `until`, seconds since 1970.
+    pub fn between(&self, from: i64, until: i64) -> Vec<u64> {
+        self.positions(|place| (from..until).contains(&place.seconds))
+    }
+
+    /// Positions of the entries that may be about this pseudonym, or bring the data key of this id: hexadecimal. Who
+    /// reads them compares the rest.
+    pub fn about(&self, id: &str) -> Vec<u64> {
+        let wanted = handle(id);
+        self.positions(|place| place.handle == wanted)
+    }
+
+    /// Where the entry of a position begins.
+    pub fn offset(&self, position: u64) -> Option<u64> {
+        Some(self.places.get(usize::try_from(position).ok()?)?.offset)
+    }
+
+    fn positions(&self, wanted: impl Fn(&Place) -> bool) -> Vec<u64> {
+        (0..).zip(&self.places).filter(|(_, place)| wanted(place)).map(|(position, _)| position).collect()
+    }
+
+    fn write(&self, copy: &Copy) -> anyhow::Result<()> {
+        let mut bytes = Vec::with_capacity(HEAD + self.places.len() * RECORD + DIGEST);
+        bytes.extend(MAGIC);
+        bytes.extend(copy.id().as_bytes());
+        bytes.extend((self.places.len() as u64).to_be_bytes());
+        bytes.extend(copy.bytes().to_be_bytes());
+        for Place { offset, seconds, handle } in &self.places {
+            bytes.extend(offset.to_be_bytes());
+            bytes.extend(seconds.to_be_bytes());
+            bytes.extend(handle.to_be_bytes());
+        }
+        bytes.extend(digest(&SHA256, &bytes).as_ref());
+        let mut file = Output::create(&copy.folder().join("index"))?;
+        file.write_all(&bytes).context("cannot write the index of the log")?;
+        file.finish()
+    }
+}
+
+/// The places in a file and the byte at which the next entry begins, if it was made from this copy or its beginning.
+fn parse(bytes: &[u8], copy: &Copy) -> Option<(Vec<Place>, u64)> {
+    let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
+    let (head, records) = body.split_at_checked(HEAD)?;
+    let size = u64_at(head, 40);
+    let whole = head.starts_with(MAGIC)
+        && head[8..40] == *copy.id().as_bytes()
+        && size.checked_mul(RECORD as u64) == Some(records.len() as u64)
+        && size <= copy.size()
+        && digest(&SHA256, body).as_ref() == sum;
+    let place = |record: &[u8]| Place {
+        offset: u64_at(record, 0),
+        seconds: u64_at(record, 8).cast_signed(),
+        handle: u64_at(record, 16),
+    };
+    whole.then(|| (records.chunks_exact(RECORD).map(place).collect(), u64_at(head, 48)))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(bytes[at..at + 8].try_into().expect("a slice of 8 bytes"))
+}
+
+/// An entry that cannot be read has no place in time; verifying reports it.
+fn place(offset: u64, line: &Line) -> Place {
+    let nowhere = Place { offset, seconds: i64::MIN, handle: 0 };
+    let Line::Entry(entry) = line else { return nowhere };
+    let Ok(fields) = serde_json::from_slice::<Fields<'_>>(entry) else { return nowhere };
+    let Ok(time) = OffsetDateTime::parse(fields.time, &Rfc3339) else { return nowhere };
+    let id = fields.day_key.map(|key| key.id).or(fields.object);
+    Place { offset, seconds: time.unix_timestamp(), handle: id.map_or(0, handle) }
+}
+
+/// 0 where the text does not begin with 16 hexadecimal digits.
+fn handle(id: &str) -> u64 {
+    id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}

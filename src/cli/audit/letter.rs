@@ -1,0 +1,115 @@
+//! The answer to a person who asks under article 15 of the GDPR who asked about the household, and what was told: a
+//! Markdown text for the officer to send, Dutch with English beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::list::name;
+use super::reading::Found;
+use crate::audit::Action;
+use crate::cli::client::PartyBook;
+
+/// The letter. It names organisations and says what they were told; it has no name of a person, because the log has
+/// none.
+///
+/// # Errors
+/// Never; writing into a text cannot fail.
+pub fn letter(
+    found: &[Found],
+    pseudonyms: &BTreeMap<String, Vec<String>>,
+    parties: &PartyBook,
+    entries: u64,
+) -> anyhow::Result<String> {
+    let mut text = String::from(HEAD);
+    let questions: Vec<_> = found.iter().filter(|found| found.entry.action == Action::Ask).collect();
+    writeln!(text, "\n## Vragen over dit adres · Questions about this address\n")?;
+    if questions.is_empty() {
+        writeln!(text, "Geen. · None.")?;
+    } else {
+        writeln!(
+            text,
+            "| moment (UTC) | wie · who | doel · purpose | uitkomst · outcome | antwoord · answer | regel · rule | nr |"
+        )?;
+        writeln!(text, "|---|---|---|---|---|---|---|")?;
+    }
+    for found in &questions {
+        let entry = &found.entry;
+        let purpose = entry.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+        let regulation = entry.regulation.as_ref().map(|regulation| regulation.id.to_string()).unwrap_or_default();
+        let rule = format!("{regulation}: {}", entry.articles.join(", "));
+        let (who, told) = (who(found, parties), dutch(found.told.word()));
+        writeln!(
+            text,
+            "| {} | {who} | {purpose} | {} | {told} | {rule} | {} |",
+            entry.time, entry.result, found.position
+        )?;
+    }
+    let others = found.iter().filter(|found| found.entry.action != Action::Ask).collect::<Vec<_>>();
+    if !others.is_empty() {
+        writeln!(text, "\n## Inzage in het logboek over dit adres · Look-ups of this address in the log\n")?;
+        for found in others {
+            writeln!(text, "- {} {}, {} (nr {})", found.entry.time, who(found, parties), name(found), found.position)?;
+        }
+    }
+    writeln!(text, "\n## Waar is gezocht · Where was looked\n")?;
+    writeln!(text, "In {entries} regels van het logboek · in {entries} entries of the log.\n")?;
+    for (epoch, objects) in pseudonyms {
+        writeln!(text, "- {epoch}: {}", objects.join(", "))?;
+    }
+    text += FOOT;
+    Ok(text)
+}
+
+/// An organisation by its name, where parties.toml has it.
+fn who(found: &Found, parties: &PartyBook) -> String {
+    let actor = &found.entry.actor;
+    let known = actor.oin.as_ref().map(|oin| match parties.find(oin) {
+        // A bar would begin another cell.
+        Some(party) => format!("{} (OIN {oin})", party.name.replace('|', "/")),
+        None => format!("OIN {oin}"),
+    });
+    known.unwrap_or_else(|| actor.role.clone())
+}
+
+/// What an answer means.
+fn dutch(word: &str) -> &str {
+    match word {
+        "priority" => "voorrang · priority",
+        "no_priority" => "geen voorrang · no priority",
+        "undetermined" => "onbepaald: vraag het wijkteam · undetermined: consult the team",
+        "sealed" => "verzegeld voor een andere functionaris · sealed for another officer",
+        other => other,
+    }
+}
+
+const HEAD: &str = "\
+# Wie vroeg iets over uw huishouden · Who asked about your household
+
+Antwoord op uw verzoek om inzage (AVG artikel 15). · Reply to your request for access (GDPR article 15).
+
+- **Wat er gebeurt.** Een verhuurder met een huurachterstand mag vragen of een huishouden voorrang krijgt bij hulp. Hij \
+krijgt één woord terug, nooit de reden. · A landlord with rent arrears may ask whether a household gets priority care. \
+It is told one word, never the reason.
+- **Welke gegevens.** Versleutelde codes van naam, geboortedatum en adres, en of iemand in het huishouden tot een groep \
+van de regeling hoort. · Keyed codes of name, date of birth and address, and whether somebody of the household is in \
+one of the regulation's groups.
+- **Vandaan.** De Basisregistratie Personen en de zorgpartij van de regeling. · From the population register and the \
+regulation's care party.
+- **Uw rechten.** Rectificatie, beperking, bezwaar, en een klacht bij de Autoriteit Persoonsgegevens. · Rectification, \
+restriction, objection, and a complaint to the Autoriteit Persoonsgegevens.
+";
+
+const FOOT: &str = "
+Wat dit overzicht niet kan tonen · what this overview cannot show:
+
+- Het logboek kent een adres, geen persoon: postcode en huisnummer zonder toevoeging. Regels kunnen over medebewoners, \
+eerdere bewoners of buren met hetzelfde nummer gaan. Laat weg wat niet over de aanvrager gaat. · The log knows an \
+address, no person: postcode and number without the suffix. Entries can be about others who live or lived there, or \
+neighbours of the same number. Leave out what is not about who asks.
+- Periodes waarvan het zout is vernietigd, zijn niet meer te doorzoeken; ook niet door ons. · Epochs whose salt is \
+destroyed cannot be searched any more, by nobody.
+- Vragen zonder volledig adres staan onder een ander pseudoniem; die worden geweigerd voordat er iets wordt vergeleken. \
+· Questions without a whole address have another pseudonym; they are refused before anything is compared.
+- De inhoud van regels vervalt na de bewaartermijn van de regeling. · Contents of entries expire after the regulation's \
+retention period.
+";

@@ -1,0 +1,195 @@
+//! `voorrang audit`: an officer reads the access log over the network and verifies it on her own machine. Everything
+//! works on her own copy of the log, which is held against what she remembers, so that she need not trust the service.
+
+pub mod copy;
+pub mod export;
+pub mod fetch;
+pub mod filter;
+pub mod index;
+mod letter;
+pub mod list;
+pub mod reading;
+pub mod report;
+
+mod standards;
+pub mod subject;
+pub mod tally;
+pub mod verify;
+pub mod witness;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use zeroize::Zeroizing;
+
+pub use verify::{VerifyArgs, verify};
+
+use super::client::{Client, ClientConfig};
+use crate::audit::{AuditError, LogKeys, Opener, VerifyError};
+use copy::Copy;
+use reading::Reading;
+
+/// What an officer does with the log.
+#[derive(Debug, clap::Subcommand)]
+pub enum AuditCommand {
+    /// Check the whole log: hashes, signature, remembered checkpoints, receipts
+    Verify(VerifyArgs),
+    /// Print entries: a table, JSON lines or CSV
+    List(list::ListArgs),
+    /// Everything that the log says about a person's household, for a request under article 15 of the GDPR
+    Subject(subject::SubjectArgs),
+    /// The tokens of a person's addresses, for the officer's `subject` (register holder)
+    Token(subject::TokenArgs),
+    /// The log for other tools: tiles, NDJSON, CSV, LDV, NEN 7513
+    Export(export::ExportArgs),
+
+    /// Per party and month: questions, refusals, answers, and what stands out
+    Report(report::ReportArgs),
+    /// Keep the last checkpoint of a log, check the next against it, cosign
+    Witness(witness::WitnessArgs),
+}
+
+/// Which log, and from where.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LogArgs {
+    /// The officer's client.toml
+    #[arg(long)]
+    pub config: PathBuf,
+    /// The officer's age identity, which opens the answers in the log [default: client.toml's]
+    #[arg(long)]
+    pub identity: Option<PathBuf>,
+    /// Work on the copy on this machine, without the service
+    #[arg(long)]
+    pub offline: bool,
+    /// Fetch the whole log anew in place of the copy: what has expired is then gone from the copy too
+    #[arg(long, conflicts_with = "offline")]
+    pub fresh: bool,
+}
+
+/// The log is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum LogBroken {
+    #[error("the access log does not verify: {0}")]
+    Verify(#[source] VerifyError),
+    #[error("the service's checkpoint cannot be used")]
+    Checkpoint(#[source] AuditError),
+    #[error("the service shows {size} entries where {known} were seen before: the log was rolled back")]
+    RolledBack { known: u64, size: u64 },
+    #[error(
+        "the log does not go on from the {known} entries that were seen before: it was forked. Keep the copy and both \
+         checkpoints, tell the administrator and the other officers"
+    )]
+    Forked { known: u64, size: u64 },
+    #[error("entry {index} is another one than it was: the log was rewritten from there, or before, at the latest")]
+    Rewritten { index: u64 },
+    /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
+    #[error("entry {index} does not record the answer that came with its receipt")]
+    OtherAnswer { index: u64 },
+    /// Two households, one entry: one of the two answers is unrecorded.
+    #[error("entry {index} was given as receipt for two answers")]
+    ReceiptTwice { index: u64 },
+    #[error("entry {index} records a question of another party than the rest of its file")]
+    OtherParty { index: u64 },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`LogBroken`] says what and where.
+pub fn run(command: &AuditCommand) -> anyhow::Result<()> {
+    match command {
+        AuditCommand::Verify(args) => verify::run(args),
+        AuditCommand::List(args) => list::run(args),
+        AuditCommand::Subject(args) => subject::run(args),
+        AuditCommand::Token(args) => subject::token(args),
+        AuditCommand::Export(args) => export::run(args),
+
+        AuditCommand::Report(args) => report::run(args),
+        AuditCommand::Witness(args) => witness::run(args),
+    }
+}
+
+/// What the officer remembers of the log outside the service.
+pub struct Memory {
+    pub keys: LogKeys,
+    /// Every checkpoint that was seen, signed notes, oldest first.
+    pub checkpoints: Vec<String>,
+}
+
+const CHECKPOINTS: &str = "checkpoints";
+
+impl LogArgs {
+    /// As this officer, with the service.
+    pub fn new(config: PathBuf) -> Self {
+        Self { config, identity: None, offline: false, fresh: false }
+    }
+
+    /// The copy, brought up to the log unless `offline`, and what is remembered.
+    ///
+    /// # Errors
+    /// [`LogBroken`] if the log is not the one that was seen before.
+    pub fn open(&self) -> anyhow::Result<(Reading, Memory)> {
+        let config = ClientConfig::load(&self.config)?;
+        let opener = opener(self.identity.as_deref().or(config.identity.as_deref()))?;
+        let folder = config.memory.join("log");
+        let client = Client::new(config)?;
+        if self.offline {
+            let keys = client.remembered_log_keys()?.context("no log was seen yet; run once without --offline")?;
+            let memory = Memory { keys, checkpoints: remembered(&client.config.memory)? };
+            return Ok((Reading::new(Copy::open(&folder)?, opener)?, memory));
+        }
+        let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)? };
+        let copy = if self.fresh {
+            fetch::anew(&client, &folder, &memory)?
+        } else {
+            fetch::follow(&client, &folder, &memory)?
+        };
+        let checkpoint = copy.checkpoint().context("the log has a checkpoint")?;
+        if memory.checkpoints.last().map(String::as_str) != Some(checkpoint) {
+            let mut all = memory.checkpoints.clone();
+            all.push(checkpoint.to_owned());
+            client.remember(CHECKPOINTS, &serde_json::to_string(&all)?)?;
+        }
+        Ok((Reading::new(copy, opener)?, memory))
+    }
+
+    /// [`LogArgs::open`] without what is remembered: following has held the copy against it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reading(&self) -> anyhow::Result<Reading> {
+        Ok(self.open()?.0)
+    }
+}
+
+/// Opens answers with the officer's age identity, where there is one.
+fn opener(path: Option<&Path>) -> anyhow::Result<Option<Opener>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
+    Ok(Some(Opener::from_file(&text).with_context(|| path.display().to_string())?))
+}
+
+fn remembered(memory: &Path) -> anyhow::Result<Vec<String>> {
+    let path = memory.join(CHECKPOINTS);
+    let unreadable =
+        || format!("the checkpoints remembered in {} cannot be read; do not go on without them", path.display());
+    match read(&path).with_context(unreadable)? {
+        Some(text) => serde_json::from_str(&text).with_context(unreadable),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! `voorrang audit report`: per party and month what was asked, refused and answered, and what stands out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::LogArgs;
+use super::filter::Filter;
+use super::list::{harmless, wanted};
+use super::tally::{Cell, Tallies, Tally, publishable};
+use crate::cli::client::{Client, PartyBook};
+use crate::ids::Oin;
+
+/// Part of the housing stock that asking about in a month is an alarm.
+const ALARM_PART: f64 = 0.1;
+
+/// What reporting takes.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Counts of answers below this are hidden; 0 for the working group, which may see them all
+    #[arg(long, default_value_t = 5)]
+    pub small: u64,
+    /// More questions than this about one household in a month stand out
+    #[arg(long, default_value_t = 3)]
+    pub repeats: u64,
+    /// Dwellings of a party, which the log does not hold: OIN=NUMBER, for the part of its stock that it asked about
+    #[arg(long, value_name = "OIN=DWELLINGS")]
+    pub stock: Vec<Stock>,
+    /// As JSON, a party and month a line
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// As CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// How many dwellings a party lets.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    oin: Oin,
+    dwellings: u64,
+}
+
+impl FromStr for Stock {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('=').and_then(|(oin, dwellings)| Some((oin.parse().ok()?, dwellings.parse().ok()?)));
+        let (oin, dwellings) = parts.ok_or("a stock is written as OIN=DWELLINGS")?;
+        Ok(Self { oin, dwellings })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
+    let parties = Client::open(&args.log.config)?.parties()?;
+    let mut reading = args.log.reading()?;
+    let mut tallies = Tallies::default();
+    wanted(&mut reading, &args.filter, |found| {
+        tallies.add(&found);
+        Ok(())
+    })?;
+    let rows: Vec<Row> =
+        tallies.0.iter().map(|((month, party), tally)| Row::new(month, party, tally, args, &parties)).collect();
+    let mut out = io::stdout().lock();
+    if args.json {
+        rows.iter().try_for_each(|row| writeln!(out, "{}", row.json()))?;
+    } else if args.csv {
+        csv(&rows, out)?;
+    } else {
+        text(&rows, &mut out)?;
+    }
+    Ok(())
+}
+
+/// One party in one month, as it may be published.
+struct Row<'a> {
+    month: &'a str,
+    party: &'a str,
+    name: Option<&'a str>,
+    tally: &'a Tally,
+    answers: BTreeMap<&'a str, Cell>,
+    repeats: (u64, u64),
+    /// Part of the stock that was asked about.
+    part: Option<f64>,
+}
+
+impl<'a> Row<'a> {
+    fn new(month: &'a str, party: &'a str, tally: &'a Tally, args: &ReportArgs, parties: &'a PartyBook) -> Self {
+        let oin = party.parse().ok();
+        let name = oin.as_ref().and_then(|oin| parties.find(oin)).map(|party| party.name.as_str());
+        // A word that was never answered is a count of none, which may be small too.
+        let words: BTreeSet<&str> = ["no_priority", "priority", "undetermined"]
+            .into_iter()
+            .chain(tally.answers.keys().map(String::as_str))
+            .collect();
+        let counts: Vec<u64> = words.iter().map(|&word| tally.answers.get(word).copied().unwrap_or(0)).collect();
+        let answers = words.into_iter().zip(publishable(&counts, args.small)).collect();
+        let stock = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref());
+        let part = stock.map(|stock| tally.households() as f64 / stock.dwellings.max(1) as f64);
+        Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part }
+    }
+
+    /// Whether there is anything to say of answers.
+    fn asks(&self) -> bool {
+        self.tally.questions > 0
+    }
+
+    /// What an officer should look at.
+    fn alarms(&self) -> Vec<String> {
+        let Tally { nights, refused, failed, acts, .. } = self.tally;
+        let mut alarms = Vec::new();
+        let mut say = |count: u64, what: String| {
+            if count > 0 {
+                alarms.push(what)
+            }
+        };
+        say(*nights, format!("{nights} questions at night (22 to 6 o'clock, Dutch time)"));
+        for (day, count) in self.tally.bursts() {
+            say(count, format!("{count} questions on {day}, more than three times the middle day"));
+        }
+        let (households, most) = self.repeats;
+        say(households, format!("{households} addresses asked about again and again, one {most} times"));
+        for (code, count) in refused.iter().filter(|(code, _)| code.contains("stock") || code.contains("budget")) {
+            say(*count, format!("{count} questions refused by {code}"));
+        }
+        say(*failed, format!("{failed} questions that the service could not answer"));
+        if let Some(part) = self.part.filter(|part| *part > ALARM_PART) {
+            say(1, format!("asked about {:.1} % of its stock", 100.0 * part));
+        }
+        for name in ["connect", "log-export", "subject-read"] {
+            let count = acts.get(name).copied().unwrap_or(0);
+            say(count, format!("{count} times {name}"));
+        }
+        alarms
+    }
+
+    fn json(&self) -> Value {
+        let answers: BTreeMap<_, _> = self.answers.iter().map(|(word, cell)| (word, cell.to_string())).collect();
+        json!({
+            "month": self.month, "party": self.party, "name": self.name,
+            "questions": self.tally.questions, "answered": self.tally.answered, "answers": answers,
+            "refused": self.tally.refused, "failed": self.tally.failed, "addresses": self.tally.households(),
+            "partOfStock": self.part, "acts": self.tally.acts, "alarms": self.alarms(),
+        })
+    }
+}
+
+fn csv(rows: &[Row<'_>], out: impl Write) -> anyhow::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["month", "party", "name", "what", "which", "count"])?;
+    for row in rows {
+        let mut write = |what: &str, which: &str, count: &str| {
+            let cells = [row.month, row.party, row.name.unwrap_or_default(), what, which, count];
+            csv.write_record(cells.map(|cell| harmless(cell).into_owned()))
+        };
+        let Tally { questions, answered, failed, .. } = row.tally;
+        for (what, count) in [
+            ("questions", *questions),
+            ("answered", *answered),
+            ("failed", *failed),
+            ("addresses", row.tally.households()),
+        ] {
+            write(what, "", &count.to_string())?;
+        }
+        for (word, cell) in row.answers.iter().filter(|_| row.asks()) {
+            write("answer", word, &cell.to_string())?;
+        }
+        for (what, counts) in [("refused", &row.tally.refused), ("act", &row.tally.acts)] {
+            counts.iter().try_for_each(|(which, count)| write(what, which, &count.to_string()))?;
+        }
+        row.alarms().iter().try_for_each(|alarm| write("alarm", alarm, ""))?;
+    }
+    Ok(csv.flush()?)
+}
+
+fn text(rows: &[Row<'_>], out: &mut impl Write) -> anyhow::Result<()> {
+    let mut month = "";
+    for row in rows {
+        if row.month != month {
+            month = row.month;
+            writeln!(out, "{month}")?;
+        }
+        match row.name {
+            Some(name) => writeln!(out, "  {name} ({})", row.party)?,
+            None => writeln!(out, "  {}", row.party)?,
+        }
+        if row.asks() {
+            let Tally { questions, answered, .. } = row.tally;
+            writeln!(out, "    {questions} questions about {} addresses, {answered} answered", row.tally.households())?;
+            let part =
+                row.part.map(|part| format!("    that is {:.1} % of its stock\n", 100.0 * part)).unwrap_or_default();
+            write!(out, "{part}")?;
+        }
+        for (word, cell) in row.answers.iter().filter(|_| row.tally.answered > 0) {
+            writeln!(out, "      {cell:>7} {word}")?;
+        }
+        for (code, count) in &row.tally.refused {
+            writeln!(out, "      {count:>7} refused by {code}")?;
+        }
+        for (name, count) in &row.tally.acts {
+            writeln!(out, "      {count:>7} {name}")?;
+        }
+        for alarm in row.alarms() {
+            writeln!(out, "    ! {alarm}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `voorrang audit token` and `voorrang audit subject`: who asked about this person's household, and what was told.
+//!
+//! The log knows households by pseudonyms that only the service can make, of address tokens that only who has the salt
+//! can make. So two parties are needed, and neither can look somebody up alone: the register holder makes the tokens of
+//! the person's addresses, one for every epoch whose salt still lives; the officer asks the service for their
+//! pseudonyms, which is logged, and reads her own copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::LogArgs;
+use super::letter::letter;
+use super::list;
+use super::reading::{Found, Reading};
+use crate::answer::wire::{SubjectQuestion, SubjectView};
+use crate::cli::client::Client;
+use crate::cli::inputs::read_profile;
+use crate::cli::load::encoder;
+use crate::cli::output::Output;
+use crate::cli::people::PeopleArgs;
+use crate::code::AddressToken;
+use crate::ids::EpochId;
+
+/// What making tokens takes.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// File with the person, in the form of a register: one line for each address at which the person lives or lived
+    pub person: PathBuf,
+    #[command(flatten)]
+    pub people: PeopleArgs,
+    /// The register holder's client.toml
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Tokens to write, for the officer
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+}
+
+/// What the report takes.
+#[derive(Debug, clap::Args)]
+pub struct SubjectArgs {
+    /// Tokens that the register holder made
+    pub tokens: PathBuf,
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Report to write, Markdown; with --json JSON
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The file that goes from the register holder to the officer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tokens {
+    tokens: Vec<Token>,
+}
+
+/// One address in one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    epoch: EpochId,
+    address: AddressToken,
+}
+
+/// Makes the tokens of a person's addresses.
+///
+/// # Errors
+/// If the file cannot be read, no address is whole, or no epoch's salt can be had.
+pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
+    let client = Client::open(&args.config)?;
+    let profile = read_profile(args.profile.as_deref())?;
+    let residents = args.people.residents(&args.person)?;
+    let mut tokens = Vec::new();
+    let epochs = client.service()?.epochs;
+    for epoch in epochs.iter().filter(|epoch| epoch.regulation == client.config.regulation && epoch.missing.is_empty())
+    {
+        let encoder = encoder(&client, epoch, &profile, None)?;
+        let found = residents.iter().filter_map(|resident| encoder.address(resident.person.address.as_ref()?));
+        tokens.extend(found.map(|address| Token { epoch: epoch.id.clone(), address }));
+    }
+    ensure!(!tokens.is_empty(), "no line has a postcode and a house number, or no epoch has a salt");
+    tokens.sort();
+    tokens.dedup();
+    let mut file = Output::create(&args.output)?;
+    serde_json::to_writer_pretty(&mut file, &Tokens { tokens: tokens.clone() })?;
+    file.finish()?;
+    let epochs: BTreeSet<_> = tokens.iter().map(|token| token.epoch.as_str()).collect();
+    eprintln!("Tokens made: {}, of the epochs {}.", tokens.len(), epochs.into_iter().collect::<Vec<_>>().join(", "));
+    Ok(())
+}
+
+/// Everything that the log says about an address, and where it was looked for.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// By epoch.
+    pseudonyms: BTreeMap<String, Vec<String>>,
+    /// Log entries up to here were read.
+    entries: u64,
+    checkpoint: String,
+    found: Vec<serde_json::Value>,
+}
+
+/// Finds the entries and writes the report.
+///
+/// # Errors
+/// As [`super::run`]; then no file is left.
+pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
+    let text = fs::read(&args.tokens).with_context(|| format!("cannot read {}", args.tokens.display()))?;
+    let tokens: Tokens = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no file of `voorrang audit token`", args.tokens.display()))?;
+    ensure!(!args.log.offline, "the service makes the pseudonyms: this cannot be done with --offline");
+    let client = Client::open(&args.log.config)?;
+    let mut pseudonyms: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Token { epoch, address } in tokens.tokens {
+        let question = SubjectQuestion { epoch: epoch.clone(), address };
+        let view: SubjectView = client.post("access-log/subjects", &question)?;
+        pseudonyms.entry(epoch.to_string()).or_default().push(view.object);
+    }
+    // Only now, so that these look-ups are in the copy too.
+    let mut reading = args.log.reading()?;
+    let found = about(&mut reading, pseudonyms.values().flatten().map(String::as_str))?;
+    let mut file = Output::create(&args.output)?;
+    if args.json {
+        let checkpoint = reading.copy.checkpoint().unwrap_or_default().to_owned();
+        let rows = found.iter().map(|found| Ok(serde_json::from_str(&list::json(found)?)?));
+        let found = rows.collect::<anyhow::Result<_>>()?;
+        let entries = reading.copy.size();
+        serde_json::to_writer_pretty(&mut file, &Report { pseudonyms, entries, checkpoint, found })?;
+    } else {
+        let text = letter(&found, &pseudonyms, &client.parties()?, reading.copy.size())?;
+        file.write_all(text.as_bytes())?;
+    }
+    file.finish()?;
+    eprintln!("Entries about this address: {}; wrote {}.", found.len(), args.output.display());
+    Ok(())
+}
+
+/// The entries about these pseudonyms, in order.
+///
+/// # Errors
+/// If the copy cannot be read.
+pub fn about<'a>(reading: &mut Reading, pseudonyms: impl Iterator<Item = &'a str>) -> anyhow::Result<Vec<Found>> {
+    let wanted: BTreeSet<&str> = pseudonyms.collect();
+    let positions: BTreeSet<u64> = wanted.iter().flat_map(|object| reading.index.about(object)).collect();
+    let mut found = reading.at(&positions.into_iter().collect::<Vec<_>>())?;
+    found.retain(|found| found.entry.object.as_deref().is_some_and(|object| wanted.contains(object)));
+    Ok(found)
+}

@@ -1,0 +1,105 @@
+//! A log in memory, and an officer's copy of it, for the tests of these commands.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::macros::datetime;
+use zeroize::Zeroizing;
+
+use super::copy::{Copy, Source};
+use super::reading::Reading;
+use crate::audit::{
+    Action, Actor, Checkpoint, DayKey, Disclosed, Entry, Frontier, Line, NoteSigner, NoteVerifier, Opener, Outcome,
+};
+use crate::epoch::share::generate_identity;
+use crate::ids::TraceId;
+
+pub const LOG: &str = "log.example/a";
+pub const ONE: &str = "00000099000000004001";
+pub const OTHER: &str = "00000099000000004002";
+pub const START: OffsetDateTime = datetime!(2026-11-02 9:00 UTC);
+
+/// A log whose first entry brings a day key.
+pub struct Log {
+    pub signer: NoteSigner,
+    pub lines: Vec<Line>,
+    pub identity: Zeroizing<String>,
+    key: DayKey,
+}
+
+impl Log {
+    pub fn new() -> Self {
+        let (identity, public) = generate_identity();
+        let (key, file) = DayKey::draw(&[public]).unwrap();
+        let mut first = Entry::new(START, TraceId::random(), Actor::service(), Action::DayKey, Outcome::Done);
+        first.day_key = Some(file);
+        let lines = vec![Line::Entry(first.to_bytes())];
+        Self { signer: NoteSigner::generate(LOG).unwrap().0, lines, identity, key }
+    }
+
+    /// A question at this time of this party about this household, answered or, with an article, refused.
+    pub fn ask(mut self, time: OffsetDateTime, oin: &str, object: u8, told: Result<&str, &str>) -> Self {
+        let mut entry = entry(time, oin, object);
+        match told {
+            Ok(answer) => {
+                entry.result = Outcome::Answered;
+                let disclosed = Disclosed { answer: answer.into(), groups: vec![] };
+                entry.sealed = Some(self.key.seal(&entry, &disclosed).unwrap());
+            }
+            Err(article) => {
+                entry.result = Outcome::Refused(article.into());
+                entry.articles = vec![article.into()];
+            }
+        }
+        self.lines.push(Line::Entry(entry.to_bytes()));
+        self
+    }
+
+    /// So many answered questions more, a minute apart.
+    pub fn grown(mut self, by: usize) -> Self {
+        for minute in 0..by as i64 {
+            self = self.ask(START + time::Duration::minutes(minute), ONE, 1, Ok("priority"));
+        }
+        self
+    }
+
+    pub fn key(&self) -> NoteVerifier {
+        self.signer.verifier()
+    }
+
+    pub fn copy(&mut self, folder: &Path) -> Copy {
+        let mut copy = Copy::open(folder).unwrap();
+        let key = self.key();
+        copy.follow(self, &key).unwrap();
+        copy
+    }
+
+    /// A copy in a folder of its own, as the officer reads it.
+    pub fn reading(&mut self) -> (TempDir, Reading) {
+        let home = tempfile::tempdir().unwrap();
+        let copy = self.copy(&home.path().join("log"));
+        let opener = Opener::from_file(&self.identity).unwrap();
+        (home, Reading::new(copy, Some(opener)).unwrap())
+    }
+}
+
+impl Source for Log {
+    fn checkpoint(&mut self) -> anyhow::Result<String> {
+        let root = self.lines.iter().map(Line::leaf).collect::<Frontier>().root();
+        Ok(Checkpoint { origin: LOG.into(), size: self.lines.len() as u64, root }.to_note(&self.signer))
+    }
+
+    /// Few at a time, so that there are several pages.
+    fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
+        Ok(self.lines.iter().skip(usize::try_from(from)?).take(3).cloned().collect())
+    }
+}
+
+pub fn entry(time: OffsetDateTime, oin: &str, object: u8) -> Entry {
+    let oin = Some(oin.parse().unwrap());
+    let actor = Actor { oin, certificate: "ab".repeat(32), person: None, role: "corporation".into() };
+    let (epoch, object) = (Some("e-1".parse().unwrap()), Some(hex::encode([object; 16])));
+    let purpose = Some("eviction-prevention".parse().unwrap());
+    Entry { epoch, object, purpose, ..Entry::new(time, TraceId::random(), actor, Action::Ask, Outcome::Done) }
+}
