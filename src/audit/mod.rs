@@ -9,6 +9,7 @@ mod checkpoint;
 mod cosign;
 mod entry;
 mod keys;
+pub mod ldv;
 mod note;
 mod seal;
 mod tiles;

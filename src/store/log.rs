@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::anchor::Anchor;
 use super::keys::Keys;
-use super::{Store, StoreError, Tx};
+use super::{Setup, Store, StoreError, Tx};
 use crate::audit::{
-    AuditError, Checkpoint, Entry, Frontier, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, consistency_proof,
-    inclusion_proof, leaf_hash,
+    AuditError, Checkpoint, Entry, Frontier, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
+    consistency_proof, inclusion_proof, ldv, leaf_hash,
 };
 
 /// Where an entry went.
@@ -63,20 +64,13 @@ impl Tx<'_> {
         leaf.execute(params![index, appended.leaf.as_bytes()])?;
         let mut text = self.db.prepare_cached("INSERT INTO entry (idx, text) VALUES (?1, ?2)")?;
         text.execute(params![index, String::from_utf8_lossy(&bytes)])?;
+        if log.outbox && ldv::activity(entry.action).is_some() {
+            self.put_outbox(index)?;
+        }
         // Only now: a statement that failed has left no leaf, and a job may go on after the error.
         log.frontier.push(appended.leaf);
         self.appended.borrow_mut().push(appended);
         Ok(appended)
-    }
-
-    /// Deletes the text of entries before `time` (RFC 3339, UTC); leaf hashes stay and the tree still verifies.
-    /// Returns how many.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn expire_entries(&self, time: &str) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM entry WHERE json_extract(text, '$.time') < ?1";
-        Ok(self.db.prepare_cached(sql)?.execute([time])? as u64)
     }
 }
 
@@ -115,14 +109,35 @@ impl Store {
     /// # Errors
     /// [`StoreError::Entry`] if the log is smaller.
     pub fn leaf_hashes(&self, size: u64) -> Result<Vec<Hash>, StoreError> {
-        let limit = int(size)?;
-        let hash = |row: &Row<'_>| row.get::<_, [u8; 32]>(0).map(Hash::from);
-        let leaves: Vec<Hash> = self.read(|db| {
-            let mut query = db.prepare_cached("SELECT hash FROM leaf WHERE idx < ?1 ORDER BY idx")?;
-            Ok(query.query_map([limit], hash)?.collect::<Result<_, _>>()?)
-        })?;
+        let leaves = self.leaves(0..size)?;
         let known = leaves.len() as u64;
         if known == size { Ok(leaves) } else { Err(AuditError::OutOfRange { index: size, size: known }.into()) }
+    }
+
+    /// Hashes `range` of a level of tiles (c2sp.org/tlog-tiles): leaves, or roots of 256 hashes of the level below, all
+    /// under the newest checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] if the log is smaller.
+    pub fn hashes(&self, level: u32, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let size = Checkpoint::parse(&self.checkpoint()?, self.verifier())?.size;
+        let beyond = || AuditError::OutOfRange { index: range.end, size };
+        let leaves = (TILE_WIDTH as u64).checked_pow(level).ok_or_else(beyond)?;
+        let end = range.end.checked_mul(leaves).filter(|end| *end <= size).ok_or_else(beyond)?;
+        let below: Vec<Hash> = self.leaves(range.start * leaves..end)?;
+        // A level up is 256 times fewer, and each is a root of its own.
+        let leaves = usize::try_from(leaves).map_err(|_| beyond())?;
+        Ok(below.chunks(leaves).map(|chunk| chunk.iter().copied().collect::<Frontier>().root()).collect())
+    }
+
+    /// Leaf hashes in order.
+    fn leaves(&self, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        let (from, to) = (int(range.start)?, int(range.end)?);
+        let hash = |row: &Row<'_>| row.get::<_, [u8; 32]>(0).map(Hash::from);
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT hash FROM leaf WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?;
+            Ok(query.query_map([from, to], hash)?.collect::<Result<_, _>>()?)
+        })
     }
 
     /// Proof that entry `index` is in the log of the newest checkpoint. Reads every leaf hash: 32 bytes each.
@@ -156,6 +171,8 @@ impl Store {
 pub(super) struct Log {
     frontier: Frontier,
     signer: NoteSigner,
+    /// Whether processing records are made of its entries.
+    outbox: bool,
 }
 
 impl Log {
@@ -181,24 +198,34 @@ impl Log {
     }
 }
 
-/// Rebuilds the tree and compares it with the last checkpoint; makes both at the first start.
-pub(super) fn start(db: &mut Connection, keys: &Keys, origin: &str) -> Result<Log, StoreError> {
-    let frontier = rebuild(db)?;
-    match (stored_note(db)?, keys.log_signer(origin)?) {
+/// Rebuilds the tree and compares it with the last checkpoint and with what is remembered outside the database; makes
+/// all of it at the first start.
+pub(super) fn start(db: &mut Connection, keys: &Keys, setup: &Setup) -> Result<Log, StoreError> {
+    let (origin, outbox) = (&setup.origin, setup.outbox);
+    let signer = keys.log_signer(origin)?;
+    let anchors = match &signer {
+        Some(signer) => setup.anchors(&signer.verifier())?,
+        None => Vec::new(),
+    };
+    let frontier = rebuild(db, &anchors)?;
+    match (stored_note(db)?, signer) {
         (Some(note), Some(signer)) => {
             let signed = Checkpoint::parse(&note, &signer.verifier()).map_err(|_| StoreError::LogKey)?;
             if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
                 return Err(StoreError::Damaged { what: "the access log is not the one that was signed" });
             }
-            Ok(Log { frontier, signer })
+            setup.require_anchor(frontier.size())?;
+            Ok(Log { frontier, signer, outbox })
         }
         (Some(_), None) => Err(StoreError::LogKey),
         (None, _) if frontier.size() > 0 => Err(StoreError::Damaged { what: "the access log has no checkpoint" }),
         // A key without a log: a lost database must not pass for a new one.
         (None, Some(_)) => Err(StoreError::LogLost { path: keys.log_path() }),
         (None, None) => {
+            let signer = keys.create_log_signer(origin)?;
+            setup.anchors(&signer.verifier())?;
             let tx = db.transaction()?;
-            let log = Log { frontier, signer: keys.create_log_signer(origin)? };
+            let log = Log { frontier, signer, outbox };
             log.store_checkpoint(&tx)?;
             tx.commit()?;
             Ok(log)
@@ -206,10 +233,17 @@ pub(super) fn start(db: &mut Connection, keys: &Keys, origin: &str) -> Result<Lo
     }
 }
 
-fn rebuild(db: &Connection) -> Result<Frontier, StoreError> {
+/// The tree of all entries, held against each anchor where it had the anchor's size.
+fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> {
     let mut query =
         db.prepare("SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx) ORDER BY leaf.idx")?;
     let mut frontier = Frontier::default();
+    let mut waiting: Vec<&Anchor> = anchors.iter().collect();
+    let mut meet = |log: &Frontier| {
+        let here = waiting.extract_if(.., |anchor| anchor.checkpoint.size == log.size());
+        here.collect::<Vec<_>>().into_iter().try_for_each(|anchor| anchor.hold(Some(log), log.size()))
+    };
+    meet(&frontier)?;
     for found in query.query_map([], line)? {
         let found = found?;
         if found.index != frontier.size() {
@@ -219,20 +253,27 @@ fn rebuild(db: &Connection) -> Result<Frontier, StoreError> {
             return Err(StoreError::Damaged { what: "an entry of the access log was changed" });
         }
         frontier.push(found.leaf);
+        meet(&frontier)?;
     }
+    waiting.first().map_or(Ok(()), |ahead| ahead.hold(None, frontier.size()))?;
     Ok(frontier)
 }
 
-fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {
+pub(super) fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT note FROM checkpoint WHERE only = 0")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
 
 fn line(row: &Row<'_>) -> rusqlite::Result<LogLine> {
-    let index = row.get::<_, i64>(0)?;
-    let index = u64::try_from(index).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, index))?;
+    let index = position(row, 0)?;
     let entry = row.get::<_, Option<String>>(2)?.map(String::into_bytes);
     Ok(LogLine { index, leaf: row.get::<_, [u8; 32]>(1)?.into(), entry })
+}
+
+/// A position in the log.
+pub(super) fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let index = row.get::<_, i64>(column)?;
+    u64::try_from(index).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, index))
 }
 
 /// SQLite counts in 63 bits.
@@ -244,7 +285,7 @@ pub(super) fn int(value: u64) -> Result<i64, StoreError> {
 mod tests {
     use super::super::fixture::{ORIGIN, append, entry, folder, open, open_in};
     use super::*;
-    use crate::audit::{Line, verify_consistency, verify_inclusion, verify_log};
+    use crate::audit::{Tiles, verify_consistency, verify_inclusion, verify_log};
     use tempfile::TempDir;
 
     fn tampered(sql: &str) -> StoreError {
@@ -324,7 +365,28 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_finds_its_entries_and_expiry_keeps_the_tree() {
+    fn hashes_of_a_tile_are_those_that_a_maker_of_tiles_makes() {
+        let home = folder();
+        let store = open(&home);
+        store.write(|tx| (0..600).try_for_each(|_| tx.append(&entry()).map(drop))).unwrap();
+        let leaves = store.leaf_hashes(600).unwrap();
+        let mut tiles = Tiles::default();
+        let mut all: Vec<_> = leaves.into_iter().flat_map(|leaf| tiles.push(leaf)).collect();
+        all.extend(tiles.finish());
+        let bytes = |level, range| -> Vec<u8> {
+            store.hashes(level, range).unwrap().iter().flat_map(|hash| *hash.as_bytes()).collect()
+        };
+        for (path, level, range) in
+            [("tile/0/001", 0, 256..512), ("tile/0/002.p/88", 0, 512..600), ("tile/1/000.p/2", 1, 0..2)]
+        {
+            let made = all.iter().find(|tile| tile.path == path).unwrap();
+            assert_eq!(bytes(level, range), made.bytes, "{path}");
+        }
+        assert!(store.hashes(0, 512..601).is_err() && store.hashes(1, 0..3).is_err() && store.hashes(9, 0..1).is_err());
+    }
+
+    #[test]
+    fn a_subject_finds_its_entries() {
         let home = folder();
         let store = open(&home);
         let about = |object: &str, time: &str| Entry { object: Some(object.into()), time: time.into(), ..entry() };
@@ -337,14 +399,6 @@ mod tests {
         }
         let found = |object| store.entries_about(object).unwrap().into_iter().map(|l| l.index).collect::<Vec<_>>();
         assert_eq!((found(&one), found(&two)), (vec![0, 2], vec![1]));
-        assert_eq!(store.write(|tx| tx.expire_entries("2025-01-01T00:00:00Z")).unwrap().value, 1);
-        let lines = store.entries(0..3).unwrap();
-        assert_eq!(lines[0].entry, None);
-        let lines = lines.into_iter().map(|l| l.entry.map_or(Line::Expired(l.leaf), Line::Entry));
-        let note = store.checkpoint().unwrap();
-        assert_eq!(verify_log(lines, &note, store.verifier(), &[], &[]).unwrap().expired, 1);
-        drop(store);
-        assert_eq!(open_in(home.path()).checkpoint().unwrap(), note);
     }
 
     #[test]

@@ -9,12 +9,16 @@
 //! Keys are files in `keys/` beside the database, readable by the service only: whoever destroys the file of an
 //! epoch destroys its loads, in every copy of the database.
 
+mod anchor;
 mod budgets;
 mod epochs;
 mod keys;
 mod loads;
 mod log;
 mod open;
+mod outbox;
+mod repeats;
+mod retention;
 mod writer;
 
 use std::io;
@@ -30,6 +34,9 @@ pub use budgets::Stock;
 pub use epochs::Share;
 pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
+pub use outbox::Waiting;
+pub use repeats::{RepeatKey, Repeated};
+pub use retention::{Expiry, Hold, Step};
 pub use writer::{Stats, Tx};
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
@@ -50,6 +57,21 @@ pub enum StoreError {
     LogLost { path: PathBuf },
     #[error("the log in the database is signed by another key or origin: set the origin and restore keys/log.key")]
     LogKey,
+    /// The log in the database is older than what was remembered of it: a backup was put back, or worse.
+    #[error(
+        "the log holds {size} entries and {} remembers {anchored}: it was set back; keep a copy, tell the privacy \
+         officers, restore a newer database", path.display()
+    )]
+    RolledBack { path: PathBuf, anchored: u64, size: u64 },
+    #[error(
+        "the log does not extend the one that {} remembers at {anchored} entries: keep a copy and tell the privacy \
+         officers", path.display()
+    )]
+    Forked { path: PathBuf, anchored: u64 },
+    #[error("{} is no checkpoint of this log: restore it, or put one there that an officer or witness has", path.display())]
+    Anchor { path: PathBuf },
+    #[error("{} is missing while the log is not empty: put the newest checkpoint there that an officer has", path.display())]
+    AnchorLost { path: PathBuf },
     #[error("key file {}: {what}", path.display())]
     Key { path: PathBuf, what: &'static str },
     #[error("the data key of epoch {epoch} is missing or another one: restore keys/epoch-{epoch}.key, or load again")]
@@ -86,6 +108,10 @@ impl StoreError {
             Self::Damaged { .. } => "store_damaged",
             Self::LogLost { .. } => "store_log_lost",
             Self::LogKey => "store_log_key",
+            Self::RolledBack { .. } => "store_rolled_back",
+            Self::Forked { .. } => "store_forked",
+            Self::Anchor { .. } => "store_anchor",
+            Self::AnchorLost { .. } => "store_anchor_lost",
             Self::Key { .. } => "store_key",
             Self::EpochKey { .. } => "store_epoch_key",
             Self::NotDurable => "store_not_durable",
@@ -107,11 +133,35 @@ pub struct Written<T> {
     pub receipts: Vec<Receipt>,
 }
 
+/// Where the store is, and what it does beside storing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The database and `keys/`.
+    pub folder: PathBuf,
+    /// The log's name, a URL without schema.
+    pub origin: String,
+    /// The file that remembers the newest checkpoint, best on another disk.
+    pub anchor: Option<PathBuf>,
+    /// Files in which a witness or an officer leaves the last checkpoint it saw; one that is not there yet is none.
+    pub witnessed: Vec<PathBuf>,
+    /// Whether processing records are made.
+    pub outbox: bool,
+}
+
+impl Setup {
+    /// No memory outside and no processing records.
+    pub fn new(folder: &Path, origin: &str) -> Self {
+        let (anchor, witnessed) = (None, Vec::new());
+        Self { folder: folder.to_owned(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
+    }
+}
+
 /// The open store. Dropping it waits for the jobs under way.
 #[derive(Debug)]
 pub struct Store {
-    // Fields drop in this order: the writer ends before the lock is released.
+    // Fields drop in this order: the writer ends, then the last checkpoint is anchored, then the lock is released.
     writer: writer::Writer,
+    _anchor: Option<anchor::AnchorWriter>,
     readers: Mutex<Vec<Connection>>,
     database: PathBuf,
     keys: std::sync::Arc<keys::Keys>,
@@ -128,7 +178,15 @@ impl Store {
     /// # Errors
     /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.
     pub fn open(folder: &Path, origin: &str) -> Result<Self, StoreError> {
-        open::open(folder, origin)
+        Self::open_with(&Setup::new(folder, origin))
+    }
+
+    /// [`Store::open`] with a memory outside the database and processing records.
+    ///
+    /// # Errors
+    /// Also [`StoreError::RolledBack`] and its kin: the log is not the one that is remembered.
+    pub fn open_with(setup: &Setup) -> Result<Self, StoreError> {
+        open::open(setup)
     }
 
     /// Runs `job` in a savepoint, and returns when it is durable. Blocks: on an async thread use

@@ -10,16 +10,18 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 
+use super::anchor::AnchorWriter;
 use super::keys::Keys;
 use super::writer::Writer;
-use super::{Store, StoreError, loads, log};
+use super::{Setup, Store, StoreError, loads, log};
 
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 
 /// Pages of the WAL before SQLite copies them into the database: about 16 MB.
 const WAL_PAGES: u32 = 4096;
 
-pub(super) fn open(folder: &Path, origin: &str) -> Result<Store, StoreError> {
+pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
+    let folder = setup.folder.as_path();
     make_folder(folder)?;
     let lock = lock(&folder.join("voorrang.lock"))?;
     let database = folder.join("voorrang.db");
@@ -27,11 +29,13 @@ pub(super) fn open(folder: &Path, origin: &str) -> Result<Store, StoreError> {
     migrate(&mut db, &database)?;
     quick_check(&db)?;
     let keys = Arc::new(Keys::open(&folder.join("keys"))?);
-    let log = log::start(&mut db, &keys, origin)?;
+    let log = log::start(&mut db, &keys, setup)?;
     let verifier = log.verifier();
     loads::delete_half(&mut db)?;
-    let writer = Writer::start(db, log, Arc::clone(&keys));
-    Ok(Store { writer, readers: Mutex::default(), database, keys, verifier, _lock: lock })
+    let newest = log::stored_note(&db)?.unwrap_or_default();
+    let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
+    let writer = Writer::start(db, log, Arc::clone(&keys), anchor.as_ref().map(AnchorWriter::desk));
+    Ok(Store { writer, _anchor: anchor, readers: Mutex::default(), database, keys, verifier, _lock: lock })
 }
 
 /// A connection that cannot write.
@@ -86,6 +90,8 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     db.pragma_update(None, "trusted_schema", false)?;
+    // What expires is overwritten, not only unlinked.
+    db.pragma_update(None, "secure_delete", true)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)

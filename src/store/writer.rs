@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::anchor::AnchorDesk;
 use super::keys::Keys;
 use super::log::{Appended, Log};
 use super::{StoreError, Written};
@@ -51,10 +52,11 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection, log: Log, keys: Arc<Keys>) -> Self {
+    /// `anchor` gets every checkpoint that is durable.
+    pub(super) fn start(db: Connection, log: Log, keys: Arc<Keys>, anchor: Option<Arc<AnchorDesk>>) -> Self {
         let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let desk = Desk { db, log: RefCell::new(log), keys, counts: Arc::clone(&counts) };
+        let desk = Desk { db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor };
         let thread = thread::spawn(move || desk.run(&waiting));
         Self { jobs: Some(jobs), thread: Some(thread), counts }
     }
@@ -140,6 +142,7 @@ struct Desk {
     log: RefCell<Log>,
     keys: Arc<Keys>,
     counts: Arc<Counts>,
+    anchor: Option<Arc<AnchorDesk>>,
 }
 
 /// A job that has run, and the entries it appended.
@@ -208,6 +211,9 @@ impl Desk {
     }
 
     fn release(&self, ran: Vec<Ran>, note: &str) {
+        if let (Some(anchor), false) = (&self.anchor, note.is_empty()) {
+            anchor.put(note);
+        }
         for (job, appended) in ran {
             let receipt = |a: Appended| Receipt { index: a.index, leaf: a.leaf, checkpoint: note.to_owned() };
             job.answer(Ok(appended.into_iter().map(receipt).collect()));

@@ -83,3 +83,28 @@ CREATE TABLE household_questions (
     questions INTEGER NOT NULL,
     PRIMARY KEY (month, oin, object)
 ) STRICT, WITHOUT ROWID;
+
+-- Questions that were answered under an Idempotency-Key. Neither key nor body stands here, and the answer opens only
+-- for who sends both again.
+CREATE TABLE repeat (
+    id     TEXT PRIMARY KEY, -- keyed hash of the party and its key
+    body   TEXT NOT NULL,    -- keyed hash of the request
+    sealed BLOB NOT NULL,
+    idx    INTEGER NOT NULL REFERENCES leaf (idx),
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repeat_at ON repeat (at);
+
+-- Entries of which a processing record has not reached its log yet.
+CREATE TABLE outbox (
+    idx      INTEGER PRIMARY KEY REFERENCES leaf (idx),
+    ended_ms INTEGER NOT NULL -- since 1970, UTC
+) STRICT;
+
+-- Entries whose contents are kept beyond their time.
+CREATE TABLE hold (
+    id      INTEGER PRIMARY KEY,
+    first   INTEGER NOT NULL CHECK (first >= 0),
+    beyond  INTEGER NOT NULL CHECK (beyond > first),
+    held_at INTEGER NOT NULL
+) STRICT;
