@@ -12,6 +12,9 @@ pub const DEFAULT: &str = include_str!("../config/default.toml");
 /// The origin stands twice in every receipt, and all answers fit into one length.
 const ORIGIN_BYTES: usize = 128;
 
+/// In place of a collector's address.
+const NO_COLLECTOR: &str = "none";
+
 const ENV_PREFIX: &str = "VOORRANG_";
 const BUILT_IN: &str = "built-in:";
 
@@ -68,6 +71,43 @@ pub struct Tls {
 impl Default for Tls {
     fn default() -> Self {
         Self { certificate: "server.pem".into(), key: "server.key".into(), client_roots: "ca.pem".into() }
+    }
+}
+
+/// What of the access log lies outside its database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessLog {
+    pub anchor: PathBuf,
+    pub witnessed: Vec<PathBuf>,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self { anchor: "anchor/checkpoint".into(), witnessed: Vec::new() }
+    }
+}
+
+/// Where processing records go (Logboek Dataverwerkingen).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ldv {
+    pub collector: String,
+    pub ca: String,
+    pub register: String,
+}
+
+impl Default for Ldv {
+    fn default() -> Self {
+        let register = "https://voorrang.example/verwerkingen".into();
+        Self { collector: NO_COLLECTOR.into(), ca: String::new(), register }
+    }
+}
+
+impl Ldv {
+    /// The collector's address, if there is one.
+    pub fn collector(&self) -> Option<&str> {
+        Some(self.collector.as_str()).filter(|address| *address != NO_COLLECTOR)
     }
 }
 
@@ -128,6 +168,8 @@ pub struct Config {
     pub shutdown_seconds: u64,
     /// Public age keys of privacy officers, by OIN.
     pub officers: BTreeMap<String, String>,
+    pub access_log: AccessLog,
+    pub ldv: Ldv,
     pub tls: Tls,
     pub log: Log,
 }
@@ -143,6 +185,8 @@ impl Default for Config {
             workers: 0,
             shutdown_seconds: 20,
             officers: BTreeMap::new(),
+            access_log: AccessLog::default(),
+            ldv: Ldv::default(),
             tls: Tls::default(),
             log: Log::default(),
         }
@@ -196,6 +240,20 @@ impl Config {
         if origin.len() > ORIGIN_BYTES {
             return Err(ConfigError::Value("log_origin is at most 128 bytes long"));
         }
+        if self.state.as_os_str().is_empty() || self.access_log.anchor.as_os_str().is_empty() {
+            return Err(ConfigError::Value(
+                "state and access_log.anchor are places for the access log; without one nobody is answered",
+            ));
+        }
+        if self.access_log.anchor.starts_with(&self.state) {
+            return Err(ConfigError::Value("access_log.anchor lies outside of state, or it would be set back with it"));
+        }
+        let web = |address: &str| address.starts_with("https://") || address.starts_with("http://");
+        if self.ldv.collector().is_some_and(|address| !web(address)) || !web(&self.ldv.register) {
+            return Err(ConfigError::Value(
+                "ldv.collector is an address of http or https, or \"none\"; ldv.register is one",
+            ));
+        }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
@@ -204,13 +262,17 @@ impl Config {
 
     fn resolve(&mut self, folder: &Path) {
         let tls = &mut self.tls;
-        let files = [&mut self.state, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
+        let log = &mut self.access_log;
+        let files = [&mut self.state, &mut log.anchor, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
         let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
             Shipped::Path(path) => Some(path),
             Shipped::BuiltIn(_) => None,
         });
-        for path in files.into_iter().chain(shipped) {
+        for path in files.into_iter().chain(&mut log.witnessed).chain(shipped) {
             *path = folder.join(&*path);
+        }
+        if !self.ldv.ca.is_empty() {
+            self.ldv.ca = folder.join(&self.ldv.ca).display().to_string();
         }
     }
 }
@@ -304,6 +366,22 @@ mod tests {
         let unknown = read("", &[("VOORRANG_SURPRISE", "1")]);
         assert!(matches!(unknown, Err(ConfigError::UnknownVariable(name)) if name == "VOORRANG_SURPRISE"));
         assert!(matches!(read("", &[("VOORRANG_WORKERS", "many")]), Err(ConfigError::Variable(_))));
+    }
+
+    #[test]
+    fn a_log_without_a_place_or_memory_is_refused() {
+        for bad in [
+            "state = ''",
+            "[access_log]\nanchor = ''",
+            "[access_log]\nanchor = 'state/anchor'",
+            "[ldv]\ncollector = ''",
+            "[ldv]\nregister = 'verwerkingen'",
+        ] {
+            assert!(matches!(read(bad, &[]), Err(ConfigError::Value(_))), "{bad}");
+        }
+        let config = read("[ldv]\ncollector = 'https://ldv.example/v1/traces'\nca = 'ca.pem'", &[]).unwrap();
+        assert_eq!(config.ldv.collector(), Some("https://ldv.example/v1/traces"));
+        assert_eq!((config.ldv.ca.as_str(), read("", &[]).unwrap().ldv.collector()), ("/etc/voorrang/ca.pem", None));
     }
 
     #[test]

@@ -35,7 +35,7 @@ const ONLY: [(&str, &[&str]); 23] = [
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs"]),
-    ("ureq", &["cli/client.rs"]),
+    ("ureq", &["cli/client.rs", "answer/ldv.rs"]),
     ("rcgen", &["cli/pki.rs", "answer/identity.rs"]),
     ("csv::", &["encode/read/", "cli/"]),
     ("anyhow", &["cli/"]),

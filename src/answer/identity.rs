@@ -2,12 +2,14 @@
 
 use std::any::Any;
 use std::future::{Ready, ready};
+use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -15,6 +17,7 @@ use x509_parser::oid_registry::{OID_USERID, OID_X509_SERIALNUMBER};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::problem::{Problem, trace_of};
+use super::tls::Refused;
 use crate::audit::{Latency, is_person};
 use crate::ids::Oin;
 
@@ -79,7 +82,20 @@ fn person_of(subject: &X509Name<'_>) -> Result<Option<String>, NoIdentity> {
 pub fn on_connect(connection: &dyn Any, data: &mut Extensions) {
     if let Some(tls) = connection.downcast_ref::<TlsStream<TcpStream>>() {
         let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        data.insert(Shown(certificate.map_or_else(String::new, |der| hex::encode(digest(&SHA256, der)))));
         data.insert(certificate.map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der)));
+    }
+}
+
+/// SHA-256 of the connection's certificate, hexadecimal.
+struct Shown(String);
+
+/// Has the access log told that a certificate named nobody.
+fn knock(request: &HttpRequest) {
+    let shown = request.conn_data::<Shown>().map_or_else(String::new, |Shown(fingerprint)| fingerprint.clone());
+    if let Some(door) = request.app_data::<Data<SyncSender<Refused>>>() {
+        // Full: somebody knocks without end, and a thousand entries say so.
+        drop(door.try_send(Refused { code: "no_identity", fingerprint: shown }));
     }
 }
 
@@ -99,6 +115,9 @@ impl FromRequest for Identity {
             }
             Some(Ok(identity)) => Ok(Self { arrived: Instant::now(), ..identity.clone() }),
         };
+        if found.is_err() {
+            knock(request);
+        }
         ready(found)
     }
 }

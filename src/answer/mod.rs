@@ -4,13 +4,17 @@
 //! Every handler follows one way: identity from the certificate, facts, decision, one durable log entry for permit
 //! and refusal alike, answer.
 
+mod background;
 mod decision;
 mod epochs;
 mod identity;
+mod ldv;
 mod loads;
 mod log;
 mod problem;
 mod questions;
+mod repeats;
+mod retention;
 mod sealing;
 pub mod server;
 mod service;
@@ -33,7 +37,7 @@ use crate::ids::{EpochId, Oin, RegulationId, TraceId};
 use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
-use crate::store::{Load, Store, StoreError};
+use crate::store::{Load, Setup, Store, StoreError};
 use identity::Identity;
 use problem::Problem;
 
@@ -118,7 +122,12 @@ impl App {
         }
         let sealing = sealing::Sealing::new(&config.officers);
         regulations.values().try_for_each(|regulation| sealing.officers_of(regulation).map(drop))?;
-        let store = Store::open(&config.state, &config.log_origin)?;
+        let store = Store::open_with(&Setup {
+            anchor: Some(config.access_log.anchor.clone()),
+            witnessed: config.access_log.witnessed.clone(),
+            outbox: config.ldv.collector().is_some(),
+            ..Setup::new(&config.state, &config.log_origin)
+        })?;
         let (epochs, stocks, changing) = Default::default();
         let app = Self { clock, store, profile, regulations, epochs, stocks, sealing, changing };
         for epoch in app.store.epochs()? {

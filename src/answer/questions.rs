@@ -1,5 +1,7 @@
 //! `POST /v1/priority-questions`: one household in, one word out.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data, Json};
@@ -9,14 +11,14 @@ use super::decision::{only, refusal_problem, refused, store_problem, unanswered}
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
 use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
-use super::{App, Caller, EpochInForce};
+use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::State;
 use crate::ids::{EpochId, Oin, RegulationId};
 use crate::link::{HouseholdQuestion, Source};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Permit, Regulation, Role};
-use crate::store::{StoreError, Tx};
+use crate::store::{RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
 pub(super) async fn ask(
@@ -28,22 +30,35 @@ pub(super) async fn ask(
     let caller = Caller { identity, trace: trace_of(&request) };
     let trace = caller.trace;
     let question = question.into_inner();
+    let repeat = app.repeat_key(&caller, &request, &question).map(|key| key.map(Arc::new));
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for _ in 0..2 {
-        let (deciding, caller, question) = (app.clone(), caller.clone(), question.clone());
-        let decision = web::block(move || deciding.decide(&caller, question));
-        let decision = decision.await.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
-        if let Some(answer) = app.release(decision).await.map_err(|problem| problem.traced(trace))? {
-            return Ok(answer);
+        let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
+        let stopping = |_| Problem::unavailable("the service is stopping").traced(trace);
+        let reached = web::block(move || deciding.reach(&caller, question, repeat)).await.map_err(stopping)?;
+        let answered = match reached.map_err(|problem| problem.traced(trace))? {
+            Reached::Again(answered) => Some(answered),
+            Reached::Decided(decision) => app.release(*decision).await.map_err(|problem| problem.traced(trace))?,
+        };
+        if let Some(answered) = answered {
+            return respond(&answered);
         }
     }
     Err(Problem::unavailable("too many questions at the same moment; ask again").traced(trace))
+}
+
+/// What a question came to.
+enum Reached {
+    /// It was answered before, under the same key.
+    Again(Answered),
+    Decided(Box<Decision>),
 }
 
 /// What was decided, before anybody is told.
 struct Decision {
     entry: Entry,
     outcome: Result<Granted, Problem>,
+    repeat: Option<Arc<RepeatKey>>,
 }
 
 struct Granted {
@@ -76,7 +91,31 @@ impl From<StoreError> for Unpaid {
 }
 
 impl App {
-    fn decide(&self, caller: &Caller, question: Question) -> Decision {
+    /// The answer that was given before, or a decision. A key that cannot be used is a decision too: a refusal.
+    fn reach(
+        &self,
+        caller: &Caller,
+        question: Question,
+        repeat: Result<Option<Arc<RepeatKey>>, Problem>,
+    ) -> Result<Reached, Problem> {
+        let known = match &repeat {
+            Ok(Some(key)) => self.answered_before(key),
+            Ok(None) => Ok(None),
+            Err(problem) => Err(problem.clone()),
+        };
+        let decision = match known {
+            Ok(Some(answered)) => return Ok(Reached::Again(answered)),
+            Ok(None) => self.decide(caller, question, repeat.ok().flatten()),
+            Err(problem) if problem.status.is_server_error() => return Err(problem),
+            Err(problem) => {
+                let entry = self.entry(caller, None, Action::Ask, unanswered(&problem));
+                Decision { entry, outcome: Err(problem), repeat: None }
+            }
+        };
+        Ok(Reached::Decided(Box::new(decision)))
+    }
+
+    fn decide(&self, caller: &Caller, question: Question, repeat: Option<Arc<RepeatKey>>) -> Decision {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
         let outcome = self.decide_into(&mut entry, caller, question);
         if let Err(problem) = &outcome
@@ -85,7 +124,7 @@ impl App {
             entry.result = unanswered(problem);
         }
         entry.latency = Some(caller.identity.latency());
-        Decision { entry, outcome }
+        Decision { entry, outcome, repeat }
     }
 
     fn decide_into(&self, entry: &mut Entry, caller: &Caller, question: Question) -> Result<Granted, Problem> {
@@ -189,10 +228,10 @@ impl App {
         }
     }
 
-    /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between; then nothing is
-    /// recorded.
-    async fn release(&self, decision: Decision) -> Result<Option<HttpResponse>, Problem> {
-        let Decision { entry, outcome } = decision;
+    /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between, or the same question
+    /// under the same key was faster; then nothing is recorded.
+    async fn release(&self, decision: Decision) -> Result<Option<Answered>, Problem> {
+        let Decision { entry, outcome, repeat } = decision;
         let Granted { answer, epoch, charge } = match outcome {
             Ok(granted) => granted,
             Err(problem) => {
@@ -200,17 +239,22 @@ impl App {
                 return Err(problem);
             }
         };
+        let (now, kept) = (self.clock.now(), repeats::kept(answer, &epoch));
         let paid = self.store.write_async(move |tx: &Tx<'_>| {
             let asked = tx.charge(&charge.regulation, &charge.oin, &charge.month, 1)?;
             let about = tx.charge_household(&charge.oin, &charge.object, &charge.month)?;
             if asked > charge.most || about > charge.household_most {
                 return Err(Unpaid::Spent);
             }
-            tx.append(&entry).map(drop).map_err(Unpaid::Store)
+            let appended = tx.append(&entry)?;
+            match repeat.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, appended, now)) {
+                Err(StoreError::Conflict(_)) => Err(Unpaid::Spent),
+                done => done.map_err(Unpaid::Store),
+            }
         });
         match paid.await {
             Ok(written) => {
-                respond(&Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) }).map(Some)
+                Ok(Some(Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) }))
             }
             Err(Unpaid::Spent) => Ok(None),
             Err(Unpaid::Store(error)) => Err(store_problem(&error)),

@@ -1,7 +1,7 @@
 //! The listener: actix-web on rustls, one mutual-TLS port, problem+json from the outermost layer on.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -13,8 +13,9 @@ use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use tokio::sync::oneshot;
 
+use super::background::Background;
 use super::problem::{Problem, json_error, query_error, trace_of};
-use super::{App, StartError, epochs, identity, loads, log, questions, service, stock, subject, tls};
+use super::{App, StartError, epochs, identity, loads, log, questions, retention, service, stock, subject, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
@@ -85,15 +86,19 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
 type Ready = oneshot::Sender<(SocketAddr, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
-    let tls = tls::server(&config.tls)?;
+    let (knock, knocks) = mpsc::sync_channel(tls::KNOCKS);
+    let tls = tls::server(&config.tls, knock.clone())?;
     let cannot_listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let app = Arc::new(App::open(&config, clock)?);
+    let background = Background::start(&app, &config, knocks);
     let shared = web::Data::from(app.clone());
     let workers =
         if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, usize::from) };
-    let factory = move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).configure(routes);
+    let door = web::Data::new(knock);
+    let factory =
+        move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).app_data(door.clone()).configure(routes);
     let mut server = HttpServer::new(factory)
         .on_connect(identity::on_connect)
         .workers(workers)
@@ -116,6 +121,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             server.await
         })
         .map_err(StartError::Server)?;
+    drop(background);
     app.stopped()?;
     tracing::info!("the service has stopped");
     Ok(())
@@ -138,7 +144,15 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
         .service(resource("/access-log/subjects").route(web::post().to(subject::pseudonym)))
         .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
-        .service(resource("/access-log/entries").route(web::get().to(log::entries)));
+        .service(resource("/access-log/entries").route(web::get().to(log::entries)))
+        .service(resource("/access-log/proofs/{index}").route(web::get().to(log::proof)))
+        .service(resource("/access-log/consistency").route(web::get().to(log::consistency)))
+        .service(resource("/access-log/tile/{kind}/{place:.*}").route(web::get().to(log::tile)))
+        .service(resource("/access-log/expire").route(web::post().to(retention::expire)))
+        .service(
+            resource("/access-log/holds").route(web::get().to(retention::holds)).route(web::post().to(retention::hold)),
+        )
+        .service(resource("/access-log/holds/{hold}").route(web::delete().to(retention::release)));
     config
         .app_data(JsonConfig::default().limit(JSON_BYTES).error_handler(json_error))
         .app_data(QueryConfig::default().error_handler(query_error))

@@ -8,7 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 
-use crate::audit::Receipt;
+use crate::audit::{Hash, Receipt};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::{EpochId, LoadId, Oin, RegulationId};
 use crate::profile::Profile;
@@ -314,8 +314,11 @@ pub struct RegulationView {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogPage {
     pub from: u64,
-    /// Entries verbatim, base64: their bytes are what the tree hashes.
+    /// Entries verbatim, base64: their bytes are what the tree hashes. Empty where the contents have expired.
     pub entries: Vec<String>,
+    /// Leaf hashes of the entries of this page whose contents have expired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expired: Vec<ExpiredLine>,
     /// Signed note over a tree that holds at least these entries.
     pub checkpoint: String,
 }
@@ -334,6 +337,44 @@ pub struct SubjectQuestion {
 pub struct SubjectView {
     /// As entries have it in `object`.
     pub object: String,
+}
+
+/// An entry whose contents have expired.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpiredLine {
+    pub index: u64,
+    /// Leaf hash, base64.
+    pub leaf: Hash,
+}
+
+/// `POST /v1/access-log/expire`: contents that were deleted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expired {
+    /// How many.
+    pub entries: u64,
+    /// The first of them.
+    pub from: Option<u64>,
+    /// The one behind the last.
+    pub to: Option<u64>,
+}
+
+/// `POST /v1/access-log/holds`: entries `from` up to and without `to` keep their contents.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewHold {
+    pub from: u64,
+    pub to: u64,
+}
+
+/// A hold that is in force, or was just ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldView {
+    pub id: i64,
+    pub from: u64,
+    pub to: u64,
 }
 
 /// Any error of any layer (RFC 9457).

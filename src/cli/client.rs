@@ -1,6 +1,8 @@
 //! The mutual-TLS client of every command that talks to the service: its configuration, its calls, and what it
 //! remembers between runs.
 
+mod config;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -13,55 +15,14 @@ use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
+pub use config::{ClientConfig, QueryDefaults};
+
 use super::output::Output;
-use crate::answer::wire::{Conditions, Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
+use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{NoteSigner, NoteVerifier};
 use crate::epoch::share::{Identity, Salt, derive};
-use crate::ids::{EpochId, Oin, RegulationId};
+use crate::ids::{EpochId, Oin};
 use crate::profile::Profile;
-
-/// `client.toml`; `config/client.toml` explains every key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClientConfig {
-    pub service: String,
-    pub regulation: RegulationId,
-    pub ca: PathBuf,
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    pub identity: Option<PathBuf>,
-    pub note_key: Option<PathBuf>,
-    pub parties: PathBuf,
-    pub memory: PathBuf,
-    #[serde(default)]
-    pub query: QueryDefaults,
-}
-
-/// What a corporation states with every question.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct QueryDefaults {
-    pub purpose: Option<String>,
-    pub conditions: Conditions,
-}
-
-impl ClientConfig {
-    /// Reads a file; its relative paths count from its folder.
-    ///
-    /// # Errors
-    /// Names file and line.
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut config: Self = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let own = &mut config;
-        let files = [&mut own.ca, &mut own.certificate, &mut own.key, &mut own.parties, &mut own.memory];
-        for file in files.into_iter().chain(&mut own.identity).chain(&mut own.note_key) {
-            *file = folder.join(&*file);
-        }
-        Ok(config)
-    }
-}
 
 /// The keys of all parties, as this party got them from each: what the service says is checked against it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -199,6 +160,15 @@ impl Client {
     /// As [`Client::get`].
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let response = self.agent.post(self.url(path)).send_json(body);
+        self.read(response)
+    }
+
+    /// [`Client::post`] that may be sent again: under the same key it is done once.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post_once<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, key: &str) -> anyhow::Result<T> {
+        let response = self.agent.post(self.url(path)).header("Idempotency-Key", key).send_json(body);
         self.read(response)
     }
 
@@ -422,29 +392,4 @@ fn printable(mut problem: ProblemBody) -> ProblemBody {
         text.retain(|sign| !sign.is_control());
     }
     problem
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SHIPPED: &str = include_str!("../../config/client.toml");
-
-    #[test]
-    fn the_shipped_client_file_explains_every_key() {
-        let shipped: toml::Table = toml::from_str(SHIPPED).unwrap();
-        let read: ClientConfig = toml::from_str(SHIPPED).unwrap();
-        // A key that is missing in the file is missing on one side, and an unknown one is refused above.
-        assert_eq!(toml::Table::try_from(&read).unwrap(), shipped);
-        let every_key = (read.identity.is_some(), read.note_key.is_some(), read.query.purpose.is_some());
-        assert_eq!(every_key, (true, true, true));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        for text in [format!("surprise = 1\n{SHIPPED}"), format!("{SHIPPED}surprise = true\n")] {
-            let error = toml::from_str::<ClientConfig>(&text).unwrap_err().to_string();
-            assert!(error.contains("surprise"), "{error}");
-        }
-    }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::rand::SystemRandom;
+use ring::{hmac, rand};
 use time::Date;
 
 use super::client::{Client, Refused};
@@ -143,6 +146,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         profile,
         purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
         day,
+        seed: seed(&client, args.resume)?,
         client,
     };
     let mut summary = Summary { asked: households.len(), ..Summary::default() };
@@ -221,6 +225,8 @@ struct Asker {
     profile: Profile,
     purpose: Option<String>,
     day: Date,
+    /// Makes the keys under which questions may be sent again.
+    seed: hmac::Key,
 }
 
 impl Asker {
@@ -239,7 +245,7 @@ impl Asker {
             address,
             tenants: codes,
         };
-        let answered: Answered = self.client.post("priority-questions", &question)?;
+        let answered = self.send(&question, &arrears.contract)?;
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == question.header.epoch, "the service answered from another epoch than it was asked");
         let covered = Checkpoint::parse(&answered.receipt.checkpoint, &self.log)?.size > answered.receipt.index;
@@ -253,6 +259,41 @@ impl Asker {
             checkpoint: STANDARD.encode(&answered.receipt.checkpoint),
         })
     }
+}
+
+/// Waits before a question is sent again: a service that restarts is back within them.
+const BACK_OFF_MS: [u64; 5] = [250, 500, 1000, 2000, 4000];
+
+/// The seed's file in the party's memory folder.
+const SEED: &str = "query-seed";
+
+impl Asker {
+    /// Asks, and asks again where no answer came: under one key, so that it is recorded and charged once.
+    fn send(&self, question: &Question, contract: &str) -> anyhow::Result<Answered> {
+        let place = format!("{contract}/{}", question.header.epoch);
+        let key = hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16]);
+        let ask = || self.client.post_once("priority-questions", question, &key);
+        for wait_ms in BACK_OFF_MS {
+            match ask() {
+                Err(error) if !error.is::<Refused>() => std::thread::sleep(Duration::from_millis(wait_ms)),
+                told => return told,
+            }
+        }
+        ask()
+    }
+}
+
+/// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
+fn seed(client: &Client, resume: bool) -> anyhow::Result<hmac::Key> {
+    let path = client.remembered(SEED);
+    if !resume {
+        let bytes: [u8; 32] =
+            rand::generate(&SystemRandom::new()).ok().context("the system gives no randomness")?.expose();
+        client.remember(SEED, &hex::encode(bytes))?;
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = hex::decode(text.trim()).with_context(|| format!("{} holds no seed", path.display()))?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 /// Months as reported, and the days that have passed since the report.

@@ -5,6 +5,7 @@ mod audit;
 mod epochs;
 mod identity;
 mod loads;
+mod log;
 mod operations;
 mod questions;
 mod support;

@@ -72,6 +72,8 @@ pub struct House {
     authority: Authority,
     service: Service,
     outside: bool,
+    /// Runs the next process, in place of `voorrang serve`.
+    pub command: Option<Command>,
 }
 
 impl House {
@@ -101,6 +103,7 @@ impl House {
             authority,
             service: Service::Nowhere,
             outside,
+            command: None,
         };
         let path = house.keys().join("voorrang.toml");
         let text = fs::read_to_string(&path).unwrap();
@@ -172,7 +175,7 @@ impl House {
     pub fn start(&mut self) {
         self.service = if self.outside {
             let config = self.keys().join("voorrang.toml");
-            let (child, port) = spawn(&config, &self.stderr());
+            let (child, port) = spawn(self.command.take().unwrap_or_else(|| serve(&config)), &self.stderr());
             Service::Outside { child, port }
         } else {
             Service::Inside(server::start(self.config(), self.clock.clone()).unwrap())
@@ -214,6 +217,14 @@ impl House {
         match &mut self.service {
             Service::Outside { child, .. } => child.wait().unwrap().code(),
             _ => None,
+        }
+    }
+
+    /// The number of the service's process.
+    pub fn process(&self) -> u32 {
+        match &self.service {
+            Service::Outside { child, .. } => child.id(),
+            _ => panic!("the service is no process of its own"),
         }
     }
 
@@ -385,10 +396,10 @@ pub fn rows(from: &Path, to: &Path, mut keep: impl FnMut(&str) -> bool) {
     fs::write(to, kept.collect::<Vec<_>>().join("\n") + "\n").unwrap();
 }
 
-/// `voorrang serve`, told to use port 0, and the port that it took.
-fn spawn(config: &Path, stderr: &Path) -> (Child, u16) {
+/// A service that was told to use port 0, and the port that it took.
+fn spawn(mut command: Command, stderr: &Path) -> (Child, u16) {
     let file = fs::File::create(stderr).unwrap();
-    let mut child = serve(config).stderr(file).spawn().unwrap();
+    let mut child = command.stderr(file).spawn().unwrap();
     let until = Instant::now() + Wait::from_secs(30);
     let port = || {
         let text = fs::read_to_string(stderr).unwrap();

@@ -1,0 +1,66 @@
+//! What runs beside the answers: forwarding processing records, recording refused handshakes, deleting what has expired.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::tls::Refused;
+use super::{App, ldv, retention};
+use crate::config::Config;
+
+/// Between two rounds of deleting what has expired; the first is at the start.
+const ROUND: Duration = Duration::from_secs(3600);
+
+/// Between two entries about refused handshakes: whoever knocks thousands of times fills no disk.
+const KNOCKS: Duration = Duration::from_secs(1);
+
+/// The threads of a running service. Dropping it ends them and waits.
+pub(super) struct Background {
+    /// Closed, it tells every thread to end.
+    running: Vec<SyncSender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(super) fn start(app: &Arc<App>, config: &Config, knocks: Receiver<Refused>) -> Self {
+        let mut all = Self { running: Vec::new(), threads: Vec::new() };
+        if let Some(forwarder) = ldv::Forwarder::new(&config.ldv) {
+            all.spawn(app, move |app, ending| forwarder.run(app, ending));
+        }
+        all.spawn(app, |app, ending| {
+            retention::tidy(app);
+            while !is_over(ending, ROUND) {
+                retention::tidy(app);
+            }
+        });
+        all.spawn(app, move |app, ending| {
+            while !is_over(ending, KNOCKS) {
+                app.record_knocks(knocks.try_iter());
+            }
+        });
+        all
+    }
+
+    fn spawn(&mut self, app: &Arc<App>, work: impl FnOnce(&App, &Receiver<()>) + Send + 'static) {
+        let (running, ending) = mpsc::sync_channel(0);
+        let app = Arc::clone(app);
+        self.running.push(running);
+        self.threads.push(std::thread::spawn(move || work(&app, &ending)));
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.running.clear();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; what it did is done again at the next start.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Waits; whether the service ends.
+pub(super) fn is_over(ending: &Receiver<()>, wait: Duration) -> bool {
+    ending.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+}

@@ -1,0 +1,134 @@
+//! Contents of old entries are deleted as their regulation says, and answers that were kept for a repetition a day
+//! later. An officer can have it done at once, and can hold contents for a case.
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data, Json, Path};
+use time::{Duration, OffsetDateTime};
+
+use super::decision::store_problem;
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::wire::{Expired, HoldView, NewHold};
+use super::{App, Caller, repeats};
+use crate::audit::{Action, Entry, Outcome, Range};
+use crate::store::{Expiry, Hold, StoreError, Tx};
+
+/// Deletes what has expired, step by step, behind the answers. The timer's part.
+pub(super) fn tidy(app: &App) {
+    let forget = app.clock.now() - repeats::KEPT;
+    let forgotten = app.store.write(move |tx: &Tx<'_>| tx.forget_answers(forget).map(drop));
+    let done = forgotten.map(drop).and_then(|()| app.expire(|app| app.own_entry(Action::LogExpire)).map(drop));
+    if let Err::<_, StoreError>(error) = done {
+        // The next round tries again.
+        tracing::warn!(code = error.code(), "what has expired could not be deleted");
+    }
+}
+
+/// Deletes what has expired, now.
+pub(super) async fn expire(app: Data<App>, identity: Identity, request: HttpRequest) -> Result<Json<Expired>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let entry = app.officer_entry(&caller, Action::LogExpire).await?;
+    let worker = app.clone();
+    let expired = web::block(move || worker.expire(|_| entry.clone())).await;
+    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
+    let expired = expired.map_err(stopping)?.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(expired))
+}
+
+/// Keeps contents beyond their time.
+pub(super) async fn hold(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    new: Json<NewHold>,
+) -> Result<Json<HoldView>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let mut entry = app.officer_entry(&caller, Action::LogHold).await?;
+    if new.from >= new.to {
+        let detail = "a hold begins before it ends: `from` is the first entry, `to` the one behind the last";
+        return Err(app.refuse(entry, Problem::unprocessable("hold", detail)).await);
+    }
+    let (range, now) = (Range { from: new.from, to: new.to }, app.clock.now());
+    entry.entries = Some(range);
+    let held = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.append(&entry)?;
+        tx.hold(range, now)
+    });
+    let held = held.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(view(held.value)))
+}
+
+/// All holds.
+pub(super) async fn holds(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+) -> Result<Json<Vec<HoldView>>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let _permit = app.officer(&caller).await?;
+    let holds = app.store.holds().map_err(|error| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(holds.into_iter().map(view).collect()))
+}
+
+/// Ends a hold.
+pub(super) async fn release(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<i64>,
+) -> Result<Json<HoldView>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let mut entry = app.officer_entry(&caller, Action::LogHoldEnd).await?;
+    let id = id.into_inner();
+    let ended = app.store.write_async(move |tx: &Tx<'_>| {
+        let hold = tx.end_hold(id)?;
+        entry.entries = Some(hold.entries);
+        tx.append(&entry)?;
+        Ok::<_, StoreError>(hold)
+    });
+    let ended = ended.await.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(view(ended.value)))
+}
+
+fn view(Hold { id, entries }: Hold) -> HoldView {
+    HoldView { id, from: entries.from, to: entries.to }
+}
+
+impl App {
+    /// Until when contents are kept, today. Entries under no regulation in force are kept as long as the longest says.
+    fn expiry(&self) -> Expiry {
+        let now = self.clock.now();
+        let before = |days: u32| now - Duration::days(i64::from(days));
+        let moments = self.regulations.values().map(|one| (one.id().clone(), before(one.retention().log_days)));
+        let regulations: Vec<_> = moments.collect();
+        let others = regulations.iter().map(|(_, moment)| *moment).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Expiry { regulations, others }
+    }
+
+    /// Deletes contents that are due. Each step that deletes is recorded in the same transaction, in an entry of its own.
+    fn expire(&self, entry: impl Fn(&Self) -> Entry) -> Result<Expired, StoreError> {
+        let (expiry, mut next) = (self.expiry(), Some(0));
+        let mut all = Expired { entries: 0, from: None, to: None };
+        while let Some(from) = next {
+            let (expiry, mut entry) = (expiry.clone(), entry(self));
+            entry.salt = Entry::fresh_salt();
+            entry.result = Outcome::Done;
+            let step = self.store.write(move |tx: &Tx<'_>| {
+                let step = tx.expire(&expiry, from)?;
+                if let Some((range, count)) = step.expired {
+                    entry.entries = Some(range);
+                    entry.count = Some(count).filter(|count| *count > 1);
+                    tx.append(&entry)?;
+                }
+                Ok::<_, StoreError>(step)
+            })?;
+            if let Some((range, count)) = step.value.expired {
+                all.entries += u64::from(count);
+                all.from = all.from.or(Some(range.from));
+                all.to = Some(range.to);
+            }
+            next = step.value.next;
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,312 @@
+//! The access log at work: lost answers, full disks, proofs, processing records, retention, and what never stands in it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use voorrang::answer::wire::{Expired, HoldView, LogPage};
+use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, leaf_hash};
+use voorrang::audit::{read_bundle, verify_inclusion, verify_log};
+
+use super::support::*;
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+fn ask_under(line: &mut Line, key: &str, question: &Value) -> std::io::Result<Reply> {
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+    line.send("POST", "/v1/priority-questions", &headers, question.to_string().as_bytes())
+}
+
+fn answered(house: &House) -> usize {
+    house.log().iter().filter(|entry| entry.result == Outcome::Answered).count()
+}
+
+fn verifier(house: &House) -> NoteVerifier {
+    house.client(OFFICER).log_verifier().unwrap()
+}
+
+#[test]
+fn a_question_under_a_key_is_answered_and_charged_once() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
+    let mut line = house.line(CORPORATION);
+    let first = ask_under(&mut line, KEY, &family).unwrap().answered();
+    // Far more often than a household may be asked about in a month.
+    for _ in 0..40 {
+        let again = ask_under(&mut line, KEY, &family).unwrap();
+        assert_eq!(again.body.len(), voorrang::answer::wire::ANSWER_BYTES);
+        let again = again.answered();
+        assert_eq!((&again.answer, again.receipt.index), (&first.answer, first.receipt.index));
+        assert_eq!(again.receipt.leaf, first.receipt.leaf);
+    }
+    assert_eq!(answered(&house), 1);
+    let reused = ask_under(&mut line, KEY, &single).unwrap();
+    reused.is_problem(422, "idempotency_key_reused");
+    assert_eq!(house.entry_of(&reused).unwrap().result.to_string(), "refused:idempotency_key_reused");
+    for bad in ["short", "with spaces in the key", &"a".repeat(65)] {
+        ask_under(&mut line, bad, &family).unwrap().is_problem(400, "idempotency_key");
+    }
+    // Another party's key of the same text is another key.
+    ask_under(&mut house.line(CARE), KEY, &family).unwrap().is_problem(403, "refused");
+    house.verify(&[first]).unwrap();
+}
+
+#[test]
+fn eight_at_once_under_one_key_get_one_entry() {
+    let house = House::open();
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    let indexes: Vec<u64> = std::thread::scope(|scope| {
+        let ask = || ask_under(&mut house.line(CORPORATION), KEY, &family).unwrap().answered().receipt.index;
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(indexes.iter().all(|index| *index == indexes[0]), "{indexes:?}");
+    assert_eq!(answered(&house), 1);
+}
+
+#[test]
+fn an_answer_that_a_kill_swallowed_is_had_again_for_one_charge() {
+    let mut house = House::outside();
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    let first = ask_under(&mut house.line(CORPORATION), KEY, &family).unwrap().answered();
+    house.kill();
+    house.start();
+    let again = ask_under(&mut house.line(CORPORATION), KEY, &family).unwrap().answered();
+    assert_eq!((again.answer, again.receipt.index), (first.answer.clone(), first.receipt.index));
+    assert_eq!(answered(&house), 1);
+    house.verify(&[first]).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_answered_and_no_answer_is_lost() {
+    let mut house = House::outside();
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().map(|contract| value(&encoder, contract)).collect();
+    house.stop();
+    // No file of the service grows beyond this: as on a disk that is full.
+    let files = fs::read_dir(house.state()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    // In blocks of 512 bytes, of which some shells take 1,024.
+    let blocks = (files.max().unwrap() + 400_000) / 512;
+    let limited = format!(r#"trap '' XFSZ; ulimit -f {blocks}; exec "$0" serve --config "$1""#);
+    let mut command = Command::new("sh");
+    command.args(["-c", &limited, env!("CARGO_BIN_EXE_voorrang")]).arg(house.keys().join("voorrang.toml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    house.command = Some(command);
+    house.start();
+    let mut told = Vec::new();
+    let mut line = house.line(CORPORATION);
+    let refused = (0..300).find_map(|at| {
+        let reply = line.ask(&questions[at % questions.len()]);
+        match reply.status {
+            200 => told.push(reply.answered()),
+            403 => {}
+            _ => return Some(reply),
+        }
+        None
+    });
+    let refused = refused.expect("the disk is full at last");
+    refused.is_problem(503, "unavailable");
+    assert!(!refused.text().contains("priority"), "{}", refused.text());
+    line.ask(&questions[0]).is_problem(503, "unavailable");
+    assert!(!told.is_empty());
+    house.kill();
+    house.start();
+    assert_eq!(house.verify(&told).unwrap().receipts, told.len() as u64);
+}
+
+#[test]
+fn the_log_is_read_as_tiles_and_a_party_gets_the_proof_of_its_own_entry() {
+    let house = House::open();
+    let told = house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    let mut officer = house.line(OFFICER);
+    let note = officer.get("/v1/access-log/checkpoint").text();
+    let now = Checkpoint::parse(&note, &verifier(&house)).unwrap();
+    let hashes = officer.get(&format!("/v1/access-log/tile/0/000.p/{}", now.size));
+    assert_eq!(hashes.header("content-type"), Some("application/octet-stream"));
+    let leaves: Vec<Hash> = hashes.body.chunks(32).map(|leaf| <[u8; 32]>::try_from(leaf).unwrap().into()).collect();
+    assert_eq!(leaves.iter().copied().collect::<voorrang::audit::Frontier>().root(), now.root);
+    let bundle = officer.get(&format!("/v1/access-log/tile/entries/000.p/{}", now.size));
+    let entries = read_bundle(&bundle.body).unwrap();
+    assert!(entries.iter().zip(&leaves).all(|(entry, leaf)| leaf_hash(entry) == *leaf));
+    let read = house.log().into_iter().rfind(|entry| entry.action == Action::LogRead && entry.entries.is_some());
+    assert!(read.is_some(), "reading entries is in the log, with their range");
+    for path in ["tile/0/000", "tile/1/000.p/1", "tile/9/000.p/1", "tile/0/0", "tile/entries/001", "tile/x/000.p/1"] {
+        officer.get(&format!("/v1/access-log/{path}")).is_problem(404, "no_such_tile");
+    }
+    house.line(CORPORATION).get("/v1/access-log/tile/0/000.p/1").is_problem(403, "refused");
+
+    let proof = house.line(CORPORATION).get(&format!("/v1/access-log/proofs/{}", told.receipt.index)).text();
+    let (head, note) = proof.split_once("\n\n").unwrap();
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some("c2sp.org/tlog-proof@v1"));
+    assert_eq!(lines.next(), Some(format!("index {}", told.receipt.index).as_str()));
+    let path: Vec<Hash> = lines.map(|line| line.parse().unwrap()).collect();
+    let now = Checkpoint::parse(note, &verifier(&house)).unwrap();
+    verify_inclusion(told.receipt.index, now.size, &told.receipt.leaf, &path, &now.root).unwrap();
+    house.line(CORPORATION).get("/v1/access-log/proofs/0").is_problem(403, "refused");
+    officer.get("/v1/access-log/proofs/999999").is_problem(404, "no_such_entry");
+    assert_eq!(officer.get("/v1/access-log/proofs/0").status, 200);
+    let extends = officer.get("/v1/access-log/consistency?old=3").text();
+    assert!(extends.starts_with("old 3\n"), "{extends}");
+    officer.get("/v1/access-log/consistency?old=999999").is_problem(422, "old_size");
+}
+
+#[test]
+fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
+    let house = House::open();
+    house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    let size = house.log().len() as u64;
+    let mut officer = house.line(OFFICER);
+    let held = officer.json("POST", "/v1/access-log/holds", &json!({"from": 2, "to": 4}));
+    let held: HoldView = serde_json::from_slice(&held.body).unwrap();
+    officer.json("POST", "/v1/access-log/holds", &json!({"from": 4, "to": 4})).is_problem(422, "hold");
+    house.line(CORPORATION).json("POST", "/v1/access-log/expire", &Value::Null).is_problem(403, "refused");
+    let expire = |line: &mut Line| -> Expired {
+        serde_json::from_slice(&line.json("POST", "/v1/access-log/expire", &Value::Null).body).unwrap()
+    };
+    assert_eq!(expire(&mut officer).entries, 0, "nothing is old enough");
+    let days = i64::from(house.regulation.retention().log_days);
+    house.clock.set(NOW + time::Duration::days(days + 1));
+    let gone = expire(&mut officer);
+    assert!(gone.entries >= size - 2 && gone.from == Some(0), "{gone:?}");
+    let page: LogPage = serde_json::from_slice(&officer.get("/v1/access-log/entries?from=0").body).unwrap();
+    let mut expired =
+        page.expired.iter().map(|line| (line.index, line.leaf)).collect::<std::collections::BTreeMap<_, _>>();
+    assert!(!expired.contains_key(&2) && !expired.contains_key(&3), "held");
+    let size = Checkpoint::parse(&page.checkpoint, &verifier(&house)).unwrap().size;
+    let lines = page.entries.iter().take(size as usize).zip(0..).map(|(text, index)| {
+        expired.remove(&index).map_or_else(|| LogLine::Entry(STANDARD.decode(text).unwrap()), LogLine::Expired)
+    });
+    let lines: Vec<_> = lines.collect();
+    let report = verify_log(lines.into_iter(), &page.checkpoint, &verifier(&house), &[], &[]).unwrap();
+    assert_eq!(report.expired, gone.entries);
+    let bundle = officer.get("/v1/access-log/tile/entries/000.p/5");
+    bundle.is_problem(410, "expired");
+    let ended = officer.send("DELETE", &format!("/v1/access-log/holds/{}", held.id), &[], b"").unwrap();
+    assert_eq!(serde_json::from_slice::<HoldView>(&ended.body).unwrap(), held);
+    assert_eq!(expire(&mut officer).entries, 2);
+}
+
+/// A collector of processing records: span ids that it was sent, a request at a time. It loses its first answer.
+fn collector(listener: TcpListener, seen: mpsc::Sender<Vec<Value>>) {
+    for (at, connection) in listener.incoming().enumerate() {
+        let mut connection = connection.unwrap();
+        let Some(body) = body_of(&mut connection) else { continue };
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone();
+        if seen.send(spans).is_err() {
+            return;
+        }
+        if at > 0 {
+            let answer =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+}
+
+fn body_of(connection: &mut TcpStream) -> Option<Vec<u8>> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let got = connection.read(&mut buffer).ok().filter(|got| *got > 0)?;
+        bytes.extend(&buffer[..got]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some(head) = text.find("\r\n\r\n") else { continue };
+        let length =
+            text[..head].lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length: usize = length.unwrap_or(0);
+        if bytes.len() >= head + 4 + length {
+            return Some(bytes[head + 4..head + 4 + length].to_vec());
+        }
+    }
+}
+
+#[test]
+fn processing_records_outlive_a_collector_that_is_away_and_a_lost_confirmation() {
+    let mut house = House::built(false);
+    // A port where nobody listens yet.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let path = house.keys().join("voorrang.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let set = format!("collector = \"http://127.0.0.1:{port}/v1/traces\"");
+    fs::write(&path, text.replace("collector = \"none\"", &set)).unwrap();
+    house.start();
+    house.fill(EPOCH);
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    contracts().iter().take(5).for_each(|contract| drop(line.ask(&value(&encoder, contract)).answered()));
+    house.restart();
+    let wanted = house.log().into_iter().filter(|entry| voorrang::audit::ldv::activity(entry.action).is_some()).count();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (seen, spans) = mpsc::channel();
+    std::thread::spawn(move || collector(listener, seen));
+    let (mut ids, mut sent) = (std::collections::BTreeSet::new(), 0);
+    let until = Instant::now() + Duration::from_secs(90);
+    // One of the log is still being read while it is forwarded: at least those that were counted.
+    while (ids.len() < wanted || sent <= ids.len()) && Instant::now() < until {
+        let Ok(batch) = spans.recv_timeout(Duration::from_secs(30)) else { break };
+        sent += batch.len();
+        for span in batch {
+            for user in ["00000099000000004001", "corporation", "ymere"] {
+                assert!(!span.to_string().contains(user), "{span}");
+            }
+            ids.insert(span["spanId"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(ids.len() >= wanted, "{} of {wanted}", ids.len());
+    assert!(sent > ids.len(), "the unconfirmed request came again, with the same ids");
+}
+
+#[test]
+fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    let mut canaries: Vec<String> = vec!["CanaryPurpose".into(), "canary-trace".into(), "CanaryHeader".into()];
+    for contract in contracts().iter().take(8) {
+        let question = value(&encoder, contract);
+        canaries.push(contract.clone());
+        canaries.push(question["address"].as_str().unwrap_or("no address").to_owned());
+        let codes = question["tenants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|tenant| tenant["codes"].as_object().unwrap().values());
+        canaries.extend(
+            codes.flat_map(|variants| variants.as_array().unwrap()).map(|code| code.as_str().unwrap()[..24].to_owned()),
+        );
+        line.ask(&question).answered();
+        let mut odd = question.clone();
+        odd["purpose"] = "CanaryPurpose Jansen".into();
+        line.ask(&odd);
+        odd["header"]["epoch"] = "canary-epoch-of-nobody".into();
+        line.ask(&odd);
+    }
+    let headers =
+        [("Content-Type", "application/json"), ("traceparent", "00-canary-trace-01"), ("X-Name", "CanaryHeader")];
+    drop(line.send("POST", "/v1/priority-questions", &headers, b"{\"CanaryPurpose\":1}").unwrap());
+    for file in ["brp.csv", "oggz.csv"] {
+        let text = fs::read_to_string(demo(file)).unwrap();
+        let words = text.lines().skip(1).take(60).flat_map(|row| row.split(',').map(str::to_owned).collect::<Vec<_>>());
+        // Short words and plain numbers are found in any hexadecimal text.
+        canaries
+            .extend(words.filter(|word| word.len() >= 6 && word.chars().any(|c| c.is_ascii_uppercase() || c == '-')));
+    }
+    house.stop();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let mut query = db.prepare("SELECT text FROM entry").unwrap();
+    let texts: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    assert!(texts.len() > 25 && canaries.len() > 100, "{} entries, {} canaries", texts.len(), canaries.len());
+    for canary in &canaries {
+        assert!(!texts.iter().any(|text| text.contains(canary.as_str())), "{canary}");
+    }
+    for answer in ["priority", "undetermined"] {
+        assert!(!texts.iter().any(|text| text.contains(&format!("\"{answer}\""))), "{answer} is for the officers only");
+    }
+}
