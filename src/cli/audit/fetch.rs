@@ -1,5 +1,6 @@
 //! Fills the officer's copy from the service, and finds where a log that does not fit differs.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::copy::{Copy, Source};
 use super::{LogBroken, Memory};
 use crate::answer::wire::LogPage;
-use crate::audit::Line;
+use crate::audit::{Hash, Line};
 use crate::cli::client::Client;
 
 /// Where the checkpoint is kept that does not go on from what was seen.
@@ -26,8 +27,12 @@ impl Source for Service<'_> {
     fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
         let page: LogPage = self.0.get(&format!("access-log/entries?from={from}"))?;
         ensure!(page.from == from, "the service sent other entries than it was asked for");
-        let entry = |text: &String| STANDARD.decode(text).context("the service sent an entry that is not base64");
-        page.entries.iter().map(|text| entry(text).map(Line::Entry)).collect()
+        let expired: HashMap<u64, Hash> = page.expired.into_iter().map(|line| (line.index, line.leaf)).collect();
+        let line = |(text, index): (&String, u64)| match expired.get(&index) {
+            Some(leaf) => Ok(Line::Expired(*leaf)),
+            None => STANDARD.decode(text).map(Line::Entry).context("the service sent an entry that is not base64"),
+        };
+        page.entries.iter().zip(from..).map(line).collect()
     }
 }
 
