@@ -2,6 +2,7 @@
 
 mod answers;
 mod audit;
+mod campaign;
 mod epochs;
 mod identity;
 mod loads;

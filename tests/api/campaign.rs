@@ -1,0 +1,137 @@
+//! Long runs in a short form; `VOORRANG_KILLS=1000 cargo test --test api campaign::` is the long one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::Value;
+use voorrang::answer::wire::Answered;
+
+use super::support::*;
+
+/// Clients that ask at once.
+const CLIENTS: usize = 8;
+/// Kills of the short form.
+const KILLS: usize = 3;
+
+fn kills() -> usize {
+    std::env::var("VOORRANG_KILLS").map_or(KILLS, |text| text.parse().expect("VOORRANG_KILLS is a number"))
+}
+
+/// What one client is told until the service is gone.
+fn ask_until_gone(house: &House, questions: &[Value], gone: &AtomicBool) -> Vec<Answered> {
+    let mut told = Vec::new();
+    let open = || Line::open(house.port(), house.tls(Some(&house.card(CORPORATION))));
+    let Ok(mut line) = open() else { return told };
+    let headers = [("Content-Type", "application/json")];
+    for question in questions.iter().cycle() {
+        let body = question.to_string();
+        match line.send("POST", "/v1/priority-questions", &headers, body.as_bytes()) {
+            Ok(reply) if reply.status == 200 => told.push(reply.answered()),
+            Ok(_) if !gone.load(Ordering::SeqCst) => {}
+            _ => return told,
+        }
+    }
+    told
+}
+
+#[test]
+fn kills_at_random_while_eight_clients_ask_lose_no_entry_of_an_answer() {
+    let mut house = House::outside();
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().map(|contract| value(&encoder, contract)).collect();
+    let mut told: BTreeMap<u64, Answered> = BTreeMap::new();
+    for _ in 0..kills() {
+        let mut random = [0; 2];
+        SystemRandom::new().fill(&mut random).unwrap();
+        let wait = Duration::from_millis(50 + u64::from(u16::from_be_bytes(random)) % 700);
+        let gone = AtomicBool::new(false);
+        let answers = std::thread::scope(|scope| {
+            let (house, gone, questions) = (&house, &gone, &questions);
+            let clients: Vec<_> =
+                (0..CLIENTS).map(|_| scope.spawn(move || ask_until_gone(house, questions, gone))).collect();
+            std::thread::sleep(wait);
+            gone.store(true, Ordering::SeqCst);
+            house.kill_now();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        });
+        for answer in answers {
+            let index = answer.receipt.index;
+            assert!(told.insert(index, answer).is_none(), "entry {index} was given for two answers");
+        }
+        house.kill();
+        house.start();
+    }
+    let told: Vec<Answered> = told.into_values().collect();
+    let report = house.verify(&told).unwrap();
+    assert!(!told.is_empty(), "somebody was answered");
+    assert_eq!(report.receipts, told.len() as u64);
+    eprintln!("{} kills, {} answers, each with its entry; {} entries", kills(), told.len(), report.entries);
+}
+
+/// Whether a line of the trace says that a sync of the log ended well, or that an answer began to leave.
+enum Event {
+    Synced,
+    Sent,
+}
+
+fn event(line: &str) -> Option<Event> {
+    let sync = line.contains("fdatasync") || line.contains("fsync");
+    if sync && line.trim_end().ends_with("= 0") {
+        return Some(Event::Synced);
+    }
+    let send = ["write(", "writev(", "sendto(", "sendmsg("].iter().any(|call| line.contains(call));
+    // An answer is 1,024 bytes and its head; nothing else of that length goes to a socket.
+    let bytes = line.rsplit_once("= ").and_then(|(_, count)| count.trim().parse::<usize>().ok());
+    (send && line.contains("<socket:") | line.contains("<TCP") && bytes.is_some_and(|count| count > 1024))
+        .then_some(Event::Sent)
+}
+
+#[test]
+fn each_answer_leaves_after_a_sync_of_its_own() {
+    let house = House::outside();
+    let encoder = house.encoder(EPOCH);
+    let questions: Vec<Value> = contracts().iter().take(20).map(|contract| value(&encoder, contract)).collect();
+    let mut line = house.line(CORPORATION);
+    line.ask(&questions[0]).answered();
+    let trace = house.file("trace");
+    let strace = Command::new("strace")
+        .args(["-f", "-y", "-s", "0", "-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg", "-o"])
+        .arg(&trace)
+        .args(["-p", &house.process().to_string()])
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut strace) = strace else {
+        eprintln!("skipped: there is no strace here, so the order of sync and answer was not traced");
+        return;
+    };
+    let until = Instant::now() + Duration::from_secs(5);
+    while !trace.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    if strace.try_wait().unwrap().is_some() {
+        eprintln!("skipped: strace may not look into another process here, so the order was not traced");
+        return;
+    }
+    questions.iter().for_each(|question| drop(line.ask(question).answered()));
+    std::thread::sleep(Duration::from_millis(300));
+    let told = Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    strace.wait().unwrap();
+    let text = fs::read_to_string(&trace).unwrap();
+    let (mut synced, mut sent) = (0, 0);
+    for event in text.lines().filter_map(event) {
+        match event {
+            Event::Synced => synced += 1,
+            Event::Sent => {
+                assert!(synced > 0, "answer {sent} left before its sync\n{text}");
+                (synced, sent) = (0, sent + 1);
+            }
+        }
+    }
+    assert_eq!(sent, questions.len(), "{text}");
+}
