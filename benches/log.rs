@@ -1,0 +1,132 @@
+//! What an entry of the access log costs: `cargo bench --bench log`. Appends one at a time beside a bare `fdatasync` of
+//! the same disk in turn, 64 that wait together, CPU and bytes an entry. Figures are medians.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use time::OffsetDateTime;
+use voorrang::audit::{Action, Actor, Consent, DayKey, Disclosed, Entry, Latency, Outcome, RegulationRef};
+use voorrang::epoch::share::generate_identity;
+use voorrang::ids::{Oin, TraceId};
+use voorrang::store::{Setup, Store, StoreError, Tx};
+
+const ROUNDS: usize = 1000;
+const TOGETHER: usize = 64;
+const MANY: usize = 20_000;
+
+/// An entry as a question makes one, its answer sealed.
+fn entry(key: &DayKey, at: usize) -> Entry {
+    let oin: Oin = "00000099000000004001".parse().expect("20 digits");
+    let actor = Actor { oin: Some(oin), certificate: "ab".repeat(32), person: None, role: "corporation".into() };
+    let mut entry = Entry::new(OffsetDateTime::now_utc(), TraceId::random(), actor, Action::Ask, Outcome::Answered);
+    entry.object = Some(format!("{at:032x}"));
+    entry.purpose = Some("eviction-prevention".parse().expect("a short name"));
+    entry.stage = Some(2.5);
+    entry.consent = Some(Consent::NoObjection);
+    entry.regulation = Some(RegulationRef { id: "haarlem".parse().expect("a short name"), digest: "cd".repeat(32) });
+    entry.articles = vec!["corporation-asks".into()];
+    entry.epoch = Some("haarlem-2026-1".parse().expect("a short name"));
+    entry.latency = Some(Latency::Under10Ms);
+    let disclosed = Disclosed { answer: "no_priority".into(), groups: vec![] };
+    entry.sealed = Some(key.seal(&entry, &disclosed).expect("a word fits"));
+    entry
+}
+
+fn append(store: &Store, entry: Entry) {
+    let written = store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop));
+    written.map_err(|error: StoreError| error).expect("the disk takes it");
+}
+
+/// As SQLite does with a write-ahead log that is used again: the same bytes in place, then a sync.
+fn sync(file: &mut File) -> Duration {
+    let started = Instant::now();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&[1; 4096])).expect("the disk takes it");
+    file.sync_data().expect("the disk syncs");
+    started.elapsed()
+}
+
+fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).expect("below a second"))
+}
+
+fn bytes(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("voorrang.db")).expect("a database").len()
+}
+
+fn main() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let setup = Setup {
+        anchor: Some(home.path().join("anchor/checkpoint")),
+        ..Setup::new(&home.path().join("state"), "bench.example/log")
+    };
+    let store = Store::open_with(&setup).expect("a fresh store");
+    let (key, _) = DayKey::draw(&[generate_identity().1]).expect("a fresh key");
+    let mut file = File::create(home.path().join("bare")).expect("a file");
+    (0..50).for_each(|at| append(&store, entry(&key, at)));
+    let (mut alone, mut bare) = (Vec::new(), Vec::new());
+    for at in 0..ROUNDS {
+        bare.push(sync(&mut file));
+        let one = entry(&key, at);
+        let started = Instant::now();
+        append(&store, one);
+        alone.push(started.elapsed());
+    }
+    let (alone, bare) = (median(alone), median(bare));
+    println!(
+        "one at a time: {alone:.1?} an entry, {:.2} of a bare fdatasync ({bare:.1?}), n = {ROUNDS}",
+        ratio(alone, bare)
+    );
+
+    let before = store.stats();
+    let mut groups = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    for round in 0..ROUNDS / 10 {
+        let entries: Vec<_> = (0..TOGETHER).map(|at| entry(&key, round * TOGETHER + at)).collect();
+        let started = Instant::now();
+        let waiting: Vec<_> =
+            entries.into_iter().map(|one| store.write_async(move |tx: &Tx<'_>| tx.append(&one).map(drop))).collect();
+        runtime.block_on(async {
+            for one in waiting {
+                one.await.expect("the disk takes it");
+            }
+        });
+        groups.push(started.elapsed());
+    }
+    let after = store.stats();
+    let group = median(groups);
+    let speedup = alone.as_secs_f64() * TOGETHER as f64 / group.as_secs_f64();
+    let commits = (after.commits - before.commits) as f64 / (ROUNDS / 10) as f64;
+    println!(
+        "{TOGETHER} waiting: {group:.1?} for all, {:.2} of linear, {commits:.2} syncs a group",
+        speedup / TOGETHER as f64
+    );
+
+    let entries: Vec<_> = (0..MANY).map(|at| entry(&key, at)).collect();
+    let used = cpu();
+    let jobs = entries.into_iter().map(|one| store.write_async(move |tx: &Tx<'_>| tx.append(&one).map(drop)));
+    let jobs: Vec<_> = jobs.collect();
+    runtime.block_on(async {
+        for job in jobs {
+            job.await.expect("the disk takes it");
+        }
+    });
+    let each = (cpu() - used) / MANY as u32;
+    drop(store);
+    let rows = 50 + ROUNDS + ROUNDS / 10 * TOGETHER;
+    println!("CPU: {each:.1?} an entry, groups of 256, n = {MANY}");
+    let total = bytes(&setup.folder);
+    println!("disk: {} bytes an entry (database of {} entries)", total / (rows + MANY) as u64, rows + MANY);
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}
