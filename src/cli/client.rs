@@ -181,6 +181,15 @@ impl Client {
         self.read(response)
     }
 
+    /// `DELETE`, the answer as JSON.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let response = self.agent.delete(self.url(path)).call();
+        self.read(response)
+    }
+
     /// `PUT` of NDJSON lines.
     ///
     /// # Errors

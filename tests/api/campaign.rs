@@ -1,4 +1,4 @@
-//! Long runs in a short form; `VOORRANG_KILLS=1000 cargo test --test api campaign::` is the long one.
+//! Long runs in a short form; `CAMPAIGN_KILLS=1000 cargo test --test api campaign::` is the long one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ const CLIENTS: usize = 8;
 const KILLS: usize = 3;
 
 fn kills() -> usize {
-    std::env::var("VOORRANG_KILLS").map_or(KILLS, |text| text.parse().expect("VOORRANG_KILLS is a number"))
+    std::env::var("CAMPAIGN_KILLS").map_or(KILLS, |text| text.parse().expect("CAMPAIGN_KILLS is a number"))
 }
 
 /// What one client is told until the service is gone.

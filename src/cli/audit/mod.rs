@@ -10,6 +10,7 @@ mod letter;
 pub mod list;
 pub mod reading;
 pub mod report;
+pub mod retention;
 
 mod standards;
 pub mod subject;
@@ -47,6 +48,14 @@ pub enum AuditCommand {
 
     /// Per party and month: questions, refusals, answers, and what stands out
     Report(report::ReportArgs),
+    /// Delete at once the contents that are due
+    Expire(retention::OfficerArgs),
+    /// Keep contents beyond their time, for a case
+    Hold(retention::HoldArgs),
+    /// Print what is held
+    Holds(retention::OfficerArgs),
+    /// End a hold
+    Release(retention::ReleaseArgs),
     /// Keep the last checkpoint of a log, check the next against it, cosign
     Witness(witness::WitnessArgs),
 }
@@ -107,6 +116,10 @@ pub fn run(command: &AuditCommand) -> anyhow::Result<()> {
         AuditCommand::Export(args) => export::run(args),
 
         AuditCommand::Report(args) => report::run(args),
+        AuditCommand::Expire(args) => retention::expire(args),
+        AuditCommand::Hold(args) => retention::hold(args),
+        AuditCommand::Holds(args) => retention::holds(args),
+        AuditCommand::Release(args) => retention::release(args),
         AuditCommand::Witness(args) => witness::run(args),
     }
 }
