@@ -38,6 +38,7 @@ impl Background {
             while !is_over(ending, KNOCKS) {
                 app.record_knocks(knocks.try_iter());
             }
+            app.record_knocks(knocks.try_iter());
         });
         all
     }
