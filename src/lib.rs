@@ -19,7 +19,8 @@
 //! - [`link`] is pure: no network, no database, no law, no file, no clock.
 //! - [`regulate`] reads files when a regulation is loaded and does nothing else than decide afterwards. Only its
 //!   `Permit` turns a finding into an answer.
-//! - [`answer`] alone knows actix, JSON shapes and status codes; only [`store`] knows SQL.
+//! - [`answer`] alone knows JSON shapes and, with the listener of [`witness`], actix and status codes; only [`store`]
+//!   knows SQL.
 //! - Nothing is answered before it is durably in the access log.
 //! - `unsafe` stands in `link/popcount/x86_64` and nowhere else.
 //! - No key, salt, name, date or code is in a log line, an error or a metric.

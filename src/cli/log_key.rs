@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 
@@ -12,6 +13,20 @@ use crate::audit::{LogKeys, NoteVerifier};
 
 const REMEMBERED: &str = "log.vkey";
 
+/// The keys of the log as they were remembered in this folder; none if the service was never called.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn remembered_log_keys(memory: &Path) -> anyhow::Result<Option<LogKeys>> {
+    let place = memory.join(REMEMBERED);
+    let unreadable = || format!("cannot read {}; do not go on without it", place.display());
+    match fs::read_to_string(&place) {
+        Ok(text) => Ok(Some(text.parse().with_context(unreadable)?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(unreadable),
+    }
+}
+
 impl Client {
     /// The keys that the access log has had, the newest first.
     ///
@@ -19,7 +34,7 @@ impl Client {
     /// As [`Client::service`].
     pub fn log_keys(&self) -> anyhow::Result<LogKeys> {
         self.service()?;
-        self.remembered_log_keys()?.context("the log's key was just remembered")
+        remembered_log_keys(&self.config.memory)?.context("the log's key was just remembered")
     }
 
     /// The key that signs now: of a receipt just given, no other counts.
@@ -30,24 +45,10 @@ impl Client {
         Ok(self.log_keys()?.current().clone())
     }
 
-    /// The keys of the log as they were remembered, without the service; none if it was never called.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub fn remembered_log_keys(&self) -> anyhow::Result<Option<LogKeys>> {
-        let place = self.remembered(REMEMBERED);
-        let unreadable = || format!("cannot read {}; do not go on without it", place.display());
-        match fs::read_to_string(&place) {
-            Ok(text) => Ok(Some(text.parse().with_context(unreadable)?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(unreadable),
-        }
-    }
-
     /// Holds the key that the service shows against the remembered one, and follows the hand-overs from there to it.
     pub(super) fn hold_log_key(&self, view: &ServiceView) -> anyhow::Result<()> {
         let shown = NoteVerifier::from_vkey(&view.log_key).context("the service's log key is none")?;
-        let Some(mut keys) = self.remembered_log_keys()? else {
+        let Some(mut keys) = remembered_log_keys(&self.config.memory)? else {
             return self.remember(REMEMBERED, &LogKeys::from(shown).to_string());
         };
         if *keys.current() == shown {

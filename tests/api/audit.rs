@@ -59,7 +59,7 @@ fn a_person_s_entries_are_found_by_two_parties_together() {
         (&json!(answered.answer), Some(answered.receipt.index))
     );
     let letter = report(false);
-    assert!(letter.contains("Ymere") && letter.contains("eviction-prevention"), "{letter}");
+    assert!(letter.contains("| Ymere (OIN 00000099000000004001) | eviction-prevention | 2 | answered |"), "{letter}");
     let looked: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::SubjectRead).collect();
     assert_eq!(looked.len(), 2, "each look-up is in the log");
     assert!(looked.iter().all(|entry| entry.result == Outcome::Done && entry.object.is_some()));
@@ -94,8 +94,9 @@ fn the_log_leaves_in_every_form_without_the_service() {
     let log = || LogArgs { offline: true, ..LogArgs::new(house.party(OFFICER)) };
     let export = |format: ExportFormat| {
         let output = house.file("export");
-        let (format, filter) = (Some(format), Filter::default());
-        export::run(&ExportArgs { log: log(), tiles: None, format, output: Some(output.clone()), filter }).unwrap();
+        let (format, filter, register) = (Some(format), Filter::default(), "https://register.example/".into());
+        export::run(&ExportArgs { log: log(), tiles: None, format, output: Some(output.clone()), filter, register })
+            .unwrap();
         fs::read_to_string(output).unwrap()
     };
     let lines = |text: String| -> Vec<Value> { text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
@@ -108,12 +109,23 @@ fn the_log_leaves_in_every_form_without_the_service() {
     for name in ["trace_id", "span_id", "name", "start_time", "end_time", "attributes"] {
         assert!(!ldv[0][name].is_null(), "{name}");
     }
+    let activity = &ldv[0]["attributes"]["dpl.core.processing_activity_id"];
+    assert_eq!(activity, "https://register.example/bevragen-prioriteit");
     assert!(!ldv[0].to_string().contains("00000099000000004001"), "the standard has no users in its records");
     assert_eq!(lines(export(ExportFormat::Nen7513)).len(), entries.len());
     let tiles = Some(house.file("tiles"));
-    export::run(&ExportArgs { log: log(), tiles, format: None, output: None, filter: Filter::default() }).unwrap();
+    export::run(&ExportArgs {
+        log: log(),
+        tiles,
+        format: None,
+        output: None,
+        filter: Filter::default(),
+        register: String::new(),
+    })
+    .unwrap();
     assert!(house.file("tiles/checkpoint").exists() && house.file("tiles/tile/entries").is_dir());
-    verify(&VerifyArgs { log: log(), receipts: vec![], checkpoint: vec![house.file("tiles/checkpoint")] }).unwrap();
+    verify(&VerifyArgs { log: log(), receipts: vec![], checkpoint: vec![house.file("tiles/checkpoint")], json: false })
+        .unwrap();
 }
 
 #[test]
@@ -137,5 +149,5 @@ fn a_witness_cosigns_as_the_log_grows() {
     let path = house.file("cosigned");
     fs::write(&path, first).unwrap();
     let log = LogArgs { fresh: true, ..LogArgs::new(house.party(OFFICER)) };
-    verify(&VerifyArgs { log, receipts: vec![], checkpoint: vec![path] }).unwrap();
+    verify(&VerifyArgs { log, receipts: vec![], checkpoint: vec![path], json: false }).unwrap();
 }

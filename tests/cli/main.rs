@@ -1,5 +1,6 @@
 //! The commands that need no service, run as a user runs them: files in, files and exit codes out.
 
+mod audit;
 mod bad_input;
 mod clk;
 mod demo;

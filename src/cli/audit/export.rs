@@ -25,6 +25,9 @@ pub struct ExportArgs {
     /// Form of the entries
     #[arg(long, value_enum, requires = "output")]
     pub format: Option<ExportFormat>,
+    /// URI of the register of processing activities (GDPR article 30), for --format ldv
+    #[arg(long, default_value = "urn:voorrang")]
+    pub register: String,
     /// File to write
     #[arg(short, long)]
     pub output: Option<PathBuf>,
@@ -59,7 +62,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let (Some(format), Some(path)) = (args.format, &args.output) else { bail!("name --tiles, or --format and -o") };
-    let count = export(&mut reading, &args.filter, format, path)?;
+    let count = export(&mut reading, args, format, path)?;
     eprintln!("Wrote {count} of {} entries to {}.", reading.copy.size(), path.display());
     Ok(())
 }
@@ -68,18 +71,18 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`Reading::each`], or the file cannot be written.
-pub fn export(reading: &mut Reading, filter: &Filter, format: ExportFormat, path: &Path) -> anyhow::Result<u64> {
+fn export(reading: &mut Reading, args: &ExportArgs, format: ExportFormat, path: &Path) -> anyhow::Result<u64> {
     if format == ExportFormat::Csv {
         let mut csv = csv::Writer::from_writer(Output::create(path)?);
         csv.write_record(COLUMNS)?;
-        let count = wanted(reading, filter, |found| Ok(csv.write_record(row(&found))?))?;
+        let count = wanted(reading, &args.filter, |found| Ok(csv.write_record(row(&found))?))?;
         finish_csv(csv)?;
         return Ok(count);
     }
     let mut file = Output::create(path)?;
-    let count = wanted(reading, filter, |found| {
+    let count = wanted(reading, &args.filter, |found| {
         let line = match format {
-            ExportFormat::Ldv => standards::ldv(&found).map(|record| record.to_string()),
+            ExportFormat::Ldv => standards::ldv(&found, &args.register).map(|record| record.to_string()),
             ExportFormat::Nen7513 => Some(standards::nen7513(&found).to_string()),
             ExportFormat::Ndjson | ExportFormat::Csv => Some(list::json(&found)?),
         };

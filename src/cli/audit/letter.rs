@@ -2,7 +2,6 @@
 //! Markdown text for the officer to send, Dutch with English beside it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::list::name;
 use super::reading::Found;
@@ -11,53 +10,53 @@ use crate::cli::client::PartyBook;
 
 /// The letter. It names organisations and says what they were told; it has no name of a person, because the log has
 /// none.
-///
-/// # Errors
-/// Never; writing into a text cannot fail.
 pub fn letter(
     found: &[Found],
     pseudonyms: &BTreeMap<String, Vec<String>>,
     parties: &PartyBook,
     entries: u64,
-) -> anyhow::Result<String> {
+) -> String {
+    let (questions, others): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.entry.action == Action::Ask);
     let mut text = String::from(HEAD);
-    let questions: Vec<_> = found.iter().filter(|found| found.entry.action == Action::Ask).collect();
-    writeln!(text, "\n## Vragen over dit adres · Questions about this address\n")?;
-    if questions.is_empty() {
-        writeln!(text, "Geen. · None.")?;
-    } else {
-        writeln!(
-            text,
-            "| moment (UTC) | wie · who | doel · purpose | uitkomst · outcome | antwoord · answer | regel · rule | nr |"
-        )?;
-        writeln!(text, "|---|---|---|---|---|---|---|")?;
+    text += "\n## Vragen over dit adres · Questions about this address\n\n";
+    text += if questions.is_empty() { "Geen. · None.\n" } else { COLUMNS };
+    for found in questions {
+        text += &format!("| {} |\n", cells(found, parties).join(" | "));
     }
-    for found in &questions {
-        let entry = &found.entry;
-        let purpose = entry.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-        let regulation = entry.regulation.as_ref().map(|regulation| regulation.id.to_string()).unwrap_or_default();
-        let rule = format!("{regulation}: {}", entry.articles.join(", "));
-        let (who, told) = (who(found, parties), dutch(found.told.word()));
-        writeln!(
-            text,
-            "| {} | {who} | {purpose} | {} | {told} | {rule} | {} |",
-            entry.time, entry.result, found.position
-        )?;
-    }
-    let others = found.iter().filter(|found| found.entry.action != Action::Ask).collect::<Vec<_>>();
     if !others.is_empty() {
-        writeln!(text, "\n## Inzage in het logboek over dit adres · Look-ups of this address in the log\n")?;
-        for found in others {
-            writeln!(text, "- {} {}, {} (nr {})", found.entry.time, who(found, parties), name(found), found.position)?;
-        }
+        text += "\n## Inzage in het logboek over dit adres · Look-ups of this address in the log\n\n";
     }
-    writeln!(text, "\n## Waar is gezocht · Where was looked\n")?;
-    writeln!(text, "In {entries} regels van het logboek · in {entries} entries of the log.\n")?;
+    for found in others {
+        text += &format!("- {} {}, {} (nr {})\n", found.entry.time, who(found, parties), name(found), found.position);
+    }
+    text += "\n## Waar is gezocht · Where was looked\n\n";
+    text += &format!("In {entries} regels van het logboek · in {entries} entries of the log.\n\n");
     for (epoch, objects) in pseudonyms {
-        writeln!(text, "- {epoch}: {}", objects.join(", "))?;
+        text += &format!("- {epoch}: {}\n", objects.join(", "));
     }
-    text += FOOT;
-    Ok(text)
+    text + FOOT
+}
+
+const COLUMNS: &str = "\
+| nr | moment (UTC) | wie · who | doel · purpose | maanden achterstand · months of arrears | uitkomst · outcome | \
+antwoord · answer | regel · rule |
+|---|---|---|---|---|---|---|---|
+";
+
+/// A row of the table: [`COLUMNS`].
+fn cells(found: &Found, parties: &PartyBook) -> [String; 8] {
+    let entry = &found.entry;
+    let regulation = entry.regulation.as_ref().map(|regulation| format!("{}: ", regulation.id)).unwrap_or_default();
+    [
+        found.position.to_string(),
+        entry.time.clone(),
+        who(found, parties),
+        entry.purpose.as_ref().map(ToString::to_string).unwrap_or_default(),
+        entry.stage.map(|months| months.to_string()).unwrap_or_default(),
+        entry.result.to_string(),
+        dutch(found.told.word()).to_owned(),
+        regulation + &entry.articles.join(", "),
+    ]
 }
 
 /// An organisation by its name, where parties.toml has it.

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 pub use verify::{VerifyArgs, verify};
 
 use super::client::{Client, ClientConfig};
+use super::log_key::remembered_log_keys;
 use crate::audit::{AuditError, LogKeys, Opener, VerifyError};
 use copy::Copy;
 use reading::Reading;
@@ -91,7 +92,7 @@ pub enum LogBroken {
          checkpoints, tell the administrator and the other officers"
     )]
     Forked { known: u64, size: u64 },
-    #[error("entry {index} is another one than it was: the log was rewritten from there, or before, at the latest")]
+    #[error("entry {index} is the first that differs from the copy of it")]
     Rewritten { index: u64 },
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
     #[error("entry {index} does not record the answer that came with its receipt")]
@@ -147,12 +148,13 @@ impl LogArgs {
         let config = ClientConfig::load(&self.config)?;
         let opener = opener(self.identity.as_deref().or(config.identity.as_deref()))?;
         let folder = config.memory.join("log");
-        let client = Client::new(config)?;
         if self.offline {
-            let keys = client.remembered_log_keys()?.context("no log was seen yet; run once without --offline")?;
-            let memory = Memory { keys, checkpoints: remembered(&client.config.memory)? };
+            let keys =
+                remembered_log_keys(&config.memory)?.context("no log was seen yet; run once without --offline")?;
+            let memory = Memory { keys, checkpoints: remembered(&config.memory)? };
             return Ok((Reading::new(Copy::open(&folder)?, opener)?, memory));
         }
+        let client = Client::new(config)?;
         let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)? };
         let copy = if self.fresh {
             fetch::anew(&client, &folder, &memory)?

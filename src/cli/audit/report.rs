@@ -10,7 +10,7 @@ use super::LogArgs;
 use super::filter::Filter;
 use super::list::{harmless, wanted};
 use super::tally::{Cell, Tallies, Tally, publishable};
-use crate::cli::client::{Client, PartyBook};
+use crate::cli::client::{ClientConfig, PartyBook};
 use crate::ids::Oin;
 
 /// Part of the housing stock that asking about in a month is an alarm.
@@ -62,7 +62,7 @@ impl FromStr for Stock {
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let parties = Client::open(&args.log.config)?.parties()?;
+    let parties = PartyBook::load(&ClientConfig::load(&args.log.config)?.parties)?;
     let mut reading = args.log.reading()?;
     let mut tallies = Tallies::default();
     wanted(&mut reading, &args.filter, |found| {

@@ -6,37 +6,39 @@ use time::format_description::well_known::Rfc3339;
 
 use super::list::name;
 use super::reading::Found;
-use crate::audit::{Action, Outcome};
+use crate::audit::{Action, Outcome, leaf_hash};
 
 /// Begins the names of our own kinds of things; a URN, because nothing has to answer there.
 const URN: &str = "urn:voorrang";
 
-/// A record of the Logboek Dataverwerkingen; none for an entry about no subject, which processes no personal data. It
-/// has no user, as the standard wants: who acted is in the access log, under the same trace id.
-pub fn ldv(found: &Found) -> Option<Value> {
+/// A record of the Logboek Dataverwerkingen; none for an entry about no subject, which processes no personal data.
+/// `register` begins the URIs of the register of processing activities. A record has no user, as the standard wants: who
+/// acted is in the access log, under the same trace id.
+pub fn ldv(found: &Found, register: &str) -> Option<Value> {
     let entry = &found.entry;
     let object = entry.object.as_ref()?;
-    let time = milliseconds(&entry.time);
-    let activity = match entry.action {
+    let (time, register) = (milliseconds(&entry.time), register.trim_end_matches('/'));
+    let name = match entry.action {
         Action::SubjectRead => "inzageverzoek",
         _ => "bevragen-prioriteit",
     };
     Some(json!({
         "trace_id": entry.trace_id.to_string(),
-        "span_id": &entry.salt[..16],
+        // One entry, one record, however often it is exported.
+        "span_id": hex::encode(&leaf_hash(&entry.to_bytes()).as_bytes()[..8]),
         // A refusal is the caller's matter; only a failure of ours is an error.
         "status": match entry.result {
             Outcome::Failed(_) => "Error",
             Outcome::Refused(_) => "Unset",
             _ => "Ok",
         },
-        "name": name(found),
+        "name": name,
         "start_time": time,
         "end_time": time,
         "attributes": {
-            "dpl.core.processing_activity_id": format!("{URN}:{activity}"),
+            "dpl.core.processing_activity_id": format!("{register}/{name}"),
             "dpl.core.data_subject_id": object,
-            "dpl.core.data_subject_id_type": format!("{URN}:koppelpseudoniem-v1"),
+            "dpl.core.data_subject_id_type": format!("{register}/id-typen/huishoudpseudoniem-v1"),
         },
     }))
 }
@@ -53,7 +55,7 @@ pub fn nen7513(found: &Found) -> Value {
         "EventOutcomeIndicator": if success { 0 } else { 8 },
         "EventOutcome": entry.result.to_string(),
         "ParticipantObjectID": entry.object,
-        "ParticipantObjectIDTypeCode": entry.object.as_ref().map(|_| format!("{URN}:koppelpseudoniem-v1")),
+        "ParticipantObjectIDTypeCode": entry.object.as_ref().map(|_| format!("{URN}:huishoudpseudoniem-v1")),
         "users": [{
             "userID": entry.actor.person.as_deref().or(entry.actor.oin.as_ref().map(|oin| oin.as_str())),
             "alternateUserID": entry.actor.certificate,

@@ -139,7 +139,7 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
         let entries = reading.copy.size();
         serde_json::to_writer_pretty(&mut file, &Report { pseudonyms, entries, checkpoint, found })?;
     } else {
-        let text = letter(&found, &pseudonyms, &client.parties()?, reading.copy.size())?;
+        let text = letter(&found, &pseudonyms, &client.parties()?, reading.copy.size());
         file.write_all(text.as_bytes())?;
     }
     file.finish()?;

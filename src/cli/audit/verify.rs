@@ -24,12 +24,15 @@ pub struct VerifyArgs {
     /// Checkpoints that others kept, one signed note a file: a witness's, another officer's
     #[arg(long)]
     pub checkpoint: Vec<PathBuf>,
+    /// Say on standard output, as JSON, what held
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl VerifyArgs {
     /// As this officer, with these files of answers.
     pub fn new(config: PathBuf, receipts: Vec<PathBuf>) -> Self {
-        Self { log: LogArgs::new(config), receipts, checkpoint: Vec::new() }
+        Self { log: LogArgs::new(config), receipts, checkpoint: Vec::new(), json: false }
     }
 }
 
@@ -46,7 +49,14 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     for Range { start, end } in &report.expired_ranges {
         eprintln!("The contents of entries {start} to {} have expired; their hashes are in the tree.", end - 1);
     }
-    println!("{} {} {}", report.entries, report.root, report.expired);
+    if args.json {
+        let expired: Vec<_> = report.expired_ranges.iter().map(|range| [range.start, range.end]).collect();
+        let Report { entries, root, remembered_size, receipts, .. } = &report;
+        let told = serde_json::json!({
+            "entries": entries, "root": root, "expired": expired, "remembered": remembered_size, "receipts": receipts,
+        });
+        println!("{told}");
+    }
     Ok(())
 }
 

@@ -97,13 +97,12 @@ fn proof(copy: &Copy, known: u64) -> anyhow::Result<Vec<Hash>> {
 
 /// Tells the operator's program; that the log is broken is told by the exit code and on standard error in any case.
 fn cry(args: &WitnessArgs, error: &anyhow::Error, evidence: &Path) {
-    let Some(kind) = error.chain().find_map(|cause| match cause.downcast_ref() {
-        Some(LogBroken::RolledBack { .. }) => Some("rollback"),
-        Some(_) => Some("fork"),
-        None => None,
-    }) else {
+    let mut broken = error.chain().filter_map(|cause| cause.downcast_ref()).peekable();
+    if broken.peek().is_none() {
         return;
-    };
+    }
+    let rollback = broken.any(|broken| matches!(broken, LogBroken::RolledBack { .. }));
+    let kind = if rollback { "rollback" } else { "fork" };
     eprintln!("ALARM ({kind}): what the log signed is kept in {}", evidence.display());
     hook(args.alarm.as_deref(), kind, &evidence.display().to_string());
 }

@@ -1,0 +1,146 @@
+//! `voorrang audit` on a copy of a log, without any service.
+
+use std::fs;
+use std::path::Path;
+
+use predicates::str::contains;
+use tempfile::TempDir;
+use time::macros::datetime;
+use voorrang::audit::{Action, Actor, Checkpoint, Entry, Frontier, Line, LogKeys, NoteSigner, Outcome, leaf_hash};
+use voorrang::cli::audit::copy::{Copy, Source};
+use voorrang::ids::TraceId;
+
+use crate::voorrang;
+
+const CONFIG: &str = r#"
+service = "https://voorrang.example:8443"
+regulation = "haarlem"
+ca = "ca.pem"
+certificate = "officer.pem"
+key = "officer.key"
+parties = "parties.toml"
+memory = "memory"
+"#;
+
+struct Log {
+    signer: NoteSigner,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Source for Log {
+    fn checkpoint(&mut self) -> anyhow::Result<String> {
+        let root = self.entries.iter().map(|entry| leaf_hash(entry)).collect::<Frontier>().root();
+        let size = self.entries.len() as u64;
+        Ok(Checkpoint { origin: self.signer.name().into(), size, root }.to_note(&self.signer))
+    }
+
+    fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
+        Ok(self.entries[from as usize..].iter().cloned().map(Line::Entry).collect())
+    }
+}
+
+/// An officer's folder with a copy of 300 entries: questions of one party, every tenth refused.
+fn folder() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let (signer, _) = NoteSigner::generate("log.example/a").unwrap();
+    let entry = |at: usize| {
+        let oin = "00000099000000004001".parse().ok();
+        let actor = Actor { oin, certificate: "ab".repeat(32), person: None, role: "corporation".into() };
+        let refused = at.is_multiple_of(10);
+        let result = if refused { Outcome::Refused("stock".into()) } else { Outcome::Answered };
+        let time = datetime!(2026-11-02 9:00 UTC) + time::Duration::minutes(at as i64);
+        let mut entry = Entry::new(time, TraceId::random(), actor, Action::Ask, result);
+        entry.articles = vec![if refused { "stock" } else { "corporation-asks" }.into()];
+        entry.to_bytes()
+    };
+    let mut log = Log { signer, entries: (0..300).map(entry).collect() };
+    let key = log.signer.verifier();
+    let memory = home.path().join("memory");
+    Copy::open(&memory.join("log")).unwrap().follow(&mut log, &key).unwrap();
+    fs::write(memory.join("log.vkey"), LogKeys::from(key).to_string()).unwrap();
+    fs::write(memory.join("checkpoints"), serde_json::to_string(&[log.checkpoint().unwrap()]).unwrap()).unwrap();
+    fs::write(home.path().join("parties.toml"), "").unwrap();
+    fs::write(home.path().join("officer.toml"), CONFIG).unwrap();
+    home
+}
+
+fn audit(home: &Path, args: &[&str]) -> assert_cmd::assert::Assert {
+    let config = ["--config", "officer.toml", "--offline"];
+    voorrang().current_dir(home).arg("audit").args(args).args(config).assert()
+}
+
+#[test]
+fn a_copy_verifies_is_listed_reported_and_exported() {
+    let home = folder();
+    audit(home.path(), &["verify"]).code(0).stderr(contains("300 entries and verifies"));
+    audit(home.path(), &["verify", "--json"]).code(0).stdout(contains(r#""entries":300,"#));
+    let listed = audit(home.path(), &["list", "--result", "refused", "--until", "2026-11-02T10:00:00Z"]).code(0);
+    let text = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
+    assert_eq!(text.lines().count(), 6, "{text}");
+    audit(home.path(), &["list", "--csv"]).code(0).stdout(contains("position,time,"));
+    audit(home.path(), &["report"]).code(0).stdout(contains("300 questions")).stdout(contains("30 refused by stock"));
+    audit(home.path(), &["export", "--tiles", "tiles"]).code(0);
+    assert!(home.path().join("tiles/tile/entries/001.p/44").exists());
+    audit(home.path(), &["export", "--tiles", "tiles"]).code(1).stderr(contains("exists"));
+}
+
+#[test]
+fn a_copy_that_was_changed_ends_with_5_and_says_where() {
+    let home = folder();
+    let path = home.path().join("memory/log/entries");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(8).rposition(|window| window == b"answered").unwrap();
+    bytes[at..at + 8].copy_from_slice(b"refused:");
+    fs::write(&path, &bytes).unwrap();
+    audit(home.path(), &["verify"]).code(5).stderr(contains("entry 299"));
+    bytes[at..at + 8].copy_from_slice(b"answered");
+    // A minute earlier: the entry is well-formed, the tree is another one.
+    let at = bytes.windows(6).rposition(|window| window == b"T13:59").unwrap();
+    bytes[at + 5] = b'8';
+    fs::write(&path, &bytes).unwrap();
+    audit(home.path(), &["verify"]).code(5).stderr(contains("does not extend"));
+}
+
+#[test]
+fn without_a_copy_offline_work_says_what_to_do() {
+    let home = folder();
+    let memory = home.path().join("memory");
+    fs::remove_dir_all(memory.join("log")).unwrap();
+    audit(home.path(), &["verify"]).code(1).stderr(contains("without --offline"));
+}
+
+#[test]
+fn wrong_use_ends_with_2() {
+    let home = folder();
+    for args in [
+        &["list", "--from", "yesterday"][..],
+        &["list", "--action", "look"],
+        &["list", "--party", "Ymere"],
+        &["list", "--json", "--csv"],
+        &["export"],
+        &["export", "--format", "ndjson"],
+        &["export", "--format", "xml", "-o", "out"],
+        &["report", "--stock", "many"],
+        &["verify", "--fresh"],
+    ] {
+        audit(home.path(), args).code(2);
+    }
+    voorrang().current_dir(home.path()).args(["audit", "witness", "--state", "w"]).assert().code(2);
+    voorrang()
+        .current_dir(home.path())
+        .args(["audit", "witness", "--listen", "127.0.0.1:0", "--state", "w"])
+        .assert()
+        .code(2);
+}
+
+#[test]
+fn a_witness_without_a_name_or_with_a_key_file_that_is_none_says_so() {
+    let home = folder();
+    fs::write(home.path().join("nonsense"), "x").unwrap();
+    let listen = |log: &str| {
+        let args = ["audit", "witness", "--state", "w", "--listen", "127.0.0.1:0", "--log", log];
+        voorrang().current_dir(home.path()).args(args).assert().code(1)
+    };
+    listen("nonsense").stderr(contains("nonsense"));
+    listen("memory/log.vkey").stderr(contains("name the witness"));
+}
