@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 use time::{Date, Duration, Time};
 
-use super::audit::{self, VerifyArgs};
+use super::audit::{self, LogArgs, VerifyArgs, export};
+use super::client::Client;
 use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
@@ -43,7 +44,7 @@ pub struct DemoArgs {
     /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv [default: invented people that ship]
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// Folder to leave flags.csv in [default: nothing is left]
+    /// Folder to leave flags.csv and the access log in [default: nothing is left]
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Day of the data [default: its meta.json's ref_date, else today]
@@ -57,6 +58,9 @@ pub struct DemoArgs {
 /// Whatever a party's command would report.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let started = Instant::now();
+    if let Some(log) = args.out.as_ref().map(|out| out.join(LOG)).filter(|log| log.exists()) {
+        bail!("{} exists; name a folder for --out that has none", log.display());
+    }
     let mut story = Story::set_up(args)?;
     println!("Voorrang: does this household in rent arrears get priority care?");
     println!("Every party below is played on this machine, over mutual TLS on loopback. The people are invented.\n");
@@ -283,9 +287,25 @@ impl Story {
         Ok(())
     }
 
+    /// The log as other people's tools read it, and the key that they check it with.
+    fn leave_log(&self, out: &Path) -> anyhow::Result<()> {
+        let log = LogArgs { offline: true, ..LogArgs::new(self.config(self.one(Role::PrivacyOfficer))) };
+        let reading = log.reading()?;
+        export::tiles(&reading, &out.join(LOG))?;
+        let mut key = Output::create(&out.join("log.vkey"))?;
+        std::io::Write::write_all(&mut key, format!("{}\n", self.log_key()?).as_bytes())?;
+        key.finish()
+    }
+
+    fn log_key(&self) -> anyhow::Result<String> {
+        let client = Client::open(&self.config(self.one(Role::PrivacyOfficer)))?;
+        Ok(client.log_verifier()?.vkey())
+    }
+
     fn finish(mut self, out: Option<&Path>, started: Instant) -> anyhow::Result<()> {
         if let Some(out) = out {
             fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+            self.leave_log(out)?;
             let mut flags = Output::create(&out.join("flags.csv"))?;
             for number in 1..=self.with_role(Role::Corporation).count() {
                 let part = fs::read_to_string(self.folder.path().join(format!("corporation-{number}/flags.csv")))?;
@@ -293,7 +313,10 @@ impl Story {
                 std::io::Write::write_all(&mut flags, body.as_bytes())?;
             }
             flags.finish()?;
-            say("Written", &format!("{}", out.join("flags.csv").display()));
+            say(
+                "Written",
+                &format!("{}; the log as tiles in {}", out.join("flags.csv").display(), out.join(LOG).display()),
+            );
         }
         if let Some(service) = self.service.take() {
             service.stop()?;
@@ -304,6 +327,9 @@ impl Story {
         Ok(())
     }
 }
+
+/// Folder of `--out` that holds the log.
+const LOG: &str = "log";
 
 /// A record with every long text cut short, for the eye.
 fn shortened(mut value: serde_json::Value) -> serde_json::Value {
