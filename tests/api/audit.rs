@@ -148,6 +148,10 @@ fn a_witness_cosigns_as_the_log_grows() {
     assert_eq!(second.lines().filter(|line| line.starts_with("— officer.example/w1 ")).count(), 1);
     let path = house.file("cosigned");
     fs::write(&path, first).unwrap();
+    // A copy that cannot be read any more is replaced by a whole one.
+    let state = house.keys().join(format!("{OFFICER}.memory/log/state.json"));
+    fs::write(&state, "x").unwrap();
+    assert!(house.verify(&[]).is_err());
     let log = LogArgs { fresh: true, ..LogArgs::new(house.party(OFFICER)) };
     verify(&VerifyArgs { log, receipts: vec![], checkpoint: vec![path], json: false }).unwrap();
 }

@@ -61,12 +61,7 @@ impl Copy {
     /// # Errors
     /// If the folder cannot be used, another run has it, or its state cannot be read.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let place = folder.display();
-        // Who asked about whom is in it, under pseudonyms: for the officer's eyes only.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.with_context(|| format!("cannot make {place}"))?;
-        let lock = File::create(folder.join("lock")).with_context(|| format!("cannot write into {place}"))?;
-        lock.try_lock().with_context(|| format!("another run uses {place}; wait for it"))?;
+        let (lock, place) = (lock(folder)?, folder.display());
         let state = match fs::read(folder.join("state.json")) {
             Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
                 format!("{place}/state.json cannot be read; keep {place} as evidence and begin with --fresh")
@@ -192,6 +187,17 @@ impl Copy {
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(BufReader::with_capacity(1 << 17, file))
     }
+}
+
+/// Makes the folder and takes it for this run, whatever is in it.
+pub(super) fn lock(folder: &Path) -> anyhow::Result<File> {
+    let place = folder.display();
+    // Who asked about whom is in it, under pseudonyms: for the officer's eyes only.
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make {place}"))?;
+    let lock = File::create(folder.join("lock")).with_context(|| format!("cannot write into {place}"))?;
+    lock.try_lock().with_context(|| format!("another run uses {place}; wait for it"))?;
+    Ok(lock)
 }
 
 /// Lines of a copy, each with the byte at which it begins.

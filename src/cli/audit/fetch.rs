@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::copy::{Copy, Source};
+use super::copy::{Copy, Source, lock};
 use super::{LogBroken, Memory};
 use crate::answer::wire::LogPage;
 use crate::audit::{Hash, Line};
@@ -46,8 +46,10 @@ pub fn follow(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result
         Ok(()) => Ok(copy),
         Err(error) => match error.downcast_ref::<LogBroken>() {
             Some(LogBroken::Forked { .. } | LogBroken::RolledBack { .. }) => {
-                let shown = service.checkpoint()?;
-                client.remember(DIFFERS, &shown)?;
+                // The first one that differs is what shows most.
+                if !client.remembered(DIFFERS).exists() {
+                    client.remember(DIFFERS, &service.checkpoint()?)?;
+                }
                 match first_difference(&copy, &mut service)? {
                     Some(index) => Err(error.context(LogBroken::Rewritten { index })),
                     None => Err(error),
@@ -81,8 +83,8 @@ fn first_difference(copy: &Copy, service: &mut impl Source) -> anyhow::Result<Op
 /// # Errors
 /// [`LogBroken`]; then the old copy stays.
 pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<Copy> {
-    // The lock of the old copy, while it is replaced.
-    let old = Copy::open(folder)?;
+    // Of the old copy, while it is replaced: it may be one that cannot be read any more.
+    let old = lock(folder)?;
     let (beside, aside) = (folder.with_extension("new"), folder.with_extension("old"));
     for leftover in [&beside, &aside] {
         if leftover.exists() {
