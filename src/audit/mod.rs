@@ -26,7 +26,7 @@ pub use entry::{Actor, Entry, MAX_ENTRY_BYTES, Range, RegulationRef};
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
 pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient};
-pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, consistency_from_tiles, read_bundle, tile_path};
+pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{
     Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
 };
@@ -71,9 +71,6 @@ pub enum AuditError {
     /// What was disclosed cannot be sealed or opened.
     #[error("{0}")]
     Seal(&'static str),
-    /// A tile of hashes has not the length that the log's size gives it.
-    #[error("tile {index} of level {level} has another length than the log's size gives it")]
-    Tile { level: usize, index: u64 },
     /// A position or size beyond the tree.
     #[error("position {index} is outside a tree of size {size}")]
     OutOfRange { index: u64, size: u64 },
@@ -90,7 +87,6 @@ impl AuditError {
             Self::Retired { .. } => "log_key_retired",
             Self::Proof { .. } => "log_proof",
             Self::Seal(_) => "log_seal",
-            Self::Tile { .. } => "log_tile",
             Self::OutOfRange { .. } => "log_range",
         }
     }

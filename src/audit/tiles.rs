@@ -1,10 +1,7 @@
 //! The log as static files (c2sp.org/tlog-tiles v0.1.0): its hashes in tiles of 256, its entries in bundles of 256,
 //! so that any file server can publish it and any reader of that format can check it.
 
-use std::ops::Range;
-
-use super::tree::consistency_by_roots;
-use super::{AuditError, Frontier, Hash, MAX_ENTRY_BYTES, node_hash};
+use super::{AuditError, Frontier, Hash, MAX_ENTRY_BYTES};
 
 /// Hashes of a full tile, and entries of a full bundle.
 pub const TILE_WIDTH: usize = 256;
@@ -86,44 +83,6 @@ fn concat(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()
 }
 
-/// Proof that the tree of `size` leaves extends the one of `old_size`, from its tiles. `read` gives the bytes of a tile
-/// by level, index and width.
-///
-/// # Errors
-/// [`AuditError::OutOfRange`] if `old_size` is larger, [`AuditError::Tile`] if a tile has another length, or what `read`
-/// says.
-pub fn consistency_from_tiles<E: From<AuditError>>(
-    old_size: u64,
-    size: u64,
-    mut read: impl FnMut(usize, u64, usize) -> Result<Vec<u8>, E>,
-) -> Result<Vec<Hash>, E> {
-    consistency_by_roots(old_size, size, |range| range_root(&range, size, &mut read))
-}
-
-/// The root of leaves that begin at a multiple of the next power of two, as all ranges of a proof do.
-fn range_root<E: From<AuditError>>(
-    range: &Range<u64>,
-    size: u64,
-    read: &mut impl FnMut(usize, u64, usize) -> Result<Vec<u8>, E>,
-) -> Result<Hash, E> {
-    let length = range.end - range.start;
-    if !length.is_power_of_two() {
-        let middle = range.start + length.next_power_of_two() / 2;
-        let left = range_root(&(range.start..middle), size, read)?;
-        return Ok(node_hash(&left, &range_root(&(middle..range.end), size, read)?));
-    }
-    // A subtree of 2^k leaves is 2^(k mod 8) neighbours in a tile of level k / 8.
-    let level = length.ilog2() / 8;
-    let (first, count) = (range.start >> (8 * level), (length >> (8 * level)) as usize);
-    let (index, at) = (first / TILE_WIDTH as u64, (first % TILE_WIDTH as u64) as usize);
-    let width = ((size >> (8 * level)) - index * TILE_WIDTH as u64).min(TILE_WIDTH as u64) as usize;
-    let bytes = read(level as usize, index, width)?;
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    let part = hashes.get(at..at + count).filter(|_| hashes.len() == width && rest.is_empty());
-    let part = part.ok_or(AuditError::Tile { level: level as usize, index })?;
-    Ok(part.iter().map(|bytes| Hash::from(*bytes)).collect::<Frontier>().root())
-}
-
 /// Entries as a bundle holds them: each with its length before it, 16 bits, big-endian.
 ///
 /// # Errors
@@ -161,7 +120,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::audit::{consistency_proof, leaf_hash};
+    use crate::audit::leaf_hash;
 
     fn leaves(n: u64) -> Vec<Hash> {
         (0..n).map(|i| leaf_hash(&i.to_be_bytes())).collect()
@@ -207,21 +166,6 @@ mod tests {
         assert_eq!(tiles["tile/1/000"][32..64], *root(256, 256).as_bytes());
         assert_eq!(tiles["tile/1/001.p/17"][16 * 32..], *root(272 * 256, 256).as_bytes());
         assert_eq!(tiles["tile/2/000.p/1"], root(0, 65_536).as_bytes());
-    }
-
-    #[test]
-    fn a_proof_from_tiles_is_the_one_from_leaves() {
-        let all = leaves(70_000);
-        for size in [1, 2, 255, 256, 257, 512, 65_535, 65_536, 65_537, 70_000] {
-            let tiles = tiles_of(size);
-            let read = |level, index, width| Ok::<_, AuditError>(tiles[&tile_path(level, index, width)].clone());
-            for old in [0, 1, 2, 3, 200, 255, 256, 257, 300, 4096, 65_535, 65_536, 69_999, 70_000] {
-                let proof = consistency_from_tiles(old, size, read);
-                assert_eq!(proof, consistency_proof(&all[..size as usize], old), "{old} to {size}");
-            }
-        }
-        let cut = consistency_from_tiles(3, 5, |_, _, _| Ok::<_, AuditError>(vec![0; 64]));
-        assert_eq!(cut, Err(AuditError::Tile { level: 0, index: 0 }));
     }
 
     #[test]

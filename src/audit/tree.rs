@@ -1,7 +1,6 @@
 //! RFC 6962 section 2.1: hashes, roots, proofs, and the verifiers of RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -133,29 +132,11 @@ pub fn inclusion_proof(leaves: &[Hash], index: u64) -> Result<Vec<Hash>, AuditEr
 /// # Errors
 /// [`AuditError::OutOfRange`] if `old_size` is larger than the tree.
 pub fn consistency_proof(leaves: &[Hash], old_size: u64) -> Result<Vec<Hash>, AuditError> {
-    let size = leaves.len() as u64;
-    let root = |range: Range<u64>| {
-        let at = |place| usize::try_from(place).map_err(|_| AuditError::OutOfRange { index: place, size });
-        Ok(root_of(&leaves[at(range.start)?..at(range.end)?]))
-    };
-    consistency_by_roots(old_size, size, root)
-}
-
-/// [`consistency_proof`] for who has no leaves but can say the root of a range of them.
-///
-/// # Errors
-/// [`AuditError::OutOfRange`] if `old_size` is larger than the tree, or what `root` says.
-pub fn consistency_by_roots<E: From<AuditError>>(
-    old_size: u64,
-    size: u64,
-    mut root: impl FnMut(Range<u64>) -> Result<Hash, E>,
-) -> Result<Vec<Hash>, E> {
-    if old_size > size {
-        return Err(AuditError::OutOfRange { index: old_size, size }.into());
-    }
+    let outside = AuditError::OutOfRange { index: old_size, size: leaves.len() as u64 };
+    let old = usize::try_from(old_size).ok().filter(|&old| old <= leaves.len()).ok_or(outside)?;
     let mut proof = Vec::new();
-    if old_size > 0 {
-        subproof(0..size, old_size, true, &mut root, &mut proof)?;
+    if old > 0 {
+        subproof(leaves, old, true, &mut proof);
     }
     Ok(proof)
 }
@@ -255,30 +236,22 @@ fn path(leaves: &[Hash], index: usize, proof: &mut Vec<Hash>) {
     }
 }
 
-/// SUBPROOF of RFC 6962 section 2.1.2, of the leaves in `range`; the old tree ends at `old`, and is `whole` while it is
-/// all of them that the reader knows.
-fn subproof<E>(
-    range: Range<u64>,
-    old: u64,
-    whole: bool,
-    root: &mut impl FnMut(Range<u64>) -> Result<Hash, E>,
-    proof: &mut Vec<Hash>,
-) -> Result<(), E> {
-    if old == range.end {
+/// SUBPROOF of RFC 6962 section 2.1.2; `whole` while the old tree is all of `leaves` that the reader knows.
+fn subproof(leaves: &[Hash], old: usize, whole: bool, proof: &mut Vec<Hash>) {
+    if old == leaves.len() {
         if !whole {
-            proof.push(root(range)?);
+            proof.push(root_of(leaves));
         }
-        return Ok(());
+        return;
     }
-    let middle = range.start + (range.end - range.start).next_power_of_two() / 2;
-    if old <= middle {
-        subproof(range.start..middle, old, whole, root, proof)?;
-        proof.push(root(middle..range.end)?);
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    if old <= left.len() {
+        subproof(left, old, whole, proof);
+        proof.push(root_of(right));
     } else {
-        subproof(middle..range.end, old, false, root, proof)?;
-        proof.push(root(range.start..middle)?);
+        subproof(right, old - left.len(), false, proof);
+        proof.push(root_of(left));
     }
-    Ok(())
 }
 
 fn sha256(parts: &[&[u8]]) -> Hash {

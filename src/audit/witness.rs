@@ -71,6 +71,11 @@ impl AddCheckpoint {
         self.note.split('\n').next().unwrap_or_default()
     }
 
+    /// The size that the checkpoint says to be of. Nothing is checked yet.
+    pub fn size(&self) -> Option<u64> {
+        self.note.split('\n').nth(1)?.parse().ok()
+    }
+
     /// The checkpoint, if it extends `known`, the last one that this witness cosigned for this log.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ fn export(reading: &mut Reading, args: &ExportArgs, format: ExportFormat, path: 
     let mut file = Output::create(path)?;
     let count = wanted(reading, &args.filter, |found| {
         let line = match format {
-            ExportFormat::Ldv => standards::ldv(&found, &args.register).map(|record| record.to_string()),
+            ExportFormat::Ldv => standards::ldv(&found, &args.register)?.map(|record| record.to_string()),
             ExportFormat::Nen7513 => Some(standards::nen7513(&found).to_string()),
             ExportFormat::Ndjson | ExportFormat::Csv => Some(list::json(&found)?),
         };

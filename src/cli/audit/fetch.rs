@@ -14,7 +14,7 @@ use crate::audit::{Hash, Line};
 use crate::cli::client::Client;
 
 /// Where the checkpoint is kept that does not go on from what was seen.
-pub const DIFFERS: &str = "log-that-differs.checkpoint";
+const DIFFERS: &str = "log-that-differs.checkpoint";
 
 /// The log as the service shows it.
 pub struct Service<'a>(pub &'a Client);

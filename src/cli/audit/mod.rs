@@ -29,7 +29,7 @@ pub use verify::{VerifyArgs, verify};
 
 use super::client::{Client, ClientConfig};
 use super::log_key::remembered_log_keys;
-use crate::audit::{AuditError, LogKeys, Opener, VerifyError};
+use crate::audit::{AuditError, LogKeys, Opener, VerifyError, WitnessRefusal};
 use copy::Copy;
 use reading::Reading;
 
@@ -46,7 +46,6 @@ pub enum AuditCommand {
     Token(subject::TokenArgs),
     /// The log for other tools: tiles, NDJSON, CSV, LDV, NEN 7513
     Export(export::ExportArgs),
-
     /// Per party and month: questions, refusals, answers, and what stands out
     Report(report::ReportArgs),
     /// Delete at once the contents that are due
@@ -81,7 +80,7 @@ pub struct LogArgs {
 /// The log is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum LogBroken {
-    #[error("the access log does not verify: {0}")]
+    #[error("the access log does not verify")]
     Verify(#[source] VerifyError),
     #[error("the service's checkpoint cannot be used")]
     Checkpoint(#[source] AuditError),
@@ -92,6 +91,11 @@ pub enum LogBroken {
          checkpoints, tell the administrator and the other officers"
     )]
     Forked { known: u64, size: u64 },
+    /// As [`LogBroken::RolledBack`], seen by a witness, who has no entries.
+    #[error("the service has fewer entries than the {known} that this witness cosigned: the log was rolled back")]
+    Shorter { known: u64 },
+    #[error("this witness does not cosign what the service shows")]
+    Witness(#[source] WitnessRefusal),
     #[error("entry {index} is the first that differs from the copy of it")]
     Rewritten { index: u64 },
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.

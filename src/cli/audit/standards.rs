@@ -1,45 +1,37 @@
 //! Entries as records of other standards: Logboek Dataverwerkingen (Logius, 1.0) and the fields of NEN 7513.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::list::name;
 use super::reading::Found;
-use crate::audit::{Action, Outcome, leaf_hash};
+use crate::audit::{Outcome, ldv, leaf_hash};
 
 /// Begins the names of our own kinds of things; a URN, because nothing has to answer there.
 const URN: &str = "urn:voorrang";
 
-/// A record of the Logboek Dataverwerkingen; none for an entry about no subject, which processes no personal data.
-/// `register` begins the URIs of the register of processing activities. A record has no user, as the standard wants: who
-/// acted is in the access log, under the same trace id.
-pub fn ldv(found: &Found, register: &str) -> Option<Value> {
+/// A record of the Logboek Dataverwerkingen, as the service sends it to a collector; none where nobody's data were
+/// processed. `register` begins the URIs of the register of processing activities.
+///
+/// # Errors
+/// If the entry's time is none.
+pub fn ldv(found: &Found, register: &str) -> anyhow::Result<Option<Value>> {
     let entry = &found.entry;
-    let object = entry.object.as_ref()?;
-    let (time, register) = (milliseconds(&entry.time), register.trim_end_matches('/'));
-    let name = match entry.action {
-        Action::SubjectRead => "inzageverzoek",
-        _ => "bevragen-prioriteit",
-    };
-    Some(json!({
-        "trace_id": entry.trace_id.to_string(),
-        // One entry, one record, however often it is exported.
-        "span_id": hex::encode(&leaf_hash(&entry.to_bytes()).as_bytes()[..8]),
-        // A refusal is the caller's matter; only a failure of ours is an error.
-        "status": match entry.result {
-            Outcome::Failed(_) => "Error",
-            Outcome::Refused(_) => "Unset",
-            _ => "Ok",
-        },
-        "name": name,
-        "start_time": time,
-        "end_time": time,
-        "attributes": {
-            "dpl.core.processing_activity_id": format!("{register}/{name}"),
-            "dpl.core.data_subject_id": object,
-            "dpl.core.data_subject_id_type": format!("{register}/id-typen/huishoudpseudoniem-v1"),
-        },
+    let leaf = leaf_hash(&entry.to_bytes());
+    // When the entry was written is known to the service only: for the exporter a decision takes no time.
+    let record = ldv::record(entry, leaf.as_bytes(), 0, register)?;
+    Ok(record.map(|record| {
+        let attributes: BTreeMap<_, _> = record.attributes.into_iter().collect();
+        json!({
+            "trace_id": record.trace_id,
+            "span_id": record.span_id,
+            "status": record.status,
+            "name": record.name,
+            "start_time": record.start_time,
+            "end_time": record.end_time,
+            "attributes": attributes,
+        })
     }))
 }
 
@@ -67,9 +59,4 @@ pub fn nen7513(found: &Found) -> Value {
         "resource": { "nen7513.AuditSourceId": "voorrang" },
         "trace_id": entry.trace_id.to_string(),
     })
-}
-
-/// Since 1970; 0 where the time cannot be read, which [`crate::audit::Entry::check`] excludes.
-fn milliseconds(time: &str) -> i128 {
-    OffsetDateTime::parse(time, &Rfc3339).map_or(0, |time| time.unix_timestamp_nanos() / 1_000_000)
 }

@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::copy::Copy;
-use super::{LogBroken, fetch, remembered};
-use crate::audit::{AddCheckpoint, Hash, LogKeys, WitnessRefusal, consistency_proof};
-use crate::cli::client::Client;
+use super::LogBroken;
+use crate::audit::{AddCheckpoint, LogKeys, WitnessRefusal};
+use crate::cli::client::{Client, Refused};
 use crate::clock::Clock;
 use crate::witness::{Keeper, WitnessError, server};
 
@@ -61,50 +60,51 @@ pub fn run(args: &WitnessArgs) -> anyhow::Result<()> {
 pub fn look(args: &WitnessArgs, config: &Path) -> anyhow::Result<String> {
     let client = Client::open(config)?;
     let keys = client.log_keys()?;
-    let keeper = Keeper::open(&args.state, args.name.as_deref(), [keys.clone()])?;
-    let memory = super::Memory { checkpoints: remembered(&client.config.memory)?, keys };
-    let copy = fetch::follow(&client, &client.remembered("log"), &memory);
-    let copy = copy.inspect_err(|error| cry(args, error, &client.remembered(fetch::DIFFERS)))?;
-    let origin = memory.keys.origin();
-    let note = copy.checkpoint().context("the log has a checkpoint")?.to_owned();
-    let known = keeper.latest(origin)?.map_or(0, |(checkpoint, _)| checkpoint.size);
-    let alarmed = |error: anyhow::Error| -> anyhow::Result<String> {
-        let evidence = keeper.accuse(origin, &note, server::seconds(&Clock::System))?;
-        cry(args, &error, &evidence);
-        Err(error)
+    let origin = keys.origin().to_owned();
+    let keeper = Keeper::open(&args.state, args.name.as_deref(), [keys])?;
+    let known = keeper.latest(&origin)?.map_or(0, |(checkpoint, _)| checkpoint.size);
+    let size = match extend(&client, &keeper, known) {
+        Ok(size) => size,
+        Err(error) => {
+            if let Some(broken) = error.downcast_ref::<LogBroken>() {
+                cry(args, broken, &keeper, &origin, &client)?;
+            }
+            return Err(error);
+        }
     };
-    if known > copy.size() {
-        return alarmed(LogBroken::RolledBack { known, size: copy.size() }.into());
-    }
-    let request = AddCheckpoint { old_size: known, proof: proof(&copy, known)?, note: note.clone() };
+    eprintln!("Size {size} extends size {known}; cosigned. Verifier key of this witness:");
+    eprintln!("{}", keeper.verifier().vkey());
+    Ok(keeper.latest(&origin)?.context("what was just kept is there")?.1)
+}
+
+/// Has the service prove that its log extends what this witness knows, and cosigns; returns the new size.
+fn extend(client: &Client, keeper: &Keeper, known: u64) -> anyhow::Result<u64> {
+    let body = match client.get_text(&format!("access-log/consistency?old={known}")) {
+        Ok(body) => body,
+        Err(error) => match error.downcast_ref::<Refused>() {
+            Some(refused) if refused.0.code == "old_size" => return Err(LogBroken::Shorter { known }.into()),
+            _ => return Err(error),
+        },
+    };
+    let request = AddCheckpoint::parse(&body).context("the service's proof cannot be read")?;
     match keeper.add(&request, server::seconds(&Clock::System)) {
         Ok(_) => {}
-        Err(WitnessError::Refused(WitnessRefusal::Forked { .. } | WitnessRefusal::Inconsistent { .. })) => {
-            return alarmed(LogBroken::Forked { known, size: copy.size() }.into());
+        Err(WitnessError::Refused(refusal @ (WitnessRefusal::Forked { .. } | WitnessRefusal::Inconsistent { .. }))) => {
+            return Err(LogBroken::Witness(refusal).into());
         }
         Err(error) => return Err(error.into()),
     }
-    eprintln!("Size {} extends size {known}; cosigned. Verifier key of this witness:", copy.size());
-    eprintln!("{}", keeper.verifier().vkey());
-    Ok(keeper.latest(origin)?.context("what was just kept is there")?.1)
+    request.size().context("a checkpoint that was checked has a size")
 }
 
-/// From the entries themselves, so that the witness has seen all that it signs for.
-fn proof(copy: &Copy, known: u64) -> anyhow::Result<Vec<Hash>> {
-    let leaves = copy.lines()?.map(|line| Ok(line?.1.leaf())).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(consistency_proof(&leaves, known)?)
-}
-
-/// Tells the operator's program; that the log is broken is told by the exit code and on standard error in any case.
-fn cry(args: &WitnessArgs, error: &anyhow::Error, evidence: &Path) {
-    let mut broken = error.chain().filter_map(|cause| cause.downcast_ref()).peekable();
-    if broken.peek().is_none() {
-        return;
-    }
-    let rollback = broken.any(|broken| matches!(broken, LogBroken::RolledBack { .. }));
-    let kind = if rollback { "rollback" } else { "fork" };
-    eprintln!("ALARM ({kind}): what the log signed is kept in {}", evidence.display());
-    hook(args.alarm.as_deref(), kind, &evidence.display().to_string());
+/// Keeps both histories and tells the operator's program; the exit code and standard error tell it in any case.
+fn cry(args: &WitnessArgs, broken: &LogBroken, keeper: &Keeper, origin: &str, client: &Client) -> anyhow::Result<()> {
+    let kind = if matches!(broken, LogBroken::Shorter { .. }) { "rollback" } else { "fork" };
+    let shown = client.get_text("access-log/checkpoint")?;
+    let evidence = keeper.accuse(origin, &shown, server::seconds(&Clock::System))?.display().to_string();
+    eprintln!("ALARM ({kind}): what the log signed is kept in {evidence}");
+    hook(args.alarm.as_deref(), kind, &evidence);
+    Ok(())
 }
 
 fn hook(program: Option<&Path>, kind: &str, evidence: &str) {
