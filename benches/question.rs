@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, Question, by_name};
 use voorrang::cli::client::Client;
-use voorrang::cli::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use voorrang::cli::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki;
@@ -57,7 +57,7 @@ impl Bench {
         point_clients_at(&keys, &regulation, service.address.port())?;
         let party = |name: &str| keys.join(format!("{name}.toml"));
         let [administrator, population, care, corporation] = [
-            "gemeente-haarlem-ict",
+            "ict-dienst-kennemerland",
             "gemeente-haarlem-burgerzaken",
             "sociaal-wijkteam-en-zorgnetwerk-haarlem",
             "ymere",
@@ -65,12 +65,13 @@ impl Bench {
         .map(party);
         let files = Files::write(folder.path(), persons)?;
         let step = |config: &Path| EpochArgs { epoch: "haarlem-bench".parse().expect("a name"), config: config.into() };
-        epoch::run(&EpochCommand::New(NewArgs { epoch: step(&administrator), profile: None }))?;
+        epoch::run(&EpochCommand::New(NewArgs::of(step(&administrator))))?;
         epoch::run(&EpochCommand::Contribute(step(&population)))?;
         epoch::run(&EpochCommand::Contribute(step(&care)))?;
         upload(Kind::Population, &files.residents, &population)?;
         upload(Kind::Care, &files.care, &care)?;
-        epoch::run(&EpochCommand::Activate(step(&administrator)))?;
+        let activate = ActivateArgs { epoch: step(&administrator), accept_shrink: false };
+        epoch::run(&EpochCommand::Activate(activate))?;
         // All addresses of the register: a stock declares at most 50 dwellings an address.
         upload(Kind::Stock, &files.residents, &corporation)?;
         let asker = Client::open(&corporation)?;

@@ -121,6 +121,9 @@ pub enum Format {
 pub struct Config {
     pub listen: SocketAddr,
     pub state: PathBuf,
+    pub epoch_keys: PathBuf,
+    /// Empty where there are none.
+    pub epoch_credentials: PathBuf,
     pub regulations: Vec<Shipped>,
     pub profile: Shipped,
     pub log_origin: String,
@@ -137,6 +140,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             state: "state".into(),
+            epoch_keys: "epoch-keys".into(),
+            epoch_credentials: PathBuf::new(),
             regulations: vec![Shipped::BuiltIn("haarlem".into())],
             profile: Shipped::BuiltIn("nl-household-1".into()),
             log_origin: "voorrang.example/access-log".into(),
@@ -196,6 +201,11 @@ impl Config {
         if origin.len() > ORIGIN_BYTES {
             return Err(ConfigError::Value("log_origin is at most 128 bytes long"));
         }
+        if self.epoch_keys.starts_with(&self.state) {
+            return Err(ConfigError::Value(
+                "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
+            ));
+        }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
@@ -204,12 +214,13 @@ impl Config {
 
     fn resolve(&mut self, folder: &Path) {
         let tls = &mut self.tls;
-        let files = [&mut self.state, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
+        let credentials = Some(&mut self.epoch_credentials).filter(|path| !path.as_os_str().is_empty());
+        let files = [&mut self.state, &mut self.epoch_keys, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
         let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
             Shipped::Path(path) => Some(path),
             Shipped::BuiltIn(_) => None,
         });
-        for path in files.into_iter().chain(shipped) {
+        for path in files.into_iter().chain(credentials).chain(shipped) {
             *path = folder.join(&*path);
         }
     }
@@ -304,6 +315,17 @@ mod tests {
         let unknown = read("", &[("VOORRANG_SURPRISE", "1")]);
         assert!(matches!(unknown, Err(ConfigError::UnknownVariable(name)) if name == "VOORRANG_SURPRISE"));
         assert!(matches!(read("", &[("VOORRANG_WORKERS", "many")]), Err(ConfigError::Variable(_))));
+    }
+
+    #[test]
+    fn keys_of_epochs_do_not_lie_with_the_database() {
+        for bad in ["state", "state/keys"] {
+            let error = read(&format!("epoch_keys = \"{bad}\""), &[]).unwrap_err().to_string();
+            assert!(error.contains("epoch_keys"), "{error}");
+        }
+        let given = read("", &[("VOORRANG_EPOCH_CREDENTIALS", "/run/credentials/voorrang.service")]).unwrap();
+        assert_eq!(given.epoch_credentials, Path::new("/run/credentials/voorrang.service"));
+        assert_eq!(given.epoch_keys, Path::new("/etc/voorrang/epoch-keys"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ const ONLY: [(&str, &[&str]); 23] = [
     ("anyhow", &["cli/"]),
     ("clap", &["cli/"]),
     ("indicatif", &["cli/output.rs"]),
-    ("std::env", &["config.rs"]),
+    ("std::env", &["config.rs", "cli/inputs.rs"]),
     ("println!", &["cli/"]),
     ("eprint!", &["cli/"]),
     ("print!", &["cli/"]),

@@ -116,6 +116,7 @@ pub(super) fn action_of(act: Act) -> Action {
         Act::ContributeShare => Action::EpochContribute,
         Act::FetchShares => Action::EpochFetch,
         Act::ActivateEpoch => Action::EpochActivate,
+        Act::EndEpoch => Action::EpochRetire,
         Act::ReadLog => Action::LogRead,
     }
 }
@@ -143,9 +144,10 @@ pub(super) fn refusal_problem(refusal: &Refusal) -> Problem {
 pub(super) fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::NotFound(what) => Problem::not_found(error.code(), format!("no such {what}")),
-        StoreError::Conflict(_) | StoreError::LoadIncomplete { .. } | StoreError::LoadOverfull { .. } => {
-            Problem::conflict(error.code(), error.to_string())
-        }
+        StoreError::Conflict(_)
+        | StoreError::LoadIncomplete { .. }
+        | StoreError::LoadOverfull { .. }
+        | StoreError::EpochCredential { .. } => Problem::conflict(error.code(), error.to_string()),
         _ => {
             tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "the store failed");
             Problem::unavailable("the service cannot record what it does, so it does nothing; try again later")

@@ -213,7 +213,10 @@ impl App {
         let in_force = self.epoch(&load.epoch).map_err(|problem| problem.traced(caller.trace))?;
         let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
         let entry = self.load_entry(caller, &in_force.epoch, source).await?;
-        Ok((load, entry))
+        match check_loading(&in_force) {
+            Ok(()) => Ok((load, entry)),
+            Err(problem) => Err(self.refuse(entry, problem).await),
+        }
     }
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
@@ -255,14 +258,17 @@ impl App {
 
 /// Whether the epoch takes records with this header.
 fn check_records(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
-    if !in_force.epoch.state.loads() {
-        let detail = format!("the epoch is {} and takes no loads", in_force.epoch.state);
-        return Err(Problem::conflict("epoch_not_loading", detail));
-    }
+    check_loading(in_force)?;
     in_force
         .epoch
         .accepts(header)
         .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")))
+}
+
+fn check_loading(in_force: &EpochInForce) -> Result<(), Problem> {
+    let state = in_force.epoch.state;
+    let detail = || format!("the epoch is {state} and takes no loads; load into the one in force, see GET /v1/service");
+    if state.loads() { Ok(()) } else { Err(Problem::conflict("epoch_not_loading", detail())) }
 }
 
 fn header_of(load: &Load) -> Result<CodeHeader, StoreError> {

@@ -28,12 +28,12 @@ pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
-use crate::epoch::{Epoch, State};
+use crate::epoch::Epoch;
 use crate::ids::{EpochId, Oin, RegulationId, TraceId};
 use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
-use crate::store::{Load, Store, StoreError};
+use crate::store::{Folders, Load, Store, StoreError};
 use identity::Identity;
 use problem::Problem;
 
@@ -72,7 +72,7 @@ pub struct App {
     store: Store,
     profile: Profile,
     regulations: HashMap<RegulationId, Regulation>,
-    /// All epochs that are not destroyed, as the store has them, with their registers.
+    /// All epochs as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
@@ -118,9 +118,12 @@ impl App {
         }
         let sealing = sealing::Sealing::new(&config.officers);
         regulations.values().try_for_each(|regulation| sealing.officers_of(regulation).map(drop))?;
-        let store = Store::open(&config.state, &config.log_origin)?;
+        let credentials = Some(&config.epoch_credentials).filter(|path| !path.as_os_str().is_empty()).cloned();
+        let folders = Folders { state: config.state.clone(), epoch_keys: config.epoch_keys.clone(), credentials };
+        let store = Store::open(folders, &config.log_origin)?;
         let (epochs, stocks, changing) = Default::default();
         let app = Self { clock, store, profile, regulations, epochs, stocks, sealing, changing };
+        app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();
             if let Err(error) = app.refresh(&id) {
@@ -166,7 +169,7 @@ impl App {
         self.regulations.get(id).ok_or_else(unknown)
     }
 
-    /// An epoch that is not destroyed.
+    /// An epoch.
     fn epoch(&self, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
         let epochs = self.epochs.read().unwrap_or_else(|broken| broken.into_inner());
         epochs.get(id).cloned().ok_or_else(unknown_epoch)
@@ -186,12 +189,8 @@ impl App {
         let contributed = self.contributed(id)?;
         let load = |source: wire::Source| self.store.current_load(id, source.as_str());
         let (population, care) = (load(wire::Source::Population)?, load(wire::Source::Care)?);
-        let registers = match &population {
-            Some(population) if epoch.state != State::Destroyed => {
-                Some(Arc::new(loads::assemble(&self.store, &self.profile, population, care.as_ref())?))
-            }
-            _ => None,
-        };
+        let assembled = |population: &Load| loads::assemble(&self.store, &self.profile, population, care.as_ref());
+        let registers = population.as_ref().map(assembled).transpose()?.map(Arc::new);
         self.replace(EpochInForce { epoch, contributed, population, care, registers });
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::CodeHeader;
-use crate::epoch::State;
+use crate::epoch::Silent;
 use crate::ids::{EpochId, Oin, RegulationId};
 use crate::link::{HouseholdQuestion, Source};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Permit, Regulation, Role};
@@ -96,7 +96,7 @@ impl App {
         entry.stage = stage(&question);
         entry.consent = Some(consent(&question));
         entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
-        check_state(&in_force)?;
+        self.check_state(&in_force)?;
         check_header(&in_force, &question.header)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
         entry.purpose.clone_from(&purpose);
@@ -173,6 +173,13 @@ impl App {
             && (!needs_care || young(in_force.care.as_ref(), Source::Care))
     }
 
+    fn check_state(&self, in_force: &EpochInForce) -> Result<(), Problem> {
+        in_force.epoch.answers(self.clock.now()).map_err(|silent| {
+            let status = if silent == Silent::NotYet { StatusCode::CONFLICT } else { StatusCode::GONE };
+            Problem::new(status, silent.code(), silent.to_string())
+        })
+    }
+
     fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
         let other = |_| Problem::unprocessable("code_shape", "the codes' passes are not those of the epoch's profile");
         let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), &self.profile));
@@ -231,17 +238,6 @@ fn respond(answered: &Answered) -> Result<HttpResponse, Problem> {
     assert!(body.len() <= ANSWER_BYTES, "an answer of {} bytes does not fit its frame", body.len());
     body.resize(ANSWER_BYTES, b' ');
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body))
-}
-
-fn check_state(in_force: &EpochInForce) -> Result<(), Problem> {
-    match in_force.epoch.state {
-        state if state.answers() => Ok(()),
-        State::Destroyed => {
-            let detail = "this epoch is destroyed; encode with the one in force, see GET /v1/service";
-            Err(Problem::new(StatusCode::GONE, "epoch_destroyed", detail))
-        }
-        _ => Err(Problem::conflict("epoch_not_active", "this epoch does not answer yet; see GET /v1/service")),
-    }
 }
 
 fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {

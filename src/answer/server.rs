@@ -135,7 +135,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/epochs/{epoch}").route(web::get().to(epochs::view)))
         .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
         .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
+        .service(resource("/epochs/{epoch}/participants/{oin}").route(web::put().to(epochs::reseal)))
         .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
+        .service(resource("/epochs/{epoch}/retire").route(web::post().to(epochs::retire)))
+        .service(resource("/epochs/{epoch}/abort").route(web::post().to(epochs::abort)))
+        .service(resource("/epochs/{epoch}/destroy").route(web::post().to(epochs::destroy)))
         .service(resource("/access-log/subjects").route(web::post().to(subject::pseudonym)))
         .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
         .service(resource("/access-log/entries").route(web::get().to(log::entries)));

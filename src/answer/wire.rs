@@ -1,6 +1,8 @@
 //! The JSON of the interface, version 1, for service and client alike. Unknown members are refused; core types
 //! do not know these shapes.
 
+mod epochs;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -8,9 +10,11 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 
+pub use epochs::*;
+
 use crate::audit::Receipt;
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::ids::{EpochId, LoadId, Oin, RegulationId};
+use crate::ids::{EpochId, LoadId, RegulationId};
 use crate::profile::Profile;
 
 time::serde::format_description!(pub date_only, Date, "[year]-[month]-[day]");
@@ -215,63 +219,6 @@ pub struct Stock {
     pub dwellings: u32,
     /// Bloom filter of address tokens (crate bloomfilter, false positives 1 in 1,000), base64.
     pub filter: String,
-}
-
-/// `POST /v1/epochs`: an epoch is announced.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewEpoch {
-    pub id: EpochId,
-    pub regulation: RegulationId,
-    pub profile: String,
-    pub schema_hash: String,
-    pub participants: Vec<Participant>,
-}
-
-/// Who encodes in the epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Participant {
-    pub oin: Oin,
-    /// Public age key.
-    pub recipient: String,
-}
-
-/// One epoch as every participant may see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EpochView {
-    pub id: EpochId,
-    pub regulation: RegulationId,
-    pub profile: String,
-    pub schema_hash: String,
-    pub key_check: Option<String>,
-    pub state: String,
-    pub participants: Vec<Participant>,
-    /// Custodians whose share is there.
-    pub contributed: Vec<Oin>,
-    /// Custodians whose share is still missing.
-    pub missing: Vec<Oin>,
-    /// Sources that are loaded.
-    pub loaded: Vec<Source>,
-}
-
-/// `PUT /v1/epochs/{epoch}/share`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SealedShare {
-    /// Armored age file.
-    pub sealed: String,
-}
-
-/// `GET /v1/epochs/{epoch}/shares`, and the envelope file of `voorrang epoch fetch`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Envelope {
-    pub epoch: EpochId,
-    pub schema_hash: String,
-    /// By contributor.
-    pub shares: BTreeMap<Oin, String>,
 }
 
 /// `GET /v1/service`: what a client needs before its first question.

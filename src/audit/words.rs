@@ -21,8 +21,12 @@ pub enum Action {
     EpochAnnounce,
     EpochContribute,
     EpochFetch,
+    EpochReseal,
     EpochActivate,
+    /// A register that changed more than the regulation allows was activated all the same.
+    EpochAcceptShrink,
     EpochRetire,
+    EpochAbort,
     EpochDestroy,
     RegulationActive,
     LogRead,

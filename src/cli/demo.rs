@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use time::{Date, Duration, Time};
 
 use super::audit::{self, VerifyArgs};
-use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use super::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
@@ -148,7 +148,7 @@ impl Story {
     fn salt(&self) -> anyhow::Result<()> {
         let step = |party: &Party| EpochArgs { epoch: self.epoch.clone(), config: self.config(party) };
         let administrator = self.one(Role::Administrator);
-        epoch::perform(&EpochCommand::New(NewArgs { epoch: step(administrator), profile: None }))?;
+        epoch::perform(&EpochCommand::New(NewArgs::of(step(administrator))))?;
         let custodians = [self.one(Role::PopulationCustodian), self.one(Role::CareCustodian)];
         for custodian in custodians {
             epoch::perform(&EpochCommand::Contribute(step(custodian)))?;
@@ -164,7 +164,7 @@ impl Story {
         let care = self.one(Role::CareCustodian);
         self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
         let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
-        epoch::perform(&EpochCommand::Activate(administrator))?;
+        epoch::perform(&EpochCommand::Activate(ActivateArgs { epoch: administrator, accept_shrink: false }))?;
         for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
             let (tenants, _) = self.split(number + 1)?;
             self.load(corporation, Kind::Stock, &tenants)?;

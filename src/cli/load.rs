@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
 
-use super::client::Client;
+use super::client::{Client, Refused};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
@@ -51,7 +51,7 @@ pub struct LoadArgs {
     /// Dwellings of the stock [default: the distinct addresses in the file]
     #[arg(long)]
     pub dwellings: Option<u32>,
-    /// Salt file, where the envelope is opened elsewhere [default: open the envelope, keep the salt in memory]
+    /// Salt file or `env:VOORRANG_SALT`, where the envelope is opened elsewhere [default: open the envelope, keep the salt in memory]
     #[arg(long)]
     pub salt_file: Option<PathBuf>,
     /// Profile file [default: the built-in one]
@@ -88,11 +88,22 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Encodes and uploads.
+/// Encodes and uploads. Where another epoch takes over in the middle, once more with that one: the half load counts for
+/// nothing. A salt that was given is of one epoch; with it there is no second time.
 ///
 /// # Errors
 /// As [`run`].
 pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
+    match load_once(args) {
+        Err(error) if args.salt_file.is_none() && error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) => {
+            eprintln!("Another epoch has taken over; loading into that one.");
+            load_once(args)
+        }
+        done => done,
+    }
+}
+
+fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
     // The file first: nobody is asked for anything before it is known to be good.
     match args.kind {
         Kind::Population => {

@@ -13,6 +13,7 @@ pub mod link;
 pub mod load;
 mod log_key;
 mod output;
+mod parties;
 pub mod people;
 pub mod pki;
 pub mod privacy_report;

@@ -17,12 +17,14 @@ pub enum Act {
     ContributeShare,
     FetchShares,
     ActivateEpoch,
+    /// Retire, abort or destroy one.
+    EndEpoch,
     ReadLog,
 }
 
 impl Act {
     /// All acts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ask,
         Self::Load(Source::Population),
         Self::Load(Source::Care),
@@ -31,6 +33,7 @@ impl Act {
         Self::ContributeShare,
         Self::FetchShares,
         Self::ActivateEpoch,
+        Self::EndEpoch,
         Self::ReadLog,
     ];
 
@@ -45,6 +48,7 @@ impl Act {
             Self::ContributeShare => "contribute-share",
             Self::FetchShares => "fetch-shares",
             Self::ActivateEpoch => "activate-epoch",
+            Self::EndEpoch => "end-epoch",
             Self::ReadLog => "read-log",
         }
     }

@@ -13,6 +13,7 @@ mod disclose;
 mod facts;
 mod floor;
 mod regulation;
+mod rotation;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use article::Article;
 pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, WhoseAge};
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use regulation::{Budgets, Evaluation, PurposeText, Retention, Title};
+pub use rotation::Rotation;
 pub use steps::{AppliesTo, Condition, Consent, Moment, Stage, Step};
 
 use crate::ids::{Oin, RegulationId};
@@ -330,6 +332,11 @@ impl Regulation {
     /// How many questions may be asked.
     pub fn budgets(&self) -> &Budgets {
         &self.document.budget
+    }
+
+    /// How long a rotation of the salt may take, and what it may change.
+    pub fn rotation(&self) -> &Rotation {
+        &self.document.rotation
     }
 
     /// How long what is kept.

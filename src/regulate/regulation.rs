@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 use time::{Date, Month};
 
 use super::disclose::{Disclosure, GroupRule, Posterior};
+use super::rotation::Rotation;
 use super::steps::{Moment, Step};
 use super::{Party, RegulationError, Role};
 use crate::code::Group;
@@ -130,6 +131,8 @@ pub(super) struct Document {
     pub budget: Budgets,
     pub retention: Retention,
     pub evaluation: Evaluation,
+    #[serde(default)]
+    pub rotation: Rotation,
     #[serde(rename = "moment")]
     pub moments: Vec<Moment>,
     #[serde(rename = "step", default)]
@@ -145,6 +148,7 @@ impl Document {
         document.check_dates_and_numbers()?;
         document.check_parties()?;
         document.check_groups()?;
+        document.rotation.check()?;
         document.check_moments_and_steps()?;
         Ok(document)
     }

@@ -139,7 +139,7 @@ fn may(role: Role, act: Act) -> bool {
     use Act::*;
     use Role::*;
     match role {
-        Administrator => matches!(act, AnnounceEpoch | ActivateEpoch),
+        Administrator => matches!(act, AnnounceEpoch | ActivateEpoch | EndEpoch),
         PopulationCustodian => matches!(act, Load(Source::Population) | ContributeShare | FetchShares),
         CareCustodian => matches!(act, Load(Source::Care) | ContributeShare | FetchShares),
         Corporation => matches!(act, Ask | RegisterStock | FetchShares),

@@ -6,19 +6,24 @@
 //! runs in a savepoint of its own and fails alone. If a commit fails, nobody knows what the disk holds: every write
 //! is refused from then on, until a restart has read back what is really there.
 //!
-//! Keys are files in `keys/` beside the database, readable by the service only: whoever destroys the file of an
-//! epoch destroys its loads, in every copy of the database.
+//! Keys are files, readable by the service only: those of the log in `keys/` beside the database, those of epochs in a
+//! folder of their own. Whoever destroys the file of an epoch destroys its loads, in every copy of the database.
 
 mod budgets;
+mod destroy;
 mod epochs;
 mod keys;
 mod loads;
 mod log;
 mod open;
+mod steps;
+mod wrapping;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rusqlite::Connection;
@@ -27,9 +32,11 @@ use crate::audit::{AuditError, NoteVerifier, Receipt};
 use crate::ids::EpochId;
 
 pub use budgets::Stock;
-pub use epochs::Share;
+pub use destroy::Destruction;
+pub use epochs::{Reseal, Share};
 pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
+pub use steps::Taken;
 pub use writer::{Stats, Tx};
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
@@ -52,8 +59,13 @@ pub enum StoreError {
     LogKey,
     #[error("key file {}: {what}", path.display())]
     Key { path: PathBuf, what: &'static str },
-    #[error("the data key of epoch {epoch} is missing or another one: restore keys/epoch-{epoch}.key, or load again")]
-    EpochKey { epoch: EpochId },
+    #[error("the key of epoch {epoch} is missing or another one: restore {}, or begin a new epoch", path.display())]
+    EpochKey { epoch: EpochId, path: PathBuf },
+    #[error(
+        "the key of epoch {epoch} is a credential that only the machine's administrator can remove: take it out of the \
+         service's unit, restart the service, then destroy the epoch again"
+    )]
+    EpochCredential { epoch: EpochId },
     #[error(
         "the change may not be on the disk and all writes are refused: make room or replace the disk, then restart"
     )]
@@ -88,6 +100,7 @@ impl StoreError {
             Self::LogKey => "store_log_key",
             Self::Key { .. } => "store_key",
             Self::EpochKey { .. } => "store_epoch_key",
+            Self::EpochCredential { .. } => "store_epoch_credential",
             Self::NotDurable => "store_not_durable",
             Self::Stopped => "store_stopped",
             Self::NotFound(_) => "store_not_found",
@@ -107,6 +120,24 @@ pub struct Written<T> {
     pub receipts: Vec<Receipt>,
 }
 
+/// Where the store keeps what.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The database, and the keys of the log beside it.
+    pub state: PathBuf,
+    /// Wrapping keys and tombstones of epochs: on another volume than `state`, and in no backup of it.
+    pub epoch_keys: PathBuf,
+    /// Wrapping keys that somebody else hands to the service, as systemd does.
+    pub credentials: Option<PathBuf>,
+}
+
+#[cfg(test)]
+impl From<&Path> for Folders {
+    fn from(home: &Path) -> Self {
+        Self { state: home.to_owned(), epoch_keys: home.join("epoch-keys"), credentials: None }
+    }
+}
+
 /// The open store. Dropping it waits for the jobs under way.
 #[derive(Debug)]
 pub struct Store {
@@ -115,20 +146,21 @@ pub struct Store {
     readers: Mutex<Vec<Connection>>,
     database: PathBuf,
     keys: std::sync::Arc<keys::Keys>,
+    epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
     verifier: NoteVerifier,
     _lock: std::fs::File,
 }
 
 impl Store {
-    /// Opens or creates the store in `folder`, whose log has the name `origin` (a URL without schema).
+    /// Opens or creates the store in these folders, whose log has the name `origin` (a URL without schema).
     ///
     /// Every start reads the whole log: entries against leaf hashes, leaf hashes against the last signed checkpoint.
     /// Half loads of a killed process are deleted.
     ///
     /// # Errors
     /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.
-    pub fn open(folder: &Path, origin: &str) -> Result<Self, StoreError> {
-        open::open(folder, origin)
+    pub fn open(folders: impl Into<Folders>, origin: &str) -> Result<Self, StoreError> {
+        open::open(&folders.into(), origin)
     }
 
     /// Runs `job` in a savepoint, and returns when it is durable. Blocks: on an async thread use

@@ -11,15 +11,17 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 
 use super::keys::Keys;
+use super::wrapping::EpochKeys;
 use super::writer::Writer;
-use super::{Store, StoreError, loads, log};
+use super::{Folders, Store, StoreError, loads, log};
 
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 
 /// Pages of the WAL before SQLite copies them into the database: about 16 MB.
 const WAL_PAGES: u32 = 4096;
 
-pub(super) fn open(folder: &Path, origin: &str) -> Result<Store, StoreError> {
+pub(super) fn open(folders: &Folders, origin: &str) -> Result<Store, StoreError> {
+    let folder = &folders.state;
     make_folder(folder)?;
     let lock = lock(&folder.join("voorrang.lock"))?;
     let database = folder.join("voorrang.db");
@@ -27,11 +29,12 @@ pub(super) fn open(folder: &Path, origin: &str) -> Result<Store, StoreError> {
     migrate(&mut db, &database)?;
     quick_check(&db)?;
     let keys = Arc::new(Keys::open(&folder.join("keys"))?);
+    let epoch_keys = Arc::new(EpochKeys::open(folders)?);
     let log = log::start(&mut db, &keys, origin)?;
     let verifier = log.verifier();
     loads::delete_half(&mut db)?;
-    let writer = Writer::start(db, log, Arc::clone(&keys));
-    Ok(Store { writer, readers: Mutex::default(), database, keys, verifier, _lock: lock })
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys));
+    Ok(Store { writer, readers: Mutex::default(), database, keys, epoch_keys, verifier, _lock: lock })
 }
 
 /// A connection that cannot write.
@@ -77,6 +80,10 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if db.is_readonly("main")? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
     }
+    // Before the first table: free pages can then be given back bit by bit, where VACUUM would hold up every answer.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(damaged)?;
+    // What is deleted is overwritten with zeros.
+    db.pragma_update(None, "secure_delete", true).map_err(damaged)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(damaged)?;
     if mode != "wal" {
         return Err(StoreError::Damaged { what: "it cannot keep a write-ahead log" });
@@ -135,9 +142,9 @@ mod tests {
     fn everything_is_for_the_service_only() {
         let home = folder();
         let inner = home.path().join("a/b");
-        let store = Store::open(&inner, ORIGIN).unwrap();
+        let store = Store::open(inner.as_path(), ORIGIN).unwrap();
         let mode = |path: &str| fs::metadata(inner.join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(""), mode("keys")), (0o700, 0o700));
+        assert_eq!((mode(""), mode("keys"), mode("epoch-keys")), (0o700, 0o700, 0o700));
         for file in ["voorrang.db", "voorrang.db-wal", "voorrang.lock", "keys/log.key", "keys/subject.key"] {
             assert_eq!(mode(file), 0o600, "{file}");
         }
@@ -150,7 +157,7 @@ mod tests {
         fs::write(home.path().join("file"), "x").unwrap();
         // As root permissions do not count: below a file, and on a file system that takes no files.
         for bad in [home.path().join("file/below"), home.path().join("file"), "/proc/self".into()] {
-            let error = Store::open(&bad, ORIGIN).unwrap_err();
+            let error = Store::open(bad.as_path(), ORIGIN).unwrap_err();
             assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
             assert!(error.to_string().contains("0700"), "{error}");
         }

@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::keys::Keys;
 use super::log::{Appended, Log};
+use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
 use crate::audit::Receipt;
 
@@ -31,7 +31,7 @@ pub struct Stats {
 pub struct Tx<'a> {
     pub(super) db: &'a Connection,
     pub(super) log: &'a RefCell<Log>,
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a EpochKeys,
     pub(super) appended: RefCell<Vec<Appended>>,
 }
 
@@ -51,7 +51,7 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection, log: Log, keys: Arc<Keys>) -> Self {
+    pub(super) fn start(db: Connection, log: Log, keys: Arc<EpochKeys>) -> Self {
         let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let desk = Desk { db, log: RefCell::new(log), keys, counts: Arc::clone(&counts) };
@@ -138,7 +138,7 @@ where
 struct Desk {
     db: Connection,
     log: RefCell<Log>,
-    keys: Arc<Keys>,
+    keys: Arc<EpochKeys>,
     counts: Arc<Counts>,
 }
 

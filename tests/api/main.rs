@@ -1,10 +1,13 @@
 //! The service as its parties and its enemies meet it: over mutual TLS, nothing of the inside assumed.
 
+mod age_tool;
 mod answers;
 mod audit;
+mod ends;
 mod epochs;
 mod identity;
 mod loads;
 mod operations;
 mod questions;
+mod rotation;
 mod support;

@@ -23,7 +23,7 @@ use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Ten
 use voorrang::audit::{Entry, Report};
 use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::client::Client;
-use voorrang::cli::epoch::{EpochArgs, EpochCommand, NewArgs};
+use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
@@ -34,7 +34,7 @@ use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 
-pub const ADMINISTRATOR: &str = "gemeente-haarlem-ict";
+pub const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
 pub const CORPORATION: &str = "ymere";
@@ -240,13 +240,12 @@ impl House {
         }
     }
 
-    fn epoch_args(&self, stem: &str, epoch: &str) -> EpochArgs {
+    pub fn epoch_args(&self, stem: &str, epoch: &str) -> EpochArgs {
         EpochArgs { epoch: epoch.parse().unwrap(), config: self.party(stem) }
     }
 
     pub fn announce(&self, epoch: &str) -> anyhow::Result<()> {
-        let new = NewArgs { epoch: self.epoch_args(ADMINISTRATOR, epoch), profile: None };
-        voorrang::cli::epoch::run(&EpochCommand::New(new))
+        voorrang::cli::epoch::run(&EpochCommand::New(NewArgs::of(self.epoch_args(ADMINISTRATOR, epoch))))
     }
 
     pub fn contribute(&self, stem: &str, epoch: &str) -> anyhow::Result<()> {
@@ -254,7 +253,8 @@ impl House {
     }
 
     pub fn activate(&self, epoch: &str) -> anyhow::Result<()> {
-        voorrang::cli::epoch::run(&EpochCommand::Activate(self.epoch_args(ADMINISTRATOR, epoch)))
+        let epoch = self.epoch_args(ADMINISTRATOR, epoch);
+        voorrang::cli::epoch::run(&EpochCommand::Activate(ActivateArgs { epoch, accept_shrink: false }))
     }
 
     pub fn agree(&self, epoch: &str) {
