@@ -148,13 +148,14 @@ impl Store {
 
 /// What the record says. Its first line is no origin of a log, so its signature is never one under a checkpoint.
 fn record(epoch: &Epoch, end: &Taken, erased: Option<OffsetDateTime>) -> String {
-    let time = |at: OffsetDateTime| at.format(&Rfc3339).expect("a year of four digits has this form");
+    let time =
+        |at: OffsetDateTime| at.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form");
     let erased = erased.map_or_else(
         || "begun: the wrapping key is being removed\n".to_owned(),
         |at| {
             format!(
-                "erased {}\nremoved: the wrapping key (overwritten, unlinked, folder synced), the wrapped data key, the \
-                 sealed shares, the loads and stocks; free pages zeroed and given back, write-ahead log cut\n",
+                "erased {}\nwrapping key overwritten, unlinked, its folder synced\nwrapped data key, sealed shares, loads and \
+                 stocks deleted\nfree pages zeroed and given back, write-ahead log cut\n",
                 time(at)
             )
         },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path};
+use time::format_description::well_known::Rfc3339;
 
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
@@ -89,6 +90,7 @@ async fn end(app: Data<App>, caller: Caller, id: EpochId, step: Step) -> Result<
 fn still_answers(app: &App, in_force: &EpochInForce) -> Result<(), Problem> {
     match in_force.epoch.answers_until {
         Some(until) if app.clock.now() < until => {
+            let until = until.format(&Rfc3339).expect("a year of four digits has this form");
             let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
             Err(Problem::conflict("epoch_answers", detail))
         }
