@@ -33,8 +33,8 @@ const RECORDS: u64 = 20_000_000;
 /// Slowest that a chunk may arrive.
 const CHUNK_TIME: Duration = Duration::from_secs(60);
 
-/// Superseded chunks that are deleted in one go, so that answers wait for few of them.
-const SWEEP: u32 = 64;
+/// Superseded chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
+const SWEEP: u32 = 4;
 
 /// Why stored records are no register.
 #[derive(Debug, thiserror::Error)]

@@ -17,8 +17,11 @@ use super::{Store, StoreError, Tx};
 use crate::epoch::{Epoch, Move, State};
 use crate::ids::EpochId;
 
-/// Rows and pages that are dealt with in one go, so that answers wait for few of them.
-const AT_ONCE: u32 = 64;
+/// Chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
+const CHUNKS: u32 = 4;
+
+/// Free pages that are given back in one go: 4 MiB.
+const PAGES: u32 = 1024;
 
 /// Attempts to empty the write-ahead log while others read.
 const ATTEMPTS: u32 = 50;
@@ -87,8 +90,8 @@ impl Store {
         }
         self.epoch_keys.bury(id, &record(&epoch, &end, None))?;
         self.epoch_keys.destroy(id)?;
-        while self.write(|tx| tx.sweep_loads(AT_ONCE))?.value {}
-        while self.write(|tx| tx.vacuum(AT_ONCE))?.value {}
+        while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
+        while self.write(|tx| tx.vacuum(PAGES))?.value {}
         self.empty_wal()?;
         let (name, text) = (id.clone(), record(&epoch, &end, Some(now)));
         let note = self.write(move |tx| tx.put_destruction(&name, &text))?.value;
