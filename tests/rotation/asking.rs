@@ -11,7 +11,7 @@ use voorrang::regulate::Role;
 
 use super::driver::Driver;
 use super::model::Epoch;
-use super::town::Town;
+use super::town::{Random, Town};
 
 /// Threads that ask: one slow answer must not hold up the rate.
 const ASKERS: u32 = 4;
@@ -99,12 +99,10 @@ fn ask(client: &Client, epoch: &Epoch, number: usize) -> anyhow::Result<Answered
     Ok(answered)
 }
 
-/// Three questions of an epoch, each as its model says.
-pub fn check_some(town: &Town, epoch: &Epoch) {
-    let client = town.client(Role::Corporation);
-    for number in 0..3 {
-        ask(&client, epoch, number * 7).unwrap();
-    }
+/// A question of an epoch, as its model says. Any one: a household is asked about so often a month and no more.
+pub fn check_one(town: &Town, epoch: &Epoch) {
+    let number = Random::new().below(epoch.questions.len() as u64);
+    ask(&town.client(Role::Corporation), epoch, usize::try_from(number).unwrap()).unwrap();
 }
 
 /// Every entry of the log. Reading it adds some.

@@ -187,7 +187,7 @@ impl<'a> Driver<'a> {
                 assert!(fits, "{}: {} is logged as {:?}", epoch.id, step.state, entry.action);
             }
             if epoch.answers {
-                asking::check_some(self.town, &Epoch::open(self.town, epoch.id.as_str()).unwrap());
+                asking::check_one(self.town, &Epoch::open(self.town, epoch.id.as_str()).unwrap());
             }
         }
     }
