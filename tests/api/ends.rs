@@ -159,3 +159,21 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
     house.restart();
     destroy(&house, EPOCH).unwrap();
 }
+
+/// The key of pseudonyms is no key of an epoch. Who keeps the salt, the register holder, still makes the address token.
+#[test]
+fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
+    let house = House::open();
+    let kept = house.encoder(EPOCH);
+    let asked = house.line(CORPORATION).ask(&value(&kept, FAMILY)).answered();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let key = fs::read(house.state().join("keys/subject.key")).unwrap();
+    let token = question(&kept, FAMILY).address.unwrap();
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key), &token.0);
+    let pseudonym = hex::encode(&tag.as_ref()[..16]);
+    let about: Vec<_> = house.log().into_iter().filter(|entry| entry.object.as_ref() == Some(&pseudonym)).collect();
+    assert_eq!(about.len(), 1);
+    assert_eq!((about[0].action, about[0].epoch.as_ref().unwrap().as_str()), (Action::Ask, EPOCH));
+    house.verify(&[asked]).unwrap();
+}
