@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("encode", &["code", "ids", "profile"]),
     ("link", &["code", "profile"]),
     ("privacy", &["code"]),
-    ("regulate", &["code", "ids", "link"]),
+    ("regulate", &["audit", "code", "ids", "link"]),
     ("audit", &["ids"]),
     ("epoch", &["code", "ids"]),
     ("store", &["audit", "epoch", "ids"]),

@@ -8,24 +8,13 @@ use super::problem::Problem;
 use super::{App, Caller, EpochInForce, reference};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
 use crate::ids::EpochId;
-use crate::regulate::{Act, Conditions, Facts, Permit, Refusal, Regulation};
+use crate::regulate::{Act, Facts, Permit, Refusal, Regulation};
 use crate::store::{StoreError, Tx};
 
 impl App {
     /// Facts of an act that is about no household.
     pub(super) fn facts(&self, caller: &Caller, action: Act) -> Facts {
-        Facts {
-            actor: caller.identity.oin.clone(),
-            action,
-            today: self.clock.today(),
-            purpose: None,
-            arrears: None,
-            conditions: Conditions::default(),
-            in_stock: None,
-            asked_this_month: 0,
-            stock: None,
-            asked_household_this_month: 0,
-        }
+        Facts::new(caller.identity.oin.clone(), action, self.clock.today())
     }
 
     /// An entry for what this caller does under this regulation.
@@ -118,6 +107,9 @@ pub(super) fn action_of(act: Act) -> Action {
         Act::ActivateEpoch => Action::EpochActivate,
         Act::EndEpoch => Action::EpochRetire,
         Act::ReadLog => Action::LogRead,
+        Act::AskGroups => Action::AskGroups,
+        Act::ActivateRegulation => Action::RegulationActive,
+        Act::OpenTap => Action::TapOpen,
     }
 }
 

@@ -119,12 +119,14 @@ impl App {
                 help_offered: question.conditions.help_offered,
                 reminder_sent: question.conditions.reminder_sent,
                 no_objection: question.conditions.no_objection,
+                tenant_agrees: question.conditions.tenant_agrees,
             },
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
             stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
             asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
                 / neighbours,
+            batch: 1,
             ..self.facts(caller, Act::Ask)
         };
         let permit = regulation.decide(&facts).map_err(|refusal| {

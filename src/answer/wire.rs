@@ -78,6 +78,8 @@ pub struct Conditions {
     pub help_offered: bool,
     pub reminder_sent: bool,
     pub no_objection: bool,
+    /// For regulations in which the tenant must have agreed.
+    pub tenant_agrees: bool,
 }
 
 /// One tenant of the contract.

@@ -29,6 +29,18 @@ pub enum Action {
     EpochAbort,
     EpochDestroy,
     RegulationActive,
+    /// An act that waits for a second person.
+    Propose,
+    /// The care side asks for groups.
+    AskGroups,
+    /// A corporation's questions missed too often: its tap was closed.
+    Probing,
+    /// A corporation's questions passed the share of its stock from which officers are told.
+    BudgetAlarm,
+    /// Officers let a corporation ask again.
+    TapOpen,
+    /// The clock of the machine went back.
+    ClockBack,
     LogRead,
     /// The log left as files: tiles, CSV, records of another standard.
     LogExport,
