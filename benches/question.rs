@@ -252,6 +252,7 @@ fn questions(tenants: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::Re
                 help_offered: true,
                 reminder_sent: true,
                 no_objection: true,
+                tenant_agrees: false,
             },
             address,
             tenants: vec![wire::Tenant { codes: by_name(codes, profile) }],

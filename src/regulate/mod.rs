@@ -9,6 +9,8 @@ mod article;
 #[cfg(test)]
 mod bad_input;
 mod bounds;
+mod changes;
+mod check;
 mod disclose;
 mod facts;
 mod floor;
@@ -29,6 +31,8 @@ use ring::digest::{Context, SHA256};
 use time::Date;
 
 pub use article::Article;
+pub use changes::Change;
+pub use check::{Decided, Remark, Severity};
 pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge};
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader};

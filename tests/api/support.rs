@@ -584,7 +584,13 @@ pub fn question(encoder: &Encoder, contract: &str) -> Question {
         tenants.push(Tenant { codes: wire::by_name(codes, &profile) });
     }
     assert!(!tenants.is_empty(), "no such contract");
-    let yes = wire::Conditions { personal_contact: true, help_offered: true, reminder_sent: true, no_objection: true };
+    let yes = wire::Conditions {
+        personal_contact: true,
+        help_offered: true,
+        reminder_sent: true,
+        no_objection: true,
+        tenant_agrees: false,
+    };
     Question {
         header: encoder.header(),
         purpose: Some("eviction-prevention".into()),

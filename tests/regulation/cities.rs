@@ -60,7 +60,7 @@ fn every_row_of_the_seven_cities_is_a_step_or_says_why_not() {
         assert_eq!(names, row.corporations.split(';').collect(), "{}", row.rule);
         assert_eq!((Some(step.months), Some(step.days)), (row.months, row.days), "{}", row.rule);
         assert_eq!((word(step.by), word(step.consent)), (row.by.clone(), row.consent.clone()), "{}", row.rule);
-        assert_eq!(step.condition.map_or_else(String::new, |condition| word(condition)), row.condition, "{}", row.rule);
+        assert_eq!(step.condition.map_or_else(String::new, word), row.condition, "{}", row.rule);
         assert_eq!((step.within_days, step.gate), (row.within_days, row.gate == "1"), "{}", row.rule);
         assert_eq!(word(step.applies_to), row.applies_to, "{}", row.rule);
     }
