@@ -49,7 +49,8 @@ impl Bench {
         write_regulation(&regulation_folder)?;
         let regulation = Regulation::load(&regulation_folder)?;
         let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, Some(&regulation_folder), "localhost:0")?;
+        pki::make(&keys, &regulation, "localhost:0")?;
+        let law = pki::sign_all(&keys, &regulation)?;
         let config = fs::read_to_string(keys.join("voorrang.toml"))?;
         let mut config = Config::from_parts(&config, "voorrang.toml", &keys, std::iter::empty())?;
         config.state = state_folder(&folder);
@@ -63,6 +64,8 @@ impl Bench {
             "ymere",
         ]
         .map(party);
+        let officer = party("functionaris-gegevensbescherming-van-de-gemeente");
+        voorrang::cli::regulation::activate_at(&law, &administrator, &officer)?;
         let files = Files::write(folder.path(), persons)?;
         let step = |config: &Path| EpochArgs { epoch: "haarlem-bench".parse().expect("a name"), config: config.into() };
         epoch::run(&EpochCommand::New(NewArgs::of(step(&administrator))))?;
@@ -130,7 +133,10 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
         profile: None,
         dry_run: false,
     };
-    load::load(&args)?;
+    if let Some(pending) = &load::load(&args)?.pending {
+        let officer = config.with_file_name("functionaris-gegevensbescherming-van-de-gemeente.toml");
+        voorrang::cli::regulation::confirm(pending, &Client::open(&officer)?)?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::store::{StoreError, Tx};
 impl App {
     /// Facts of an act that is about no household.
     pub(super) fn facts(&self, caller: &Caller, action: Act) -> Facts {
-        Facts::new(caller.identity.oin.clone(), action, self.clock.today())
+        Facts::new(caller.identity.oin.clone(), action, self.today())
     }
 
     /// An entry for what this caller does under this regulation.

@@ -10,6 +10,7 @@ use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::problem::{Problem, json_fault, trace_of};
+use super::wire::law::InferenceView;
 use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
@@ -18,7 +19,7 @@ use crate::epoch::Epoch;
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
 use crate::profile::Profile;
-use crate::regulate::Act;
+use crate::regulate::{Act, Cells};
 use crate::store::{Load, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
@@ -175,9 +176,10 @@ pub(super) async fn commit(
         Ok(written) => written,
         Err(error) => return Err(app.refuse(entry, store_problem(&error)).await),
     };
+    let inference = app.inference(&next);
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
+    Ok(Json(LoadReport { records, persons, inference, receipt: only(written.receipts) }))
 }
 
 /// Deletes superseded loads bit by bit, behind the answers.
@@ -197,11 +199,25 @@ async fn sweep(app: Data<App>) {
 }
 
 impl App {
+    /// What readers may infer from answers about these households. Above the bound it is told, not refused: without the
+    /// load nobody is protected at all; the parties shield the group or agree anew.
+    fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
+        let regulation = self.regulation(&next.epoch.regulation).ok()?;
+        let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
+        let undetermined_share = regulation.posterior().undetermined_share;
+        let cells = Cells { households: registers.cells(), undetermined_share };
+        let (worst, bound) = ((cells.worst(&regulation) * 100.0).round() / 100.0, regulation.posterior().bound);
+        if worst > bound {
+            tracing::warn!(epoch = %next.epoch.id, "readers may infer more than the regulation accepts");
+        }
+        Some(InferenceView { worst, bound })
+    }
+
     /// An entry for this load, if the regulation lets this caller load this source.
     async fn load_entry(&self, caller: &Caller, epoch: &Epoch, source: Source) -> Result<Entry, Problem> {
         let regulation = self.regulation(&epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
-        let permit = self.permit(caller, regulation, Act::Load(source.into()), Some(&epoch.id)).await?;
-        let mut entry = self.entry(caller, Some(regulation), Action::Load, Outcome::Done);
+        let permit = self.permit(caller, &regulation, Act::Load(source.into()), Some(&epoch.id)).await?;
+        let mut entry = self.entry(caller, Some(&regulation), Action::Load, Outcome::Done);
         entry.epoch = Some(epoch.id.clone());
         entry.articles = permit.articles().to_vec();
         Ok(entry)
@@ -225,7 +241,7 @@ impl App {
             let detail = format!("a load has at least one record, and at most {RECORDS}");
             return Err(Problem::unprocessable("load_records", detail));
         }
-        if plan.reference_date > self.clock.today() {
+        if plan.reference_date > self.today() {
             return Err(Problem::unprocessable("reference_date", "the reference date lies in the future"));
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! The access log as officers read it: entries verbatim, and the signed checkpoint over them. There is no route
 //! that changes an entry.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Query};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -42,7 +44,7 @@ pub(super) async fn entries(
     let caller = Caller { identity, trace: trace_of(&request) };
     let (regulation, permit) = app.officer(&caller).await?;
     let from = page.from;
-    let mut entry = app.entry(&caller, Some(regulation), Action::LogRead, Outcome::Done);
+    let mut entry = app.entry(&caller, Some(&regulation), Action::LogRead, Outcome::Done);
     entry.articles = permit.articles().to_vec();
     app.record(entry).await?;
     let failed = |error| store_problem(&error).traced(caller.trace);
@@ -54,15 +56,20 @@ pub(super) async fn entries(
 impl App {
     /// The regulation under which this caller may read the log, and the permit. The log is one for all regulations of
     /// the service: its entries name nobody.
-    pub(super) async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
-        let role = |regulation: &&Regulation| regulation.party(&caller.identity.oin).map(|party| party.role);
+    pub(super) async fn officer(&self, caller: &Caller) -> Result<(Arc<Regulation>, Permit), Problem> {
+        let role = |regulation: &Arc<Regulation>| regulation.party(&caller.identity.oin).map(|party| party.role);
         // One in which the caller is officer, else one that knows the caller, else any; by name where there are several.
-        let rank = |regulation: &&Regulation| {
+        let rank = |regulation: &Arc<Regulation>| {
             let role = role(regulation);
             (role != Some(Role::PrivacyOfficer), role.is_none(), regulation.id().clone())
         };
-        let regulation = self.regulations.values().min_by_key(rank).expect("a service has a regulation");
-        let permit = self.permit(caller, regulation, Act::ReadLog, None).await?;
+        let regulation = self.laws.all(self.today()).into_iter().min_by_key(rank);
+        let none = || {
+            let detail = "no regulation was activated, so nobody is its officer yet";
+            Problem::conflict("regulation_not_active", detail).traced(caller.trace)
+        };
+        let regulation = regulation.ok_or_else(none)?;
+        let permit = self.permit(caller, &regulation, Act::ReadLog, None).await?;
         Ok((regulation, permit))
     }
 }

@@ -2,6 +2,7 @@
 //! do not know these shapes.
 
 mod epochs;
+pub mod law;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -210,6 +211,9 @@ pub struct LoadReport {
     pub records: usize,
     /// Records that have codes.
     pub persons: usize,
+    /// What readers of the answers may infer, once both sources are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<law::InferenceView>,
     pub receipt: Receipt,
 }
 

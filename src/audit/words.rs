@@ -75,6 +75,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consent {
+    /// The tenant agreed.
+    Agrees,
     /// The tenant was asked and does not object.
     NoObjection,
     /// Nothing was stated.

@@ -57,6 +57,7 @@ impl Regulation {
             Facts { action: Act::AskGroups, in_case: false, ..best.clone() },
         ));
         let alone = |action| Facts { action, second: None, ..best.clone() };
+        all.push(("a housing stock that nobody else stands behind", alone(Act::RegisterStock)));
         all.push(("a regulation that one person alone activates", alone(Act::ActivateRegulation)));
         all.push(("a closed tap that one person alone opens", alone(Act::OpenTap)));
         if role != Role::PrivacyOfficer {

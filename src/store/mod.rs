@@ -16,6 +16,7 @@ mod keys;
 mod loads;
 mod log;
 mod open;
+mod regulations;
 mod steps;
 mod wrapping;
 mod writer;
@@ -31,11 +32,12 @@ use rusqlite::Connection;
 use crate::audit::{AuditError, NoteVerifier, Receipt};
 use crate::ids::EpochId;
 
-pub use budgets::Stock;
+pub use budgets::{Asked, Stock};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
 pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
+pub use regulations::{ActivatedRegulation, Proposal};
 pub use steps::Taken;
 pub use writer::{Stats, Tx};
 

@@ -9,5 +9,6 @@ mod identity;
 mod loads;
 mod operations;
 mod questions;
+mod regulation;
 mod rotation;
 mod support;

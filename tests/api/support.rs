@@ -27,6 +27,7 @@ use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
+use voorrang::cli::regulation;
 use voorrang::clock::Clock;
 use voorrang::config::Config;
 use voorrang::encode::{Encoder, read};
@@ -72,6 +73,8 @@ pub struct House {
     authority: Authority,
     service: Service,
     outside: bool,
+    /// No regulation is activated at the start.
+    pub lawless: bool,
 }
 
 impl House {
@@ -89,7 +92,8 @@ impl House {
         fs::copy(shipped.join("articles.cedar"), law.join("articles.cedar")).unwrap();
         let regulation = Regulation::load(&law).unwrap();
         let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, Some(&law), "localhost:0").unwrap();
+        pki::make(&keys, &regulation, "localhost:0").unwrap();
+        let regulation = Regulation::load(&pki::sign_all(&keys, &regulation).unwrap()).unwrap();
         // A second root of which the tests hold the key.
         let authority = Authority::new("Test root").unwrap();
         let roots = fs::read_to_string(keys.join("ca.pem")).unwrap() + &authority.certificate();
@@ -101,6 +105,7 @@ impl House {
             authority,
             service: Service::Nowhere,
             outside,
+            lawless: false,
         };
         let path = house.keys().join("voorrang.toml");
         let text = fs::read_to_string(&path).unwrap();
@@ -111,6 +116,14 @@ impl House {
     /// A service in this process, on a clock that stands, without an epoch.
     pub fn empty() -> Self {
         let mut house = Self::built(false);
+        house.start();
+        house
+    }
+
+    /// The same, with no regulation in force.
+    pub fn lawless() -> Self {
+        let mut house = Self::built(false);
+        house.lawless = true;
         house.start();
         house
     }
@@ -184,6 +197,19 @@ impl House {
             let lines = text.lines().map(|line| if line.starts_with("service = ") { &address } else { line });
             fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
         }
+        if self.client(ADMINISTRATOR).service().unwrap().regulations.is_empty() && !self.lawless {
+            self.activate_law().unwrap();
+        }
+    }
+
+    /// Puts the regulation into force: one proposes, another confirms.
+    pub fn activate_law(&self) -> anyhow::Result<()> {
+        regulation::activate_at(&self.law(), &self.party(ADMINISTRATOR), &self.party(OFFICER)).map(drop)
+    }
+
+    /// The folder of the signed regulation.
+    pub fn law(&self) -> PathBuf {
+        pki::regulation_folder(&self.keys(), &self.regulation)
     }
 
     /// Stops it as it should be stopped; whether it ended well.
@@ -283,8 +309,13 @@ impl House {
         }
     }
 
+    /// Loads; a stock is confirmed by the officer.
     pub fn load(&self, stem: &str, kind: Kind, input: &Path) -> anyhow::Result<Loaded> {
-        voorrang::cli::load::load(&self.load_args(stem, kind, input))
+        let loaded = voorrang::cli::load::load(&self.load_args(stem, kind, input))?;
+        if let Some(pending) = &loaded.pending {
+            regulation::confirm(pending, &self.client(OFFICER))?;
+        }
+        Ok(loaded)
     }
 
     /// The tenants of one corporation, as a file.

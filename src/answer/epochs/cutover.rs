@@ -31,12 +31,12 @@ pub(in super::super) async fn activate(
     let _changing = app.changing.lock().await;
     let Asked { caller, in_force, regulation, entry } =
         app.asked(caller, &id, Act::ActivateEpoch, Action::EpochActivate).await?;
-    let before = app.answering(regulation);
-    let step = match check(regulation, &in_force, before.as_deref(), how) {
+    let before = app.answering(&regulation);
+    let step = match check(&regulation, &in_force, before.as_deref(), how) {
         Ok(step) => step,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let accepted = how.accept_shrink && !changed(regulation, &in_force, before.as_deref()).is_empty();
+    let accepted = how.accept_shrink && !changed(&regulation, &in_force, before.as_deref()).is_empty();
     let accepted =
         accepted.then(|| Entry { action: Action::EpochAcceptShrink, salt: Entry::fresh_salt(), ..entry.clone() });
     let retiring = before.as_ref().and_then(|old| Some((old, Step::Retire.from(old.epoch.state).ok()?)));

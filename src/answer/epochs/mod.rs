@@ -42,8 +42,8 @@ pub(super) async fn announce(
 ) -> Result<Json<EpochView>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let regulation = app.regulation(&new.regulation).map_err(|problem| problem.traced(caller.trace))?;
-    let entry = app.epoch_entry(&caller, regulation, Act::AnnounceEpoch, Action::EpochAnnounce, &new.id).await?;
-    let epoch = match app.announced(&caller, regulation, new.into_inner()) {
+    let entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, &new.id).await?;
+    let epoch = match app.announced(&caller, &regulation, new.into_inner()) {
         Ok(epoch) => epoch,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
@@ -69,10 +69,10 @@ pub(super) async fn view(
 }
 
 /// What a request about one epoch begins with.
-struct Asked<'a> {
+struct Asked {
     caller: Caller,
     in_force: Arc<EpochInForce>,
-    regulation: &'a Regulation,
+    regulation: Arc<Regulation>,
     entry: Entry,
 }
 
@@ -85,10 +85,10 @@ impl App {
     }
 
     /// Whether this caller may do this to this epoch, and the entry for it.
-    async fn asked(&self, caller: Caller, id: &EpochId, act: Act, action: Action) -> Result<Asked<'_>, Problem> {
+    async fn asked(&self, caller: Caller, id: &EpochId, act: Act, action: Action) -> Result<Asked, Problem> {
         let in_force = self.visible(&caller.identity, id).map_err(|problem| problem.traced(caller.trace))?;
         let regulation = self.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
-        let entry = self.epoch_entry(&caller, regulation, act, action, id).await?;
+        let entry = self.epoch_entry(&caller, &regulation, act, action, id).await?;
         Ok(Asked { caller, in_force, regulation, entry })
     }
 
@@ -118,7 +118,7 @@ impl App {
             regulation.decide(&facts).is_ok()
         };
         let participants = participants(regulation, &new.participants, contributes)?;
-        let (rotation, today) = (regulation.rotation(), self.clock.today());
+        let (rotation, today) = (regulation.rotation(), self.today());
         let after = |days: u32| today + Duration::days(days.into());
         let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
         let load_by = new.load_by.unwrap_or_else(|| after(rotation.load_days).max(contribute_by));
@@ -227,9 +227,9 @@ fn participants(
 
 /// The party behind a participant, if it is one that encodes and its key looks like one.
 fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
-    let encodes = |role| matches!(role, Role::PopulationCustodian | Role::CareCustodian | Role::Corporation);
+    let encodes = |role| !matches!(role, Role::Administrator | Role::PrivacyOfficer);
     let party = regulation.party(&one.oin).filter(|party| encodes(party.role)).ok_or_else(|| {
-        let detail = format!("{} is no custodian and no corporation of the regulation", one.oin);
+        let detail = format!("{} is no custodian, corporation or district team of the regulation", one.oin);
         Problem::unprocessable("participant", detail)
     })?;
     let kind = ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| one.recipient.starts_with(start));

@@ -91,7 +91,7 @@ pub(in super::super) async fn reseal(
     let Resealed { recipient, shares } = body.into_inner();
     let checked = || {
         check_complete(in_force.epoch.state)?;
-        encodes(regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
+        encodes(&regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
         shares.values().try_for_each(|sealed| check_share(sealed))
     };
     if let Err(problem) = checked() {

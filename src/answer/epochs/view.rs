@@ -42,7 +42,7 @@ impl App {
                 .into_iter()
                 .filter(|source| load_of(in_force, *source).is_some())
                 .collect(),
-            todo: Todos { regulation, in_force, today: self.clock.today() }.all(
+            todo: Todos { regulation: &regulation, in_force, today: self.today() }.all(
                 &missing,
                 &stocks,
                 epoch.answers(self.clock.now()).is_ok(),

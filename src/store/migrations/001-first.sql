@@ -104,6 +104,7 @@ CREATE TABLE budget (
     oin        TEXT NOT NULL,
     month      TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
     questions  INTEGER NOT NULL,
+    misses     INTEGER NOT NULL DEFAULT 0, -- of them, those that hit nobody
     PRIMARY KEY (regulation, oin, month)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE household_questions (
@@ -112,4 +113,31 @@ CREATE TABLE household_questions (
     object    TEXT NOT NULL,
     questions INTEGER NOT NULL,
     PRIMARY KEY (month, oin, object)
+) STRICT, WITHOUT ROWID;
+-- Taps that misses closed; officers open them.
+CREATE TABLE tap (
+    regulation TEXT NOT NULL,
+    oin        TEXT NOT NULL,
+    closed_at  INTEGER NOT NULL,
+    PRIMARY KEY (regulation, oin)
+) STRICT, WITHOUT ROWID;
+
+-- Every version of a regulation that was activated, in the order of activation.
+CREATE TABLE regulation (
+    id           TEXT NOT NULL,
+    digest       TEXT NOT NULL,
+    toml         TEXT NOT NULL,
+    cedar        TEXT NOT NULL,
+    signatures   TEXT NOT NULL, -- signed note, a line a party
+    activated_at INTEGER NOT NULL,
+    PRIMARY KEY (id, digest)
+) STRICT;
+-- Acts that wait for a second person.
+CREATE TABLE proposal (
+    id          TEXT PRIMARY KEY,
+    regulation  TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    oin         TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    made_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
