@@ -202,7 +202,12 @@ impl App {
     }
 
     /// The permit that the act would have with the best second person, or the logged refusal.
-    async fn confirmable(&self, caller: &Caller, regulation: &Regulation, act: Act) -> Result<Permit, Problem> {
+    pub(super) async fn confirmable(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        act: Act,
+    ) -> Result<Permit, Problem> {
         let facts = self.facts(caller, act);
         let seconds = regulation.parties().iter().map(|party| Some(party.oin.clone()));
         let mut with = seconds.map(|second| regulation.decide(&Facts { second, ..facts.clone() }));
