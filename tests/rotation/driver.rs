@@ -128,7 +128,7 @@ impl<'a> Driver<'a> {
     }
 
     fn load(&self, role: Role, kind: Kind, file: &str) -> anyhow::Result<()> {
-        load(&LoadArgs {
+        let loaded = load(&LoadArgs {
             kind,
             input: self.town.file(file),
             people: PeopleArgs::default(),
@@ -138,8 +138,9 @@ impl<'a> Driver<'a> {
             salt_file: None,
             profile: None,
             dry_run: false,
-        })
-        .map(drop)
+        })?;
+        let officer = || self.town.client(Role::PrivacyOfficer);
+        loaded.pending.map_or(Ok(()), |stock| voorrang::cli::regulation::confirm(&stock, &officer()).map(drop))
     }
 
     /// As many as the stock may declare: 50 for an address, so that the budget is large.

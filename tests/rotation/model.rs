@@ -47,6 +47,7 @@ impl Epoch {
                     help_offered: true,
                     reminder_sent: true,
                     no_objection: true,
+                    tenant_agrees: false,
                 },
                 address,
                 tenants,
@@ -86,15 +87,18 @@ fn registers(town: &Town, encoder: &Encoder, profile: &Profile, file: &str) -> R
 fn facts(town: &Town) -> Facts {
     let corporation = town.regulation.parties().iter().find(|party| party.role == Role::Corporation).unwrap();
     Facts {
-        actor: corporation.oin.clone(),
-        action: Act::Ask,
-        today: today(),
         purpose: Some("eviction-prevention".parse().unwrap()),
         arrears: Some(Arrears { months: 3.0, days: 0 }),
-        conditions: Conditions { personal_contact: true, help_offered: true, reminder_sent: true, no_objection: true },
+        conditions: Conditions {
+            personal_contact: true,
+            help_offered: true,
+            reminder_sent: true,
+            no_objection: true,
+            tenant_agrees: false,
+        },
         in_stock: Some(true),
-        asked_this_month: 0,
         stock: Some(1_000_000),
-        asked_household_this_month: 0,
+        batch: 1,
+        ..Facts::new(corporation.oin.clone(), Act::Ask, today())
     }
 }

@@ -38,7 +38,8 @@ impl Town {
         let data = data.map_or_else(|| shipped.join("demo"), Path::to_owned);
         let regulation = law(&shipped, folder.path());
         let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, Some(&folder.path().join("haarlem")), "localhost:0").unwrap();
+        pki::make(&keys, &regulation, "localhost:0").unwrap();
+        let law = pki::sign_all(&keys, &regulation).unwrap();
         let state = state.map_or_else(|| keys.join("state"), |state| state.join("state"));
         let config = keys.join("voorrang.toml");
         let text = fs::read_to_string(&config).unwrap();
@@ -63,6 +64,8 @@ impl Town {
             state,
         };
         town.start();
+        let (first, second) = (town.config(Role::Administrator), town.config(Role::PrivacyOfficer));
+        voorrang::cli::regulation::activate_at(&law, &first, &second).unwrap();
         town
     }
 
@@ -183,6 +186,7 @@ fn law(shipped: &Path, folder: &Path) -> Regulation {
         ("valid_until", "2999-01-01"),
         ("stop_share", "1.0"),
         ("household_per_month", "31"),
+        ("misses", "10000"),
         ("most_change", "1.0"),
     ] {
         let changed = text.lines().map(|line| {
