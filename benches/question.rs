@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, Question, by_name};
 use voorrang::cli::client::Client;
-use voorrang::cli::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use voorrang::cli::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki;
@@ -49,7 +49,8 @@ impl Bench {
         write_regulation(&regulation_folder)?;
         let regulation = Regulation::load(&regulation_folder)?;
         let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, Some(&regulation_folder), "localhost:0")?;
+        pki::make(&keys, &regulation, "localhost:0")?;
+        let law = pki::sign_all(&keys, &regulation)?;
         let config = fs::read_to_string(keys.join("voorrang.toml"))?;
         let mut config = Config::from_parts(&config, "voorrang.toml", &keys, std::iter::empty())?;
         config.state = state_folder(&folder);
@@ -57,20 +58,23 @@ impl Bench {
         point_clients_at(&keys, &regulation, service.address.port())?;
         let party = |name: &str| keys.join(format!("{name}.toml"));
         let [administrator, population, care, corporation] = [
-            "gemeente-haarlem-ict",
+            "ict-dienst-kennemerland",
             "gemeente-haarlem-burgerzaken",
             "sociaal-wijkteam-en-zorgnetwerk-haarlem",
             "ymere",
         ]
         .map(party);
+        let officer = party("functionaris-gegevensbescherming-van-de-gemeente");
+        voorrang::cli::regulation::activate_at(&law, &administrator, &officer)?;
         let files = Files::write(folder.path(), persons)?;
         let step = |config: &Path| EpochArgs { epoch: "haarlem-bench".parse().expect("a name"), config: config.into() };
-        epoch::run(&EpochCommand::New(NewArgs { epoch: step(&administrator), profile: None }))?;
+        epoch::run(&EpochCommand::New(NewArgs::of(step(&administrator))))?;
         epoch::run(&EpochCommand::Contribute(step(&population)))?;
         epoch::run(&EpochCommand::Contribute(step(&care)))?;
         upload(Kind::Population, &files.residents, &population)?;
         upload(Kind::Care, &files.care, &care)?;
-        epoch::run(&EpochCommand::Activate(step(&administrator)))?;
+        let activate = ActivateArgs { epoch: step(&administrator), accept_shrink: false };
+        epoch::run(&EpochCommand::Activate(activate))?;
         // All addresses of the register: a stock declares at most 50 dwellings an address.
         upload(Kind::Stock, &files.residents, &corporation)?;
         let asker = Client::open(&corporation)?;
@@ -129,7 +133,10 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
         profile: None,
         dry_run: false,
     };
-    load::load(&args)?;
+    if let Some(pending) = &load::load(&args)?.pending {
+        let officer = config.with_file_name("functionaris-gegevensbescherming-van-de-gemeente.toml");
+        voorrang::cli::regulation::confirm(pending, &Client::open(&officer)?)?;
+    }
     Ok(())
 }
 
@@ -251,6 +258,7 @@ fn questions(tenants: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::Re
                 help_offered: true,
                 reminder_sent: true,
                 no_objection: true,
+                tenant_agrees: false,
             },
             address,
             tenants: vec![wire::Tenant { codes: by_name(codes, profile) }],

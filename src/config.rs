@@ -161,6 +161,9 @@ pub enum Format {
 pub struct Config {
     pub listen: SocketAddr,
     pub state: PathBuf,
+    pub epoch_keys: PathBuf,
+    /// Empty where there are none.
+    pub epoch_credentials: PathBuf,
     pub regulations: Vec<Shipped>,
     pub profile: Shipped,
     pub log_origin: String,
@@ -179,6 +182,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             state: "state".into(),
+            epoch_keys: "epoch-keys".into(),
+            epoch_credentials: PathBuf::new(),
             regulations: vec![Shipped::BuiltIn("haarlem".into())],
             profile: Shipped::BuiltIn("nl-household-1".into()),
             log_origin: "voorrang.example/access-log".into(),
@@ -254,6 +259,11 @@ impl Config {
                 "ldv.collector is an address of http or https, or \"none\"; ldv.register is one",
             ));
         }
+        if self.epoch_keys.starts_with(&self.state) {
+            return Err(ConfigError::Value(
+                "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
+            ));
+        }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
@@ -263,12 +273,20 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         let tls = &mut self.tls;
         let log = &mut self.access_log;
-        let files = [&mut self.state, &mut log.anchor, &mut tls.certificate, &mut tls.key, &mut tls.client_roots];
+        let credentials = Some(&mut self.epoch_credentials).filter(|path| !path.as_os_str().is_empty());
+        let files = [
+            &mut self.state,
+            &mut self.epoch_keys,
+            &mut log.anchor,
+            &mut tls.certificate,
+            &mut tls.key,
+            &mut tls.client_roots,
+        ];
         let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
             Shipped::Path(path) => Some(path),
             Shipped::BuiltIn(_) => None,
         });
-        for path in files.into_iter().chain(&mut log.witnessed).chain(shipped) {
+        for path in files.into_iter().chain(credentials).chain(&mut log.witnessed).chain(shipped) {
             *path = folder.join(&*path);
         }
         if !self.ldv.ca.is_empty() {
@@ -382,6 +400,17 @@ mod tests {
         let config = read("[ldv]\ncollector = 'https://ldv.example/v1/traces'\nca = 'ca.pem'", &[]).unwrap();
         assert_eq!(config.ldv.collector(), Some("https://ldv.example/v1/traces"));
         assert_eq!((config.ldv.ca.as_str(), read("", &[]).unwrap().ldv.collector()), ("/etc/voorrang/ca.pem", None));
+    }
+
+    #[test]
+    fn keys_of_epochs_do_not_lie_with_the_database() {
+        for bad in ["state", "state/keys"] {
+            let error = read(&format!("epoch_keys = \"{bad}\""), &[]).unwrap_err().to_string();
+            assert!(error.contains("epoch_keys"), "{error}");
+        }
+        let given = read("", &[("VOORRANG_EPOCH_CREDENTIALS", "/run/credentials/voorrang.service")]).unwrap();
+        assert_eq!(given.epoch_credentials, Path::new("/run/credentials/voorrang.service"));
+        assert_eq!(given.epoch_keys, Path::new("/etc/voorrang/epoch-keys"));
     }
 
     #[test]

@@ -148,6 +148,10 @@ random_id!(
     LoadId, 16
 );
 random_id!(
+    /// An act that waits for a second person.
+    ProposalId, 16
+);
+random_id!(
     /// One request through all logs: the W3C trace id.
     TraceId, 16
 );

@@ -10,24 +10,13 @@ use super::tls::Refused;
 use super::{App, Caller, EpochInForce, reference};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
 use crate::ids::{EpochId, TraceId};
-use crate::regulate::{Act, Conditions, Facts, Permit, Refusal, Regulation};
+use crate::regulate::{Act, Facts, Permit, Refusal, Regulation};
 use crate::store::{StoreError, Tx};
 
 impl App {
     /// Facts of an act that is about no household.
     pub(super) fn facts(&self, caller: &Caller, action: Act) -> Facts {
-        Facts {
-            actor: caller.identity.oin.clone(),
-            action,
-            today: self.clock.today(),
-            purpose: None,
-            arrears: None,
-            conditions: Conditions::default(),
-            in_stock: None,
-            asked_this_month: 0,
-            stock: None,
-            asked_household_this_month: 0,
-        }
+        Facts::new(caller.identity.oin.clone(), action, self.today())
     }
 
     /// An entry for what this caller does under this regulation.
@@ -138,7 +127,11 @@ pub(super) fn action_of(act: Act) -> Action {
         Act::ContributeShare => Action::EpochContribute,
         Act::FetchShares => Action::EpochFetch,
         Act::ActivateEpoch => Action::EpochActivate,
+        Act::EndEpoch => Action::EpochRetire,
         Act::ReadLog => Action::LogRead,
+        Act::AskGroups => Action::AskGroups,
+        Act::ActivateRegulation => Action::RegulationActive,
+        Act::OpenTap => Action::TapOpen,
     }
 }
 
@@ -165,9 +158,10 @@ pub(super) fn refusal_problem(refusal: &Refusal) -> Problem {
 pub(super) fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::NotFound(what) => Problem::not_found(error.code(), format!("no such {what}")),
-        StoreError::Conflict(_) | StoreError::LoadIncomplete { .. } | StoreError::LoadOverfull { .. } => {
-            Problem::conflict(error.code(), error.to_string())
-        }
+        StoreError::Conflict(_)
+        | StoreError::LoadIncomplete { .. }
+        | StoreError::LoadOverfull { .. }
+        | StoreError::EpochCredential { .. } => Problem::conflict(error.code(), error.to_string()),
         _ => {
             tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "the store failed");
             Problem::unavailable("the service cannot record what it does, so it does nothing; try again later")

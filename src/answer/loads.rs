@@ -10,6 +10,7 @@ use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::problem::{Problem, json_fault, trace_of};
+use super::wire::law::InferenceView;
 use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
@@ -18,7 +19,7 @@ use crate::epoch::Epoch;
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
 use crate::profile::Profile;
-use crate::regulate::Act;
+use crate::regulate::{Act, Cells};
 use crate::store::{Load, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
@@ -33,8 +34,8 @@ const RECORDS: u64 = 20_000_000;
 /// Slowest that a chunk may arrive.
 const CHUNK_TIME: Duration = Duration::from_secs(60);
 
-/// Superseded chunks that are deleted in one go, so that answers wait for few of them.
-const SWEEP: u32 = 64;
+/// Superseded chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
+const SWEEP: u32 = 4;
 
 /// Why stored records are no register.
 #[derive(Debug, thiserror::Error)]
@@ -175,9 +176,10 @@ pub(super) async fn commit(
         Ok(written) => written,
         Err(error) => return Err(app.refuse(entry, store_problem(&error)).await),
     };
+    let inference = app.inference(&next);
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
+    Ok(Json(LoadReport { records, persons, inference, receipt: only(written.receipts) }))
 }
 
 /// Deletes superseded loads bit by bit, behind the answers.
@@ -197,11 +199,25 @@ async fn sweep(app: Data<App>) {
 }
 
 impl App {
+    /// What readers may infer from answers about these households. Above the bound it is told, not refused: without the
+    /// load nobody is protected at all; the parties shield the group or agree anew.
+    fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
+        let regulation = self.regulation(&next.epoch.regulation).ok()?;
+        let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
+        let undetermined_share = regulation.posterior().undetermined_share;
+        let cells = Cells { households: registers.cells(), undetermined_share };
+        let (worst, bound) = ((cells.worst(&regulation) * 100.0).round() / 100.0, regulation.posterior().bound);
+        if worst > bound {
+            tracing::warn!(epoch = %next.epoch.id, "readers may infer more than the regulation accepts");
+        }
+        Some(InferenceView { worst, bound })
+    }
+
     /// An entry for this load, if the regulation lets this caller load this source.
     async fn load_entry(&self, caller: &Caller, epoch: &Epoch, source: Source) -> Result<Entry, Problem> {
         let regulation = self.regulation(&epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
-        let permit = self.permit(caller, regulation, Act::Load(source.into()), Some(&epoch.id)).await?;
-        let mut entry = self.entry(caller, Some(regulation), Action::Load, Outcome::Done);
+        let permit = self.permit(caller, &regulation, Act::Load(source.into()), Some(&epoch.id)).await?;
+        let mut entry = self.entry(caller, Some(&regulation), Action::Load, Outcome::Done);
         entry.epoch = Some(epoch.id.clone());
         entry.articles = permit.articles().to_vec();
         Ok(entry)
@@ -213,7 +229,10 @@ impl App {
         let in_force = self.epoch(&load.epoch).map_err(|problem| problem.traced(caller.trace))?;
         let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
         let entry = self.load_entry(caller, &in_force.epoch, source).await?;
-        Ok((load, entry))
+        match check_loading(&in_force) {
+            Ok(()) => Ok((load, entry)),
+            Err(problem) => Err(self.refuse(entry, problem).await),
+        }
     }
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
@@ -222,7 +241,7 @@ impl App {
             let detail = format!("a load has at least one record, and at most {RECORDS}");
             return Err(Problem::unprocessable("load_records", detail));
         }
-        if plan.reference_date > self.clock.today() {
+        if plan.reference_date > self.today() {
             return Err(Problem::unprocessable("reference_date", "the reference date lies in the future"));
         }
         Ok(())
@@ -255,14 +274,17 @@ impl App {
 
 /// Whether the epoch takes records with this header.
 fn check_records(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
-    if !in_force.epoch.state.loads() {
-        let detail = format!("the epoch is {} and takes no loads", in_force.epoch.state);
-        return Err(Problem::conflict("epoch_not_loading", detail));
-    }
+    check_loading(in_force)?;
     in_force
         .epoch
         .accepts(header)
         .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")))
+}
+
+fn check_loading(in_force: &EpochInForce) -> Result<(), Problem> {
+    let state = in_force.epoch.state;
+    let detail = || format!("the epoch is {state} and takes no loads; load into the one in force, see GET /v1/service");
+    if state.loads() { Ok(()) } else { Err(Problem::conflict("epoch_not_loading", detail())) }
 }
 
 fn header_of(load: &Load) -> Result<CodeHeader, StoreError> {

@@ -1,6 +1,8 @@
 //! The access log as officers read it: entries verbatim, tiles, proofs, and the signed checkpoint over them. There is no
 //! route that changes an entry.
 
+use std::sync::Arc;
+
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -167,15 +169,20 @@ fn no_such_entry() -> Problem {
 impl App {
     /// The regulation under which this caller may read the log, and the permit. The log is one for all regulations of
     /// the service: its entries name nobody.
-    pub(super) async fn officer(&self, caller: &Caller) -> Result<(&Regulation, Permit), Problem> {
-        let role = |regulation: &&Regulation| regulation.party(&caller.identity.oin).map(|party| party.role);
+    pub(super) async fn officer(&self, caller: &Caller) -> Result<(Arc<Regulation>, Permit), Problem> {
+        let role = |regulation: &Arc<Regulation>| regulation.party(&caller.identity.oin).map(|party| party.role);
         // One in which the caller is officer, else one that knows the caller, else any; by name where there are several.
-        let rank = |regulation: &&Regulation| {
+        let rank = |regulation: &Arc<Regulation>| {
             let role = role(regulation);
             (role != Some(Role::PrivacyOfficer), role.is_none(), regulation.id().clone())
         };
-        let regulation = self.regulations.values().min_by_key(rank).expect("a service has a regulation");
-        let permit = self.permit(caller, regulation, Act::ReadLog, None).await?;
+        let regulation = self.laws.all(self.today()).into_iter().min_by_key(rank);
+        let none = || {
+            let detail = "no regulation was activated, so nobody is its officer yet";
+            Problem::conflict("regulation_not_active", detail).traced(caller.trace)
+        };
+        let regulation = regulation.ok_or_else(none)?;
+        let permit = self.permit(caller, &regulation, Act::ReadLog, None).await?;
         Ok((regulation, permit))
     }
 

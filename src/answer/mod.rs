@@ -5,12 +5,18 @@
 //! and refusal alike, answer.
 
 mod background;
+mod batches;
+mod charge;
 mod decision;
 mod epochs;
+mod four_eyes;
+mod groups;
 mod identity;
 mod ldv;
+mod laws;
 mod loads;
 mod log;
+mod pace;
 mod problem;
 mod questions;
 mod repeats;
@@ -21,6 +27,7 @@ mod service;
 mod stock;
 mod subject;
 mod tls;
+mod today;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -32,12 +39,12 @@ pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
-use crate::epoch::{Epoch, State};
+use crate::epoch::Epoch;
 use crate::ids::{EpochId, Oin, RegulationId, TraceId};
 use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
-use crate::store::{Load, Setup, Store, StoreError};
+use crate::store::{Folders, Load, Setup, Store, StoreError};
 use identity::Identity;
 use problem::Problem;
 
@@ -75,8 +82,10 @@ pub struct App {
     clock: Clock,
     store: Store,
     profile: Profile,
-    regulations: HashMap<RegulationId, Regulation>,
-    /// All epochs that are not destroyed, as the store has them, with their registers.
+    laws: laws::Laws,
+    latest: today::Latest,
+    pace: pace::Pace,
+    /// All epochs as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
@@ -110,26 +119,20 @@ impl App {
     /// [`StartError`]: without a log, a regulation or a readable register nothing is answered.
     pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let profile = open_profile(&config.profile)?;
-        let mut regulations = HashMap::new();
-        for place in &config.regulations {
-            let regulation = open_regulation(place)?;
-            if let Some(twice) = regulations.insert(regulation.id().clone(), regulation) {
-                return Err(StartError::RegulationTwice(twice.id().clone()));
-            }
-        }
-        if regulations.is_empty() {
-            return Err(StartError::NoRegulation);
-        }
         let sealing = sealing::Sealing::new(&config.officers);
-        regulations.values().try_for_each(|regulation| sealing.officers_of(regulation).map(drop))?;
+        let credentials = Some(&config.epoch_credentials).filter(|path| !path.as_os_str().is_empty()).cloned();
+        let folders = Folders { state: config.state.clone(), epoch_keys: config.epoch_keys.clone(), credentials };
         let store = Store::open_with(&Setup {
             anchor: Some(config.access_log.anchor.clone()),
             witnessed: config.access_log.witnessed.clone(),
             outbox: config.ldv.collector().is_some(),
-            ..Setup::new(&config.state, &config.log_origin)
+            ..Setup::new(folders, &config.log_origin)
         })?;
-        let (epochs, stocks, changing) = Default::default();
-        let app = Self { clock, store, profile, regulations, epochs, stocks, sealing, changing };
+        let laws = laws::Laws::open(&config.regulations, &store, &sealing)?;
+        let latest = today::Latest::of(&store)?;
+        let (epochs, stocks, pace, changing) = Default::default();
+        let app = Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, changing };
+        app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();
             if let Err(error) = app.refresh(&id) {
@@ -145,13 +148,13 @@ impl App {
 
     fn record_start(&self) -> Result<(), StoreError> {
         let mut entries = vec![self.own_entry(Action::Start)];
-        for regulation in self.regulations.values() {
+        for regulation in self.laws.all(self.today()) {
             let mut entry = self.own_entry(Action::RegulationActive);
-            entry.regulation = Some(reference(regulation));
+            entry.regulation = Some(reference(&regulation));
             entries.push(entry);
             tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation in force");
         }
-        let month = questions::month(self.clock.today());
+        let month = questions::month(self.today());
         self.store.write(move |tx| {
             tx.forget_counts(&month)?;
             entries.iter().try_for_each(|entry| tx.append(entry).map(drop))
@@ -170,12 +173,12 @@ impl App {
         Entry::new(self.clock.now(), TraceId::random(), Actor::service(), action, Outcome::Done)
     }
 
-    fn regulation(&self, id: &RegulationId) -> Result<&Regulation, Problem> {
-        let unknown = || Problem::not_found("unknown_regulation", "no regulation of this name is in force here");
-        self.regulations.get(id).ok_or_else(unknown)
+    /// The version of a regulation that counts today.
+    fn regulation(&self, id: &RegulationId) -> Result<Arc<Regulation>, Problem> {
+        self.laws.find(id, self.today())
     }
 
-    /// An epoch that is not destroyed.
+    /// An epoch.
     fn epoch(&self, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
         let epochs = self.epochs.read().unwrap_or_else(|broken| broken.into_inner());
         epochs.get(id).cloned().ok_or_else(unknown_epoch)
@@ -195,12 +198,8 @@ impl App {
         let contributed = self.contributed(id)?;
         let load = |source: wire::Source| self.store.current_load(id, source.as_str());
         let (population, care) = (load(wire::Source::Population)?, load(wire::Source::Care)?);
-        let registers = match &population {
-            Some(population) if epoch.state != State::Destroyed => {
-                Some(Arc::new(loads::assemble(&self.store, &self.profile, population, care.as_ref())?))
-            }
-            _ => None,
-        };
+        let assembled = |population: &Load| loads::assemble(&self.store, &self.profile, population, care.as_ref());
+        let registers = population.as_ref().map(assembled).transpose()?.map(Arc::new);
         self.replace(EpochInForce { epoch, contributed, population, care, registers });
         Ok(())
     }
@@ -211,6 +210,13 @@ impl App {
     }
 
     fn replace(&self, next: EpochInForce) {
+        if let Some(registers) = &next.registers
+            && !self
+                .epoch(&next.epoch.id)
+                .is_ok_and(|old| old.registers.as_ref().is_some_and(|r| Arc::ptr_eq(r, registers)))
+        {
+            self.pace.measure(&next.epoch.id, &self.profile, registers);
+        }
         let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
         epochs.insert(next.epoch.id.clone(), Arc::new(next));
     }

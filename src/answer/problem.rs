@@ -55,6 +55,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// The document.
+    pub fn body(&self) -> ProblemBody {
+        ProblemBody {
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            detail: self.detail.clone(),
+            article: self.article.clone(),
+            trace_id: self.trace_id.map_or_else(String::new, |trace| trace.to_string()),
+        }
+    }
+
     /// The same problem, naming the request.
     #[must_use]
     pub fn traced(mut self, trace: TraceId) -> Self {
@@ -69,14 +81,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let body = ProblemBody {
-            status: self.status.as_u16(),
-            code: self.code.to_owned(),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            detail: self.detail.clone(),
-            article: self.article.clone(),
-            trace_id: self.trace_id.map_or_else(String::new, |trace| trace.to_string()),
-        };
+        let body = self.body();
         let mut response = HttpResponse::build(self.status);
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::batches::answer_one;
+use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
@@ -14,10 +16,10 @@ use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::CodeHeader;
-use crate::epoch::State;
-use crate::ids::{EpochId, Oin, RegulationId};
-use crate::link::{HouseholdQuestion, Source};
-use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Permit, Regulation, Role};
+use crate::epoch::Silent;
+use crate::ids::EpochId;
+use crate::link::{HouseholdQuestion, Source, Standing};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Regulation, Role};
 use crate::store::{RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
@@ -28,74 +30,40 @@ pub(super) async fn ask(
     question: Json<Question>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
-    let trace = caller.trace;
     let question = question.into_inner();
     let repeat = app.repeat_key(&caller, &request, &question).map(|key| key.map(Arc::new));
-    // Where another question took the last of the budget in between, the second decision is the refusal.
-    for _ in 0..2 {
-        let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
-        let stopping = |_| Problem::unavailable("the service is stopping").traced(trace);
-        let reached = web::block(move || deciding.reach(&caller, question, repeat)).await.map_err(stopping)?;
-        let answered = match reached.map_err(|problem| problem.traced(trace))? {
-            Reached::Again(answered) => Some(answered),
-            Reached::Decided(decision) => app.release(*decision).await.map_err(|problem| problem.traced(trace))?,
-        };
-        if let Some(answered) = answered {
-            return respond(&answered);
-        }
-    }
-    Err(Problem::unavailable("too many questions at the same moment; ask again").traced(trace))
+    let answered = answer_one(&app, &caller, question, 1, repeat).await;
+    framed(&answered.map_err(|problem| problem.traced(caller.trace))?)
 }
 
 /// What a question came to.
-enum Reached {
+pub(super) enum Reached {
     /// It was answered before, under the same key.
     Again(Answered),
     Decided(Box<Decision>),
 }
 
 /// What was decided, before anybody is told.
-struct Decision {
+pub(super) struct Decision {
     entry: Entry,
     outcome: Result<Granted, Problem>,
+    /// What it costs; a refusal costs only where it is about somebody else's address.
+    charge: Option<Charge>,
     repeat: Option<Arc<RepeatKey>>,
 }
 
 struct Granted {
     answer: Answer,
     epoch: EpochId,
-    charge: Charge,
-}
-
-/// What a question costs, and the most that may have been spent after it.
-struct Charge {
-    regulation: RegulationId,
-    oin: Oin,
-    month: String,
-    most: u64,
-    household_most: u64,
-    object: String,
-}
-
-/// Why a question that was permitted is not charged after all.
-enum Unpaid {
-    /// Another question of the same party was faster.
-    Spent,
-    Store(StoreError),
-}
-
-impl From<StoreError> for Unpaid {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 impl App {
     /// The answer that was given before, or a decision. A key that cannot be used is a decision too: a refusal.
-    fn reach(
+    pub(super) fn reach(
         &self,
         caller: &Caller,
         question: Question,
+        households: u32,
         repeat: Result<Option<Arc<RepeatKey>>, Problem>,
     ) -> Result<Reached, Problem> {
         let known = match &repeat {
@@ -105,37 +73,60 @@ impl App {
         };
         let decision = match known {
             Ok(Some(answered)) => return Ok(Reached::Again(answered)),
-            Ok(None) => self.decide(caller, question, repeat.ok().flatten()),
+            Ok(None) => {
+                let decision = self.decide_on_schedule(caller, question, households);
+                Decision { repeat: repeat.ok().flatten(), ..decision }
+            }
             Err(problem) if problem.status.is_server_error() => return Err(problem),
             Err(problem) => {
                 let entry = self.entry(caller, None, Action::Ask, unanswered(&problem));
-                Decision { entry, outcome: Err(problem), repeat: None }
+                Decision { entry, outcome: Err(problem), charge: None, repeat: None }
             }
         };
         Ok(Reached::Decided(Box::new(decision)))
     }
 
-    fn decide(&self, caller: &Caller, question: Question, repeat: Option<Arc<RepeatKey>>) -> Decision {
+    /// Decides, and lets the answer's time tell nothing of whether somebody was found.
+    fn decide_on_schedule(&self, caller: &Caller, question: Question, households: u32) -> Decision {
+        let started = std::time::Instant::now();
+        let (epoch, tenants) = (question.header.epoch.clone(), question.tenants.len());
+        let decision = self.decide(caller, question, households);
+        if decision.outcome.is_ok() {
+            self.pace.hold(&epoch, started, tenants);
+        }
+        decision
+    }
+
+    /// Decides a question that came with so many others in one request.
+    fn decide(&self, caller: &Caller, question: Question, batch: u32) -> Decision {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
-        let outcome = self.decide_into(&mut entry, caller, question);
+        let mut charge = None;
+        let outcome = self.decide_into(&mut entry, &mut charge, caller, question, batch);
         if let Err(problem) = &outcome
             && matches!(entry.result, Outcome::Done)
         {
             entry.result = unanswered(problem);
         }
         entry.latency = Some(caller.identity.latency());
-        Decision { entry, outcome, repeat }
+        Decision { entry, outcome, charge, repeat: None }
     }
 
-    fn decide_into(&self, entry: &mut Entry, caller: &Caller, question: Question) -> Result<Granted, Problem> {
+    fn decide_into(
+        &self,
+        entry: &mut Entry,
+        charge: &mut Option<Charge>,
+        caller: &Caller,
+        question: Question,
+        batch: u32,
+    ) -> Result<Granted, Problem> {
         let in_force = self.epoch(&question.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;
-        *entry = self.entry(caller, Some(regulation), Action::Ask, Outcome::Done);
+        *entry = self.entry(caller, Some(&regulation), Action::Ask, Outcome::Done);
         entry.epoch = Some(in_force.epoch.id.clone());
         entry.stage = stage(&question);
         entry.consent = Some(consent(&question));
         entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
-        check_state(&in_force)?;
+        self.check_state(&in_force)?;
         check_header(&in_force, &question.header)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
         entry.purpose.clone_from(&purpose);
@@ -146,7 +137,7 @@ impl App {
         let household = self.household(&question)?;
         let object = self.object(&household);
         entry.object = Some(object.clone());
-        let month = month(self.clock.today());
+        let month = month(self.today());
         let neighbours = neighbours(&in_force, &household);
         let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
         let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
@@ -158,51 +149,58 @@ impl App {
                 help_offered: question.conditions.help_offered,
                 reminder_sent: question.conditions.reminder_sent,
                 no_objection: question.conditions.no_objection,
+                tenant_agrees: question.conditions.tenant_agrees,
             },
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
             stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
             asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
                 / neighbours,
+            batch,
+            tap_closed: self
+                .store
+                .tap_closed(regulation.id(), &caller.identity.oin)
+                .map_err(|error| store_problem(&error))?,
             ..self.facts(caller, Act::Ask)
         };
-        let permit = regulation.decide(&facts).map_err(|refusal| {
-            entry.articles.clone_from(&refusal.articles);
-            entry.result = refused(&refusal);
-            refusal_problem(&refusal)
-        })?;
-        entry.articles = permit.articles().to_vec();
-        let answer = self.answer(permit, regulation, &in_force, &household);
-        let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
-        entry.sealed = Some(self.seal(regulation, entry, &disclosed)?);
-        entry.result = Outcome::Answered;
         let budgets = regulation.budgets();
-        let charge = Charge {
+        let costs = |missed| Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
             month,
+            object,
             most: budgets.stop(facts.stock.unwrap_or(0)),
             household_most: u64::from(budgets.household_per_month) * neighbours,
-            object,
+            alarm: budgets.alarm(facts.stock.unwrap_or(0)),
+            probing: *regulation.probing(),
+            missed,
+            now: self.clock.now(),
         };
-        Ok(Granted { answer, epoch: in_force.epoch.id.clone(), charge })
-    }
-
-    /// Links and discloses. Only a permit can.
-    fn answer(
-        &self,
-        permit: Permit,
-        regulation: &Regulation,
-        in_force: &EpochInForce,
-        household: &HouseholdQuestion,
-    ) -> Answer {
-        let finding = in_force.registers.as_ref().map(|registers| registers.find(household));
-        permit.disclose(regulation, finding.as_ref(), self.is_fresh(regulation, in_force))
+        let permit = match regulation.decide(&facts) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                entry.articles.clone_from(&refusal.articles);
+                entry.result = refused(&refusal);
+                // Somebody else's address: to try is to probe. A closed tap counts no more.
+                let probes = facts.in_stock == Some(false) && facts.stock.is_some() && !facts.tap_closed;
+                *charge = probes.then(|| costs(true));
+                return Err(refusal_problem(&refusal));
+            }
+        };
+        entry.articles = permit.articles().to_vec();
+        let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
+        let missed = finding.as_ref().is_some_and(|found| found.tenants.iter().all(|one| *one == Standing::Nobody));
+        let answer = permit.disclose(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force));
+        let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
+        entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
+        entry.result = Outcome::Answered;
+        *charge = Some(costs(missed));
+        Ok(Granted { answer, epoch: in_force.epoch.id.clone() })
     }
 
     /// Whether every source that a corporation's answer rests on is loaded and young enough.
-    fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce) -> bool {
-        let today = self.clock.today();
+    pub(super) fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce) -> bool {
+        let today = self.today();
         let young = |load: Option<&crate::store::Load>, source: Source| {
             let days = i64::from(regulation.freshness_days(source));
             load.is_some_and(|load| (today - load.reference_date).whole_days() <= days)
@@ -212,7 +210,14 @@ impl App {
             && (!needs_care || young(in_force.care.as_ref(), Source::Care))
     }
 
-    fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
+    pub(super) fn check_state(&self, in_force: &EpochInForce) -> Result<(), Problem> {
+        in_force.epoch.answers(self.clock.now()).map_err(|silent| {
+            let status = if silent == Silent::NotYet { StatusCode::CONFLICT } else { StatusCode::GONE };
+            Problem::new(status, silent.code(), silent.to_string())
+        })
+    }
+
+    pub(super) fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
         let other = |_| Problem::unprocessable("code_shape", "the codes' passes are not those of the epoch's profile");
         let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), &self.profile));
         let tenants = tenants.collect::<Result<_, _>>().map_err(other)?;
@@ -221,7 +226,7 @@ impl App {
     }
 
     /// The keyed pseudonym that a household has in the log: of its address, or of its codes where it has none.
-    fn object(&self, household: &HouseholdQuestion) -> String {
+    pub(super) fn object(&self, household: &HouseholdQuestion) -> String {
         match household.address() {
             Some(address) => self.store.pseudonym(&address.0),
             None => self.store.pseudonym(&household.tenants()[0].passes[0][0].to_bytes()),
@@ -230,23 +235,25 @@ impl App {
 
     /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between, or the same question
     /// under the same key was faster; then nothing is recorded.
-    async fn release(&self, decision: Decision) -> Result<Option<Answered>, Problem> {
-        let Decision { entry, outcome, repeat } = decision;
-        let Granted { answer, epoch, charge } = match outcome {
-            Ok(granted) => granted,
-            Err(problem) => {
+    pub(super) async fn release(&self, decision: Decision) -> Result<Option<Answered>, Problem> {
+        let Decision { entry, outcome, charge, repeat } = decision;
+        let granted = match (outcome, charge) {
+            (Ok(granted), Some(charge)) => (granted, charge),
+            (Ok(_), None) => unreachable!("whoever is answered is charged"),
+            (Err(problem), None) => {
                 self.record(entry).await?;
                 return Err(problem);
             }
+            (Err(problem), Some(charge)) => {
+                let written = self.store.write_async(move |tx: &Tx<'_>| charge.refused(tx, &entry)).await;
+                written.map_err(|error: StoreError| store_problem(&error))?;
+                return Err(problem);
+            }
         };
+        let (Granted { answer, epoch }, charge) = granted;
         let (now, kept) = (self.clock.now(), repeats::kept(answer, &epoch));
         let paid = self.store.write_async(move |tx: &Tx<'_>| {
-            let asked = tx.charge(&charge.regulation, &charge.oin, &charge.month, 1)?;
-            let about = tx.charge_household(&charge.oin, &charge.object, &charge.month)?;
-            if asked > charge.most || about > charge.household_most {
-                return Err(Unpaid::Spent);
-            }
-            let appended = tx.append(&entry)?;
+            let appended = charge.answered(tx, &entry)?;
             match repeat.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, appended, now)) {
                 Err(StoreError::Conflict(_)) => Err(Unpaid::Spent),
                 done => done.map_err(Unpaid::Store),
@@ -270,25 +277,14 @@ fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
 }
 
 /// All answers are equally long.
-fn respond(answered: &Answered) -> Result<HttpResponse, Problem> {
+pub(super) fn framed(answered: &impl serde::Serialize) -> Result<HttpResponse, Problem> {
     let mut body = serde_json::to_vec(answered).expect("plain data have a JSON form");
     assert!(body.len() <= ANSWER_BYTES, "an answer of {} bytes does not fit its frame", body.len());
     body.resize(ANSWER_BYTES, b' ');
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body))
 }
 
-fn check_state(in_force: &EpochInForce) -> Result<(), Problem> {
-    match in_force.epoch.state {
-        state if state.answers() => Ok(()),
-        State::Destroyed => {
-            let detail = "this epoch is destroyed; encode with the one in force, see GET /v1/service";
-            Err(Problem::new(StatusCode::GONE, "epoch_destroyed", detail))
-        }
-        _ => Err(Problem::conflict("epoch_not_active", "this epoch does not answer yet; see GET /v1/service")),
-    }
-}
-
-fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
+pub(super) fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
     in_force
         .epoch
         .accepts(header)
@@ -296,7 +292,11 @@ fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Prob
 }
 
 fn consent(question: &Question) -> Consent {
-    if question.conditions.no_objection { Consent::NoObjection } else { Consent::NotStated }
+    match (question.conditions.no_objection, question.conditions.tenant_agrees) {
+        (true, true) => Consent::Agrees,
+        (true, false) => Consent::NoObjection,
+        (false, _) => Consent::NotStated,
+    }
 }
 
 fn stage(question: &Question) -> Option<f64> {

@@ -55,7 +55,7 @@ impl App {
 
     /// The regulation's key of today; a new one is durably in the log when this returns.
     fn day_key(&self, regulation: &Regulation) -> Result<Arc<DayKey>, Problem> {
-        let today = self.clock.today();
+        let today = self.today();
         let mut keys = self.sealing.keys.lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some((day, key)) = keys.get(regulation.id())
             && *day == today

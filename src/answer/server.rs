@@ -15,13 +15,18 @@ use tokio::sync::oneshot;
 
 use super::background::Background;
 use super::problem::{Problem, json_error, query_error, trace_of};
-use super::{App, StartError, epochs, identity, loads, log, questions, retention, service, stock, subject, tls};
+use super::{
+    App, StartError, batches, epochs, four_eyes, groups, identity, laws, loads, log, questions, retention, service,
+    stock, subject, tls,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
 
 /// Bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
+/// Bytes of a batch of questions.
+const BATCH_BYTES: usize = 8 << 20;
 /// A client that is silent in the handshake, or sends its request's head slower, is cut off.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
@@ -133,15 +138,27 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/ping").route(web::get().to(service::ping)))
         .service(resource("/service").route(web::get().to(service::view)))
         .service(resource("/priority-questions").route(web::post().to(questions::ask)))
+        .service(resource("/priority-batches").app_data(batches()).route(web::post().to(batches::ask)))
+        .service(resource("/group-questions").route(web::post().to(groups::ask)))
         .service(resource("/loads").route(web::post().to(loads::begin)))
         .service(resource("/loads/{load}/chunks/{number}").route(web::put().to(loads::put_chunk)))
         .service(resource("/loads/{load}/commit").route(web::post().to(loads::commit)))
         .service(resource("/stock").route(web::put().to(stock::register)))
+        .service(resource("/proposals").route(web::get().to(four_eyes::waiting)))
+        .service(resource("/proposals/{proposal}/confirm").route(web::post().to(four_eyes::confirm)))
+        .service(resource("/regulations/{regulation}").route(web::get().to(laws::view)))
+        .service(resource("/regulations/{regulation}/activate").route(web::post().to(laws::activate)))
+        .service(resource("/regulations/{regulation}/steps").route(web::get().to(laws::steps)))
+        .service(resource("/regulations/{regulation}/taps").route(web::post().to(four_eyes::open_tap)))
         .service(resource("/epochs").route(web::post().to(epochs::announce)))
         .service(resource("/epochs/{epoch}").route(web::get().to(epochs::view)))
         .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
         .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
+        .service(resource("/epochs/{epoch}/participants/{oin}").route(web::put().to(epochs::reseal)))
         .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
+        .service(resource("/epochs/{epoch}/retire").route(web::post().to(epochs::retire)))
+        .service(resource("/epochs/{epoch}/abort").route(web::post().to(epochs::abort)))
+        .service(resource("/epochs/{epoch}/destroy").route(web::post().to(epochs::destroy)))
         .service(resource("/access-log/subjects").route(web::post().to(subject::pseudonym)))
         .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
         .service(resource("/access-log/entries").route(web::get().to(log::entries)))
@@ -158,6 +175,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .app_data(QueryConfig::default().error_handler(query_error))
         .service(v1)
         .default_service(web::to(no_such_path));
+}
+
+/// A batch may be as long as its questions.
+fn batches() -> JsonConfig {
+    JsonConfig::default().limit(BATCH_BYTES).error_handler(json_error)
 }
 
 fn resource(path: &str) -> actix_web::Resource {

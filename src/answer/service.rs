@@ -15,16 +15,16 @@ pub(super) async fn ping(_: Identity) -> HttpResponse {
 
 /// The regulations in which the caller takes part, and their epochs.
 pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<ServiceView>, Problem> {
-    let ours = |regulation: &&crate::regulate::Regulation| regulation.party(&identity.oin).is_some();
-    let mut regulations: Vec<_> = app.regulations.values().filter(ours).collect();
-    regulations.sort_by_key(|regulation| regulation.id().clone());
+    let ours = |regulation: &std::sync::Arc<crate::regulate::Regulation>| regulation.party(&identity.oin).is_some();
+    let mut regulations = app.laws.all(app.today());
+    regulations.retain(ours);
     let epochs = app.all_epochs();
     let epochs = epochs.iter().filter(|e| regulations.iter().any(|r| *r.id() == e.epoch.regulation));
     Ok(Json(ServiceView {
         version: env!("CARGO_PKG_VERSION").into(),
         log_key: app.store.verifier().vkey(),
         log_hand_overs: Vec::new(),
-        epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect(),
+        epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect::<Result<_, _>>()?,
         regulations: regulations
             .into_iter()
             .map(|regulation| {

@@ -1,20 +1,21 @@
-//! `PUT /v1/stock`: a corporation registers the addresses it lets, as a Bloom filter of address tokens; it can ask
-//! about no others.
+//! `PUT /v1/stock`: a corporation registers the addresses it lets, as a Bloom filter of address tokens, and the
+//! municipality's privacy officer confirms them; it can ask about no others.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 
-use super::decision::{only, store_problem};
+use super::four_eyes::Proposed;
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
+use super::wire::law::Pending;
 use super::{App, Caller, wire};
-use crate::audit::{Action, Outcome, Receipt};
+use crate::audit::{Action, Outcome};
 use crate::code::AddressToken;
 use crate::ids::{EpochId, Oin};
 use crate::regulate::Act;
-use crate::store::{self, StoreError, Tx};
+use crate::store::StoreError;
 
 /// Addresses outside the stock that its filter takes for inside: 1 in 1,000.
 pub const FALSE_POSITIVES: f64 = 0.001;
@@ -37,7 +38,7 @@ pub(super) struct Stock {
 
 impl Stock {
     /// Reads a filter and holds it against the number of dwellings.
-    fn read(filter: Vec<u8>, dwellings: u32) -> Result<Self, &'static str> {
+    pub(super) fn read(filter: Vec<u8>, dwellings: u32) -> Result<Self, &'static str> {
         let size = usize::try_from(dwellings).ok().filter(|size| (1..=MAX_DWELLINGS).contains(size));
         let size = size.ok_or("a stock has 1 to 400,000 dwellings")?;
         let want = Bloom::<[u8; 16]>::new_for_fp_rate(size, FALSE_POSITIVES)?;
@@ -83,43 +84,33 @@ fn check_fill(filter: &Bloom<[u8; 16]>, dwellings: u32) -> Result<(), &'static s
     Ok(())
 }
 
-/// The handler: the caller's stock in the epoch of the header, in place of the one before.
+/// The handler: proposes the caller's stock in the epoch of the header, in place of the one before. It counts once the
+/// municipality's privacy officer has confirmed it.
 pub(super) async fn register(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
     stock: Json<wire::Stock>,
-) -> Result<Json<Receipt>, Problem> {
+) -> Result<Json<Pending>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let in_force = app.named_epoch(&caller, &stock.header.epoch, Action::Stock).await?;
-    let regulation = app.regulation(&in_force.epoch.regulation)?;
+    let regulation = app.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let epoch = in_force.epoch.id.clone();
-    let permit = app.permit(&caller, regulation, Act::RegisterStock, Some(&epoch)).await?;
-    let mut entry = app.entry(&caller, Some(regulation), Action::Stock, Outcome::Done);
+    // The role first: whoever may not register a stock learns nothing about how one looks.
+    let _permit = app.confirmable(&caller, &regulation, Act::RegisterStock).await?;
+    let mut entry = app.entry(&caller, Some(&regulation), Action::Stock, Outcome::Done);
     entry.epoch = Some(epoch.clone());
-    entry.articles = permit.articles().to_vec();
     if let Err(mismatch) = in_force.epoch.accepts(&stock.header) {
         let problem = Problem::unprocessable(mismatch.code(), format!("the stock was {mismatch}"));
         return Err(app.refuse(entry, problem).await);
     }
     let bytes = STANDARD.decode(&stock.filter).map_err(|_| "the filter is not base64");
-    let read = match bytes.and_then(|bytes| Ok((Stock::read(bytes.clone(), stock.dwellings)?, bytes))) {
-        Ok(read) => read,
-        Err(why) => return Err(app.refuse(entry, Problem::unprocessable("stock_filter", why)).await),
-    };
-    let (next, filter) = read;
-    let row = store::Stock { dwellings: stock.dwellings, filter, registered_at: app.clock.now() };
-    let oin = caller.identity.oin.clone();
-    let place = (epoch, oin);
-    let key = place.clone();
-    let _changing = app.changing.lock().await;
-    let written = app.store.write_async(move |tx: &Tx<'_>| {
-        tx.put_stock(&key.0, &key.1, &row)?;
-        tx.append(&entry).map(drop)
-    });
-    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-    app.stocks.write().unwrap_or_else(|broken| broken.into_inner()).insert(place, next.into());
-    Ok(Json(only(written.receipts)))
+    if let Err(why) = bytes.and_then(|bytes| Stock::read(bytes, stock.dwellings)) {
+        return Err(app.refuse(entry, Problem::unprocessable("stock_filter", why)).await);
+    }
+    let wire::Stock { dwellings, filter, .. } = stock.into_inner();
+    let proposed = Proposed::Stock { epoch: epoch.clone(), dwellings, filter };
+    app.propose(&caller, &regulation, Act::RegisterStock, proposed, Some(epoch)).await.map(Json)
 }
 
 impl App {

@@ -20,7 +20,7 @@ pub(super) async fn pseudonym(
 ) -> Result<Json<SubjectView>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let (regulation, permit) = app.officer(&caller).await?;
-    let mut entry = app.entry(&caller, Some(regulation), Action::SubjectRead, Outcome::Done);
+    let mut entry = app.entry(&caller, Some(&regulation), Action::SubjectRead, Outcome::Done);
     entry.articles = permit.articles().to_vec();
     // An epoch that is gone has no pseudonym any more that anybody could ask for.
     let epoch = app.named_epoch(&caller, &question.epoch, Action::SubjectRead).await?;

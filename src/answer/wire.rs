@@ -1,6 +1,9 @@
 //! The JSON of the interface, version 1, for service and client alike. Unknown members are refused; core types
 //! do not know these shapes.
 
+mod epochs;
+pub mod law;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -8,9 +11,11 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 
+pub use epochs::*;
+
 use crate::audit::{Hash, Receipt};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::ids::{EpochId, LoadId, Oin, RegulationId};
+use crate::ids::{EpochId, LoadId, RegulationId};
 use crate::profile::Profile;
 
 time::serde::format_description!(pub date_only, Date, "[year]-[month]-[day]");
@@ -74,6 +79,8 @@ pub struct Conditions {
     pub help_offered: bool,
     pub reminder_sent: bool,
     pub no_objection: bool,
+    /// For regulations in which the tenant must have agreed.
+    pub tenant_agrees: bool,
 }
 
 /// One tenant of the contract.
@@ -204,6 +211,9 @@ pub struct LoadReport {
     pub records: usize,
     /// Records that have codes.
     pub persons: usize,
+    /// What readers of the answers may infer, once both sources are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<law::InferenceView>,
     pub receipt: Receipt,
 }
 
@@ -215,63 +225,6 @@ pub struct Stock {
     pub dwellings: u32,
     /// Bloom filter of address tokens (crate bloomfilter, false positives 1 in 1,000), base64.
     pub filter: String,
-}
-
-/// `POST /v1/epochs`: an epoch is announced.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewEpoch {
-    pub id: EpochId,
-    pub regulation: RegulationId,
-    pub profile: String,
-    pub schema_hash: String,
-    pub participants: Vec<Participant>,
-}
-
-/// Who encodes in the epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Participant {
-    pub oin: Oin,
-    /// Public age key.
-    pub recipient: String,
-}
-
-/// One epoch as every participant may see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EpochView {
-    pub id: EpochId,
-    pub regulation: RegulationId,
-    pub profile: String,
-    pub schema_hash: String,
-    pub key_check: Option<String>,
-    pub state: String,
-    pub participants: Vec<Participant>,
-    /// Custodians whose share is there.
-    pub contributed: Vec<Oin>,
-    /// Custodians whose share is still missing.
-    pub missing: Vec<Oin>,
-    /// Sources that are loaded.
-    pub loaded: Vec<Source>,
-}
-
-/// `PUT /v1/epochs/{epoch}/share`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SealedShare {
-    /// Armored age file.
-    pub sealed: String,
-}
-
-/// `GET /v1/epochs/{epoch}/shares`, and the envelope file of `voorrang epoch fetch`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Envelope {
-    pub epoch: EpochId,
-    pub schema_hash: String,
-    /// By contributor.
-    pub shares: BTreeMap<Oin, String>,
 }
 
 /// `GET /v1/service`: what a client needs before its first question.

@@ -21,10 +21,26 @@ pub enum Action {
     EpochAnnounce,
     EpochContribute,
     EpochFetch,
+    EpochReseal,
     EpochActivate,
+    /// A register that changed more than the regulation allows was activated all the same.
+    EpochAcceptShrink,
     EpochRetire,
+    EpochAbort,
     EpochDestroy,
     RegulationActive,
+    /// An act that waits for a second person.
+    Propose,
+    /// The care side asks for groups.
+    AskGroups,
+    /// A corporation's questions missed too often: its tap was closed.
+    Probing,
+    /// A corporation's questions passed the share of its stock from which officers are told.
+    BudgetAlarm,
+    /// Officers let a corporation ask again.
+    TapOpen,
+    /// The clock of the machine went back.
+    ClockBack,
     LogRead,
     /// The log left as files: tiles, CSV, records of another standard.
     LogExport,
@@ -59,6 +75,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consent {
+    /// The tenant agreed.
+    Agrees,
     /// The tenant was asked and does not object.
     NoObjection,
     /// Nothing was stated.

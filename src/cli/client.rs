@@ -3,7 +3,6 @@
 
 mod config;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,63 +17,24 @@ use zeroize::Zeroizing;
 pub use config::{ClientConfig, QueryDefaults};
 
 use super::output::Output;
+pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
-use crate::audit::{NoteSigner, NoteVerifier};
-use crate::epoch::share::{Identity, Salt, derive};
-use crate::ids::{EpochId, Oin};
+use crate::audit::NoteSigner;
+use crate::epoch::share::{Identity, Salt};
+use crate::ids::EpochId;
 use crate::profile::Profile;
-
-/// The keys of all parties, as this party got them from each: what the service says is checked against it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartyBook {
-    #[serde(default)]
-    pub party: Vec<Party>,
-}
-
-/// One party's public keys.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Party {
-    pub oin: Oin,
-    pub name: String,
-    /// Public age key that shares are sealed for.
-    pub recipient: Option<String>,
-    /// Verifier key of a custodian's signature under its share (C2SP signed note). Who has one must contribute.
-    pub verifier: Option<String>,
-}
-
-impl PartyBook {
-    /// Reads the book.
-    ///
-    /// # Errors
-    /// Names file and line.
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
-    }
-
-    /// A party by its OIN.
-    pub fn find(&self, oin: &Oin) -> Option<&Party> {
-        self.party.iter().find(|party| party.oin == *oin)
-    }
-
-    /// The parties that contribute a share of the salt, and their verifier keys.
-    fn contributors(&self) -> BTreeMap<&Oin, &str> {
-        let mut contributors = BTreeMap::new();
-        for party in &self.party {
-            if let Some(verifier) = &party.verifier {
-                contributors.insert(&party.oin, verifier.as_str());
-            }
-        }
-        contributors
-    }
-}
 
 /// A refusal or failure that the service reported.
 #[derive(Debug, thiserror::Error)]
 #[error("the service refused ({}, {}): {}", .0.status, .0.code, .0.detail)]
 pub struct Refused(pub ProblemBody);
+
+impl Refused {
+    /// Whether the refusal says that another epoch has taken the place of the one that was used. Nothing was counted.
+    pub fn is_cut_over(&self) -> bool {
+        ["epoch_retired", "epoch_destroyed", "epoch_not_loading"].contains(&self.0.code.as_str())
+    }
+}
 
 /// A connection to the service as one party.
 pub struct Client {
@@ -348,50 +308,6 @@ impl Client {
         ensure!(envelope.epoch == *epoch, "the service sent the shares of another epoch than {epoch}; do not use them");
         Ok(envelope)
     }
-}
-
-/// Reads an age identity file.
-///
-/// # Errors
-/// Names the file.
-pub fn read_identity(path: &Path) -> anyhow::Result<Identity> {
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Identity::from_file(&text).with_context(|| path.display().to_string())
-}
-
-/// Opens all shares of an envelope, checks who signed each, and derives the salt.
-///
-/// # Errors
-/// If the shares are not those of all custodians that the party book knows and of nobody else, one does not open or is
-/// not signed by its contributor, or the epoch is of another schema.
-pub fn open_envelope(
-    envelope: &Envelope,
-    profile: &Profile,
-    identity: &Identity,
-    parties: &PartyBook,
-) -> anyhow::Result<Salt> {
-    ensure!(
-        envelope.schema_hash == profile.schema_hash(),
-        "the epoch {} is of another schema than the profile {}; give the epoch's with --profile",
-        envelope.epoch,
-        profile.id
-    );
-    let contributors = parties.contributors();
-    if let Some(missing) = contributors.keys().find(|oin| !envelope.shares.contains_key(**oin)) {
-        bail!("the share of {missing}, a custodian in parties.toml, is missing; do not use this epoch");
-    }
-    let mut texts = BTreeMap::new();
-    for (from, sealed) in &envelope.shares {
-        let key = contributors.get(from);
-        let key =
-            key.with_context(|| format!("parties.toml has no verifier key for {from}, who contributed a share"))?;
-        let note = identity.open(sealed, from)?;
-        let text = NoteVerifier::from_vkey(key)?.verify(&note).with_context(|| {
-            format!("the share of {from} is not signed with that party's key; do not use this epoch")
-        })?;
-        texts.insert(from.clone(), Zeroizing::new(text.to_owned()));
-    }
-    Ok(derive(&envelope.epoch, &envelope.schema_hash, &texts)?)
 }
 
 /// A problem as it may be shown on a terminal: whatever a service sends, no control characters.

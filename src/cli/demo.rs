@@ -12,13 +12,13 @@ use time::{Date, Duration, Time};
 
 use super::audit::{self, LogArgs, VerifyArgs, export};
 use super::client::Client;
-use super::epoch::{self, EpochArgs, EpochCommand, NewArgs};
+use super::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
 use super::people::{FormatName, PeopleArgs};
 use super::query::{self, QueryArgs, Summary};
-use super::{evaluate, pki};
+use super::{evaluate, pki, regulation};
 use crate::answer::server;
 use crate::clock::Clock;
 use crate::config::{Config, Level};
@@ -65,6 +65,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     println!("Voorrang: does this household in rent arrears get priority care?");
     println!("Every party below is played on this machine, over mutual TLS on loopback. The people are invented.\n");
     story.keys();
+    story.law()?;
     story.salt()?;
     story.loads()?;
     let summary = story.questions()?;
@@ -102,7 +103,8 @@ impl Story {
         let day = args.reference_date.or_else(|| evaluate::day_of(&data)).unwrap_or_else(|| Clock::System.today());
         let regulation = regulation_or_built_in(None)?;
         let keys = folder.path().join("parties");
-        pki::make(&keys, &regulation, None, "localhost:0")?;
+        pki::make(&keys, &regulation, "localhost:0")?;
+        let regulation = Regulation::load(&pki::sign_all(&keys, &regulation)?)?;
         let asked_on = (day + Duration::days(DAYS_LATER)).with_time(Time::from_hms(9, 0, 0)?).assume_utc();
         let text = fs::read_to_string(keys.join("voorrang.toml"))?;
         let mut config = Config::from_parts(&text, "voorrang.toml", &keys, std::iter::empty())?;
@@ -144,15 +146,25 @@ impl Story {
 
     fn keys(&self) {
         let parties = self.regulation.parties().len();
-        say("Regulation", &format!("{} ({})", self.regulation.id(), &self.regulation.digest()[..16]));
         say("Keys", &format!("development certificates for the service and {parties} parties, thrown away afterwards"));
         say("Service", &format!("listens on {}, TLS 1.3, client certificates only", self.running().address));
+    }
+
+    /// All parties signed; two of them put it into force.
+    fn law(&self) -> anyhow::Result<()> {
+        let (administrator, officer) = (self.one(Role::Administrator), self.one(Role::PrivacyOfficer));
+        let folder = pki::regulation_folder(&self.folder.path().join("parties"), &self.regulation);
+        regulation::activate_at(&folder, &self.config(administrator), &self.config(officer))?;
+        let (id, digest) = (self.regulation.id(), &self.regulation.digest()[..16]);
+        say("Regulation", &format!("{id} ({digest}), signed by all {} parties", self.regulation.parties().len()));
+        say("", &format!("{} proposed to activate it, {} confirmed", administrator.name, officer.name));
+        Ok(())
     }
 
     fn salt(&self) -> anyhow::Result<()> {
         let step = |party: &Party| EpochArgs { epoch: self.epoch.clone(), config: self.config(party) };
         let administrator = self.one(Role::Administrator);
-        epoch::perform(&EpochCommand::New(NewArgs { epoch: step(administrator), profile: None }))?;
+        epoch::perform(&EpochCommand::New(NewArgs::of(step(administrator))))?;
         let custodians = [self.one(Role::PopulationCustodian), self.one(Role::CareCustodian)];
         for custodian in custodians {
             epoch::perform(&EpochCommand::Contribute(step(custodian)))?;
@@ -168,7 +180,7 @@ impl Story {
         let care = self.one(Role::CareCustodian);
         self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
         let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
-        epoch::perform(&EpochCommand::Activate(administrator))?;
+        epoch::perform(&EpochCommand::Activate(ActivateArgs { epoch: administrator, accept_shrink: false }))?;
         for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
             let (tenants, _) = self.split(number + 1)?;
             self.load(corporation, Kind::Stock, &tenants)?;
@@ -195,6 +207,11 @@ impl Story {
             Kind::Stock => format!("its housing stock, {} addresses as a Bloom filter", loaded.persons),
         };
         say("Load", &format!("{} sent {what} ({mib:.2} MiB)", party.name));
+        if let Some(pending) = &loaded.pending {
+            let officer = self.one(Role::PrivacyOfficer);
+            regulation::confirm(pending, &Client::open(&self.config(officer))?)?;
+            say("", &format!("{} confirmed the stock", officer.name));
+        }
         if let (Kind::Population, Some(record)) = (kind, &loaded.sample) {
             say("", &format!("one of them, as it was sent: {}", shortened(serde_json::to_value(record)?)));
         }

@@ -48,7 +48,7 @@ pub struct EncodeArgs {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub people: PeopleArgs,
-    /// File with the salt
+    /// File with the salt, or `env:VOORRANG_SALT`
     #[arg(long, conflicts_with = "envelope", required_unless_present_any = ["envelope", "describe", "fields"])]
     pub salt_file: Option<PathBuf>,
     /// Envelope of the epoch, as `voorrang epoch fetch` writes it

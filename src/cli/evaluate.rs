@@ -141,9 +141,6 @@ impl Laboratory {
         let question = HouseholdQuestion::new(&self.profile, address, codes)?;
         let standing = standing(arrears, self.day);
         let facts = Facts {
-            actor: self.corporation(&tenants[0].corporation),
-            action: Act::Ask,
-            today: self.day,
             purpose: Some("eviction-prevention".parse().expect("a valid name")),
             arrears: Some(regulate::Arrears { months: standing.months, days: standing.days }),
             conditions: Conditions {
@@ -151,12 +148,13 @@ impl Laboratory {
                 help_offered: true,
                 reminder_sent: true,
                 no_objection: true,
+                tenant_agrees: true,
             },
             in_stock: Some(true),
-            asked_this_month: 0,
             // Budgets bound what a corporation can learn, not how well we link.
             stock: Some(1_000_000),
-            asked_household_this_month: 0,
+            batch: u32::MAX,
+            ..Facts::new(self.corporation(&tenants[0].corporation), Act::Ask, self.day)
         };
         let permit = self.regulation.decide(&facts).map_err(|refusal| {
             anyhow::anyhow!("the regulation refuses such a question (article {}): {}", refusal.article, refusal.remedy)

@@ -30,11 +30,22 @@ pub fn read_profile(path: Option<&Path>) -> anyhow::Result<Profile> {
     Profile::from_toml(&text).with_context(|| path.display().to_string())
 }
 
-/// A salt file's content.
+/// The environment variable in which `voorrang epoch fetch --print-salt` hands a salt to the shell.
+pub const SALT_VARIABLE: &str = "VOORRANG_SALT";
+
+/// What stands in the place of a salt file for the environment.
+const FROM_ENVIRONMENT: &str = "env:";
+
+/// A salt file's content; `env:VOORRANG_SALT` is the environment variable of that name.
 ///
 /// # Errors
-/// Names the file.
+/// Names the file or the variable.
 pub fn read_salt(path: &Path) -> anyhow::Result<Salt> {
+    if let Some(name) = path.to_str().and_then(|text| text.strip_prefix(FROM_ENVIRONMENT)) {
+        let value = std::env::var(name).map(Zeroizing::new);
+        let value = value.map_err(|_| anyhow::anyhow!("the environment variable {name} holds no salt"))?;
+        return Salt::from_file(value.as_bytes()).with_context(|| format!("environment variable {name}"));
+    }
     let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
     Salt::from_file(&bytes).with_context(|| path.display().to_string())
 }

@@ -10,16 +10,18 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
 
-use super::client::Client;
+use super::client::{Client, Refused};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use crate::answer::STOCK_FALSE_POSITIVES;
+use crate::answer::wire::law::{InferenceView, Pending};
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{AddressToken, Record};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
+use crate::ids::ProposalId;
 use crate::profile::Profile;
 
 /// What is loaded.
@@ -51,7 +53,7 @@ pub struct LoadArgs {
     /// Dwellings of the stock [default: the distinct addresses in the file]
     #[arg(long)]
     pub dwellings: Option<u32>,
-    /// Salt file, where the envelope is opened elsewhere [default: open the envelope, keep the salt in memory]
+    /// Salt file or `env:VOORRANG_SALT`, where the envelope is opened elsewhere [default: open the envelope, keep the salt in memory]
     #[arg(long)]
     pub salt_file: Option<PathBuf>,
     /// Profile file [default: the built-in one]
@@ -69,6 +71,10 @@ pub struct Loaded {
     pub persons: usize,
     pub bytes: usize,
     pub receipt: Option<Receipt>,
+    /// What readers of the answers may infer, once both sources are loaded.
+    pub inference: Option<InferenceView>,
+    /// A stock counts once the municipality's privacy officer has confirmed this.
+    pub pending: Option<ProposalId>,
     /// The first record with codes, as it was sent.
     pub sample: Option<RecordLine>,
 }
@@ -84,15 +90,37 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     }
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
+    if let Some(InferenceView { worst, bound }) = &loaded.inference {
+        let (worst, bound) = (worst * 100.0, bound * 100.0);
+        let word = if worst > bound { "MORE THAN" } else { "within" };
+        eprintln!(
+            "A reader of the answers may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %."
+        );
+    }
+    if let Some(pending) = &loaded.pending {
+        eprintln!("It counts once the municipality's privacy officer has confirmed it:");
+        eprintln!("  voorrang regulation confirm {pending} --config <officer>.toml");
+    }
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
     Ok(())
 }
 
-/// Encodes and uploads.
+/// Encodes and uploads. Where another epoch takes over in the middle, once more with that one: the half load counts for
+/// nothing. A salt that was given is of one epoch; with it there is no second time.
 ///
 /// # Errors
 /// As [`run`].
 pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
+    match load_once(args) {
+        Err(error) if args.salt_file.is_none() && error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) => {
+            eprintln!("Another epoch has taken over; loading into that one.");
+            load_once(args)
+        }
+        done => done,
+    }
+}
+
+fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
     // The file first: nobody is asked for anything before it is known to be good.
     match args.kind {
         Kind::Population => {
@@ -159,7 +187,15 @@ impl<'a> Session<'a> {
         order: &[usize],
         encode: impl Fn(&[usize]) -> Vec<Record> + Sync,
     ) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None, sample: None };
+        let mut loaded = Loaded {
+            records: order.len(),
+            persons: 0,
+            bytes: 0,
+            receipt: None,
+            inference: None,
+            pending: None,
+            sample: None,
+        };
         let plan =
             LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
         let begun: Option<LoadBegun> = if self.dry_run { None } else { Some(self.client.post("loads", &plan)?) };
@@ -195,7 +231,7 @@ impl<'a> Session<'a> {
         if let Some(begun) = &begun {
             let commit = LoadCommit { chunks: number };
             let report: LoadReport = self.client.post(&format!("loads/{}/commit", begun.load), &commit)?;
-            loaded.receipt = Some(report.receipt);
+            (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
         }
         Ok(loaded)
     }
@@ -213,10 +249,12 @@ impl<'a> Session<'a> {
         tokens.iter().for_each(|token| filter.set(&token.0));
         let filter = filter.into_bytes();
         let (records, persons, bytes) = (addresses.len(), tokens.len(), filter.len());
-        let mut loaded = Loaded { records, persons, bytes, receipt: None, sample: None };
+        let mut loaded =
+            Loaded { records, persons, bytes, receipt: None, inference: None, pending: None, sample: None };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
-            loaded.receipt = Some(self.client.put("stock", &stock)?);
+            let pending: Pending = self.client.put("stock", &stock)?;
+            (loaded.receipt, loaded.pending) = (Some(pending.receipt), Some(pending.proposal));
         }
         Ok(loaded)
     }

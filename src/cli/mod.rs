@@ -13,6 +13,7 @@ pub mod link;
 pub mod load;
 mod log_key;
 mod output;
+mod parties;
 pub mod people;
 pub mod pki;
 pub mod privacy_report;
@@ -63,7 +64,7 @@ enum Command {
     /// Salt epochs: announce, contribute, fetch, list, activate
     #[command(subcommand)]
     Epoch(epoch::EpochCommand),
-    /// Read a regulation as the service would
+    /// Regulations: check, sign, activate, show; acts that need two people
     #[command(subcommand)]
     Regulation(regulation::RegulationCommand),
     /// Read and verify the access log
@@ -130,6 +131,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
                 .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
+                .or_else(|| is(cause.is::<regulation::HasErrors>(), 4))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))
         })

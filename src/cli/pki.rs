@@ -13,11 +13,12 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::client::{Party, PartyBook};
+use super::client::{Client, Party, PartyBook};
 use super::inputs::regulation_or_built_in;
 use crate::audit::NoteSigner;
-use crate::config::{DEFAULT, Shipped};
+use crate::config::DEFAULT;
 use crate::epoch::share;
+use crate::ids::Oin;
 use crate::regulate::{Regulation, Role};
 
 /// Days that development certificates live.
@@ -43,9 +44,17 @@ pub struct DevArgs {
 /// If the folder is not empty or cannot be written.
 pub fn dev(args: &DevArgs) -> anyhow::Result<()> {
     let regulation = regulation_or_built_in(args.regulation.as_deref())?;
-    make(&args.out, &regulation, args.regulation.as_deref(), &args.service)?;
+    make(&args.out, &regulation, &args.service)?;
+    let folder = sign_all(&args.out, &regulation)?;
     eprintln!("Made development keys for {} parties in {}.", regulation.parties().len(), args.out.display());
     eprintln!("Start the service:  voorrang serve --config {}", args.out.join("voorrang.toml").display());
+    eprintln!("Put its regulation into force, which takes two:");
+    eprintln!(
+        "  voorrang regulation activate {} --config {}",
+        folder.display(),
+        args.out.join("<administrator>.toml").display()
+    );
+    eprintln!("  voorrang regulation confirm <name> --config {}", args.out.join("<officer>.toml").display());
     eprintln!("Ask it anything:    voorrang query --config {} ...", args.out.join("<party>.toml").display());
     Ok(())
 }
@@ -150,7 +159,7 @@ pub fn file_stem(name: &str) -> String {
 ///
 /// # Errors
 /// If the folder is not empty or cannot be written.
-pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service: &str) -> anyhow::Result<()> {
+pub fn make(out: &Path, regulation: &Regulation, service: &str) -> anyhow::Result<()> {
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty; keys are never overwritten, choose a new folder", out.display());
     }
@@ -165,7 +174,7 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
     let own = authority.issue(&Subject::service(&[host, "localhost", "127.0.0.1"]))?;
     write_public(&out.join("server.pem"), &own.certificate)?;
     write_secret(&out.join("server.key"), own.key.as_bytes())?;
-    let (mut book, mut officers) = (PartyBook::default(), toml::Table::new());
+    let (mut book, mut officers, mut keys) = (PartyBook::default(), toml::Table::new(), Vec::new());
     for party in regulation.parties() {
         let stem = file_stem(&party.name);
         let issued = authority.issue(&Subject::party(&party.name, party.oin.as_str()))?;
@@ -181,22 +190,24 @@ pub fn make(out: &Path, regulation: &Regulation, folder: Option<&Path>, service:
             write_secret(&out.join(format!("{stem}.age")), identity.as_bytes())?;
             officers.insert(party.oin.to_string(), public.into());
         }
+        let (signer, pkcs8) = NoteSigner::generate(&stem)?;
+        write_secret(&out.join(format!("{stem}.note")), &pkcs8)?;
         if contributes(party.role) {
-            let (signer, pkcs8) = NoteSigner::generate(&stem)?;
-            write_secret(&out.join(format!("{stem}.note")), &pkcs8)?;
             entry.verifier = Some(signer.verifier().vkey());
         }
+        keys.push((party.oin.clone(), signer.verifier().vkey()));
         write_public(&out.join(format!("{stem}.toml")), &client_file(&stem, party.role, regulation, service))?;
         book.party.push(entry);
     }
     write_public(&out.join("parties.toml"), &toml::to_string(&book)?)?;
-    write_public(&out.join("voorrang.toml"), &service_file(regulation, folder, service, officers)?)?;
+    let place = write_regulation(out, regulation, &keys)?;
+    write_public(&out.join("voorrang.toml"), &service_file(&place, service, officers)?)?;
     Ok(())
 }
 
 /// Whether a party needs the salt.
 fn encodes(role: Role) -> bool {
-    contributes(role) || role == Role::Corporation
+    contributes(role) || matches!(role, Role::Corporation | Role::DistrictTeam)
 }
 
 /// Whether a party contributes to the salt.
@@ -215,9 +226,7 @@ fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -
     if encodes(role) || role == Role::PrivacyOfficer {
         keys += &format!("identity = \"{stem}.age\"\n");
     }
-    if contributes(role) {
-        keys += &format!("note_key = \"{stem}.note\"\n");
-    }
+    keys += &format!("note_key = \"{stem}.note\"\n");
     format!(
         "# Made by `voorrang pki dev`; config/client.toml of the project explains every key.\n\
          service = \"https://{service}\"\nregulation = \"{regulation}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\n\
@@ -225,22 +234,51 @@ fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -
     )
 }
 
-fn service_file(
-    regulation: &Regulation,
-    folder: Option<&Path>,
-    service: &str,
-    officers: toml::Table,
-) -> anyhow::Result<String> {
+fn service_file(place: &Path, service: &str, officers: toml::Table) -> anyhow::Result<String> {
     let mut table: toml::Table = toml::from_str(DEFAULT).context("the shipped defaults")?;
     let port = service.rsplit_once(':').map_or("8443", |(_, port)| port);
     table.insert("listen".into(), format!("127.0.0.1:{port}").into());
-    let place = match folder {
-        Some(folder) => fs::canonicalize(folder)?.display().to_string(),
-        None => Shipped::BuiltIn(regulation.id().to_string()).into(),
-    };
+    let place = place.display().to_string();
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
     table.insert("officers".into(), officers.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
+}
+
+/// Writes the regulation with the parties' keys in it; returns its folder, from `out`. Nobody has signed it yet.
+fn write_regulation(out: &Path, regulation: &Regulation, keys: &[(Oin, String)]) -> anyhow::Result<PathBuf> {
+    let [toml, cedar] = regulation.texts();
+    let place = Path::new("regulations").join(regulation.id().as_str());
+    let folder = out.join(&place);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut text = String::new();
+    for line in toml.lines().filter(|line| !line.starts_with("key = ")) {
+        text += &format!("{line}\n");
+        let oin = line.strip_prefix("oin = ").and_then(|rest| rest.split('"').nth(1));
+        for (_, key) in keys.iter().filter(|(known, _)| oin == Some(known.as_str())) {
+            text += &format!("key = \"{key}\"\n");
+        }
+    }
+    write_public(&folder.join("regulation.toml"), &text)?;
+    write_public(&folder.join("articles.cedar"), cedar)?;
+    Ok(place)
+}
+
+/// The folder of a development regulation that [`make`] wrote.
+pub fn regulation_folder(out: &Path, regulation: &Regulation) -> PathBuf {
+    out.join("regulations").join(regulation.id().as_str())
+}
+
+/// Signs the development regulation with the key of every party: in development all are on one machine.
+///
+/// # Errors
+/// If a key or the folder cannot be read.
+pub fn sign_all(out: &Path, regulation: &Regulation) -> anyhow::Result<PathBuf> {
+    let folder = regulation_folder(out, regulation);
+    for party in regulation.parties() {
+        let signer = Client::open(&out.join(format!("{}.toml", file_stem(&party.name))))?.signer()?;
+        super::regulation::sign(&folder, &signer)?;
+    }
+    Ok(folder)
 }
 
 fn write_public(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -278,7 +316,7 @@ mod tests {
         write_secret(&folder.path().join("a.key"), b"1").unwrap();
         assert!(write_secret(&folder.path().join("a.key"), b"2").is_err());
         let regulation = &Regulation::built_in()[0];
-        assert!(make(folder.path(), regulation, None, "localhost:1").is_err());
+        assert!(make(folder.path(), regulation, "localhost:1").is_err());
     }
 
     #[test]
@@ -287,7 +325,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("pki");
         let regulation = &Regulation::built_in()[0];
-        make(&out, regulation, None, "localhost:1").unwrap();
+        make(&out, regulation, "localhost:1").unwrap();
         for party in regulation.parties() {
             let stem = file_stem(&party.name);
             assert!(out.join(format!("{stem}.pem")).exists(), "{stem}");

@@ -50,7 +50,7 @@ pub struct QueryArgs {
     /// Day on which the arrears stand [default: today]
     #[arg(long, value_parser = parse_day)]
     pub day: Option<Date>,
-    /// Salt file [default: open the envelope, keep the salt in memory]
+    /// Salt file or `env:VOORRANG_SALT` [default: open the envelope, keep the salt in memory]
     #[arg(long)]
     pub salt_file: Option<PathBuf>,
     /// Profile file [default: the built-in one]
@@ -140,7 +140,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let client = Client::open(&args.config)?;
     let profile = read_profile(args.profile.as_deref())?;
     let epoch = client.epoch_in(&["active", "retiring"])?;
-    let asker = Asker {
+    let mut asker = Asker {
         encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
         log: client.log_verifier()?,
         profile,
@@ -148,6 +148,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         day,
         seed: seed(&client, args.resume)?,
         client,
+        given_salt: args.salt_file.is_some(),
     };
     let mut summary = Summary { asked: households.len(), ..Summary::default() };
     let mut flags = csv::Writer::from_writer(Output::create(&args.output)?);
@@ -227,10 +228,35 @@ struct Asker {
     day: Date,
     /// Makes the keys under which questions may be sent again.
     seed: hmac::Key,
+    given_salt: bool,
 }
 
 impl Asker {
-    fn ask(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
+    /// Asks, and at a cut-over once more with the epoch that took over. The refused question was not counted.
+    fn ask(&mut self, household: &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
+        match self.ask_once(household) {
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) && self.cut_over()? => {
+                self.ask_once(household)
+            }
+            asked => asked,
+        }
+    }
+
+    /// Takes the epoch that is active now; whether it is another one. A salt that was given is of one epoch only.
+    fn cut_over(&mut self) -> anyhow::Result<bool> {
+        if self.given_salt {
+            return Ok(false);
+        }
+        let Ok(epoch) = self.client.epoch_in(&["active"]) else { return Ok(false) };
+        if epoch.id == self.encoder.header().epoch {
+            return Ok(false);
+        }
+        self.encoder = encoder(&self.client, &epoch, &self.profile, None)?;
+        eprintln!("The epoch {} has taken over; going on with it.", epoch.id);
+        Ok(true)
+    }
+
+    fn ask_once(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
         let mut address = None;
         let mut codes = Vec::new();
         for (one, token) in self.encoder.tenants(tenants) {

@@ -4,12 +4,12 @@
 //! sealed shares; [`share`] is what custodians do with them on their own machines. Nothing in the service calls
 //! [`share`]: a test of the house holds it to that.
 
+mod life;
 pub mod share;
 
-use std::fmt;
-use std::str::FromStr;
+use time::{Date, OffsetDateTime};
 
-use time::OffsetDateTime;
+pub use life::{IllegalStep, Move, NoState, State, Step};
 
 use crate::code::CodeHeader;
 use crate::ids::{EpochId, Oin, RegulationId};
@@ -17,69 +17,11 @@ use crate::ids::{EpochId, Oin, RegulationId};
 /// Fewest custodians that make a salt: with one alone, a bad random generator or a thief decides it.
 pub const MIN_CONTRIBUTORS: usize = 2;
 
-/// Where an epoch is in its life. The order is the only one possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Known to all; shares of the salt are being contributed.
-    Announced,
-    /// The salt is complete; custodians encode and load.
-    Loading,
-    /// Answers questions.
-    Active,
-    /// Still answers, until its grace ends.
-    Retiring,
-    /// Its data key is gone.
-    Destroyed,
-}
-
-impl State {
-    const ALL: [Self; 5] = [Self::Announced, Self::Loading, Self::Active, Self::Retiring, Self::Destroyed];
-
-    /// The word in the interface and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Announced => "announced",
-            Self::Loading => "loading",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Destroyed => "destroyed",
-        }
-    }
-
-    /// Whether questions with this epoch's codes are answered.
-    pub fn answers(self) -> bool {
-        matches!(self, Self::Active | Self::Retiring)
-    }
-
-    /// Whether custodians may load: before the epoch answers, and while it does.
-    pub fn loads(self) -> bool {
-        matches!(self, Self::Loading | Self::Active)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = NoState;
-    fn from_str(text: &str) -> Result<Self, NoState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NoState)
-    }
-}
-
-/// A word that is no state of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no state of an epoch")]
-pub struct NoState;
-
 /// Who encodes in an epoch, and the key that shares are sealed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
     pub oin: Oin,
-    /// Public age key, `age1...`.
+    /// Public key that shares are sealed for: `age1...`, or `ssh-ed25519 ...` or `ssh-rsa ...`.
     pub recipient: String,
     /// Custodians contribute a share of the salt; corporations only open the shares.
     pub contributes: bool,
@@ -96,7 +38,15 @@ pub struct Epoch {
     /// Known from the first load on.
     pub key_check: Option<String>,
     pub state: State,
+    /// Of a retiring epoch: when it stops answering.
+    pub answers_until: Option<OffsetDateTime>,
     pub announced_at: OffsetDateTime,
+    /// Day by which every custodian should have contributed; later is late, not refused.
+    pub contribute_by: Date,
+    /// Day by which every source should be loaded.
+    pub load_by: Date,
+    /// Days that it goes on answering after the next epoch took over.
+    pub grace_days: u32,
     /// By OIN.
     pub participants: Vec<Participant>,
 }
@@ -126,10 +76,52 @@ impl Mismatch {
     }
 }
 
+/// Why an epoch answers no question, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silent {
+    #[error("this epoch does not answer yet; see GET /v1/service")]
+    NotYet,
+    #[error("this epoch has stopped answering; encode with the one in force, see GET /v1/service")]
+    Retired,
+    #[error("this epoch is destroyed; encode with the one in force, see GET /v1/service")]
+    Destroyed,
+}
+
+impl Silent {
+    /// Stable code for clients and the log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotYet => "epoch_not_active",
+            Self::Retired => "epoch_retired",
+            Self::Destroyed => "epoch_destroyed",
+        }
+    }
+}
+
 /// Of a key-check value: 16 bytes.
 const KEY_CHECK_DIGITS: usize = 32;
 
 impl Epoch {
+    /// Whether questions are answered at this time. A retiring epoch falls silent by itself: nothing but the clock is
+    /// needed. It is never destroyed by itself: a wrong clock must not cost a register.
+    ///
+    /// # Errors
+    /// [`Silent`].
+    pub fn answers(&self, now: OffsetDateTime) -> Result<(), Silent> {
+        match self.state {
+            State::Active => Ok(()),
+            State::Retiring if self.answers_until.is_some_and(|until| now < until) => Ok(()),
+            State::Retiring => Err(Silent::Retired),
+            State::Destroyed => Err(Silent::Destroyed),
+            State::Announced | State::Loading => Err(Silent::NotYet),
+        }
+    }
+
+    /// The custodians that contribute a share of the salt.
+    pub fn contributors(&self) -> impl Iterator<Item = &Oin> {
+        self.participants.iter().filter(|one| one.contributes).map(|one| &one.oin)
+    }
+
     /// Whether codes with this header can be compared with the epoch's.
     ///
     /// # Errors
@@ -155,6 +147,7 @@ impl Epoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use time::macros::date;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
     const OTHER: &str = "0123456789abcdef0123456789abcdee";
@@ -167,7 +160,11 @@ mod tests {
             schema_hash: "s".into(),
             key_check: Some(KEY.into()),
             state: State::Active,
+            answers_until: None,
             announced_at: OffsetDateTime::UNIX_EPOCH,
+            contribute_by: date!(1970 - 01 - 15),
+            load_by: date!(1970 - 01 - 29),
+            grace_days: 30,
             participants: vec![],
         }
     }
@@ -199,11 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn states_survive_their_words() {
-        for state in State::ALL {
-            assert_eq!(state.as_str().parse(), Ok(state));
+    fn a_retiring_epoch_falls_silent_when_its_grace_ends() {
+        let ends = OffsetDateTime::UNIX_EPOCH + time::Duration::DAY;
+        let retiring = Epoch { state: State::Retiring, answers_until: Some(ends), ..epoch() };
+        assert_eq!(retiring.answers(ends - time::Duration::SECOND), Ok(()));
+        assert_eq!(retiring.answers(ends), Err(Silent::Retired));
+        assert_eq!(epoch().answers(ends), Ok(()));
+        for (state, silent) in [(State::Loading, Silent::NotYet), (State::Destroyed, Silent::Destroyed)] {
+            assert_eq!(Epoch { state, ..epoch() }.answers(ends), Err(silent));
         }
-        assert!("sleeping".parse::<State>().is_err());
-        assert!(State::Retiring.answers() && !State::Retiring.loads());
     }
 }

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
-use std::str::FromStr;
 
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
-use age::{Decryptor, Encryptor, Recipient, x25519};
+use age::{Decryptor, Encryptor, Recipient, ssh, x25519};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::hkdf::{HKDF_SHA256, Salt as HkdfSalt};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -24,10 +23,12 @@ const TITLE: &str = "voorrang share v1";
 /// Why a share cannot be made or used. No message holds any of its bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
-    #[error("{0} has no valid public age key; ask that party for its key again")]
+    #[error("{0} has no valid public key (age, ssh-ed25519, ssh-rsa of 2,048 bits); ask that party for its key again")]
     Recipient(Oin),
-    #[error("the identity file holds no age secret key; make one with `voorrang pki dev` or `age-keygen`")]
+    #[error("the identity file holds no secret key of age or ssh (ed25519, rsa); make one with `age-keygen`")]
     Identity,
+    #[error("the ssh key in the identity file has a passphrase; give a copy without: `ssh-keygen -p`, or an age key")]
+    Passphrase,
     #[error("sealing failed")]
     Seal(#[source] std::io::Error),
     #[error("the share of {from} does not open with this identity; it was sealed for other keys")]
@@ -101,11 +102,11 @@ pub fn draw(epoch: &EpochId, from: &Oin) -> Zeroizing<String> {
 /// # Errors
 /// [`ShareError::Recipient`] names the party whose key is none.
 pub fn seal(text: &str, recipients: &BTreeMap<Oin, String>) -> Result<String, ShareError> {
-    let mut keys = Vec::new();
+    let mut keys: Vec<Box<dyn Recipient>> = Vec::new();
     for (oin, key) in recipients {
-        keys.push(x25519::Recipient::from_str(key).map_err(|_| ShareError::Recipient(oin.clone()))?);
+        keys.push(recipient(key).ok_or_else(|| ShareError::Recipient(oin.clone()))?);
     }
-    let encryptor = Encryptor::with_recipients(keys.iter().map(|key| key as &dyn Recipient))
+    let encryptor = Encryptor::with_recipients(keys.iter().map(|key| &**key))
         .map_err(|error| ShareError::Seal(std::io::Error::other(error)))?;
     let mut out = Vec::new();
     let armor = ArmoredWriter::wrap_output(&mut out, Format::AsciiArmor).map_err(ShareError::Seal)?;
@@ -115,22 +116,53 @@ pub fn seal(text: &str, recipients: &BTreeMap<Oin, String>) -> Result<String, Sh
     Ok(String::from_utf8(out).expect("armor is ASCII"))
 }
 
-/// A custodian's secret age key.
-pub struct Identity(x25519::Identity);
+fn recipient(key: &str) -> Option<Box<dyn Recipient>> {
+    if key.starts_with("ssh-") {
+        return Some(Box::new(key.parse::<ssh::Recipient>().ok()?));
+    }
+    Some(Box::new(key.parse::<x25519::Recipient>().ok()?))
+}
+
+/// Whether two public keys are the same one. What follows an ssh key is a comment.
+pub fn same_recipient(one: &str, other: &str) -> bool {
+    let key = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+    key(one) == key(other)
+}
+
+/// A participant's secret key: of age, or of ssh.
+pub struct Identity {
+    key: Box<dyn age::Identity>,
+    public: String,
+}
 
 impl Identity {
-    /// From the text of an identity file as `age-keygen` writes it: comments, then the key.
+    /// From the text of an identity file as `age-keygen` writes it (comments, then the key), or `ssh-keygen`.
     ///
     /// # Errors
-    /// [`ShareError::Identity`] if there is no key in it.
+    /// [`ShareError::Identity`] if there is no key in it, [`ShareError::Passphrase`] if it is locked.
     pub fn from_file(text: &str) -> Result<Self, ShareError> {
+        if text.trim_start().starts_with("-----BEGIN") {
+            return Self::from_ssh(text);
+        }
         let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-        line.and_then(|line| line.parse().ok()).map(Self).ok_or(ShareError::Identity)
+        let key: x25519::Identity = line.and_then(|line| line.parse().ok()).ok_or(ShareError::Identity)?;
+        Ok(Self { public: key.to_public().to_string(), key: Box::new(key) })
+    }
+
+    fn from_ssh(text: &str) -> Result<Self, ShareError> {
+        let key = ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| ShareError::Identity)?;
+        match &key {
+            ssh::Identity::Unencrypted(_) => {}
+            ssh::Identity::Encrypted(_) => return Err(ShareError::Passphrase),
+            ssh::Identity::Unsupported(_) => return Err(ShareError::Identity),
+        }
+        let public = ssh::Recipient::try_from(key.clone()).map_err(|_| ShareError::Identity)?.to_string();
+        Ok(Self { key: Box::new(key), public })
     }
 
     /// The public key that belongs to it.
     pub fn public(&self) -> String {
-        self.0.to_public().to_string()
+        self.public.clone()
     }
 
     /// Opens what [`seal`] sealed for this identity.
@@ -140,7 +172,7 @@ impl Identity {
     pub fn open(&self, sealed: &str, from: &Oin) -> Result<Zeroizing<String>, ShareError> {
         let failed = || ShareError::Open { from: from.clone() };
         let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_bytes())).map_err(|_| failed())?;
-        let mut reader = decryptor.decrypt(std::iter::once(&self.0 as &dyn age::Identity)).map_err(|_| failed())?;
+        let mut reader = decryptor.decrypt(std::iter::once(&*self.key)).map_err(|_| failed())?;
         // A share is under 1 KiB; room for it now, so that no copy is left behind when the text grows.
         let mut text = Zeroizing::new(String::with_capacity(4096));
         reader.by_ref().take(4096).read_to_string(&mut text).map_err(|_| failed())?;

@@ -126,6 +126,19 @@ impl Registers {
         self.care.as_ref()
     }
 
+    /// Households, counted: those with a minor, then those without a minor and with a senior, then the others; each all,
+    /// and those in the OGGZ group.
+    pub fn cells(&self) -> [(u64, u64); 3] {
+        let mut cells = [(0, 0); 3];
+        for (position, membership) in self.membership.iter().enumerate() {
+            let household = self.population.household(position);
+            let cell = &mut cells[if household.minor { 0 } else { 2 - usize::from(household.senior) }];
+            cell.0 += 1;
+            cell.1 += u64::from(*membership == Membership::Yes);
+        }
+        cells
+    }
+
     /// Members of the care list who were linked to somebody of the population.
     pub fn joined(&self) -> usize {
         self.joined

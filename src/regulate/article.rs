@@ -14,8 +14,8 @@ use cedar_policy::{
 use time::Date;
 
 use super::regulation::Document;
-use super::{Act, Facts, Party, Refusal, RegulationError, Role, bounds};
-use crate::ids::Oin;
+use super::{Act, Consent, Facts, Party, Refusal, RegulationError, Role, bounds};
+use crate::ids::{Oin, Purpose};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let (schema, _) = Schema::from_cedarschema_str(include_str!("articles.cedarschema"))
@@ -76,13 +76,14 @@ impl Articles {
     }
 
     /// Ids of the articles that permit, in the file's order, or the refusal.
-    pub(super) fn decide(&self, facts: &Facts, stop: impl Fn(u64) -> u64) -> Result<Vec<String>, Refusal> {
+    pub(super) fn decide(&self, facts: &Facts, document: &Document) -> Result<Vec<String>, Refusal> {
         let Some(principal) = self.principals.get(&facts.actor) else {
             return Err(Refusal::by_default("Who asks is no party to this regulation"));
         };
         let (_, action) =
             self.actions.iter().find(|(act, _)| *act == facts.action).expect("every act has an action: Act::ALL");
-        let context = Context::from_pairs(pairs(facts, stop)).expect("plain values with different names are a context");
+        let context =
+            Context::from_pairs(pairs(facts, document)).expect("plain values with different names are a context");
         // Without a schema to check against: the pairs have its names and types, a test compares them.
         let request = Request::new(principal.clone(), action.clone(), self.resource.clone(), context, None)
             .expect("only a schema could refuse a request");
@@ -111,13 +112,24 @@ impl Articles {
 }
 
 /// What the articles see of the facts; the names are those of `articles.cedarschema`.
-fn pairs(facts: &Facts, stop: impl Fn(u64) -> u64) -> Vec<(String, RestrictedExpression)> {
+fn pairs(facts: &Facts, document: &Document) -> Vec<(String, RestrictedExpression)> {
     let long = |name: &str, n: i64| (name.to_owned(), RestrictedExpression::new_long(n));
     let count = |name: &str, n: u64| long(name, i64::try_from(n).unwrap_or(i64::MAX));
     let bool = |name: &str, b: bool| (name.to_owned(), RestrictedExpression::new_bool(b));
     let mut pairs = vec![long("today", day_number(facts.today))];
-    if facts.action != Act::Ask {
-        return pairs;
+    let second = facts.second.as_ref().and_then(|second| document.second(&facts.actor, second));
+    match facts.action {
+        Act::Ask => {}
+        Act::AskGroups => {
+            pairs.extend(facts.purpose.as_ref().map(purpose_pair));
+            pairs.push(bool("inCase", facts.in_case));
+            return pairs;
+        }
+        _ => {
+            pairs.push(bool("seconded", second.is_some()));
+            pairs.push(bool("countersigned", second.is_some_and(|party| document.is_municipal_officer(party))));
+            return pairs;
+        }
     }
     let conditions = &facts.conditions;
     pairs.extend([
@@ -125,18 +137,23 @@ fn pairs(facts: &Facts, stop: impl Fn(u64) -> u64) -> Vec<(String, RestrictedExp
         bool("helpOffered", conditions.help_offered),
         bool("reminderSent", conditions.reminder_sent),
         bool("noObjection", conditions.no_objection),
+        bool("tenantAgrees", conditions.tenant_agrees),
         bool("inStock", facts.in_stock == Some(true)),
         count("askedThisMonth", facts.asked_this_month),
-        count("mostThisMonth", facts.stock.map_or(0, stop)),
+        count("mostThisMonth", facts.stock.map_or(0, |dwellings| document.budget.stop(dwellings))),
         count("askedHousehold", facts.asked_household_this_month),
+        count("batch", u64::from(facts.batch)),
+        bool("tapClosed", facts.tap_closed),
     ]);
-    if let Some(purpose) = &facts.purpose {
-        pairs.push(("purpose".to_owned(), RestrictedExpression::new_string(purpose.as_str().to_owned())));
-    }
+    pairs.extend(facts.purpose.as_ref().map(purpose_pair));
     if let Some(arrears) = facts.arrears {
         pairs.push(long("arrearsDays", arrears.in_days()));
     }
     pairs
+}
+
+fn purpose_pair(purpose: &Purpose) -> (String, RestrictedExpression) {
+    ("purpose".to_owned(), RestrictedExpression::new_string(purpose.as_str().to_owned()))
 }
 
 /// 2025-07-01 becomes 20250701: an officer can read it, and it sorts.
@@ -151,6 +168,7 @@ fn entity_type(role: Role) -> &'static str {
         Role::CareCustodian => "CareCustodian",
         Role::Corporation => "Corporation",
         Role::PrivacyOfficer => "PrivacyOfficer",
+        Role::DistrictTeam => "DistrictTeam",
     }
 }
 
@@ -171,6 +189,8 @@ fn entities(
         ("validUntil".to_owned(), long(day_number(document.valid_until))),
         ("purposes".to_owned(), RestrictedExpression::new_set(purposes)),
         ("householdLimit".to_owned(), long(document.budget.household_per_month.into())),
+        ("minimumBatch".to_owned(), long(document.budget.minimum_batch.into())),
+        ("optIn".to_owned(), RestrictedExpression::new_bool(document.consent.model == Consent::OptIn)),
     ]);
     let party = |party: &Party| {
         let organisation = RestrictedExpression::new_string(party.organisation.clone());
@@ -281,7 +301,7 @@ fn line_at(text: &str, offset: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regulate::{Arrears, Conditions, Regulation};
+    use crate::regulate::{Arrears, Regulation};
 
     #[test]
     fn the_pairs_of_every_act_fit_the_schema() {
@@ -290,18 +310,14 @@ mod tests {
         for (act, action) in &articles.actions {
             for given in [true, false] {
                 let facts = Facts {
-                    actor: haarlem.parties()[3].oin.clone(),
-                    action: *act,
-                    today: haarlem.validity().0,
                     purpose: given.then(|| haarlem.purposes()[0].id.clone()),
                     arrears: given.then_some(Arrears { months: 1.5, days: 0 }),
-                    conditions: Conditions::default(),
-                    in_stock: None,
                     asked_this_month: u64::MAX,
                     stock: given.then_some(u64::MAX),
-                    asked_household_this_month: 0,
+                    second: given.then(|| haarlem.parties()[0].oin.clone()),
+                    ..Facts::new(haarlem.parties()[3].oin.clone(), *act, haarlem.validity().0)
                 };
-                let context = Context::from_pairs(pairs(&facts, |n| n)).unwrap();
+                let context = Context::from_pairs(pairs(&facts, &haarlem.document)).unwrap();
                 let principal = articles.principals[&facts.actor].clone();
                 let request =
                     Request::new(principal, action.clone(), articles.resource.clone(), context, Some(&SCHEMA));

@@ -80,6 +80,8 @@ pub enum Form {
     ThreeValued,
     /// Consult the team, which is [`Answer::Priority`], or not; undetermined counts as consult.
     Consult,
+    /// The groups that the recipient has a ground for, each yes, no or undetermined. For the care side only.
+    Groups,
 }
 
 /// What a role is told. A role without one is told nothing.
@@ -107,9 +109,9 @@ pub struct Posterior {
 impl Posterior {
     /// Probability that a household is in the OGGZ group, given the answer that tells most about it: `priority`
     /// where the group is open (nothing else explains it), `undetermined` where it is shielded (it hides among
-    /// the other undetermined). A group that is served to nobody tells nothing: then it is the share itself.
+    /// the other undetermined). A group that no corporation is served tells nothing: then it is the share itself.
     pub fn worst(&self, groups: &[GroupRule]) -> f64 {
-        let told = |g: &&GroupRule| g.group == Group::Oggz && g.recipients.iter().any(|&r| g.is_served_to(r));
+        let told = |g: &&GroupRule| g.group == Group::Oggz && g.is_served_to(Role::Corporation);
         match groups.iter().find(told) {
             None => self.oggz_share,
             Some(rule) if !rule.shield => 1.0,
@@ -148,12 +150,60 @@ impl Permit {
     }
 }
 
+/// Whether a household is in a group, as the care side is told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Yes,
+    No,
+    Undetermined,
+}
+
+impl Told {
+    /// As it is sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
+impl Permit {
+    /// The groups for the care-side party to which the permit was given: those alone for which the regulation names it
+    /// a recipient with a legal basis. A shield does not hide from who has a ground. A permit for another act than
+    /// [`Act::AskGroups`], or of another regulation, tells no group.
+    #[must_use]
+    pub fn disclose_groups(
+        self,
+        regulation: &Regulation,
+        finding: Option<&Finding>,
+        fresh: bool,
+    ) -> Vec<(Group, Told)> {
+        let document = &regulation.document;
+        let form = document.disclosures.iter().find(|told| told.recipient == self.role).map(|told| told.form);
+        let ours = self.act == Act::AskGroups && *self.digest == *regulation.digest();
+        if !ours || form != Some(Form::Groups) || !self.role.is_care_side() {
+            return Vec::new();
+        }
+        let finding = finding.filter(|_| fresh);
+        let told = |rule: &GroupRule| match finding {
+            Some(finding) if rule.is_in(&finding.groups) => Told::Yes,
+            Some(finding) if finding.certain => Told::No,
+            _ => Told::Undetermined,
+        };
+        let served = document.groups.iter().filter(|rule| rule.is_served_to(self.role));
+        served.map(|rule| (rule.group, told(rule))).collect()
+    }
+}
+
 fn answer(document: &Document, recipient: Role, finding: Option<&Finding>) -> Answer {
     let Some(disclosure) = document.disclosures.iter().find(|d| d.recipient == recipient) else {
         return Answer::Undetermined;
     };
     match (disclosure.form, three_valued(&document.groups, recipient, finding)) {
         (Form::Consult, Answer::Undetermined) => Answer::Priority,
+        (Form::Groups, _) => Answer::Undetermined,
         (_, answer) => answer,
     }
 }

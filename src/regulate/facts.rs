@@ -17,12 +17,19 @@ pub enum Act {
     ContributeShare,
     FetchShares,
     ActivateEpoch,
+    /// Retire, abort or destroy one.
+    EndEpoch,
     ReadLog,
+    /// Which groups a household of a reported case is in: for the care side.
+    AskGroups,
+    ActivateRegulation,
+    /// Let a corporation ask again after probing closed its tap, or beyond its budget: break-glass.
+    OpenTap,
 }
 
 impl Act {
     /// All acts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Ask,
         Self::Load(Source::Population),
         Self::Load(Source::Care),
@@ -31,7 +38,11 @@ impl Act {
         Self::ContributeShare,
         Self::FetchShares,
         Self::ActivateEpoch,
+        Self::EndEpoch,
         Self::ReadLog,
+        Self::AskGroups,
+        Self::ActivateRegulation,
+        Self::OpenTap,
     ];
 
     /// As articles name it.
@@ -45,7 +56,11 @@ impl Act {
             Self::ContributeShare => "contribute-share",
             Self::FetchShares => "fetch-shares",
             Self::ActivateEpoch => "activate-epoch",
+            Self::EndEpoch => "end-epoch",
             Self::ReadLog => "read-log",
+            Self::AskGroups => "ask-groups",
+            Self::ActivateRegulation => "activate-regulation",
+            Self::OpenTap => "open-tap",
         }
     }
 }
@@ -83,6 +98,8 @@ pub struct Conditions {
     pub reminder_sent: bool,
     /// Offered to pass the details on, and the tenant did not object.
     pub no_objection: bool,
+    /// Asked the tenant, who agreed: for regulations with `opt-in`.
+    pub tenant_agrees: bool,
 }
 
 /// Everything that articles may look at. What is unknown is absent and counts against the one who asks.
@@ -104,6 +121,36 @@ pub struct Facts {
     pub stock: Option<u64>,
     /// Questions of the actor about this household this month, this one not counted.
     pub asked_household_this_month: u64,
+    /// Households in the request.
+    pub batch: u32,
+    /// Whether misses closed the actor's tap.
+    pub tap_closed: bool,
+    /// Whether the household is one of a case: a corporation was answered about it.
+    pub in_case: bool,
+    /// Who of another party, with another key, stands behind the act too.
+    pub second: Option<Oin>,
+}
+
+impl Facts {
+    /// An act of which nothing else is known.
+    pub fn new(actor: Oin, action: Act, today: Date) -> Self {
+        Self {
+            actor,
+            action,
+            today,
+            purpose: None,
+            arrears: None,
+            conditions: Conditions::default(),
+            in_stock: None,
+            asked_this_month: 0,
+            stock: None,
+            asked_household_this_month: 0,
+            batch: 0,
+            tap_closed: false,
+            in_case: false,
+            second: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! agreement can make right; a forgotten or mistyped article shows here, not in the first wrong answer. It is a net,
 //! not a proof: an article written to evade it can. That is what the parties' signatures are for.
 
-use super::{Act, Arrears, Conditions, Facts, Regulation, RegulationError, Role};
+use super::{Act, Arrears, Conditions, Consent, Facts, Regulation, RegulationError, Role};
 use crate::ids::{Oin, Purpose};
 use crate::link::Source;
 
@@ -28,6 +28,14 @@ impl Regulation {
         ];
         if role == Role::Corporation {
             all.extend(flawed(&best));
+            if self.budgets().minimum_batch > 1 {
+                all.push(("a question below the minimum batch", Facts { batch: 1, ..best.clone() }));
+            }
+            if self.consent().model == Consent::OptIn {
+                let mut facts = best.clone();
+                facts.conditions.tenant_agrees = false;
+                all.push(("a question without the tenant's consent", facts));
+            }
         } else {
             all.push(("a question of a party that is no corporation", best.clone()));
         }
@@ -41,6 +49,17 @@ impl Regulation {
             all.push(("the salt in the hands of who loads and asks nothing", other(Act::FetchShares)));
             all.push(("a share of the salt from who loads nothing", other(Act::ContributeShare)));
         }
+        if !role.is_care_side() {
+            all.push(("groups told to others than the care side", other(Act::AskGroups)));
+        }
+        all.push((
+            "groups of a household that is no case",
+            Facts { action: Act::AskGroups, in_case: false, ..best.clone() },
+        ));
+        let alone = |action| Facts { action, second: None, ..best.clone() };
+        all.push(("a housing stock that nobody else stands behind", alone(Act::RegisterStock)));
+        all.push(("a regulation that one person alone activates", alone(Act::ActivateRegulation)));
+        all.push(("a closed tap that one person alone opens", alone(Act::OpenTap)));
         if role != Role::PrivacyOfficer {
             all.push(("the access log open to others than privacy officers", other(Act::ReadLog)));
         }
@@ -48,11 +67,8 @@ impl Regulation {
     }
 
     /// A question with nothing against it.
-    fn best_question(&self, actor: &Oin) -> Facts {
+    pub(super) fn best_question(&self, actor: &Oin) -> Facts {
         Facts {
-            actor: actor.clone(),
-            action: Act::Ask,
-            today: self.validity().0,
             purpose: self.purposes().first().map(|purpose| purpose.id.clone()),
             arrears: Some(Arrears { months: 24.0, days: 366 }),
             conditions: Conditions {
@@ -60,11 +76,14 @@ impl Regulation {
                 help_offered: true,
                 reminder_sent: true,
                 no_objection: true,
+                tenant_agrees: true,
             },
             in_stock: Some(true),
-            asked_this_month: 0,
             stock: Some(1_000),
-            asked_household_this_month: 0,
+            batch: u32::MAX,
+            in_case: true,
+            second: self.parties().iter().map(|party| &party.oin).find(|oin| *oin != actor).cloned(),
+            ..Facts::new(actor.clone(), Act::Ask, self.validity().0)
         }
     }
 
@@ -75,7 +94,7 @@ impl Regulation {
 }
 
 /// The best question with one thing wrong.
-fn flawed(best: &Facts) -> Vec<(&'static str, Facts)> {
+pub(super) fn flawed(best: &Facts) -> Vec<(&'static str, Facts)> {
     let unlisted: Purpose = "not-in-any-regulation".parse().expect("it is kebab-case");
     let without = |change: fn(&mut Conditions)| {
         let mut facts = best.clone();
@@ -94,6 +113,7 @@ fn flawed(best: &Facts) -> Vec<(&'static str, Facts)> {
         ("a question about an unknown address", Facts { in_stock: None, ..best.clone() }),
         ("a question of a corporation without stock", Facts { stock: None, ..best.clone() }),
         ("a question beyond the month's budget", Facts { asked_this_month: 1_000, ..best.clone() }),
+        ("a question after probing closed the tap", Facts { tap_closed: true, ..best.clone() }),
         ("a question too often about one household", Facts { asked_household_this_month: 31, ..best.clone() }),
     ]
 }

@@ -9,10 +9,17 @@ mod article;
 #[cfg(test)]
 mod bad_input;
 mod bounds;
+mod changes;
+mod check;
 mod disclose;
 mod facts;
 mod floor;
+mod inference;
+mod party;
 mod regulation;
+mod rotation;
+mod shipped;
+mod signatures;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -21,14 +28,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
 use time::Date;
 
 pub use article::Article;
-pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, WhoseAge};
+pub use changes::Change;
+pub use check::{Decided, Remark, Severity};
+pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge};
 pub use facts::{Act, Arrears, Conditions, Facts};
-pub use regulation::{Budgets, Evaluation, PurposeText, Retention, Title};
-pub use steps::{AppliesTo, Condition, Consent, Moment, Stage, Step};
+pub use inference::{Cells, Inference, Posture, Reader};
+pub use party::{Party, Role};
+pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
+pub use rotation::Rotation;
+pub use signatures::{SignatureState, Signatures};
+pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};
 
 use crate::ids::{Oin, RegulationId};
 use crate::link::Source;
@@ -53,53 +65,12 @@ pub enum RegulationError {
     /// An article cannot be read, or names something unknown.
     #[error("articles.cedar, line {line}: {what}")]
     Article { line: usize, what: String },
+    /// The note of signatures does not stand for the regulation; the text says why.
+    #[error("signatures.note {0}")]
+    Signatures(String),
     /// The articles allow what no regulation may allow.
     #[error("articles.cedar permits what every regulation must refuse: {0}")]
     Floor(&'static str),
-}
-
-/// What a party is. Each party has one role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Runs the service and sees no content.
-    Administrator,
-    /// Holds the population register.
-    PopulationCustodian,
-    /// Holds the list of the OGGZ target group.
-    CareCustodian,
-    /// Lets dwellings, and asks.
-    Corporation,
-    /// Reads the access log.
-    PrivacyOfficer,
-}
-
-impl Role {
-    /// All roles.
-    pub const ALL: [Self; 5] =
-        [Self::Administrator, Self::PopulationCustodian, Self::CareCustodian, Self::Corporation, Self::PrivacyOfficer];
-
-    /// As it is written in regulations.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrator => "administrator",
-            Self::PopulationCustodian => "population-custodian",
-            Self::CareCustodian => "care-custodian",
-            Self::Corporation => "corporation",
-            Self::PrivacyOfficer => "privacy-officer",
-        }
-    }
-}
-
-/// A party to a regulation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Party {
-    pub oin: Oin,
-    pub name: String,
-    pub role: Role,
-    /// Legal organisation. The two custodians of an epoch must differ here.
-    pub organisation: String,
 }
 
 /// Proof that a regulation allows an act. Only [`Regulation::decide`] makes one.
@@ -184,6 +155,7 @@ pub struct Regulation {
     document: Document,
     articles: Articles,
     digest: Arc<str>,
+    texts: [String; 2],
 }
 
 impl Regulation {
@@ -209,40 +181,10 @@ impl Regulation {
     pub fn from_texts(id: &RegulationId, toml: &str, cedar: &str) -> Result<Self, RegulationError> {
         let document = Document::read(id, toml)?;
         let articles = Articles::read(&document, cedar)?;
-        let regulation = Self { document, articles, digest: digest(toml, cedar).into() };
+        let regulation =
+            Self { document, articles, digest: digest(toml, cedar).into(), texts: [toml.to_owned(), cedar.to_owned()] };
         regulation.check_floor()?;
         Ok(regulation)
-    }
-
-    /// The examples that ship with the program: Haarlem, then Rotterdam.
-    ///
-    /// # Panics
-    /// Never: a test reads them.
-    pub fn built_in() -> Vec<Self> {
-        macro_rules! shipped {
-            ($id:literal) => {
-                ($id, shipped!($id, "regulation.toml"), shipped!($id, "articles.cedar"))
-            };
-            ($id:literal, $file:literal) => {
-                include_str!(concat!("../../config/regulations/", $id, "/", $file))
-            };
-        }
-        let read = |(id, toml, cedar): (&str, &str, &str)| {
-            let id = id.parse().expect("a shipped id is kebab-case");
-            Self::from_texts(&id, toml, cedar).expect("a shipped regulation is valid")
-        };
-        [shipped!("haarlem"), shipped!("rotterdam")].map(read).into()
-    }
-
-    /// The regulation of `voorrang evaluate`: every group in the open, for invented people only.
-    ///
-    /// # Panics
-    /// Never: a test reads it.
-    pub fn laboratory() -> Self {
-        let id = "laboratory".parse().expect("a shipped id is kebab-case");
-        let toml = include_str!("../../config/regulations/laboratory.toml");
-        let cedar = include_str!("../../config/regulations/haarlem/articles.cedar");
-        Self::from_texts(&id, toml, cedar).expect("the shipped regulation is valid")
     }
 
     /// Decides one act. A refusal is a decision too, and is logged like a permit.
@@ -253,7 +195,7 @@ impl Regulation {
     /// # Panics
     /// Never: the facts are plain values.
     pub fn decide(&self, facts: &Facts) -> Result<Permit, Refusal> {
-        let articles = self.articles.decide(facts, |dwellings| self.document.budget.stop(dwellings))?;
+        let articles = self.articles.decide(facts, &self.document)?;
         let role = self.party(&facts.actor).expect("only parties are permitted anything").role;
         Ok(Permit { articles, act: facts.action, role, digest: self.digest.clone() })
     }
@@ -267,6 +209,26 @@ impl Regulation {
     /// and its text, lengths as 8 bytes, big-endian. `regulation.toml` comes first.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The texts of `regulation.toml` and `articles.cedar`, as they were read.
+    pub fn texts(&self) -> [&str; 2] {
+        [&self.texts[0], &self.texts[1]]
+    }
+
+    /// The municipality whose covenant it is.
+    pub fn municipality(&self) -> &Municipality {
+        &self.document.municipality
+    }
+
+    /// Digest of the regulation that this one takes the place of before its validity ends.
+    pub fn replaces(&self) -> Option<&str> {
+        self.document.replaces.as_deref()
+    }
+
+    /// Whether it holds on this day. Its last day is the one before `valid_until`.
+    pub fn holds_on(&self, day: Date) -> bool {
+        (self.document.valid_from..self.document.valid_until).contains(&day)
     }
 
     /// Its name in both languages.
@@ -330,6 +292,36 @@ impl Regulation {
     /// How many questions may be asked.
     pub fn budgets(&self) -> &Budgets {
         &self.document.budget
+    }
+
+    /// How long a rotation of the salt may take, and what it may change.
+    pub fn rotation(&self) -> &Rotation {
+        &self.document.rotation
+    }
+
+    /// From when on a corporation's misses close its tap.
+    pub fn probing(&self) -> &Probing {
+        &self.document.probing
+    }
+
+    /// Which word of the tenant a question needs.
+    pub fn consent(&self) -> &ConsentRule {
+        &self.document.consent
+    }
+
+    /// What each role is told.
+    pub fn disclosures(&self) -> &[Disclosure] {
+        &self.document.disclosures
+    }
+
+    /// The earliest moments at which corporations may ask.
+    pub fn moments(&self) -> &[Moment] {
+        &self.document.moments
+    }
+
+    /// Every agreed step, in the file's order.
+    pub fn all_steps(&self) -> &[Step] {
+        &self.document.steps
     }
 
     /// How long what is kept.

@@ -6,12 +6,16 @@ use std::collections::HashSet;
 use serde::{Deserialize, Deserializer, de};
 use time::{Date, Month};
 
-use super::disclose::{Disclosure, GroupRule, Posterior};
-use super::steps::{Moment, Step};
+use super::disclose::{Disclosure, Form, GroupRule, Posterior};
+use super::rotation::Rotation;
+use super::steps::{AppliesTo, By, Consent, Moment, Step};
 use super::{Party, RegulationError, Role};
 use crate::code::Group;
 use crate::ids::{Oin, Purpose, RegulationId};
 use crate::link::Source;
+
+/// Most households of one request.
+pub(super) const MOST_BATCH: u32 = 100;
 
 /// A text in both languages of the officers' pages.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,6 +23,42 @@ use crate::link::Source;
 pub struct Title {
     pub nl: String,
     pub en: String,
+}
+
+/// Whose covenant it is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Municipality {
+    pub name: String,
+    /// Code of Statistics Netherlands, four digits.
+    pub code: String,
+}
+
+/// Which word of the tenant a question needs. An objection blocks under each.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentRule {
+    /// `opt-in`: the tenant agreed. `opt-out`: the tenant was asked and does not object.
+    pub model: Consent,
+    pub reference: String,
+}
+
+/// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, or about
+/// people of whom nobody is found.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probing {
+    /// Misses in a month before anything happens.
+    pub misses: u32,
+    /// Share of the month's questions that may miss, 0 to 1.
+    pub miss_share: f64,
+}
+
+impl Probing {
+    /// Whether so many misses among so many questions in a month close the tap.
+    pub fn closes(&self, misses: u64, questions: u64) -> bool {
+        misses >= u64::from(self.misses) && misses as f64 > self.miss_share * questions as f64
+    }
 }
 
 /// A purpose for which may be asked.
@@ -40,6 +80,8 @@ pub struct Budgets {
     pub stop_share: f64,
     /// Questions about one household in a month.
     pub household_per_month: u32,
+    /// Households that one request must at least ask about, so that nobody can be singled out. 1: no minimum.
+    pub minimum_batch: u32,
 }
 
 impl Budgets {
@@ -109,6 +151,8 @@ enum UndeterminedIs {
 pub(super) struct Document {
     pub id: RegulationId,
     pub title: Title,
+    pub municipality: Municipality,
+    pub replaces: Option<String>,
     #[serde(deserialize_with = "date")]
     pub valid_from: Date,
     /// The first day on which it no longer holds.
@@ -128,8 +172,12 @@ pub(super) struct Document {
     pub posterior: Posterior,
     pub freshness_days: Freshness,
     pub budget: Budgets,
+    pub probing: Probing,
+    pub consent: ConsentRule,
     pub retention: Retention,
     pub evaluation: Evaluation,
+    #[serde(default)]
+    pub rotation: Rotation,
     #[serde(rename = "moment")]
     pub moments: Vec<Moment>,
     #[serde(rename = "step", default)]
@@ -145,6 +193,7 @@ impl Document {
         document.check_dates_and_numbers()?;
         document.check_parties()?;
         document.check_groups()?;
+        document.rotation.check()?;
         document.check_moments_and_steps()?;
         Ok(document)
     }
@@ -152,6 +201,20 @@ impl Document {
     /// The earliest moment at which this corporation may ask.
     pub(super) fn moment(&self, oin: &Oin) -> Option<&Moment> {
         self.moments.iter().find(|moment| moment.parties.contains(oin))
+    }
+
+    /// Who stands behind an act beside its actor: a party of another OIN and another key.
+    pub(super) fn second(&self, actor: &Oin, second: &Oin) -> Option<&Party> {
+        let find = |oin: &Oin| self.parties.iter().find(|party| party.oin == *oin);
+        let (first, second) = (find(actor)?, find(second)?);
+        let same_key = first.key.is_some() && first.key == second.key;
+        (first.oin != second.oin && !same_key).then_some(second)
+    }
+
+    /// A privacy officer of the organisation that holds the population register.
+    pub(super) fn is_municipal_officer(&self, party: &Party) -> bool {
+        let municipality = self.parties.iter().find(|party| party.role == Role::PopulationCustodian);
+        party.role == Role::PrivacyOfficer && municipality.is_some_and(|m| m.organisation == party.organisation)
     }
 
     fn check_dates_and_numbers(&self) -> Result<(), RegulationError> {
@@ -167,6 +230,22 @@ impl Document {
             (0.0 < budget.stop_share && budget.stop_share <= 1.0, "budget.stop_share must be above 0, at most 1"),
             (budget.alarm_share <= budget.stop_share, "budget.alarm_share must not exceed budget.stop_share"),
             ((1..=31).contains(&budget.household_per_month), "budget.household_per_month must be 1 to 31"),
+            ((1..=MOST_BATCH).contains(&budget.minimum_batch), "budget.minimum_batch must be 1 to 100"),
+            ((1..=10_000).contains(&self.probing.misses), "probing.misses must be 1 to 10000"),
+            (
+                0.0 < self.probing.miss_share && self.probing.miss_share < 1.0,
+                "probing.miss_share must be above 0, below 1",
+            ),
+            (
+                matches!(self.consent.model, Consent::OptIn | Consent::OptOut),
+                "consent.model must be \"opt-in\" or \"opt-out\"",
+            ),
+            (is_digits(&self.municipality.code, 4), "municipality.code must have 4 digits"),
+            (!self.municipality.name.trim().is_empty(), "municipality.name must not be empty"),
+            (
+                self.replaces.as_deref().is_none_or(|digest| digest.len() == 64 && hex::decode(digest).is_ok()),
+                "replaces must be the digest of a regulation, 64 hexadecimal digits",
+            ),
             (days(self.freshness_days.population), "freshness_days.population must be 1 to 36500"),
             (days(self.freshness_days.care), "freshness_days.care must be 1 to 36500"),
             (days(self.retention.log_days), "retention.log_days must be 1 to 36500"),
@@ -183,6 +262,10 @@ impl Document {
         let named = |p: &Party| !p.name.trim().is_empty() && !p.organisation.trim().is_empty();
         demand(&[
             (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
+            (
+                unique(self.parties.iter().filter_map(|p| p.key.as_ref())),
+                "[[party]] key must differ: two parties with one key are one signature",
+            ),
             (self.parties.iter().all(named), "[[party]] name and organisation must not be empty"),
             (count(Role::Administrator) > 0, "[[party]] must name an administrator"),
             (count(Role::PrivacyOfficer) > 0, "[[party]] must name a privacy-officer: somebody reads the log"),
@@ -213,6 +296,14 @@ impl Document {
                 "[[group]] whose_age must be given for senior, and only there",
             ),
             (unique(self.disclosures.iter().map(|d| d.recipient)), "[[disclosure]] recipient must be there once"),
+            (
+                self.disclosures.iter().all(|d| d.form != Form::Groups || d.recipient.is_care_side()),
+                "[[disclosure]] form \"groups\" is for district-team and care-custodian only",
+            ),
+            (
+                self.groups.iter().all(|g| g.group != Group::Oggz || !g.recipients.contains(&Role::DistrictTeam)),
+                "[[group]] oggz is told to no district-team: only the care-custodian may know its own clients",
+            ),
         ])?;
         self.posterior.check(&self.groups)
     }
@@ -234,8 +325,16 @@ impl Document {
             ),
             (self.steps.iter().all(|s| s.arrears().is_sensible()), "[[step]] must be 0 to 24 months, 0 to 366 days"),
             (unique(self.steps.iter().map(|s| &s.id)), "[[step]] ids must differ"),
+            (
+                self.steps.iter().all(|s| s.applies_to != AppliesTo::Families || s.by != By::Corporation),
+                "[[step]] a step of the corporation cannot apply to families: it would tell the group",
+            ),
         ])
     }
+}
+
+fn is_digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The first rule that does not hold becomes the error.

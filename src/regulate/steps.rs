@@ -45,6 +45,8 @@ pub enum AppliesTo {
     /// Those with priority, and those of whom it is undetermined: they count as priority until cleared.
     Priority,
     All,
+    /// Those with minors. Only the care side can know; a corporation is never told such a step.
+    Families,
 }
 
 /// What the tenant must have said before something is passed on.
@@ -61,6 +63,20 @@ pub enum Consent {
     NotApplicable,
 }
 
+/// Who is to do it. A corporation is told its own steps only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    #[default]
+    Corporation,
+    /// The municipality's debt service or credit bank.
+    DebtService,
+    /// A district or care team, or who works for it.
+    CareTeam,
+    Bailiff,
+    Municipality,
+}
+
 /// What must have happened for a step to be due; the corporation knows it, the service does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,6 +89,17 @@ pub enum Condition {
     NewLease,
     Verdict,
     EvictionAsked,
+    EvictionPlanned,
+    ReminderSent,
+    Reported,
+    NoResult,
+    AgreementBroken,
+    ArrangementSought,
+    ReferralMade,
+    Nuisance,
+    StayPossible,
+    Stuck,
+    BailiffPhase,
 }
 
 /// One agreed step.
@@ -85,6 +112,9 @@ pub struct Step {
     pub code: String,
     pub stage: Stage,
     pub parties: Vec<Oin>,
+    /// Left out where it is the corporation.
+    #[serde(default)]
+    pub by: By,
     /// Due from these months of arrears, fractions allowed,
     pub months: f64,
     /// and days after them.
@@ -94,7 +124,7 @@ pub struct Step {
     /// Who takes part or is told, for example `debt-service`.
     pub to: Vec<String>,
     pub consent: Consent,
-    /// Days in which it is to be done.
+    /// Days in which it is to be done, from the moment that it is due or its condition is met.
     pub within_days: Option<u16>,
     /// The next stage may not begin before it is done.
     #[serde(default)]
@@ -111,10 +141,17 @@ impl Step {
         Arrears { months: self.months, days: self.days }
     }
 
-    /// Whether it is due for this party, at this moment, after this answer.
+    /// Whether it is the corporation's to do, and due for this party, at this moment, after this answer.
     pub(super) fn is_due(&self, actor: &Oin, arrears: Arrears, answer: Answer) -> bool {
-        let applies = self.applies_to == AppliesTo::All || answer != Answer::NoPriority;
-        applies && self.parties.contains(actor) && arrears.in_days() >= self.arrears().in_days()
+        let applies = match self.applies_to {
+            AppliesTo::All => true,
+            AppliesTo::Priority => answer != Answer::NoPriority,
+            AppliesTo::Families => false,
+        };
+        applies
+            && self.by == By::Corporation
+            && self.parties.contains(actor)
+            && arrears.in_days() >= self.arrears().in_days()
     }
 }
 

@@ -17,6 +17,14 @@ pub struct Stock {
     pub registered_at: OffsetDateTime,
 }
 
+/// What a party asked in a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub questions: u64,
+    /// About addresses outside the stock, or about people of whom nobody is found.
+    pub misses: u64,
+}
+
 impl Tx<'_> {
     /// Registers a corporation's stock in place of the one before. Address tokens are keyed, so a stock belongs to an
     /// epoch.
@@ -32,16 +40,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Counts questions of a party in a month (`2026-11`) and returns the count after. In the job that answers, so
-    /// that parallel questions cannot both take the last one.
+    /// Counts questions of a party in a month (`2026-11`), `misses` of them, and returns the counts after. In the job
+    /// that answers, so that parallel questions cannot both take the last one.
     ///
     /// # Errors
     /// [`StoreError::Sql`], also for a month in another form.
-    pub fn charge(&self, regulation: &RegulationId, oin: &Oin, month: &str, questions: u32) -> Result<u64, StoreError> {
-        let sql = "INSERT INTO budget (regulation, oin, month, questions) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT DO UPDATE SET questions = questions + ?4 RETURNING questions";
-        let row = params![regulation.as_str(), oin.as_str(), month, questions];
-        Ok(self.db.prepare_cached(sql)?.query_row(row, count)?)
+    pub fn charge(
+        &self,
+        regulation: &RegulationId,
+        oin: &Oin,
+        month: &str,
+        questions: u32,
+        misses: u32,
+    ) -> Result<Asked, StoreError> {
+        let sql = "INSERT INTO budget (regulation, oin, month, questions, misses) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT DO UPDATE SET questions = questions + ?4, misses = misses + ?5
+                   RETURNING questions, misses";
+        let row = params![regulation.as_str(), oin.as_str(), month, questions, misses];
+        let asked = |row: &Row<'_>| Ok(Asked { questions: count(row, 0)?, misses: count(row, 1)? });
+        Ok(self.db.prepare_cached(sql)?.query_row(row, asked)?)
     }
 
     /// Counts one question of a party about a household (its pseudonym) in a month and returns the count after. Per
@@ -52,7 +69,7 @@ impl Tx<'_> {
     pub fn charge_household(&self, oin: &Oin, object: &str, month: &str) -> Result<u64, StoreError> {
         let sql = "INSERT INTO household_questions (month, oin, object, questions) VALUES (?1, ?2, ?3, 1)
                    ON CONFLICT DO UPDATE SET questions = questions + 1 RETURNING questions";
-        Ok(self.db.prepare_cached(sql)?.query_row([month, oin.as_str(), object], count)?)
+        Ok(self.db.prepare_cached(sql)?.query_row([month, oin.as_str(), object], |row| count(row, 0))?)
     }
 
     /// Deletes the counts of months before `month`. They serve no purpose any more.
@@ -85,7 +102,7 @@ impl Store {
     pub fn questions(&self, regulation: &RegulationId, oin: &Oin, month: &str) -> Result<u64, StoreError> {
         let sql = "SELECT questions FROM budget WHERE regulation = ?1 AND oin = ?2 AND month = ?3";
         let row = [regulation.as_str(), oin.as_str(), month];
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, count).optional()?.unwrap_or(0)))
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, |row| count(row, 0)).optional()?.unwrap_or(0)))
     }
 
     /// Questions of a party about a household in a month so far.
@@ -95,14 +112,18 @@ impl Store {
     pub fn household_questions(&self, oin: &Oin, object: &str, month: &str) -> Result<u64, StoreError> {
         let sql = "SELECT questions FROM household_questions WHERE month = ?1 AND oin = ?2 AND object = ?3";
         self.read(|db| {
-            Ok(db.prepare_cached(sql)?.query_row([month, oin.as_str(), object], count).optional()?.unwrap_or(0))
+            Ok(db
+                .prepare_cached(sql)?
+                .query_row([month, oin.as_str(), object], |row| count(row, 0))
+                .optional()?
+                .unwrap_or(0))
         })
     }
 }
 
-fn count(row: &Row<'_>) -> rusqlite::Result<u64> {
-    let value = row.get::<_, i64>(0)?;
-    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, value))
+fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    let value = row.get::<_, i64>(at)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, value))
 }
 
 #[cfg(test)]
@@ -133,7 +154,7 @@ mod tests {
     fn parallel_questions_are_each_counted_once() {
         let home = folder();
         let store = open(&home);
-        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1)).unwrap().value;
+        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1, 0)).unwrap().value.questions;
         let mut seen: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| (0..5).map(|_| ask()).collect::<Vec<_>>())).collect();
             threads.into_iter().flat_map(|t| t.join().unwrap()).collect()

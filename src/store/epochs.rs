@@ -5,6 +5,8 @@ use std::str::FromStr;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
+use super::loads::day;
+use super::steps::Taken;
 use super::{Store, StoreError, Tx};
 use crate::epoch::{Epoch, Participant, State};
 use crate::ids::{EpochId, Oin};
@@ -16,37 +18,57 @@ pub struct Share {
     pub sealed: Vec<u8>,
 }
 
+/// A share that another custodian sealed again for one participant.
+pub type Reseal = Share;
+
 impl Tx<'_> {
     /// Announces an epoch and makes its data key.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the epoch exists, destroyed ones included.
-    pub fn insert_epoch(&self, new: &Epoch) -> Result<(), StoreError> {
+    pub fn insert_epoch(&self, new: &Epoch, log_index: u64) -> Result<(), StoreError> {
         let exists = "SELECT 1 FROM epoch WHERE id = ?1";
         if self.db.prepare_cached(exists)?.exists([new.id.as_str()])? {
             return Err(StoreError::Conflict("epoch exists already"));
         }
-        let key = self.keys.create_epoch(&new.id)?;
-        let sql = "INSERT INTO epoch (id, regulation, profile, schema_hash, data_key_check, state, announced_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let key = self.keys.create(&new.id)?;
+        let sql = "INSERT INTO epoch (id, regulation, profile, schema_hash, data_key, data_key_check, announced_at,
+                   contribute_by, load_by, grace_days) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let (id, regulation, at) = (new.id.as_str(), new.regulation.as_str(), new.announced_at.unix_timestamp());
-        self.db
-            .execute(sql, params![id, regulation, new.profile, new.schema_hash, key.check(), new.state.as_str(), at])?;
-        for one in &new.participants {
-            let sql = "INSERT INTO participant (epoch, oin, recipient, contributes) VALUES (?1, ?2, ?3, ?4)";
-            self.db.execute(sql, params![id, one.oin.as_str(), one.recipient, one.contributes])?;
-        }
+        let days = (new.contribute_by.to_string(), new.load_by.to_string(), new.grace_days);
+        let key = (key.sealed, key.check);
+        let row = params![id, regulation, new.profile, new.schema_hash, key.0, key.1, at, days.0, days.1, days.2];
+        self.db.execute(sql, row)?;
+        let announced = Taken { state: State::Announced, at: new.announced_at, answers_until: None, log_index };
+        self.insert_step(&new.id, 0, &announced)?;
+        new.participants.iter().try_for_each(|one| self.put_participant(&new.id, one))
+    }
+
+    /// Adds a participant, or gives one another key. Whether it contributes never changes.
+    fn put_participant(&self, epoch: &EpochId, one: &Participant) -> Result<(), StoreError> {
+        let sql = "INSERT INTO participant (epoch, oin, recipient, contributes) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (epoch, oin) DO UPDATE SET recipient = excluded.recipient";
+        self.db.execute(sql, params![epoch.as_str(), one.oin.as_str(), one.recipient, one.contributes])?;
         Ok(())
     }
 
-    /// Moves an epoch from one state to another, if it is still in the first.
+    /// Keeps shares that a custodian sealed again for one participant, who comes to the epoch with this or has a new
+    /// key. Every share that is there must be among them, and no other.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], or [`StoreError::Conflict`] if it is in another state.
-    pub fn set_epoch_state(&self, id: &EpochId, from: State, to: State) -> Result<(), StoreError> {
-        let sql = "UPDATE epoch SET state = ?3 WHERE id = ?1 AND state = ?2";
-        let changed = self.db.execute(sql, params![id.as_str(), from.as_str(), to.as_str()])?;
-        self.require_change(changed, id, "epoch is in another state")
+    /// [`StoreError::Conflict`] if shares are missing, or one came in between.
+    pub fn put_resealed(&self, epoch: &EpochId, to: &Participant, reseals: &[Reseal]) -> Result<(), StoreError> {
+        let there: Vec<Oin> = shares(self.db, epoch)?.into_iter().map(|share| share.from_oin).collect();
+        if !there.iter().eq(reseals.iter().map(|one| &one.from_oin)) {
+            return Err(StoreError::Conflict("shares of the epoch are others than those that were sealed again"));
+        }
+        self.put_participant(epoch, to)?;
+        let sql = "INSERT INTO resealed (epoch, from_oin, for_oin, sealed) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (epoch, from_oin, for_oin) DO UPDATE SET sealed = excluded.sealed";
+        for Share { from_oin, sealed } in reseals {
+            self.db.execute(sql, params![epoch.as_str(), from_oin.as_str(), to.oin.as_str(), sealed])?;
+        }
+        Ok(())
     }
 
     /// Notes the key-check value of an epoch's salt. The first one counts; the same again changes nothing.
@@ -117,13 +139,41 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn shares(&self, epoch: &EpochId) -> Result<Vec<Share>, StoreError> {
-        let share = |row: &Row<'_>| Ok(Share { from_oin: parsed(row, 0)?, sealed: row.get(1)? });
+        self.read(|db| shares(db, epoch))
+    }
+
+    /// Corporations whose housing stock is registered in an epoch, by OIN.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn stock_parties(&self, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
+        let sql = "SELECT oin FROM stock WHERE epoch = ?1 ORDER BY oin";
         self.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT from_oin, sealed FROM share WHERE epoch = ?1 ORDER BY from_oin")?;
-            Ok(query.query_map([epoch.as_str()], share)?.collect::<Result<_, _>>()?)
+            let mut query = db.prepare_cached(sql)?;
+            Ok(query.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
         })
     }
+
+    /// The shares of an epoch as this participant opens them: those that were sealed again for it in their place.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn shares_for(&self, epoch: &EpochId, reader: &Oin) -> Result<Vec<Share>, StoreError> {
+        let sql = "SELECT share.from_oin, coalesce(resealed.sealed, share.sealed) FROM share
+                   LEFT JOIN resealed ON resealed.epoch = share.epoch AND resealed.from_oin = share.from_oin
+                   AND for_oin = ?2 WHERE share.epoch = ?1 ORDER BY share.from_oin";
+        let row = [epoch.as_str(), reader.as_str()];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_map(row, share)?.collect::<Result<_, _>>()?))
+    }
+}
+
+fn share(row: &Row<'_>) -> rusqlite::Result<Share> {
+    Ok(Share { from_oin: parsed(row, 0)?, sealed: row.get(1)? })
+}
+
+fn shares(db: &Connection, epoch: &EpochId) -> Result<Vec<Share>, StoreError> {
+    let sql = "SELECT from_oin, sealed FROM share WHERE epoch = ?1 ORDER BY from_oin";
+    Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], share)?.collect::<Result<_, _>>()?)
 }
 
 /// A text column as the type that checks it.
@@ -155,11 +205,17 @@ fn find(db: &Connection, id: &EpochId) -> Result<Epoch, StoreError> {
             schema_hash: row.get(2)?,
             key_check: row.get(3)?,
             state: parsed(row, 4)?,
-            announced_at: at(row, 5)?,
+            answers_until: row.get::<_, Option<i64>>(5)?.map(|_| at(row, 5)).transpose()?,
+            announced_at: at(row, 6)?,
+            contribute_by: day(row, 7)?,
+            load_by: day(row, 8)?,
+            grace_days: row.get(9)?,
             participants,
         })
     };
-    let sql = "SELECT regulation, profile, schema_hash, key_check, state, announced_at FROM epoch WHERE id = ?1";
+    let sql = "SELECT regulation, profile, schema_hash, key_check, state, answers_until, announced_at, contribute_by,
+               load_by, grace_days FROM epoch JOIN step ON step.epoch = epoch.id
+               WHERE epoch.id = ?1 ORDER BY n DESC LIMIT 1";
     db.prepare_cached(sql)?.query_row([id.as_str()], epoch).optional()?.ok_or(StoreError::NotFound("epoch"))
 }
 
@@ -173,25 +229,13 @@ mod tests {
         let home = folder();
         let store = open(&home);
         insert_epoch(&store);
-        assert!(matches!(store.write(|tx| tx.insert_epoch(&new_epoch())), Err(StoreError::Conflict(_))));
+        assert!(matches!(store.write(|tx| tx.insert_epoch(&new_epoch(), 0)), Err(StoreError::Conflict(_))));
         drop(store);
         let store = open_in(home.path());
         let epoch = store.epoch(&epoch_id()).unwrap();
         assert_eq!((epoch.state, epoch.key_check.clone(), epoch.announced_at), (State::Announced, None, NOW));
         assert_eq!((epoch.participants.clone(), store.epochs().unwrap()), (new_epoch().participants, vec![epoch]));
         assert!(matches!(store.epoch(&"other".parse().unwrap()), Err(StoreError::NotFound("epoch"))));
-    }
-
-    #[test]
-    fn a_state_changes_only_from_the_one_that_was_seen() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let step = |id: EpochId| store.write(move |tx| tx.set_epoch_state(&id, State::Announced, State::Loading));
-        assert!(step(epoch_id()).is_ok());
-        assert!(matches!(step(epoch_id()), Err(StoreError::Conflict(_))));
-        assert!(matches!(step("other".parse().unwrap()), Err(StoreError::NotFound("epoch"))));
-        assert_eq!(store.epoch(&epoch_id()).unwrap().state, State::Loading);
     }
 
     #[test]
@@ -215,5 +259,24 @@ mod tests {
         assert!(matches!(put(oin(), b"two"), Err(StoreError::Conflict(_))));
         assert!(matches!(put("0".repeat(20).parse().unwrap(), b"x"), Err(StoreError::NotFound(_))));
         assert_eq!(store.shares(&epoch_id()).unwrap(), [Share { from_oin: oin(), sealed: b"one".to_vec() }]);
+    }
+
+    #[test]
+    fn a_share_sealed_again_is_its_readers_only_and_all_come_together() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        store.write(|tx| tx.put_share(&epoch_id(), &oin(), b"for all")).unwrap();
+        let later: Oin = "00000099000000004001".parse().unwrap();
+        let to = Participant { oin: later.clone(), recipient: "age1later".into(), contributes: false };
+        let put = |reseals: Vec<Reseal>| {
+            let to = to.clone();
+            store.write(move |tx| tx.put_resealed(&epoch_id(), &to, &reseals))
+        };
+        assert!(matches!(put(vec![]), Err(StoreError::Conflict(_))));
+        assert!(put(vec![Share { from_oin: oin(), sealed: b"for one".to_vec() }]).is_ok());
+        let sealed = |reader: &Oin| store.shares_for(&epoch_id(), reader).unwrap().remove(0).sealed;
+        assert_eq!((sealed(&later), sealed(&oin())), (b"for one".to_vec(), b"for all".to_vec()));
+        assert!(store.epoch(&epoch_id()).unwrap().participants.contains(&to));
     }
 }

@@ -51,13 +51,17 @@ pub fn new_epoch() -> Epoch {
         schema_hash: "cd".repeat(32),
         key_check: None,
         state: State::Announced,
+        answers_until: None,
         announced_at: NOW,
+        contribute_by: date!(2026 - 11 - 16),
+        load_by: date!(2026 - 11 - 30),
+        grace_days: 30,
         participants: vec![Participant { oin: oin(), recipient: "age1example".into(), contributes: true }],
     }
 }
 
 pub fn insert_epoch(store: &Store) {
-    store.write(|tx| tx.insert_epoch(&new_epoch())).unwrap();
+    store.write(|tx| tx.insert_epoch(&new_epoch(), 0)).unwrap();
 }
 
 pub fn begin_load(store: &Store, records: u64) -> LoadId {

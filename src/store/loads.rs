@@ -7,8 +7,8 @@ use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
 use super::epochs::{at, parsed};
-use super::keys::DataKey;
 use super::log::int;
+use super::wrapping::{DataKey, Wrapped};
 use super::{Store, StoreError, Tx};
 use crate::ids::{EpochId, LoadId};
 
@@ -186,7 +186,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
     pub fn seal_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<SealedChunk, StoreError> {
-        let sealed = self.load_key(load)?.seal(&place(load, n), plain);
+        let (key, bound) = self.load_key(load)?;
+        let sealed = key.seal(&bound.place(n), plain);
         Ok(SealedChunk { load: *load, n, records, sealed })
     }
 
@@ -204,16 +205,31 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
     pub fn chunks(&self, load: &LoadId) -> Result<Chunks<'_>, StoreError> {
-        let (key, end) = (self.load_key(load)?, self.load(load)?.chunks);
-        Ok(Chunks { store: self, load: *load, key, next: 0, end })
+        let ((key, bound), end) = (self.load_key(load)?, self.load(load)?.chunks);
+        Ok(Chunks { store: self, load: *load, key, bound, next: 0, end })
     }
 
-    fn load_key(&self, load: &LoadId) -> Result<Arc<DataKey>, StoreError> {
-        let sql = "SELECT epoch.id, data_key_check FROM load JOIN epoch ON epoch.id = load.epoch WHERE load.id = ?1";
-        let found = |row: &Row<'_>| Ok((parsed::<EpochId>(row, 0)?, row.get::<_, Vec<u8>>(1)?));
+    fn load_key(&self, load: &LoadId) -> Result<(Arc<DataKey>, Bound), StoreError> {
+        let sql = "SELECT epoch.id, coalesce(data_key, x''), data_key_check, source, header
+                   FROM load JOIN epoch ON epoch.id = load.epoch WHERE load.id = ?1";
+        let found = |row: &Row<'_>| {
+            let epoch = parsed::<EpochId>(row, 0)?;
+            let wrapped = Wrapped { sealed: row.get(1)?, check: row.get(2)? };
+            let bound = Bound([load.to_string(), epoch.to_string(), row.get(3)?, row.get(4)?].join("\n").into_bytes());
+            Ok((epoch, wrapped, bound))
+        };
         let row = self.read(|db| Ok(db.prepare_cached(sql)?.query_row([load.to_string()], found).optional()?))?;
-        let (epoch, check) = row.ok_or(StoreError::NotFound("load"))?;
-        self.keys.epoch(&epoch, Some(&check))
+        let (epoch, wrapped, bound) = row.ok_or(StoreError::NotFound("load"))?;
+        Ok((self.epoch_keys.data_key(&epoch, &wrapped)?, bound))
+    }
+}
+
+/// What the chunks of a load are bound to: its id, epoch, source and header. None opens under another.
+struct Bound(Vec<u8>);
+
+impl Bound {
+    fn place(&self, n: u32) -> Vec<u8> {
+        [self.0.as_slice(), &n.to_be_bytes()].concat()
     }
 }
 
@@ -222,6 +238,7 @@ pub struct Chunks<'a> {
     store: &'a Store,
     load: LoadId,
     key: Arc<DataKey>,
+    bound: Bound,
     next: u32,
     end: u32,
 }
@@ -233,7 +250,7 @@ impl Chunks<'_> {
         let sealed: Option<Vec<u8>> =
             self.store.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?))?;
         let sealed = sealed.ok_or(StoreError::NotFound("chunk: a newer load has taken its place, or it is missing"))?;
-        self.key.open(&place(&self.load, n), &sealed).ok_or(StoreError::Damaged { what: "a chunk of a load" })
+        self.key.open(&self.bound.place(n), &sealed).ok_or(StoreError::Damaged { what: "a chunk of a load" })
     }
 }
 
@@ -258,11 +275,6 @@ pub(super) fn delete_half(db: &mut Connection) -> Result<(), StoreError> {
     Ok(tx.commit()?)
 }
 
-/// What a chunk is bound to, so that none opens in another place.
-fn place(load: &LoadId, n: u32) -> Vec<u8> {
-    [load.to_string().as_bytes(), &n.to_be_bytes()].concat()
-}
-
 fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
                (SELECT count(*) FROM chunk WHERE load = load.id), revision FROM load WHERE id = ?1";
@@ -284,7 +296,7 @@ fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     db.prepare_cached(sql)?.query_row([id.to_string()], load).optional()?.ok_or(StoreError::NotFound("load"))
 }
 
-fn day(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
+pub(super) fn day(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
     let wrong = |e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e));
     Date::parse(&row.get::<_, String>(column)?, format_description!("[year]-[month]-[day]")).map_err(wrong)
 }
@@ -298,135 +310,4 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<LoadState> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixture::{NOW, begin_load, epoch_id, folder, insert_epoch, open, open_in};
-    use super::*;
-
-    const PLAIN: &[u8] = b"these bytes must not be found on the disk";
-
-    fn commit(store: &Store, id: LoadId) -> Result<Load, StoreError> {
-        let read = store.load(&id)?;
-        store.write(move |tx| tx.commit_load(&read, NOW)).map(|written| written.value)
-    }
-
-    fn loaded(store: &Store, chunks: u32) -> LoadId {
-        let id = begin_load(store, u64::from(chunks) * 2);
-        (0..chunks).for_each(|n| store.put_chunk(&id, n, 2, PLAIN).unwrap());
-        commit(store, id).unwrap();
-        id
-    }
-
-    #[test]
-    fn a_load_counts_when_it_is_committed_and_supersedes_the_one_before() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        assert_eq!(store.current_load(&epoch_id(), "population").unwrap(), None);
-        let (first, second) = (loaded(&store, 3), loaded(&store, 2));
-        let current = store.current_load(&epoch_id(), "population").unwrap().unwrap();
-        assert_eq!((current.id, current.records, current.chunks, current.loaded_at), (second, 4, 2, Some(NOW)));
-        assert_eq!(current.reference_date.to_string(), "2026-11-01");
-        assert!(store.write(|tx| tx.sweep_loads(2)).unwrap().value);
-        assert!(!store.write(|tx| tx.sweep_loads(2)).unwrap().value);
-        assert!(matches!(store.load(&first), Err(StoreError::NotFound("load"))));
-        let opened: Vec<_> = store.chunks(&second).unwrap().map(Result::unwrap).collect();
-        assert_eq!(opened, [PLAIN, PLAIN]);
-    }
-
-    #[test]
-    fn an_incomplete_load_is_refused() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let id = begin_load(&store, 4);
-        let commit = || commit(&store, id);
-        store.put_chunk(&id, 0, 2, PLAIN).unwrap();
-        assert!(matches!(commit(), Err(StoreError::LoadIncomplete { expected: 4, got: 2 })));
-        store.put_chunk(&id, 2, 2, PLAIN).unwrap();
-        assert!(commit().is_err(), "chunk 1 is missing");
-        assert!(matches!(store.put_chunk(&id, 1, 1, PLAIN), Err(StoreError::LoadOverfull { expected: 4 })));
-        store.write(move |tx| tx.abort_load(&id)).unwrap();
-        assert!(matches!(store.put_chunk(&id, 1, 2, PLAIN), Err(StoreError::NotFound("load in progress"))));
-        assert!(matches!(commit(), Err(StoreError::NotFound("load in progress"))));
-    }
-
-    #[test]
-    fn a_repeated_chunk_is_one_chunk() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let id = begin_load(&store, 2);
-        (0..3).for_each(|_| store.put_chunk(&id, 0, 2, PLAIN).unwrap());
-        assert_eq!(commit(&store, id).unwrap().chunks, 1);
-    }
-
-    #[test]
-    fn a_chunk_after_the_load_was_read_takes_its_commit_away() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let id = begin_load(&store, 2);
-        store.put_chunk(&id, 0, 2, PLAIN).unwrap();
-        let read = store.load(&id).unwrap();
-        store.put_chunk(&id, 0, 2, b"other records").unwrap();
-        assert!(matches!(store.write(move |tx| tx.commit_load(&read, NOW)), Err(StoreError::Conflict(_))));
-        assert_eq!(commit(&store, id).unwrap().state, LoadState::Current);
-    }
-
-    #[test]
-    fn a_source_has_one_load_in_progress() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let (first, second) = (begin_load(&store, 2), begin_load(&store, 2));
-        assert!(matches!(store.put_chunk(&first, 0, 2, PLAIN), Err(StoreError::NotFound("load in progress"))));
-        store.put_chunk(&second, 0, 2, PLAIN).unwrap();
-        assert_eq!(commit(&store, second).unwrap().state, LoadState::Current);
-    }
-
-    #[test]
-    fn a_half_load_is_gone_after_a_restart_and_a_whole_one_is_not() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let (whole, half) = (loaded(&store, 2), begin_load(&store, 9));
-        store.put_chunk(&half, 0, 2, PLAIN).unwrap();
-        drop(store);
-        let store = open_in(home.path());
-        assert!(matches!(store.load(&half), Err(StoreError::NotFound("load"))));
-        assert_eq!(store.chunks(&whole).unwrap().filter_map(Result::ok).count(), 2);
-    }
-
-    #[test]
-    fn the_disk_does_not_hold_the_plaintext() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        loaded(&store, 2);
-        for file in ["voorrang.db", "voorrang.db-wal"] {
-            let bytes = std::fs::read(home.path().join(file)).unwrap();
-            assert!(!bytes.windows(12).any(|window| PLAIN.windows(12).any(|plain| plain == window)), "{file}");
-        }
-    }
-
-    #[test]
-    fn another_data_key_is_named_and_a_moved_chunk_is_damage() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        let id = loaded(&store, 2);
-        store.write(|tx| Ok::<_, StoreError>(tx.db.execute("UPDATE chunk SET n = 7 - n", []).map(drop)?)).unwrap();
-        store.write(|tx| Ok::<_, StoreError>(tx.db.execute("UPDATE chunk SET n = n - 6", []).map(drop)?)).unwrap();
-        let opened: Vec<_> = store.chunks(&id).unwrap().collect();
-        assert!(matches!(opened[..], [Err(StoreError::Damaged { .. })]), "{opened:?}");
-        drop(store);
-        let path = home.path().join("keys/epoch-haarlem-2026-1.key");
-        std::fs::write(&path, [9; 32]).unwrap();
-        let store = open_in(home.path());
-        let error = store.chunks(&id).map(drop).unwrap_err();
-        assert!(matches!(error, StoreError::EpochKey { .. }));
-        assert!(error.to_string().contains("keys/epoch-haarlem-2026-1.key"));
-        std::fs::remove_file(&path).unwrap();
-        assert!(matches!(store.chunks(&id).map(drop), Err(StoreError::EpochKey { .. })));
-    }
-}
+mod tests;

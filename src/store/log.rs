@@ -188,6 +188,11 @@ impl Log {
         self.signer.verifier()
     }
 
+    /// Signs another text under the log's name. Its first line must be no origin, so that it is no checkpoint.
+    pub(super) fn sign(&self, text: &str) -> String {
+        self.signer.sign(text)
+    }
+
     /// Signs the log as it is now and stores the note, in the transaction under way.
     pub(super) fn store_checkpoint(&self, db: &Connection) -> Result<String, StoreError> {
         let (size, root) = (self.frontier.size(), self.frontier.root());

@@ -6,23 +6,29 @@
 //! runs in a savepoint of its own and fails alone. If a commit fails, nobody knows what the disk holds: every write
 //! is refused from then on, until a restart has read back what is really there.
 //!
-//! Keys are files in `keys/` beside the database, readable by the service only: whoever destroys the file of an
-//! epoch destroys its loads, in every copy of the database.
+//! Keys are files, readable by the service only: those of the log in `keys/` beside the database, those of epochs in a
+//! folder of their own. Whoever destroys the file of an epoch destroys its loads, in every copy of the database.
 
 mod anchor;
 mod budgets;
+mod destroy;
 mod epochs;
 mod keys;
 mod loads;
 mod log;
 mod open;
 mod outbox;
+mod regulations;
 mod repeats;
 mod retention;
+mod steps;
+mod wrapping;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rusqlite::Connection;
@@ -30,13 +36,16 @@ use rusqlite::Connection;
 use crate::audit::{AuditError, NoteVerifier, Receipt};
 use crate::ids::EpochId;
 
-pub use budgets::Stock;
-pub use epochs::Share;
+pub use budgets::{Asked, Stock};
+pub use destroy::Destruction;
+pub use epochs::{Reseal, Share};
 pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
+pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use retention::{Expiry, Hold, Step};
+pub use steps::Taken;
 pub use writer::{Stats, Tx};
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
@@ -74,8 +83,13 @@ pub enum StoreError {
     AnchorLost { path: PathBuf },
     #[error("key file {}: {what}", path.display())]
     Key { path: PathBuf, what: &'static str },
-    #[error("the data key of epoch {epoch} is missing or another one: restore keys/epoch-{epoch}.key, or load again")]
-    EpochKey { epoch: EpochId },
+    #[error("the key of epoch {epoch} is missing or another one: restore {}, or begin a new epoch", path.display())]
+    EpochKey { epoch: EpochId, path: PathBuf },
+    #[error(
+        "the key of epoch {epoch} is a credential that only the machine's administrator can remove: take it out of the \
+         service's unit, restart the service, then destroy the epoch again"
+    )]
+    EpochCredential { epoch: EpochId },
     #[error(
         "the change may not be on the disk and all writes are refused: make room or replace the disk, then restart"
     )]
@@ -114,6 +128,7 @@ impl StoreError {
             Self::AnchorLost { .. } => "store_anchor_lost",
             Self::Key { .. } => "store_key",
             Self::EpochKey { .. } => "store_epoch_key",
+            Self::EpochCredential { .. } => "store_epoch_credential",
             Self::NotDurable => "store_not_durable",
             Self::Stopped => "store_stopped",
             Self::NotFound(_) => "store_not_found",
@@ -133,11 +148,28 @@ pub struct Written<T> {
     pub receipts: Vec<Receipt>,
 }
 
+/// Where the store keeps what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// The database, and the keys of the log beside it.
+    pub state: PathBuf,
+    /// Wrapping keys and tombstones of epochs: on another volume than `state`, and in no backup of it.
+    pub epoch_keys: PathBuf,
+    /// Wrapping keys that somebody else hands to the service, as systemd does.
+    pub credentials: Option<PathBuf>,
+}
+
+#[cfg(test)]
+impl From<&Path> for Folders {
+    fn from(home: &Path) -> Self {
+        Self { state: home.to_owned(), epoch_keys: home.join("epoch-keys"), credentials: None }
+    }
+}
+
 /// Where the store is, and what it does beside storing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// The database and `keys/`.
-    pub folder: PathBuf,
+    pub folders: Folders,
     /// The log's name, a URL without schema.
     pub origin: String,
     /// The file that remembers the newest checkpoint, best on another disk.
@@ -150,9 +182,9 @@ pub struct Setup {
 
 impl Setup {
     /// No memory outside and no processing records.
-    pub fn new(folder: &Path, origin: &str) -> Self {
+    pub fn new(folders: impl Into<Folders>, origin: &str) -> Self {
         let (anchor, witnessed) = (None, Vec::new());
-        Self { folder: folder.to_owned(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
+        Self { folders: folders.into(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
     }
 }
 
@@ -165,20 +197,21 @@ pub struct Store {
     readers: Mutex<Vec<Connection>>,
     database: PathBuf,
     keys: std::sync::Arc<keys::Keys>,
+    epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
     verifier: NoteVerifier,
     _lock: std::fs::File,
 }
 
 impl Store {
-    /// Opens or creates the store in `folder`, whose log has the name `origin` (a URL without schema).
+    /// Opens or creates the store in these folders, whose log has the name `origin` (a URL without schema).
     ///
     /// Every start reads the whole log: entries against leaf hashes, leaf hashes against the last signed checkpoint.
     /// Half loads of a killed process are deleted.
     ///
     /// # Errors
     /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.
-    pub fn open(folder: &Path, origin: &str) -> Result<Self, StoreError> {
-        Self::open_with(&Setup::new(folder, origin))
+    pub fn open(folders: impl Into<Folders>, origin: &str) -> Result<Self, StoreError> {
+        Self::open_with(&Setup::new(folders, origin))
     }
 
     /// [`Store::open`] with a memory outside the database and processing records.

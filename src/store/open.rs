@@ -12,6 +12,7 @@ use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, M
 
 use super::anchor::AnchorWriter;
 use super::keys::Keys;
+use super::wrapping::EpochKeys;
 use super::writer::Writer;
 use super::{Setup, Store, StoreError, loads, log};
 
@@ -21,7 +22,7 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 const WAL_PAGES: u32 = 4096;
 
 pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
-    let folder = setup.folder.as_path();
+    let folder = setup.folders.state.as_path();
     make_folder(folder)?;
     let lock = lock(&folder.join("voorrang.lock"))?;
     let database = folder.join("voorrang.db");
@@ -29,13 +30,14 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     migrate(&mut db, &database)?;
     quick_check(&db)?;
     let keys = Arc::new(Keys::open(&folder.join("keys"))?);
+    let epoch_keys = Arc::new(EpochKeys::open(&setup.folders)?);
     let log = log::start(&mut db, &keys, setup)?;
     let verifier = log.verifier();
     loads::delete_half(&mut db)?;
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
-    let writer = Writer::start(db, log, Arc::clone(&keys), anchor.as_ref().map(AnchorWriter::desk));
-    Ok(Store { writer, _anchor: anchor, readers: Mutex::default(), database, keys, verifier, _lock: lock })
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk));
+    Ok(Store { writer, _anchor: anchor, readers: Mutex::default(), database, keys, epoch_keys, verifier, _lock: lock })
 }
 
 /// A connection that cannot write.
@@ -81,6 +83,10 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if db.is_readonly("main")? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
     }
+    // Before the first table: free pages can then be given back bit by bit, where VACUUM would hold up every answer.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(damaged)?;
+    // What is deleted is overwritten with zeros.
+    db.pragma_update(None, "secure_delete", true).map_err(damaged)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(damaged)?;
     if mode != "wal" {
         return Err(StoreError::Damaged { what: "it cannot keep a write-ahead log" });
@@ -141,9 +147,9 @@ mod tests {
     fn everything_is_for_the_service_only() {
         let home = folder();
         let inner = home.path().join("a/b");
-        let store = Store::open(&inner, ORIGIN).unwrap();
+        let store = Store::open(inner.as_path(), ORIGIN).unwrap();
         let mode = |path: &str| fs::metadata(inner.join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(""), mode("keys")), (0o700, 0o700));
+        assert_eq!((mode(""), mode("keys"), mode("epoch-keys")), (0o700, 0o700, 0o700));
         for file in ["voorrang.db", "voorrang.db-wal", "voorrang.lock", "keys/log.key", "keys/subject.key"] {
             assert_eq!(mode(file), 0o600, "{file}");
         }
@@ -156,7 +162,7 @@ mod tests {
         fs::write(home.path().join("file"), "x").unwrap();
         // As root permissions do not count: below a file, and on a file system that takes no files.
         for bad in [home.path().join("file/below"), home.path().join("file"), "/proc/self".into()] {
-            let error = Store::open(&bad, ORIGIN).unwrap_err();
+            let error = Store::open(bad.as_path(), ORIGIN).unwrap_err();
             assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
             assert!(error.to_string().contains("0700"), "{error}");
         }

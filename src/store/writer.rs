@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::anchor::AnchorDesk;
-use super::keys::Keys;
 use super::log::{Appended, Log};
+use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
 use crate::audit::Receipt;
 
@@ -32,7 +32,7 @@ pub struct Stats {
 pub struct Tx<'a> {
     pub(super) db: &'a Connection,
     pub(super) log: &'a RefCell<Log>,
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a EpochKeys,
     pub(super) appended: RefCell<Vec<Appended>>,
 }
 
@@ -53,7 +53,7 @@ struct Counts {
 
 impl Writer {
     /// `anchor` gets every checkpoint that is durable.
-    pub(super) fn start(db: Connection, log: Log, keys: Arc<Keys>, anchor: Option<Arc<AnchorDesk>>) -> Self {
+    pub(super) fn start(db: Connection, log: Log, keys: Arc<EpochKeys>, anchor: Option<Arc<AnchorDesk>>) -> Self {
         let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let desk = Desk { db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor };
@@ -140,7 +140,7 @@ where
 struct Desk {
     db: Connection,
     log: RefCell<Log>,
-    keys: Arc<Keys>,
+    keys: Arc<EpochKeys>,
     counts: Arc<Counts>,
     anchor: Option<Arc<AnchorDesk>>,
 }
@@ -272,7 +272,7 @@ mod tests {
         append(&store);
         let failed = store.write(|tx| {
             tx.append(&entry())?;
-            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 5)?;
+            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 5, 0)?;
             Err::<(), _>(StoreError::NotFound("thing"))
         });
         assert!(matches!(failed, Err(StoreError::NotFound("thing"))));
@@ -285,9 +285,10 @@ mod tests {
         });
         assert!(matches!(panicked, Err(StoreError::Stopped)));
         assert_eq!(append(&store).index, 1);
-        let charged = store
-            .write(|tx| tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 1));
-        assert_eq!(charged.unwrap().value, 1);
+        let charged = store.write(|tx| {
+            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 1, 0)
+        });
+        assert_eq!(charged.unwrap().value.questions, 1);
         let root = store.checkpoint().unwrap();
         drop(store);
         assert_eq!(open_in(home.path()).checkpoint().unwrap(), root);

@@ -12,6 +12,7 @@ use voorrang::audit::{Action, Consent, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs};
+use voorrang::cli::regulation;
 
 use super::support::*;
 
@@ -148,7 +149,8 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
 fn small_stock(house: &House) {
     let stock = house.stock_of("C1");
     let args = LoadArgs { dwellings: Some(28), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
-    load::load(&args).unwrap();
+    let pending = load::load(&args).unwrap().pending.unwrap();
+    regulation::confirm(&pending, &house.client(OFFICER)).unwrap();
 }
 
 #[test]

@@ -173,12 +173,13 @@ fn every_role_may_do_exactly_what_this_table_says() {
         json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});
     let share = json!({"sealed": "no share"});
     let subject = json!({"epoch": "haarlem-1", "address": "BwcHBwcHBwcHBwcHBwcHBw=="});
+    let resealed = json!({"recipient": "no key", "shares": {}});
     let (chunk_p, chunk_c) = (format!("/v1/loads/{population}/chunks/0"), format!("/v1/loads/{care}/chunks/0"));
     let (commit_p, commit_c) = (format!("/v1/loads/{population}/commit"), format!("/v1/loads/{care}/commit"));
     let (none, commit, question) = (json!(null), json!({"chunks": 7}), value(&encoder, FAMILY));
     type Row<'a> = (&'a str, &'a str, &'a Value, [u16; 6]);
     let (plan_p, plan_c) = (plan("population"), plan("care"));
-    let table: [Row<'_>; 19] = [
+    let table: [Row<'_>; 23] = [
         ("GET", "/v1/ping", &none, [204, 204, 204, 204, 204, 204]),
         ("GET", "/v1/service", &none, [200, 200, 200, 200, 200, 200]),
         ("POST", "/v1/priority-questions", &question, [403, 403, 403, 200, 403, 403]),
@@ -195,6 +196,10 @@ fn every_role_may_do_exactly_what_this_table_says() {
         ("GET", "/v1/epochs/haarlem-1/shares", &none, [403, 200, 200, 200, 403, 404]),
         ("GET", "/v1/epochs/haarlem-2/shares", &none, [403, 409, 409, 409, 403, 404]),
         ("POST", "/v1/epochs/haarlem-2/activate", &none, [409, 403, 403, 403, 403, 404]),
+        ("PUT", "/v1/epochs/haarlem-1/participants/00000099000000004001", &resealed, [403, 422, 422, 403, 403, 404]),
+        ("POST", "/v1/epochs/haarlem-2/retire", &none, [409, 403, 403, 403, 403, 404]),
+        ("POST", "/v1/epochs/haarlem-1/abort", &none, [409, 403, 403, 403, 403, 404]),
+        ("POST", "/v1/epochs/haarlem-1/destroy", &none, [409, 403, 403, 403, 403, 404]),
         ("GET", "/v1/access-log/checkpoint", &none, [403, 403, 403, 403, 200, 403]),
         ("GET", "/v1/access-log/entries", &none, [403, 403, 403, 403, 200, 403]),
         ("POST", "/v1/access-log/subjects", &subject, [403, 403, 403, 403, 200, 403]),

@@ -1,12 +1,16 @@
 //! The service as its parties and its enemies meet it: over mutual TLS, nothing of the inside assumed.
 
+mod age_tool;
 mod answers;
 mod audit;
 mod campaign;
+mod ends;
 mod epochs;
 mod identity;
 mod loads;
 mod log;
 mod operations;
 mod questions;
+mod regulation;
+mod rotation;
 mod support;

@@ -187,7 +187,7 @@ fn an_epoch_whose_key_is_lost_answers_undetermined_and_the_rest_goes_on() {
     let question = value(&house.encoder(EPOCH), FAMILY);
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
     house.stop();
-    fs::remove_file(house.state().join(format!("keys/epoch-{EPOCH}.key"))).unwrap();
+    fs::remove_file(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key"))).unwrap();
     house.start();
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "undetermined");
     let view = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{EPOCH}")).text();

@@ -23,10 +23,11 @@ use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Ten
 use voorrang::audit::{Entry, Report};
 use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::client::Client;
-use voorrang::cli::epoch::{EpochArgs, EpochCommand, NewArgs};
+use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
+use voorrang::cli::regulation;
 use voorrang::clock::Clock;
 use voorrang::config::Config;
 use voorrang::encode::{Encoder, read};
@@ -34,7 +35,7 @@ use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 
-pub const ADMINISTRATOR: &str = "gemeente-haarlem-ict";
+pub const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
 pub const CORPORATION: &str = "ymere";
@@ -74,6 +75,8 @@ pub struct House {
     outside: bool,
     /// Runs the next process, in place of `voorrang serve`.
     pub command: Option<Command>,
+    /// No regulation is activated at the start.
+    pub lawless: bool,
 }
 
 impl House {
@@ -91,7 +94,8 @@ impl House {
         fs::copy(shipped.join("articles.cedar"), law.join("articles.cedar")).unwrap();
         let regulation = Regulation::load(&law).unwrap();
         let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, Some(&law), "localhost:0").unwrap();
+        pki::make(&keys, &regulation, "localhost:0").unwrap();
+        let regulation = Regulation::load(&pki::sign_all(&keys, &regulation).unwrap()).unwrap();
         // A second root of which the tests hold the key.
         let authority = Authority::new("Test root").unwrap();
         let roots = fs::read_to_string(keys.join("ca.pem")).unwrap() + &authority.certificate();
@@ -104,6 +108,7 @@ impl House {
             service: Service::Nowhere,
             outside,
             command: None,
+            lawless: false,
         };
         let path = house.keys().join("voorrang.toml");
         let text = fs::read_to_string(&path).unwrap();
@@ -114,6 +119,14 @@ impl House {
     /// A service in this process, on a clock that stands, without an epoch.
     pub fn empty() -> Self {
         let mut house = Self::built(false);
+        house.start();
+        house
+    }
+
+    /// The same, with no regulation in force.
+    pub fn lawless() -> Self {
+        let mut house = Self::built(false);
+        house.lawless = true;
         house.start();
         house
     }
@@ -187,6 +200,19 @@ impl House {
             let lines = text.lines().map(|line| if line.starts_with("service = ") { &address } else { line });
             fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
         }
+        if self.client(ADMINISTRATOR).service().unwrap().regulations.is_empty() && !self.lawless {
+            self.activate_law().unwrap();
+        }
+    }
+
+    /// Puts the regulation into force: one proposes, another confirms.
+    pub fn activate_law(&self) -> anyhow::Result<()> {
+        regulation::activate_at(&self.law(), &self.party(ADMINISTRATOR), &self.party(OFFICER)).map(drop)
+    }
+
+    /// The folder of the signed regulation.
+    pub fn law(&self) -> PathBuf {
+        pki::regulation_folder(&self.keys(), &self.regulation)
     }
 
     /// Stops it as it should be stopped; whether it ended well.
@@ -251,13 +277,12 @@ impl House {
         }
     }
 
-    fn epoch_args(&self, stem: &str, epoch: &str) -> EpochArgs {
+    pub fn epoch_args(&self, stem: &str, epoch: &str) -> EpochArgs {
         EpochArgs { epoch: epoch.parse().unwrap(), config: self.party(stem) }
     }
 
     pub fn announce(&self, epoch: &str) -> anyhow::Result<()> {
-        let new = NewArgs { epoch: self.epoch_args(ADMINISTRATOR, epoch), profile: None };
-        voorrang::cli::epoch::run(&EpochCommand::New(new))
+        voorrang::cli::epoch::run(&EpochCommand::New(NewArgs::of(self.epoch_args(ADMINISTRATOR, epoch))))
     }
 
     pub fn contribute(&self, stem: &str, epoch: &str) -> anyhow::Result<()> {
@@ -265,7 +290,8 @@ impl House {
     }
 
     pub fn activate(&self, epoch: &str) -> anyhow::Result<()> {
-        voorrang::cli::epoch::run(&EpochCommand::Activate(self.epoch_args(ADMINISTRATOR, epoch)))
+        let epoch = self.epoch_args(ADMINISTRATOR, epoch);
+        voorrang::cli::epoch::run(&EpochCommand::Activate(ActivateArgs { epoch, accept_shrink: false }))
     }
 
     pub fn agree(&self, epoch: &str) {
@@ -294,8 +320,13 @@ impl House {
         }
     }
 
+    /// Loads; a stock is confirmed by the officer.
     pub fn load(&self, stem: &str, kind: Kind, input: &Path) -> anyhow::Result<Loaded> {
-        voorrang::cli::load::load(&self.load_args(stem, kind, input))
+        let loaded = voorrang::cli::load::load(&self.load_args(stem, kind, input))?;
+        if let Some(pending) = &loaded.pending {
+            regulation::confirm(pending, &self.client(OFFICER))?;
+        }
+        Ok(loaded)
     }
 
     /// The tenants of one corporation, as a file.
@@ -595,7 +626,13 @@ pub fn question(encoder: &Encoder, contract: &str) -> Question {
         tenants.push(Tenant { codes: wire::by_name(codes, &profile) });
     }
     assert!(!tenants.is_empty(), "no such contract");
-    let yes = wire::Conditions { personal_contact: true, help_offered: true, reminder_sent: true, no_objection: true };
+    let yes = wire::Conditions {
+        personal_contact: true,
+        help_offered: true,
+        reminder_sent: true,
+        no_objection: true,
+        tenant_agrees: false,
+    };
     Question {
         header: encoder.header(),
         purpose: Some("eviction-prevention".into()),

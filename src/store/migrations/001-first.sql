@@ -21,14 +21,29 @@ CREATE TABLE epoch (
     profile        TEXT NOT NULL,
     schema_hash    TEXT NOT NULL,
     key_check      TEXT,
+    data_key       BLOB,          -- wrapped; NULL once the epoch is destroyed
     data_key_check BLOB NOT NULL, -- tells a wrong data key from damaged data
-    state          TEXT NOT NULL CHECK (state IN ('announced', 'loading', 'active', 'retiring', 'destroyed')),
-    announced_at   INTEGER NOT NULL
+    announced_at   INTEGER NOT NULL,
+    contribute_by  TEXT NOT NULL, -- days, 2026-11-30
+    load_by        TEXT NOT NULL,
+    grace_days     INTEGER NOT NULL CHECK (grace_days >= 0)
 ) STRICT, WITHOUT ROWID;
+-- The life of an epoch. Its state is that of the last step.
+CREATE TABLE step (
+    epoch         TEXT NOT NULL REFERENCES epoch (id),
+    n             INTEGER NOT NULL CHECK (n >= 0),
+    state         TEXT NOT NULL CHECK (state IN ('announced', 'loading', 'active', 'retiring', 'destroyed')),
+    at            INTEGER NOT NULL,
+    answers_until INTEGER, -- of a retiring epoch
+    log_index     INTEGER NOT NULL, -- its entry in the access log
+    PRIMARY KEY (epoch, n)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER step_is_not_changed BEFORE UPDATE ON step BEGIN SELECT RAISE(ABORT, 'steps are only added'); END;
+CREATE TRIGGER step_is_not_deleted BEFORE DELETE ON step BEGIN SELECT RAISE(ABORT, 'steps are only added'); END;
 CREATE TABLE participant (
     epoch       TEXT NOT NULL REFERENCES epoch (id),
     oin         TEXT NOT NULL,
-    recipient   TEXT NOT NULL, -- age public key
+    recipient   TEXT NOT NULL, -- age or ssh public key
     contributes INTEGER NOT NULL CHECK (contributes IN (0, 1)),
     PRIMARY KEY (epoch, oin)
 ) STRICT, WITHOUT ROWID;
@@ -39,6 +54,21 @@ CREATE TABLE share (
     PRIMARY KEY (epoch, from_oin),
     FOREIGN KEY (epoch, from_oin) REFERENCES participant (epoch, oin)
 ) STRICT;
+-- A share sealed again, by another custodian, for one participant that came later or has a new key.
+CREATE TABLE resealed (
+    epoch    TEXT NOT NULL,
+    from_oin TEXT NOT NULL,
+    for_oin  TEXT NOT NULL,
+    sealed   BLOB NOT NULL,
+    PRIMARY KEY (epoch, from_oin, for_oin),
+    FOREIGN KEY (epoch, from_oin) REFERENCES share (epoch, from_oin),
+    FOREIGN KEY (epoch, for_oin) REFERENCES participant (epoch, oin)
+) STRICT;
+-- Signed records of destroyed epochs.
+CREATE TABLE destruction (
+    epoch TEXT PRIMARY KEY REFERENCES epoch (id),
+    note  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE load (
     id             TEXT PRIMARY KEY,
@@ -74,6 +104,7 @@ CREATE TABLE budget (
     oin        TEXT NOT NULL,
     month      TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
     questions  INTEGER NOT NULL,
+    misses     INTEGER NOT NULL DEFAULT 0, -- of them, those that hit nobody
     PRIMARY KEY (regulation, oin, month)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE household_questions (
@@ -108,3 +139,30 @@ CREATE TABLE hold (
     beyond  INTEGER NOT NULL CHECK (beyond > first),
     held_at INTEGER NOT NULL
 ) STRICT;
+-- Taps that misses closed; officers open them.
+CREATE TABLE tap (
+    regulation TEXT NOT NULL,
+    oin        TEXT NOT NULL,
+    closed_at  INTEGER NOT NULL,
+    PRIMARY KEY (regulation, oin)
+) STRICT, WITHOUT ROWID;
+
+-- Every version of a regulation that was activated, in the order of activation.
+CREATE TABLE regulation (
+    id           TEXT NOT NULL,
+    digest       TEXT NOT NULL,
+    toml         TEXT NOT NULL,
+    cedar        TEXT NOT NULL,
+    signatures   TEXT NOT NULL, -- signed note, a line a party
+    activated_at INTEGER NOT NULL,
+    PRIMARY KEY (id, digest)
+) STRICT;
+-- Acts that wait for a second person.
+CREATE TABLE proposal (
+    id          TEXT PRIMARY KEY,
+    regulation  TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    oin         TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    made_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

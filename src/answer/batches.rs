@@ -1,0 +1,75 @@
+//! `POST /v1/priority-batches`: questions about several households in one request, each decided, charged and recorded
+//! as if it came alone. A regulation can want a minimum, so that nobody is singled out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data, Json};
+
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::questions::Reached;
+use super::wire::law::{Batch, BatchAnswer, BatchAnswers};
+use super::wire::{Answered, Question};
+use super::{App, Caller};
+use crate::store::RepeatKey;
+
+/// Most households of one request.
+const MOST: usize = 100;
+
+/// The handler. The answers come in the order of the questions.
+pub(super) async fn ask(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    batch: Json<Batch>,
+) -> Result<Json<BatchAnswers>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let questions = batch.into_inner().questions;
+    if !(1..=MOST).contains(&questions.len()) {
+        let detail = format!("a batch has 1 to {MOST} questions");
+        return Err(Problem::unprocessable("batch_size", detail).traced(caller.trace));
+    }
+    let households = households(&questions);
+    let mut answers = Vec::with_capacity(questions.len());
+    for question in questions {
+        let one = answer_one(&app, &caller, question, households, Ok(None)).await;
+        answers.push(match one {
+            Ok(answered) => BatchAnswer { answered: Some(answered), problem: None },
+            Err(problem) => BatchAnswer { answered: None, problem: Some(problem.traced(caller.trace).body()) },
+        });
+    }
+    Ok(Json(BatchAnswers { answers }))
+}
+
+/// Different households, by address: the same one a hundred times is one.
+fn households(questions: &[Question]) -> u32 {
+    let addresses: HashSet<_> = questions.iter().filter_map(|question| question.address.map(|token| token.0)).collect();
+    u32::try_from(addresses.len()).unwrap_or(u32::MAX)
+}
+
+/// Decides, records and releases one question of a request with so many households; under a key that was answered
+/// before, that answer.
+pub(super) async fn answer_one(
+    app: &Data<App>,
+    caller: &Caller,
+    question: Question,
+    households: u32,
+    repeat: Result<Option<Arc<RepeatKey>>, Problem>,
+) -> Result<Answered, Problem> {
+    // Where another question took the last of the budget in between, the second decision is the refusal.
+    for _ in 0..2 {
+        let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
+        let reached = web::block(move || deciding.reach(&caller, question, households, repeat));
+        let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
+        let answered = match reached? {
+            Reached::Again(answered) => Some(answered),
+            Reached::Decided(decision) => app.release(*decision).await?,
+        };
+        if let Some(answered) = answered {
+            return Ok(answered);
+        }
+    }
+    Err(Problem::unavailable("too many questions at the same moment; ask again"))
+}

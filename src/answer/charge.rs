@@ -1,0 +1,90 @@
+//! What a question costs: in the job that answers, so that nobody is answered beyond a budget; and what officers are
+//! told of it: that a corporation passed the alarm, or that its questions missed so often that its tap is closed.
+
+use time::OffsetDateTime;
+
+use crate::audit::{Action, Entry, Outcome};
+use crate::ids::{Oin, RegulationId};
+use crate::regulate::Probing;
+use crate::store::{Appended, StoreError, Tx};
+
+/// What a question costs, and the most that may have been spent after it.
+pub(super) struct Charge {
+    pub regulation: RegulationId,
+    pub oin: Oin,
+    /// As budgets name it, `2026-11`.
+    pub month: String,
+    /// Pseudonym of the household.
+    pub object: String,
+    /// Questions of the party in the month, and about the household.
+    pub most: u64,
+    pub household_most: u64,
+    /// Questions from which officers are told.
+    pub alarm: u64,
+    pub probing: Probing,
+    /// Whether it hit nobody, or an address outside the stock.
+    pub missed: bool,
+    pub now: OffsetDateTime,
+}
+
+/// Why a question that was permitted is not charged after all.
+pub(super) enum Unpaid {
+    /// Another question of the same party was faster.
+    Spent,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unpaid {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Charge {
+    /// Charges an answered question and appends its entry.
+    pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
+        let asked = tx.charge(&self.regulation, &self.oin, &self.month, 1, self.missed.into())?;
+        let about = tx.charge_household(&self.oin, &self.object, &self.month)?;
+        if asked.questions > self.most || about > self.household_most {
+            return Err(Unpaid::Spent);
+        }
+        let appended = tx.append(entry)?;
+        self.watch(tx, entry, asked)?;
+        Ok(appended)
+    }
+
+    /// Charges a question that was refused because it is about somebody else's address: trying costs, too.
+    pub(super) fn refused(&self, tx: &Tx<'_>, entry: &Entry) -> Result<(), StoreError> {
+        let asked = tx.charge(&self.regulation, &self.oin, &self.month, 1, 1)?;
+        tx.append(entry)?;
+        self.watch(tx, entry, asked)
+    }
+
+    /// Tells officers what the counts say, behind the question's own entry.
+    fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: crate::store::Asked) -> Result<(), StoreError> {
+        if asked.questions == self.alarm.max(1) {
+            tx.append(&notice(entry, Action::BudgetAlarm))?;
+        }
+        let closes = self.probing.closes(asked.misses, asked.questions);
+        if closes && tx.close_tap(&self.regulation, &self.oin, self.now)? {
+            tx.append(&notice(entry, Action::Probing))?;
+        }
+        Ok(())
+    }
+}
+
+/// An entry about a party's questions as a whole: it names no household.
+fn notice(entry: &Entry, action: Action) -> Entry {
+    Entry {
+        action,
+        object: None,
+        stage: None,
+        consent: None,
+        articles: Vec::new(),
+        result: Outcome::Done,
+        latency: None,
+        sealed: None,
+        salt: Entry::fresh_salt(),
+        ..entry.clone()
+    }
+}

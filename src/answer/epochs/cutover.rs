@@ -1,0 +1,126 @@
+//! The cut-over: one epoch begins to answer, the one before begins to retire. One transaction, so there is never half of
+//! it, and nobody who asks in between goes without an answer.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path};
+use time::Duration;
+
+use super::super::identity::Identity;
+use super::super::problem::{Problem, trace_of};
+use super::super::wire::{Activation, EpochView, Source};
+use super::super::{App, Caller, EpochInForce};
+use super::{Asked, illegal};
+use crate::audit::{Action, Entry};
+use crate::epoch::{Move, State, Step};
+use crate::ids::EpochId;
+use crate::regulate::{Act, Regulation, Role};
+use crate::store::{Load, Taken};
+
+/// Cuts over to a loaded epoch.
+pub(in super::super) async fn activate(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<EpochId>,
+    how: Json<Option<Activation>>,
+) -> Result<Json<EpochView>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let how = how.into_inner().unwrap_or_default();
+    let _changing = app.changing.lock().await;
+    let Asked { caller, in_force, regulation, entry } =
+        app.asked(caller, &id, Act::ActivateEpoch, Action::EpochActivate).await?;
+    let before = app.answering(&regulation);
+    let step = match check(&regulation, &in_force, before.as_deref(), how) {
+        Ok(step) => step,
+        Err(problem) => return Err(app.refuse(entry, problem).await),
+    };
+    let accepted = how.accept_shrink && !changed(&regulation, &in_force, before.as_deref()).is_empty();
+    let accepted =
+        accepted.then(|| Entry { action: Action::EpochAcceptShrink, salt: Entry::fresh_salt(), ..entry.clone() });
+    let retiring = before.as_ref().and_then(|old| Some((old, Step::Retire.from(old.epoch.state).ok()?)));
+    let retiring = retiring.filter(|(old, _)| old.epoch.state == State::Active).map(|(old, step)| {
+        let until = app.clock.now() + Duration::days(old.epoch.grace_days.into());
+        (old.epoch.id.clone(), step, Taken { answers_until: Some(until), ..app.taken(step, 0) })
+    });
+    let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();
+    let (next, taken) = (id.clone(), app.taken(step, 0));
+    app.change(entry, move |tx, log_index| {
+        if let Some((old, step, taken)) = retiring {
+            tx.take_step(&old, step, &Taken { log_index, ..taken })?;
+        }
+        tx.take_step(&next, step, &Taken { log_index, ..taken })?;
+        accepted.map_or(Ok(()), |accepted| tx.append(&accepted).map(drop))
+    })
+    .await?;
+    // The new one first: in between both answer, and never neither.
+    for changed in changed_ids.iter().rev() {
+        app.reread(&caller, changed)?;
+    }
+    let view = app.epoch(&id).and_then(|now| app.epoch_view(&now));
+    view.map(Json).map_err(|problem| problem.traced(caller.trace))
+}
+
+impl App {
+    /// The epoch of a regulation that answers; where none is active, the newest that did.
+    fn answering(&self, regulation: &Regulation) -> Option<Arc<EpochInForce>> {
+        let all = self.all_epochs();
+        let of = |state| {
+            let mine = |one: &&Arc<EpochInForce>| one.epoch.regulation == *regulation.id() && one.epoch.state == state;
+            all.iter().rev().find(mine).cloned()
+        };
+        of(State::Active).or_else(|| of(State::Retiring))
+    }
+}
+
+/// Whether everything is there that answers need, and as much of it as before.
+fn check(
+    regulation: &Regulation,
+    next: &EpochInForce,
+    before: Option<&EpochInForce>,
+    how: Activation,
+) -> Result<Move, Problem> {
+    let step = Step::Activate.from(next.epoch.state).map_err(illegal)?;
+    let missing: Vec<_> =
+        sources(regulation).filter(|source| load_of(next, *source).is_none()).map(Source::as_str).collect();
+    if !missing.is_empty() {
+        let detail = format!("not loaded yet: {}; those custodians must load first", missing.join(", "));
+        return Err(Problem::conflict("source_missing", detail));
+    }
+    let changed = changed(regulation, next, before);
+    if !changed.is_empty() && !how.accept_shrink {
+        let most = regulation.rotation().most_change * 100.0;
+        let detail = format!(
+            "{}: more or fewer records than in the epoch before by over {most} %; have the custodian check its file, or \
+             accept it with --accept-shrink, which is logged",
+            changed.join(", ")
+        );
+        return Err(Problem::conflict("source_changed", detail));
+    }
+    Ok(step)
+}
+
+/// Sources with another number of records than the regulation expects.
+fn changed(regulation: &Regulation, next: &EpochInForce, before: Option<&EpochInForce>) -> Vec<&'static str> {
+    let records = |epoch: &EpochInForce, source| load_of(epoch, source).map(|load| load.records);
+    let differs = |source: &Source| {
+        let counts = before.and_then(|before| records(before, *source)).zip(records(next, *source));
+        counts.is_some_and(|(before, after)| !regulation.rotation().allows(before, after))
+    };
+    sources(regulation).filter(differs).map(Source::as_str).collect()
+}
+
+/// The sources that the regulation has a custodian for.
+pub(super) fn sources(regulation: &Regulation) -> impl Iterator<Item = Source> {
+    let has = |role| regulation.parties().iter().any(|party| party.role == role);
+    let both = [(Source::Population, Role::PopulationCustodian), (Source::Care, Role::CareCustodian)];
+    both.into_iter().filter(move |(_, role)| has(*role)).map(|(source, _)| source)
+}
+
+pub(super) fn load_of(epoch: &EpochInForce, source: Source) -> Option<&Load> {
+    match source {
+        Source::Population => epoch.population.as_ref(),
+        Source::Care => epoch.care.as_ref(),
+    }
+}

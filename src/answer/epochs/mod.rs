@@ -1,0 +1,242 @@
+//! Epochs as administrators and custodians see them. The service keeps sealed shares; it has no code that opens one.
+//!
+//! Every step is one transaction: the step in the epoch's record, its entry in the access log, and what changes with it.
+//! A crash leaves all of it or nothing.
+
+mod cutover;
+mod end;
+mod shares;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path};
+use time::Duration;
+
+use super::decision::{only, store_problem};
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::wire::{self, EpochView, NewEpoch};
+use super::{App, Caller, EpochInForce};
+use crate::audit::{Action, Entry, Outcome, Receipt};
+use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
+use crate::ids::EpochId;
+use crate::regulate::{Act, Facts, Party, Regulation, Role};
+use crate::store::{StoreError, Taken, Tx};
+
+pub(super) use cutover::activate;
+pub(super) use end::{abort, destroy, retire};
+pub(super) use shares::{contribute, reseal, shares};
+
+/// Most days of a grace, or between an announcement and its dates.
+const MOST_DAYS: u32 = 366;
+
+/// Announces an epoch.
+pub(super) async fn announce(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    new: Json<NewEpoch>,
+) -> Result<Json<EpochView>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let regulation = app.regulation(&new.regulation).map_err(|problem| problem.traced(caller.trace))?;
+    let entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, &new.id).await?;
+    let epoch = match app.announced(&caller, &regulation, new.into_inner()) {
+        Ok(epoch) => epoch,
+        Err(problem) => return Err(app.refuse(entry, problem).await),
+    };
+    let row = epoch.clone();
+    let _changing = app.changing.lock().await;
+    app.change(entry, move |tx, index| tx.insert_epoch(&row, index)).await?;
+    let in_force = EpochInForce { epoch, contributed: vec![], population: None, care: None, registers: None };
+    let view = app.epoch_view(&in_force).map_err(|problem| problem.traced(caller.trace))?;
+    app.replace(in_force);
+    Ok(Json(view))
+}
+
+/// One epoch.
+pub(super) async fn view(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<EpochId>,
+) -> Result<Json<EpochView>, Problem> {
+    let traced = |problem: Problem| problem.traced(trace_of(&request));
+    let in_force = app.visible(&identity, &id).map_err(traced)?;
+    app.epoch_view(&in_force).map(Json).map_err(traced)
+}
+
+/// What a request about one epoch begins with.
+struct Asked {
+    caller: Caller,
+    in_force: Arc<EpochInForce>,
+    regulation: Arc<Regulation>,
+    entry: Entry,
+}
+
+impl App {
+    /// An epoch of a regulation in which the caller takes part; to others it does not exist.
+    fn visible(&self, identity: &Identity, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
+        let in_force = self.epoch(id)?;
+        let ours = self.regulation(&in_force.epoch.regulation).is_ok_and(|r| r.party(&identity.oin).is_some());
+        if ours { Ok(in_force) } else { Err(super::unknown_epoch()) }
+    }
+
+    /// Whether this caller may do this to this epoch, and the entry for it.
+    async fn asked(&self, caller: Caller, id: &EpochId, act: Act, action: Action) -> Result<Asked, Problem> {
+        let in_force = self.visible(&caller.identity, id).map_err(|problem| problem.traced(caller.trace))?;
+        let regulation = self.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
+        let entry = self.epoch_entry(&caller, &regulation, act, action, id).await?;
+        Ok(Asked { caller, in_force, regulation, entry })
+    }
+
+    async fn epoch_entry(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        act: Act,
+        action: Action,
+        epoch: &EpochId,
+    ) -> Result<Entry, Problem> {
+        let permit = self.permit(caller, regulation, act, Some(epoch)).await?;
+        let mut entry = self.entry(caller, Some(regulation), action, Outcome::Done);
+        entry.epoch = Some(epoch.clone());
+        entry.articles = permit.articles().to_vec();
+        Ok(entry)
+    }
+
+    /// The epoch that an announcement describes, if it can be one.
+    fn announced(&self, caller: &Caller, regulation: &Regulation, new: NewEpoch) -> Result<Epoch, Problem> {
+        if (&new.profile, &new.schema_hash) != (&self.profile.id, &self.profile.schema_hash()) {
+            let detail = "the service runs with another profile; announce with the one of its configuration";
+            return Err(Problem::unprocessable("other_profile", detail));
+        }
+        let contributes = |one: &wire::Participant| {
+            let facts = Facts { actor: one.oin.clone(), ..self.facts(caller, Act::ContributeShare) };
+            regulation.decide(&facts).is_ok()
+        };
+        let participants = participants(regulation, &new.participants, contributes)?;
+        let (rotation, today) = (regulation.rotation(), self.today());
+        let after = |days: u32| today + Duration::days(days.into());
+        let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
+        let load_by = new.load_by.unwrap_or_else(|| after(rotation.load_days).max(contribute_by));
+        let grace_days = new.grace_days.unwrap_or(rotation.grace_days);
+        if !(today <= contribute_by && contribute_by <= load_by && load_by <= after(MOST_DAYS)) {
+            let detail = "the dates come in this order: today, contribute by, load by, within a year";
+            return Err(Problem::unprocessable("epoch_dates", detail));
+        }
+        if grace_days > MOST_DAYS {
+            return Err(Problem::unprocessable("epoch_dates", format!("a grace is at most {MOST_DAYS} days")));
+        }
+        Ok(Epoch {
+            id: new.id,
+            regulation: new.regulation,
+            profile: new.profile,
+            schema_hash: new.schema_hash,
+            key_check: None,
+            state: State::Announced,
+            answers_until: None,
+            announced_at: self.clock.now(),
+            contribute_by,
+            load_by,
+            grace_days,
+            participants,
+        })
+    }
+
+    /// A change and its log entry, whose index it gets, in one transaction; in the log as refused if the store does not
+    /// take it.
+    async fn change(
+        &self,
+        entry: Entry,
+        job: impl FnOnce(&Tx<'_>, u64) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Receipt, Problem> {
+        let done = entry.clone();
+        let written = self.store.write_async(move |tx: &Tx<'_>| {
+            let appended = tx.append(&done)?;
+            job(tx, appended.index)
+        });
+        match written.await {
+            Ok(written) => Ok(only(written.receipts)),
+            Err(error) => Err(self.refuse(entry, store_problem(&error)).await),
+        }
+    }
+
+    /// A step as it is recorded now.
+    fn taken(&self, step: Move, log_index: u64) -> Taken {
+        Taken { state: step.to(), at: self.clock.now(), answers_until: None, log_index }
+    }
+
+    /// Reads an epoch back from the store after a change; its registers stay.
+    fn reread(&self, caller: &Caller, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
+        let failed = |error: StoreError| {
+            tracing::error!(error = &error as &dyn std::error::Error, "an epoch cannot be read back");
+            Problem::unavailable("the epoch was changed but cannot be read back").traced(caller.trace)
+        };
+        let old = self.epoch(id).map_err(|problem| problem.traced(caller.trace))?;
+        let epoch = self.store.epoch(id).map_err(failed)?;
+        let contributed = self.contributed(id).map_err(failed)?;
+        let (population, care, registers) = match epoch.state {
+            State::Destroyed => (None, None, None),
+            _ => (old.population.clone(), old.care.clone(), old.registers.clone()),
+        };
+        self.replace(EpochInForce { epoch, contributed, population, care, registers });
+        self.epoch(id)
+    }
+}
+
+fn illegal(step: IllegalStep) -> Problem {
+    Problem::conflict(step.code(), step.to_string())
+}
+
+/// The participants of a new epoch: parties that encode, of whom at least two may contribute a share, and nobody who also
+/// runs the service.
+fn participants(
+    regulation: &Regulation,
+    named: &[wire::Participant],
+    may_contribute: impl Fn(&wire::Participant) -> bool,
+) -> Result<Vec<Participant>, Problem> {
+    let mut participants = Vec::new();
+    let mut organisations = BTreeSet::new();
+    for one in named {
+        let party = encodes(regulation, one)?;
+        let contributes = may_contribute(one);
+        if contributes {
+            organisations.insert(party.organisation.as_str());
+        }
+        participants.push(Participant { oin: one.oin.clone(), recipient: one.recipient.clone(), contributes });
+    }
+    participants.sort_by(|a, b| a.oin.cmp(&b.oin));
+    if participants.windows(2).any(|pair| pair[0].oin == pair[1].oin) {
+        return Err(Problem::unprocessable("participant", "a participant is named twice"));
+    }
+    if organisations.len() < MIN_CONTRIBUTORS {
+        let detail = "a salt needs at least two custodians of different organisations";
+        return Err(Problem::unprocessable("too_few_custodians", detail));
+    }
+    let administrators = regulation.parties().iter().filter(|party| party.role == Role::Administrator);
+    if administrators.map(|party| party.organisation.as_str()).any(|name| organisations.contains(name)) {
+        let detail = "an administrator and a custodian are of the same organisation: who runs the service would hold a \
+                      salt; change the regulation";
+        return Err(Problem::unprocessable("administrator_is_custodian", detail));
+    }
+    Ok(participants)
+}
+
+/// The party behind a participant, if it is one that encodes and its key looks like one.
+fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
+    let encodes = |role| !matches!(role, Role::Administrator | Role::PrivacyOfficer);
+    let party = regulation.party(&one.oin).filter(|party| encodes(party.role)).ok_or_else(|| {
+        let detail = format!("{} is no custodian, corporation or district team of the regulation", one.oin);
+        Problem::unprocessable("participant", detail)
+    })?;
+    let kind = ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| one.recipient.starts_with(start));
+    let plain = one.recipient.len() <= 4096 && one.recipient.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if kind && plain {
+        return Ok(party);
+    }
+    let detail = format!("the key of {} is no public age, ssh-ed25519 or ssh-rsa key", one.oin);
+    Err(Problem::unprocessable("recipient", detail))
+}

@@ -1,0 +1,130 @@
+//! Sealed shares of a salt: contributed, fetched, sealed again for who comes later. None can be opened here.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path};
+
+use super::super::decision::store_problem;
+use super::super::identity::Identity;
+use super::super::problem::{Problem, trace_of};
+use super::super::wire::{self, Envelope, Resealed, SealedShare};
+use super::super::{App, Caller};
+use super::{Asked, encodes, illegal};
+use crate::audit::{Action, Receipt};
+use crate::epoch::{IllegalStep, Participant, State, Step};
+use crate::ids::{EpochId, Oin};
+use crate::regulate::Act;
+use crate::store::{Reseal, Taken};
+
+/// Most bytes of a sealed share: an age file for 50 recipients with ssh-rsa keys of 4,096 bits is under 50 KiB.
+const SHARE_BYTES: usize = 64 << 10;
+
+/// Takes a custodian's sealed share. The last one that is missing opens the epoch for loads.
+pub(in super::super) async fn contribute(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<EpochId>,
+    share: Json<SealedShare>,
+) -> Result<Json<Receipt>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let _changing = app.changing.lock().await;
+    let Asked { caller, in_force, entry, .. } =
+        app.asked(caller, &id, Act::ContributeShare, Action::EpochContribute).await?;
+    let complete = match Step::Complete.from(in_force.epoch.state).map_err(illegal).and_then(|step| {
+        check_share(&share.sealed)?;
+        Ok(step)
+    }) {
+        Ok(step) => step,
+        Err(problem) => return Err(app.refuse(entry, problem).await),
+    };
+    let oin = caller.identity.oin.clone();
+    let last = in_force.epoch.contributors().all(|one| *one == oin || in_force.contributed.contains(one));
+    let (epoch, sealed) = (in_force.epoch.id.clone(), share.into_inner().sealed);
+    let taken = app.taken(complete, 0);
+    let receipt = app.change(entry, move |tx, log_index| {
+        tx.put_share(&epoch, &oin, sealed.as_bytes())?;
+        if last { tx.take_step(&epoch, complete, &Taken { log_index, ..taken }) } else { Ok(()) }
+    });
+    let receipt = receipt.await?;
+    app.reread(&caller, &id)?;
+    Ok(Json(receipt))
+}
+
+/// All sealed shares, for a participant to open on its own machine.
+pub(in super::super) async fn shares(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<EpochId>,
+) -> Result<Json<Envelope>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::FetchShares, Action::EpochFetch).await?;
+    if let Err(problem) = check_complete(in_force.epoch.state) {
+        return Err(app.refuse(entry, problem).await);
+    }
+    let shares = app.store.shares_for(&id, &caller.identity.oin);
+    let shares = shares.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    app.record(entry).await?;
+    let text = |sealed: Vec<u8>| String::from_utf8(sealed).expect("only armored shares are kept");
+    Ok(Json(Envelope {
+        epoch: id.into_inner(),
+        schema_hash: in_force.epoch.schema_hash.clone(),
+        shares: shares.into_iter().map(|share| (share.from_oin, text(share.sealed))).collect(),
+    }))
+}
+
+/// Takes every share, sealed again by a custodian for a party that joins after the announcement or has a new key.
+pub(in super::super) async fn reseal(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    place: Path<(EpochId, Oin)>,
+    body: Json<Resealed>,
+) -> Result<Json<Receipt>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let (id, oin) = place.into_inner();
+    let _changing = app.changing.lock().await;
+    let Asked { caller, in_force, regulation, entry } =
+        app.asked(caller, &id, Act::ContributeShare, Action::EpochReseal).await?;
+    let Resealed { recipient, shares } = body.into_inner();
+    let checked = || {
+        check_complete(in_force.epoch.state)?;
+        encodes(&regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
+        shares.values().try_for_each(|sealed| check_share(sealed))
+    };
+    if let Err(problem) = checked() {
+        return Err(app.refuse(entry, problem).await);
+    }
+    let to = Participant { oin, recipient, contributes: false };
+    let epoch = id.clone();
+    let receipt = app.change(entry, move |tx, _| tx.put_resealed(&epoch, &to, &reseals(shares)));
+    let receipt = receipt.await?;
+    app.reread(&caller, &id)?;
+    Ok(Json(receipt))
+}
+
+/// Whether every share is there. Before, who has lost a key is better off with a new announcement.
+fn check_complete(state: State) -> Result<(), Problem> {
+    match state {
+        State::Announced => {
+            let detail = "custodians have yet to contribute their shares; see the epoch's `missing`";
+            Err(Problem::conflict("epoch_incomplete", detail))
+        }
+        State::Destroyed => Err(illegal(IllegalStep::Destroyed)),
+        State::Loading | State::Active | State::Retiring => Ok(()),
+    }
+}
+
+fn reseals(shares: BTreeMap<Oin, String>) -> Vec<Reseal> {
+    shares.into_iter().map(|(from_oin, sealed)| Reseal { from_oin, sealed: sealed.into_bytes() }).collect()
+}
+
+fn check_share(sealed: &str) -> Result<(), Problem> {
+    let armored = sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && sealed.is_ascii();
+    if armored && sealed.len() <= SHARE_BYTES {
+        return Ok(());
+    }
+    Err(Problem::unprocessable("share", "a share is an armored age file of at most 64 KiB"))
+}

@@ -1,0 +1,124 @@
+//! An epoch as its parties may see it: what is there, what is missing, and who must act.
+
+use time::Date;
+
+use super::super::decision::store_problem;
+use super::super::problem::Problem;
+use super::super::wire::{self, EpochView, Source, StepTaken, Todo};
+use super::super::{App, EpochInForce};
+use super::cutover::{load_of, sources};
+use crate::epoch::{Participant, State};
+use crate::ids::Oin;
+use crate::regulate::{Party, Regulation, Role};
+use crate::store::Taken;
+
+impl App {
+    /// An epoch as its parties may see it.
+    pub(in super::super) fn epoch_view(&self, in_force: &EpochInForce) -> Result<EpochView, Problem> {
+        let epoch = &in_force.epoch;
+        let regulation = self.regulation(&epoch.regulation)?;
+        let stocks = self.store.stock_parties(&epoch.id).map_err(|error| store_problem(&error))?;
+        let steps = self.store.steps(&epoch.id).map_err(|error| store_problem(&error))?;
+        let participant =
+            |one: &Participant| wire::Participant { oin: one.oin.clone(), recipient: one.recipient.clone() };
+        let step = |step: Taken| StepTaken { state: step.state.to_string(), at: step.at, log_index: step.log_index };
+        let missing: Vec<Oin> =
+            epoch.contributors().filter(|oin| !in_force.contributed.contains(oin)).cloned().collect();
+        Ok(EpochView {
+            id: epoch.id.clone(),
+            regulation: epoch.regulation.clone(),
+            profile: epoch.profile.clone(),
+            schema_hash: epoch.schema_hash.clone(),
+            key_check: epoch.key_check.clone(),
+            state: epoch.state.to_string(),
+            answers: epoch.answers(self.clock.now()).is_ok(),
+            answers_until: epoch.answers_until,
+            contribute_by: epoch.contribute_by,
+            load_by: epoch.load_by,
+            grace_days: epoch.grace_days,
+            participants: epoch.participants.iter().map(participant).collect(),
+            contributed: in_force.contributed.clone(),
+            loaded: [Source::Population, Source::Care]
+                .into_iter()
+                .filter(|source| load_of(in_force, *source).is_some())
+                .collect(),
+            todo: Todos { regulation: &regulation, in_force, today: self.today() }.all(
+                &missing,
+                &stocks,
+                epoch.answers(self.clock.now()).is_ok(),
+            ),
+            missing,
+            stocks,
+            steps: steps.into_iter().map(step).collect(),
+        })
+    }
+}
+
+/// Who must do what next.
+struct Todos<'a> {
+    regulation: &'a Regulation,
+    in_force: &'a EpochInForce,
+    today: Date,
+}
+
+impl Todos<'_> {
+    fn all(&self, missing: &[Oin], stocks: &[Oin], answers: bool) -> Vec<Todo> {
+        let epoch = &self.in_force.epoch;
+        let step = |verb: &str| format!("epoch {verb} {}", epoch.id);
+        match epoch.state {
+            State::Announced => {
+                let who = self.parties(|party| missing.contains(&party.oin));
+                self.todo(who, &step("contribute"), Some(epoch.contribute_by))
+            }
+            State::Loading => {
+                let mut todo = Vec::new();
+                for source in sources(self.regulation).filter(|source| load_of(self.in_force, *source).is_none()) {
+                    let who = self.parties(|party| party.role == custodian(source));
+                    todo.extend(self.todo(who, &format!("load {}", source.as_str()), Some(epoch.load_by)));
+                }
+                if todo.is_empty() {
+                    let who = self.parties(|party| party.role == Role::Administrator);
+                    todo.extend(self.todo(who, &step("activate"), None));
+                }
+                todo.extend(self.stocks(stocks));
+                todo
+            }
+            State::Active => self.stocks(stocks),
+            State::Retiring if !answers => {
+                let who = self.parties(|party| party.role == Role::Administrator);
+                self.todo(who, &step("destroy"), None)
+            }
+            State::Retiring | State::Destroyed => Vec::new(),
+        }
+    }
+
+    /// Corporations that are not yet able to ask in this epoch.
+    fn stocks(&self, there: &[Oin]) -> Vec<Todo> {
+        let takes_part = |oin: &Oin| self.in_force.epoch.participants.iter().any(|one| one.oin == *oin);
+        let lacks =
+            |party: &Party| party.role == Role::Corporation && takes_part(&party.oin) && !there.contains(&party.oin);
+        self.todo(self.parties(lacks), "load stock", None)
+    }
+
+    fn parties(&self, wanted: impl Fn(&Party) -> bool) -> Vec<&Party> {
+        self.regulation.parties().iter().filter(|party| wanted(party)).collect()
+    }
+
+    fn todo(&self, who: Vec<&Party>, command: &str, by: Option<Date>) -> Vec<Todo> {
+        let todo = |party: &Party| Todo {
+            oin: party.oin.clone(),
+            name: party.name.clone(),
+            command: command.to_owned(),
+            by,
+            overdue: by.is_some_and(|by| by < self.today),
+        };
+        who.into_iter().map(todo).collect()
+    }
+}
+
+fn custodian(source: Source) -> Role {
+    match source {
+        Source::Population => Role::PopulationCustodian,
+        Source::Care => Role::CareCustodian,
+    }
+}

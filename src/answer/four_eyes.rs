@@ -1,0 +1,303 @@
+//! Acts that need two people of different parties with different keys: one proposes, another confirms. A proposal
+//! does nothing; both steps are in the log. What lapses unconfirmed after a week was never done.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use time::Duration;
+use time::format_description::well_known::Rfc3339;
+
+use super::decision::{action_of, only, refusal_problem, refused, store_problem};
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
+use super::{App, Caller, laws, stock};
+use crate::audit::{Action, Outcome};
+use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
+use crate::regulate::{Act, Facts, Permit, Regulation, RegulationError};
+use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Tx};
+
+/// A proposal that nobody confirms is forgotten after this.
+const LAPSES_AFTER: Duration = Duration::days(7);
+
+/// What waits for a second person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(super) enum Proposed {
+    /// A corporation's housing stock; `filter` is base64.
+    Stock {
+        epoch: EpochId,
+        dwellings: u32,
+        filter: String,
+    },
+    Regulation {
+        toml: String,
+        cedar: String,
+        signatures: String,
+    },
+    OpenTap {
+        oin: Oin,
+    },
+}
+
+impl Proposed {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Stock { .. } => "stock",
+            Self::Regulation { .. } => "regulation",
+            Self::OpenTap { .. } => "open-tap",
+        }
+    }
+
+    fn act(&self) -> Act {
+        match self {
+            Self::Stock { .. } => Act::RegisterStock,
+            Self::Regulation { .. } => Act::ActivateRegulation,
+            Self::OpenTap { .. } => Act::OpenTap,
+        }
+    }
+
+    fn epoch(&self) -> Option<EpochId> {
+        if let Self::Stock { epoch, .. } = self { Some(epoch.clone()) } else { None }
+    }
+}
+
+/// The acts that wait in regulations of the caller.
+pub(super) async fn waiting(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+) -> Result<Json<Vec<ProposalView>>, Problem> {
+    let trace = trace_of(&request);
+    let proposals = app.alive().map_err(|problem| problem.traced(trace))?;
+    let ours = proposals.into_iter().filter_map(|(proposal, proposed)| {
+        let regulation = app.law_of(&proposal, &proposed).ok()?;
+        regulation.party(&identity.oin)?;
+        let about = match &proposed {
+            Proposed::Stock { epoch, dwellings, .. } => format!("{dwellings} dwellings, epoch {epoch}"),
+            Proposed::Regulation { .. } => regulation.digest().to_owned(),
+            Proposed::OpenTap { oin } => oin.to_string(),
+        };
+        Some(ProposalView {
+            proposal: proposal.id,
+            kind: proposed.kind().into(),
+            regulation: proposal.regulation,
+            by: proposal.by,
+            made_at: proposal.made_at.format(&Rfc3339).ok()?,
+            about,
+        })
+    });
+    Ok(Json(ours.collect()))
+}
+
+/// Proposes to open a tap that probing closed.
+pub(super) async fn open_tap(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<RegulationId>,
+    body: Json<OpenTap>,
+) -> Result<Json<Pending>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let regulation = app.regulation(&id).map_err(|problem| problem.traced(caller.trace))?;
+    let proposed = Proposed::OpenTap { oin: body.into_inner().oin };
+    app.propose(&caller, &regulation, Act::OpenTap, proposed, None).await.map(Json)
+}
+
+/// Confirms a proposal of somebody else: then it is done.
+pub(super) async fn confirm(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<ProposalId>,
+) -> Result<Json<Confirmed>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let _changing = app.changing.lock().await;
+    let found = app.alive().map_err(traced)?.into_iter().find(|(proposal, _)| proposal.id == *id);
+    let unknown = || traced(Problem::not_found("unknown_proposal", "no act of this name waits; see GET /v1/proposals"));
+    let (proposal, proposed) = found.ok_or_else(unknown)?;
+    let regulation = app.law_of(&proposal, &proposed).map_err(traced)?;
+    if regulation.party(&caller.identity.oin).is_none() {
+        return Err(unknown());
+    }
+    let permit = app.seconded(&caller, &regulation, &proposal, &proposed).await?;
+    let mut entry = app.entry(&caller, Some(&regulation), action_of(proposed.act()), Outcome::Done);
+    entry.epoch = proposed.epoch();
+    entry.articles = permit.articles().to_vec();
+    let (change, effect) = match app.prepare(&proposal, proposed.clone()) {
+        Ok(prepared) => prepared,
+        Err(problem) => return Err(app.refuse(entry, problem).await),
+    };
+    let (refusal, id) = (entry.clone(), proposal.id);
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.take_proposal(&id)?;
+        change.write(tx)?;
+        tx.append(&entry).map(drop)
+    });
+    let written = match written.await {
+        Ok(written) => written,
+        Err(error) => return Err(app.refuse(refusal, store_problem(&error)).await),
+    };
+    app.take_effect(effect);
+    Ok(Json(Confirmed { kind: proposed.kind().into(), receipt: only(written.receipts) }))
+}
+
+/// What a confirmed act changes in the store,
+enum Change {
+    Stock(EpochId, Oin, store::Stock),
+    Regulation(ActivatedRegulation),
+    OpenTap(RegulationId, Oin),
+}
+
+/// and then in memory.
+enum Effect {
+    Stock(EpochId, Oin, Arc<stock::Stock>),
+    Regulation(Box<Regulation>),
+    Nothing,
+}
+
+impl Change {
+    fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Stock(epoch, oin, row) => tx.put_stock(epoch, oin, row),
+            Self::Regulation(row) => tx.activate_regulation(row),
+            Self::OpenTap(regulation, oin) => tx.open_tap(regulation, oin),
+        }
+    }
+}
+
+impl App {
+    /// Keeps an act until a second person confirms it, if any could. Nothing else happens.
+    pub(super) async fn propose(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        act: Act,
+        proposed: Proposed,
+        epoch: Option<EpochId>,
+    ) -> Result<Pending, Problem> {
+        let permit = self.confirmable(caller, regulation, act).await?;
+        let mut entry = self.entry(caller, Some(regulation), Action::Propose, Outcome::Done);
+        entry.epoch = epoch;
+        entry.articles = permit.articles().to_vec();
+        let proposal = Proposal {
+            id: ProposalId::random(),
+            regulation: regulation.id().clone(),
+            body: serde_json::to_string(&proposed).expect("plain data have a JSON form"),
+            by: caller.identity.oin.clone(),
+            certificate: caller.identity.fingerprint.clone(),
+            made_at: self.clock.now(),
+        };
+        let (id, lapsed) = (proposal.id, self.clock.now() - LAPSES_AFTER);
+        let written = self.store.write_async(move |tx: &Tx<'_>| {
+            tx.propose(&proposal, lapsed)?;
+            tx.append(&entry).map(drop)
+        });
+        let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+        Ok(Pending { proposal: id, receipt: only(written.receipts) })
+    }
+
+    /// The permit that the act would have with the best second person, or the logged refusal.
+    pub(super) async fn confirmable(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        act: Act,
+    ) -> Result<Permit, Problem> {
+        let facts = self.facts(caller, act);
+        let seconds = regulation.parties().iter().map(|party| Some(party.oin.clone()));
+        let mut with = seconds.map(|second| regulation.decide(&Facts { second, ..facts.clone() }));
+        match with.find_map(Result::ok) {
+            Some(permit) => Ok(permit),
+            None => self.permit(caller, regulation, act, None).await,
+        }
+    }
+
+    /// The permit that a proposal has with this caller as its second person, or the logged refusal.
+    async fn seconded(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        proposal: &Proposal,
+        proposed: &Proposed,
+    ) -> Result<Permit, Problem> {
+        // Two certificates, too: one key in two hands is one.
+        let other = caller.identity.fingerprint != proposal.certificate;
+        let facts = Facts {
+            second: other.then(|| caller.identity.oin.clone()),
+            ..Facts::new(proposal.by.clone(), proposed.act(), self.today())
+        };
+        match regulation.decide(&facts) {
+            Ok(permit) => Ok(permit),
+            Err(refusal) => {
+                let action = action_of(proposed.act());
+                let mut entry = self.entry(caller, Some(regulation), action, refused(&refusal));
+                entry.articles.clone_from(&refusal.articles);
+                self.record(entry).await?;
+                Err(refusal_problem(&refusal).traced(caller.trace))
+            }
+        }
+    }
+
+    /// The proposals that have not lapsed.
+    fn alive(&self) -> Result<Vec<(Proposal, Proposed)>, Problem> {
+        let lapsed = self.clock.now() - LAPSES_AFTER;
+        let proposals = self.store.proposals().map_err(|error| store_problem(&error))?;
+        let alive = proposals.into_iter().filter(|proposal| proposal.made_at >= lapsed);
+        let read = |proposal: Proposal| {
+            let damaged = |_| store_problem(&StoreError::Damaged { what: "a proposal" });
+            let proposed = serde_json::from_str(&proposal.body).map_err(damaged)?;
+            Ok((proposal, proposed))
+        };
+        alive.map(read).collect()
+    }
+
+    /// The regulation that decides on a proposal: a new version decides on itself.
+    fn law_of(&self, proposal: &Proposal, proposed: &Proposed) -> Result<Arc<Regulation>, Problem> {
+        let Proposed::Regulation { toml, cedar, .. } = proposed else { return self.regulation(&proposal.regulation) };
+        let damaged = |_| store_problem(&StoreError::Damaged { what: "a proposed regulation" });
+        Regulation::from_texts(&proposal.regulation, toml, cedar).map(Arc::new).map_err(damaged)
+    }
+
+    /// What the act changes, checked once more: what was right when it was proposed may be no longer.
+    fn prepare(&self, proposal: &Proposal, proposed: Proposed) -> Result<(Change, Effect), Problem> {
+        let (by, id) = (proposal.by.clone(), proposal.regulation.clone());
+        match proposed {
+            Proposed::Stock { epoch, dwellings, filter } => {
+                let unfit = |why| Problem::unprocessable("stock_filter", why);
+                let filter = STANDARD.decode(&filter).map_err(|_| unfit("the filter is not base64"))?;
+                let stock = stock::Stock::read(filter.clone(), dwellings).map_err(unfit)?;
+                let row = store::Stock { dwellings, filter, registered_at: self.clock.now() };
+                Ok((Change::Stock(epoch.clone(), by.clone(), row), Effect::Stock(epoch, by, stock.into())))
+            }
+            Proposed::Regulation { toml, cedar, signatures } => {
+                let unfit = |error: RegulationError| Problem::conflict("regulation_unreadable", error.to_string());
+                let regulation = Regulation::from_texts(&id, &toml, &cedar).map_err(unfit)?;
+                laws::check(&regulation, &signatures)?;
+                self.laws.admits(&regulation)?;
+                let (digest, activated_at) = (regulation.digest().to_owned(), self.clock.now());
+                let row = ActivatedRegulation { id, digest, toml, cedar, signatures, activated_at };
+                Ok((Change::Regulation(row), Effect::Regulation(Box::new(regulation))))
+            }
+            Proposed::OpenTap { oin } => Ok((Change::OpenTap(id, oin), Effect::Nothing)),
+        }
+    }
+
+    fn take_effect(&self, effect: Effect) {
+        match effect {
+            Effect::Stock(epoch, oin, stock) => {
+                let mut stocks = self.stocks.write().unwrap_or_else(|broken| broken.into_inner());
+                stocks.insert((epoch, oin), stock);
+            }
+            Effect::Regulation(regulation) => {
+                tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation activated");
+                self.laws.add(*regulation);
+            }
+            Effect::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Which regulations are in force: those that were activated, on a day within their validity. A folder in the
+//! configuration only says which may be activated. `GET /v1/regulations/{id}` and its steps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path, Query};
+use serde::Deserialize;
+use time::Date;
+use time::format_description::well_known::Rfc3339;
+
+use super::decision::store_problem;
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
+use super::sealing::Sealing;
+use super::wire::law::{Activate, Pending, RegulationTexts, StepView, Version};
+use super::{App, Caller, StartError, four_eyes::Proposed};
+use crate::audit::Action;
+use crate::config::Shipped;
+use crate::ids::RegulationId;
+use crate::regulate::{Act, Answer, Arrears, Regulation, RegulationError, Signatures};
+use crate::store::{ActivatedRegulation, Store};
+
+/// Regulations by name.
+pub(super) struct Laws {
+    /// Where a version that may be activated lies.
+    places: BTreeMap<RegulationId, Shipped>,
+    /// Activated versions, in the order of activation.
+    versions: RwLock<HashMap<RegulationId, Vec<Arc<Regulation>>>>,
+}
+
+impl Laws {
+    /// Reads the configured folders, and what the store says was activated of them.
+    pub(super) fn open(places: &[Shipped], store: &Store, sealing: &Sealing) -> Result<Self, StartError> {
+        let mut known = BTreeMap::new();
+        for place in places {
+            let regulation = super::open_regulation(place)?;
+            sealing.officers_of(&regulation)?;
+            if known.insert(regulation.id().clone(), place.clone()).is_some() {
+                return Err(StartError::RegulationTwice(regulation.id().clone()));
+            }
+        }
+        if known.is_empty() {
+            return Err(StartError::NoRegulation);
+        }
+        let mut versions: HashMap<_, Vec<_>> = HashMap::new();
+        for row in store.regulations()?.into_iter().filter(|row| known.contains_key(&row.id)) {
+            let place = format!("activated version of {}", row.id);
+            let regulation = read(&row).map_err(|source| StartError::Regulation { place, source })?;
+            sealing.officers_of(&regulation)?;
+            versions.entry(row.id).or_default().push(Arc::new(regulation));
+        }
+        Ok(Self { places: known, versions: RwLock::new(versions) })
+    }
+
+    /// The version of each activated regulation that counts on this day, by name.
+    pub(super) fn all(&self, today: Date) -> Vec<Arc<Regulation>> {
+        self.places.keys().filter_map(|id| self.find(id, today).ok()).collect()
+    }
+
+    /// The version that counts on this day. Where none holds, the nearest one is asked: its own article refuses, names
+    /// the reason, and lets officers read the log.
+    pub(super) fn find(&self, id: &RegulationId, today: Date) -> Result<Arc<Regulation>, Problem> {
+        if !self.places.contains_key(id) {
+            return Err(Problem::not_found("unknown_regulation", "no regulation of this name is configured here"));
+        }
+        let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
+        let all = versions.get(id).map_or(&[][..], Vec::as_slice);
+        // The one activated last, because it may replace another.
+        let holds = all.iter().rev().find(|version| version.holds_on(today));
+        let ended = || all.iter().filter(|v| v.validity().1 <= today).max_by_key(|v| v.validity().1);
+        let first = || all.iter().min_by_key(|version| version.validity().0);
+        holds.or_else(ended).or_else(first).cloned().ok_or_else(|| {
+            let detail =
+                "no version of this regulation was activated; all parties sign it, then two people activate it";
+            Problem::conflict("regulation_not_active", detail)
+        })
+    }
+
+    /// Whether a new version may stand beside those that were activated.
+    pub(super) fn admits(&self, new: &Regulation) -> Result<(), Problem> {
+        let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
+        let all = versions.get(new.id()).map_or(&[][..], Vec::as_slice);
+        if all.iter().any(|version| version.digest() == new.digest()) {
+            return Err(Problem::conflict("regulation_active", "this version was activated already"));
+        }
+        let (from, until) = new.validity();
+        let overlaps = |version: &&Arc<Regulation>| from < version.validity().1 && version.validity().0 < until;
+        let replaced =
+            |digest: &str| new.replaces() == Some(digest) || all.iter().any(|v| v.replaces() == Some(digest));
+        if all.iter().filter(overlaps).any(|version| !replaced(version.digest())) {
+            let detail = "its validity overlaps that of an activated version; begin when that one ends, or name its \
+                          digest as `replaces`";
+            return Err(Problem::conflict("regulation_overlap", detail));
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&self, regulation: Regulation) {
+        let mut versions = self.versions.write().unwrap_or_else(|broken| broken.into_inner());
+        versions.entry(regulation.id().clone()).or_default().push(Arc::new(regulation));
+    }
+
+    /// The version that lies in the configured folder, and its signatures.
+    fn in_folder(&self, id: &RegulationId) -> Result<(Regulation, String), Problem> {
+        let place = self.places.get(id);
+        let place = place
+            .ok_or_else(|| Problem::not_found("unknown_regulation", "no regulation of this name is configured here"))?;
+        let Shipped::Path(folder) = place else {
+            let detail =
+                "a built-in regulation is an example: it names no keys and nobody signed it; configure a folder";
+            return Err(Problem::conflict("regulation_unsigned", detail));
+        };
+        let unreadable = |error: &dyn std::fmt::Display| Problem::conflict("regulation_unreadable", error.to_string());
+        let regulation = Regulation::load(folder).map_err(|error| unreadable(&error))?;
+        let note = std::fs::read_to_string(folder.join("signatures.note"));
+        let note = note.map_err(|_| unsigned("signatures.note is not there; each party signs first"))?;
+        check(&regulation, &note)?;
+        Ok((regulation, note))
+    }
+}
+
+/// A stored version, its signatures checked again: who changed the database changed no law.
+fn read(row: &ActivatedRegulation) -> Result<Regulation, RegulationError> {
+    let regulation = Regulation::from_texts(&row.id, &row.toml, &row.cedar)?;
+    Signatures::from_note(&row.signatures)?.check(&regulation)?;
+    Ok(regulation)
+}
+
+fn unsigned(detail: impl Into<String>) -> Problem {
+    Problem::conflict("regulation_unsigned", detail)
+}
+
+/// Whether every party signed.
+pub(super) fn check(regulation: &Regulation, note: &str) -> Result<(), Problem> {
+    let checked = Signatures::from_note(note).and_then(|signatures| signatures.check(regulation));
+    checked.map_err(|error| unsigned(error.to_string()))
+}
+
+/// Proposes to activate the version in the folder; a second person confirms.
+pub(super) async fn activate(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<RegulationId>,
+    body: Json<Activate>,
+) -> Result<Json<Pending>, Problem> {
+    let caller = Caller { identity, trace: trace_of(&request) };
+    let found = app.laws.in_folder(&id).and_then(|(regulation, note)| {
+        if regulation.digest() != body.digest {
+            let detail = "the service's folder holds another version than the one whose digest was given; compare both";
+            return Err(Problem::conflict("regulation_differs", detail));
+        }
+        app.laws.admits(&regulation)?;
+        let keyless = |error: StartError| Problem::conflict("officer_key_missing", error.to_string());
+        app.sealing.officers_of(&regulation).map_err(keyless)?;
+        Ok((regulation, note))
+    });
+    let (regulation, note) = match found {
+        Ok(found) => found,
+        Err(problem) => {
+            let entry = app.entry(&caller, None, Action::RegulationActive, crate::audit::Outcome::Done);
+            return Err(app.refuse(entry, problem).await);
+        }
+    };
+    let [toml, cedar] = regulation.texts().map(str::to_owned);
+    let proposed = Proposed::Regulation { toml, cedar, signatures: note };
+    app.propose(&caller, &regulation, Act::ActivateRegulation, proposed, None).await.map(Json)
+}
+
+/// The version in force and its history, for its parties.
+pub(super) async fn view(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<RegulationId>,
+) -> Result<Json<RegulationTexts>, Problem> {
+    let trace = trace_of(&request);
+    let regulation = app.visible_regulation(&identity, &id).map_err(|problem| problem.traced(trace))?;
+    let rows = app.store.regulations().map_err(|error| store_problem(&error).traced(trace))?;
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.id == *id).collect();
+    let version = |row: &ActivatedRegulation| {
+        let regulation = read(row).ok()?;
+        let (valid_from, valid_until) = regulation.validity();
+        let activated_at = row.activated_at.format(&Rfc3339).ok()?;
+        Some(Version { digest: row.digest.clone(), activated_at, valid_from, valid_until })
+    };
+    let signatures = rows.iter().find(|row| row.digest == regulation.digest()).map(|row| row.signatures.clone());
+    let [toml, cedar] = regulation.texts().map(str::to_owned);
+    Ok(Json(RegulationTexts {
+        id: id.into_inner(),
+        digest: regulation.digest().into(),
+        toml,
+        cedar,
+        signatures: signatures.unwrap_or_default(),
+        history: rows.iter().filter_map(version).collect(),
+    }))
+}
+
+/// Where an arrears case stands. It names nobody.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Standing {
+    months: f64,
+    #[serde(default)]
+    days: u32,
+    /// Of the last question about the household.
+    answer: String,
+}
+
+/// The steps that stage and answer oblige the caller to: a table of the regulation, no person involved.
+pub(super) async fn steps(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<RegulationId>,
+    standing: Query<Standing>,
+) -> Result<Json<Vec<StepView>>, Problem> {
+    let trace = trace_of(&request);
+    let regulation = app.visible_regulation(&identity, &id).map_err(|problem| problem.traced(trace))?;
+    let answer = Answer::from_word(&standing.answer).ok_or_else(|| {
+        let detail = "answer is priority, no_priority or undetermined";
+        Problem::unprocessable("answer", detail).traced(trace)
+    })?;
+    let arrears = Arrears { months: standing.months, days: standing.days };
+    let steps = regulation.steps(&identity.oin, arrears, answer);
+    let view = steps.into_iter().map(|step| StepView {
+        id: step.id.clone(),
+        code: step.code.clone(),
+        stage: word(&step.stage),
+        condition: step.condition.as_ref().map(word),
+        to: step.to.clone(),
+        consent: word(&step.consent),
+        within_days: step.within_days,
+        gate: step.gate,
+        nl: step.nl.clone(),
+        en: step.en.clone(),
+        reference: step.reference.clone(),
+    });
+    Ok(Json(view.collect()))
+}
+
+/// The word that a value has in `regulation.toml`.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    let value = serde_json::to_value(value).expect("a word has a JSON form");
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl App {
+    /// The version in force of a regulation in which this party takes part; to others it does not exist.
+    fn visible_regulation(&self, identity: &Identity, id: &RegulationId) -> Result<Arc<Regulation>, Problem> {
+        let regulation = self.regulation(id)?;
+        if regulation.party(&identity.oin).is_none() {
+            return Err(Problem::not_found("unknown_regulation", "no regulation of this name is configured here"));
+        }
+        Ok(regulation)
+    }
+}

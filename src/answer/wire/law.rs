@@ -1,0 +1,155 @@
+//! The JSON of regulations, of acts that need two people, and of the care side's questions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use time::Date;
+
+use super::{Answered, ProblemBody, Question, date_only};
+use crate::audit::Receipt;
+use crate::ids::{Oin, ProposalId, RegulationId};
+
+/// `POST /v1/regulations/{id}/activate`: the version that the caller read and means.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Activate {
+    pub digest: String,
+}
+
+/// `POST /v1/regulations/{id}/taps`: whose tap.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OpenTap {
+    pub oin: Oin,
+}
+
+/// An act that now waits for a second person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pending {
+    pub proposal: ProposalId,
+    pub receipt: Receipt,
+}
+
+/// `GET /v1/proposals`: what waits, for who may confirm it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProposalView {
+    pub proposal: ProposalId,
+    /// `stock`, `regulation` or `open-tap`.
+    pub kind: String,
+    pub regulation: RegulationId,
+    pub by: Oin,
+    /// RFC 3339, UTC.
+    pub made_at: String,
+    /// What it would do: dwellings, digest or OIN.
+    pub about: String,
+}
+
+/// `POST /v1/proposals/{proposal}/confirm`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Confirmed {
+    pub kind: String,
+    pub receipt: Receipt,
+}
+
+/// `GET /v1/regulations/{id}`: the version in force, and all before it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegulationTexts {
+    pub id: RegulationId,
+    pub digest: String,
+    pub toml: String,
+    pub cedar: String,
+    pub signatures: String,
+    pub history: Vec<Version>,
+}
+
+/// One version that was activated.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Version {
+    pub digest: String,
+    /// RFC 3339, UTC.
+    pub activated_at: String,
+    #[serde(with = "date_only")]
+    pub valid_from: Date,
+    /// The first day on which it no longer holds.
+    #[serde(with = "date_only")]
+    pub valid_until: Date,
+}
+
+/// One agreed step of `GET /v1/regulations/{id}/steps`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StepView {
+    pub id: String,
+    pub code: String,
+    pub stage: String,
+    /// Only if this happened; the corporation knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    pub to: Vec<String>,
+    pub consent: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_days: Option<u16>,
+    /// The next stage may not begin before it is done.
+    pub gate: bool,
+    pub nl: String,
+    pub en: String,
+    pub reference: String,
+}
+
+/// `POST /v1/group-questions`: the care side asks about the household of a case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupQuestion {
+    /// Number in the access log of the corporation's answered question, from its receipt.
+    pub case: u64,
+    pub question: Question,
+}
+
+/// The groups that the caller has a ground for: `yes`, `no` or `undetermined` by `minor`, `senior`, `oggz`. Padded as
+/// every answer is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupsTold {
+    pub groups: BTreeMap<String, String>,
+    pub receipt: Receipt,
+}
+
+/// `POST /v1/priority-batches`: 1 to 100 questions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Batch {
+    pub questions: Vec<Question>,
+}
+
+/// The answers, in the order of the questions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchAnswers {
+    pub answers: Vec<BatchAnswer>,
+}
+
+/// One of both.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchAnswer {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Answered>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemBody>,
+}
+
+/// How sure a reader of the answers may become that a household is in the OGGZ group, by the counts of the loads. Counts
+/// below ten are taken as ten, and shares are rounded to hundredths.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InferenceView {
+    /// The worst reader and answer, 0 to 1.
+    pub worst: f64,
+    /// What the regulation accepts.
+    pub bound: f64,
+}

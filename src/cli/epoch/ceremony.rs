@@ -1,0 +1,148 @@
+//! The ceremony: announce, contribute, seal again, fetch. What the service says of keys is held against the party's own
+//! list of keys before anything secret is sealed.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail, ensure};
+use zeroize::Zeroizing;
+
+use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs};
+use crate::answer::wire::{EpochView, NewEpoch, Participant, Resealed, SealedShare};
+use crate::audit::Receipt;
+use crate::cli::client::{Client, Party, PartyBook, open_envelope, open_shares};
+use crate::cli::inputs::{SALT_VARIABLE, read_profile};
+use crate::cli::output::Output;
+use crate::cli::pki::write_secret;
+use crate::epoch::share;
+use crate::ids::Oin;
+
+pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let profile = read_profile(args.profile.as_deref())?;
+    let parties = client.parties()?;
+    if let Some(unknown) = args.without.iter().find(|oin| parties.find(oin).is_none()) {
+        bail!("--without {unknown}: parties.toml has no such party");
+    }
+    let keyed = |party: Party| {
+        let oin = party.oin;
+        party.recipient.map(|recipient| Participant { oin, recipient })
+    };
+    let staying = parties.party.into_iter().filter(|party| !args.without.contains(&party.oin));
+    let participants: Vec<_> = staying.filter_map(keyed).collect();
+    let epoch = NewEpoch {
+        id: args.epoch.epoch.clone(),
+        regulation: client.config.regulation.clone(),
+        profile: profile.id.clone(),
+        schema_hash: profile.schema_hash(),
+        participants,
+        contribute_by: args.contribute_by,
+        load_by: args.load_by,
+        grace_days: args.grace_days,
+    };
+    let view: EpochView = client.post("epochs", &epoch)?;
+    let (all, missing, by) = (view.participants.len(), view.missing.len(), view.contribute_by);
+    Ok(format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id))
+}
+
+pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.config)?;
+    let view: EpochView = client.get(&format!("epochs/{}", args.epoch))?;
+    let parties = client.parties()?;
+    ensure!(view.id == args.epoch, "the service shows another epoch than {}; nothing was contributed", args.epoch);
+    let recipients = checked_recipients(&view, &parties)?;
+    let own = own_oin(&client, &view)?;
+    let text = share::draw(&view.id, &own);
+    let note = Zeroizing::new(client.signer()?.sign(&text));
+    let sealed = SealedShare { sealed: share::seal(&note, &recipients)? };
+    let _: Receipt = client.put(&format!("epochs/{}/share", args.epoch), &sealed)?;
+    let sealed_for = recipients.len();
+    Ok(format!("Contributed a share of the salt of {}, sealed for {sealed_for} participants.", args.epoch))
+}
+
+/// Opens every share that is there, checks who signed it, and seals it for one party more: for the key in our own
+/// parties.toml, never for one that the service names. The signature stays inside, so the reader checks it as well.
+pub(super) fn reseal(args: &ResealArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let (epoch, to, parties) = (&args.epoch.epoch, &args.party, client.parties()?);
+    let known = parties.find(to).and_then(|party| party.recipient.clone());
+    let recipient = known.with_context(|| format!("parties.toml has no public key of {to}; ask that party for it"))?;
+    let recipients = BTreeMap::from([(to.clone(), recipient.clone())]);
+    let mut shares = BTreeMap::new();
+    for (from, share) in open_shares(&client.envelope(epoch)?, &client.identity()?, &parties)? {
+        shares.insert(from, share::seal(&share.note, &recipients)?);
+    }
+    let count = shares.len();
+    let _: Receipt = client.put(&format!("epochs/{epoch}/participants/{to}"), &Resealed { recipient, shares })?;
+    Ok(format!("Sealed {count} shares of the salt of {epoch} again, for {to}."))
+}
+
+/// The recipients that the service announced, if each is the one that this party itself knows: otherwise an
+/// administrator could have the salt sealed for a key of its own.
+fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<BTreeMap<Oin, String>> {
+    let mut recipients = BTreeMap::new();
+    for participant in &view.participants {
+        let known = parties.find(&participant.oin).and_then(|party| party.recipient.as_ref());
+        if !known.is_some_and(|known| share::same_recipient(known, &participant.recipient)) {
+            bail!(
+                "the service announces a key for {} that is not the one in parties.toml; nothing was contributed, ask that party",
+                participant.oin
+            );
+        }
+        recipients.insert(participant.oin.clone(), participant.recipient.clone());
+    }
+    Ok(recipients)
+}
+
+/// This party's OIN: the participant whose announced key belongs to our identity.
+fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
+    let public = client.identity()?.public();
+    let own = view.participants.iter().find(|participant| share::same_recipient(&participant.recipient, &public));
+    Ok(own.context("this party's identity is none of the epoch's participants")?.oin.clone())
+}
+
+pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let profile = read_profile(args.profile.as_deref())?;
+    let envelope = client.envelope(&args.epoch.epoch)?;
+    // Opened in any case: an envelope that does not open is of no use to anybody.
+    let salt = open_envelope(&envelope, &profile, &client.identity()?, &client.parties()?)?;
+    let mut done = Vec::new();
+    if let Some(path) = &args.output {
+        let mut file = Output::create(path)?;
+        std::io::Write::write_all(&mut file, &serde_json::to_vec_pretty(&envelope)?)?;
+        file.finish()?;
+        done.push(format!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display()));
+    }
+    if let Some(path) = &args.salt_file {
+        write_secret(path, salt.to_file().as_bytes())?;
+        done.push(format!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display()));
+    }
+    if args.print_salt {
+        // The shell reads standard output; whatever else there is to say goes elsewhere.
+        done.iter().for_each(|line| eprintln!("{line}"));
+        return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file().trim_end()));
+    }
+    Ok(done.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::epoch::list::testing;
+
+    #[test]
+    fn a_key_that_this_party_does_not_know_stops_the_contribution() {
+        let oin: Oin = "00000099000000004001".parse().unwrap();
+        let (_, known) = share::generate_identity();
+        let (_, slipped_in) = share::generate_identity();
+        let view = |recipient: &str| EpochView {
+            participants: vec![Participant { oin: oin.clone(), recipient: recipient.into() }],
+            ..testing::announced()
+        };
+        let party = Party { oin: oin.clone(), name: "Ymere".into(), recipient: Some(known.clone()), verifier: None };
+        let book = PartyBook { party: vec![party] };
+        assert!(checked_recipients(&view(&known), &book).is_ok());
+        assert!(checked_recipients(&view(&slipped_in), &book).is_err());
+        assert!(checked_recipients(&view(&known), &PartyBook::default()).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! `voorrang epoch list`: where every epoch stands, what is missing, and who must act.
+
+use time::macros::format_description;
+
+use super::ListArgs;
+use crate::answer::wire::{EpochView, Todo};
+use crate::cli::client::Client;
+
+pub(super) fn list(args: &ListArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.config)?;
+    let epochs = client.service()?.epochs;
+    if args.json {
+        return Ok(serde_json::to_string_pretty(&epochs)?);
+    }
+    Ok(table(&epochs))
+}
+
+fn table(epochs: &[EpochView]) -> String {
+    let header = ["epoch", "state", "since", "shares", "loaded", "stocks", "answers until"].map(String::from);
+    let mut rows = vec![header];
+    rows.extend(epochs.iter().map(row));
+    let widths: Vec<usize> =
+        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut lines = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+        let todo = at.checked_sub(1).map_or(&[][..], |epoch| &epochs[epoch].todo);
+        lines.extend(todo.iter().map(|todo| format!("  {}", line(todo))));
+    }
+    lines.join("\n")
+}
+
+fn row(epoch: &EpochView) -> [String; 7] {
+    let day = format_description!("[year]-[month]-[day]");
+    let minute = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let since = epoch.steps.last().and_then(|step| step.at.format(day).ok());
+    let custodians = epoch.contributed.len() + epoch.missing.len();
+    let loaded: Vec<_> = epoch.loaded.iter().map(|source| source.as_str()).collect();
+    let until = match epoch.answers_until {
+        Some(_) if epoch.state == "destroyed" => String::new(),
+        Some(until) if epoch.answers => until.format(minute).unwrap_or_default(),
+        Some(_) => "silent".into(),
+        None => String::new(),
+    };
+    [
+        epoch.id.to_string(),
+        epoch.state.clone(),
+        since.unwrap_or_default(),
+        if epoch.state == "destroyed" { String::new() } else { format!("{} of {custodians}", epoch.contributed.len()) },
+        loaded.join(", "),
+        epoch.stocks.len().to_string(),
+        until,
+    ]
+}
+
+/// Who must do what, by when.
+pub(super) fn line(todo: &Todo) -> String {
+    let Todo { name, oin, command, by, overdue } = todo;
+    let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+    let overdue = if *overdue { ", OVERDUE" } else { "" };
+    format!("to do: {name} ({oin}): voorrang {command}{by}{overdue}")
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use time::macros::{date, datetime};
+
+    /// An epoch that was announced and nothing more.
+    pub fn announced() -> EpochView {
+        EpochView {
+            id: "e-1".parse().unwrap(),
+            regulation: "haarlem".parse().unwrap(),
+            profile: String::new(),
+            schema_hash: String::new(),
+            key_check: None,
+            state: "announced".into(),
+            answers: false,
+            answers_until: None,
+            contribute_by: date!(2026 - 01 - 29),
+            load_by: date!(2026 - 02 - 12),
+            grace_days: 30,
+            participants: vec![],
+            contributed: vec!["00000099000000002000".parse().unwrap()],
+            missing: vec!["00000099000000003000".parse().unwrap()],
+            loaded: vec![],
+            stocks: vec![],
+            todo: vec![Todo {
+                oin: "00000099000000003000".parse().unwrap(),
+                name: "Zorgnetwerk".into(),
+                command: "epoch contribute e-1".into(),
+                by: Some(date!(2026 - 01 - 29)),
+                overdue: true,
+            }],
+            steps: vec![crate::answer::wire::StepTaken {
+                state: "announced".into(),
+                at: datetime!(2026-01-15 9:00 UTC),
+                log_index: 3,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_is_missing_and_who_is_late() {
+        let text = table(&[announced()]);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[1].starts_with("e-1    announced  2026-01-15  1 of 2"), "{text}");
+        let todo = "  to do: Zorgnetwerk (00000099000000003000): voorrang epoch contribute e-1 by 2026-01-29, OVERDUE";
+        assert_eq!(lines[2], todo);
+    }
+}

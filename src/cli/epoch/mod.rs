@@ -1,0 +1,200 @@
+//! `voorrang epoch`: the administrator announces, activates and ends; custodians contribute shares of a salt that the
+//! administrator never sees; every participant fetches it.
+
+mod ceremony;
+mod list;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use time::Date;
+
+use super::client::Client;
+use super::inputs::parse_day;
+use super::output::Output;
+use crate::answer::wire::{Activation, Destroyed, EpochView};
+use crate::ids::{EpochId, Oin};
+
+/// The steps of an epoch.
+#[derive(Debug, clap::Subcommand)]
+pub enum EpochCommand {
+    /// Announce an epoch (administrator)
+    New(NewArgs),
+    /// Draw a share of the salt and seal it for all participants (custodian)
+    Contribute(EpochArgs),
+    /// Seal every share again for a party that joined later or has a new key (custodian)
+    Reseal(ResealArgs),
+    /// Fetch the sealed shares; with --salt-file or --print-salt also open them (custodian, corporation)
+    Fetch(FetchArgs),
+    /// Epochs: their state, what is missing, and who must act
+    List(ListArgs),
+    /// Cut over to a loaded epoch (administrator)
+    Activate(ActivateArgs),
+    /// Let an epoch answer no more from now on: without a successor, or before its grace ends (administrator)
+    Retire(EpochArgs),
+    /// End an epoch that never answered; prints the signed record (administrator)
+    Abort(EndArgs),
+    /// Destroy an epoch that has stopped answering, for good; prints the signed record (administrator)
+    Destroy(EndArgs),
+}
+
+/// Which epoch, as which party.
+#[derive(Debug, clap::Args)]
+pub struct EpochArgs {
+    /// Epoch, for example haarlem-2026-1
+    pub epoch: EpochId,
+    /// This party's client.toml
+    #[arg(long)]
+    pub config: PathBuf,
+}
+
+/// What announcing takes.
+#[derive(Debug, clap::Args)]
+pub struct NewArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+    /// A party of parties.toml that takes no part, by its OIN; may be given more than once
+    #[arg(long, value_name = "OIN")]
+    pub without: Vec<Oin>,
+    /// Day by which every custodian contributes [default: the regulation's]
+    #[arg(long, value_parser = parse_day)]
+    pub contribute_by: Option<Date>,
+    /// Day by which every source is loaded [default: the regulation's]
+    #[arg(long, value_parser = parse_day)]
+    pub load_by: Option<Date>,
+    /// Days that the epoch answers beside its successor [default: the regulation's]
+    #[arg(long)]
+    pub grace_days: Option<u32>,
+}
+
+impl NewArgs {
+    /// With everybody in parties.toml, and the regulation's dates.
+    pub fn of(epoch: EpochArgs) -> Self {
+        Self { epoch, profile: None, without: Vec::new(), contribute_by: None, load_by: None, grace_days: None }
+    }
+}
+
+/// What sealing again takes.
+#[derive(Debug, clap::Args)]
+pub struct ResealArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// The party that is to open the shares, by its OIN; its key is the one in parties.toml
+    #[arg(long = "for", value_name = "OIN")]
+    pub party: Oin,
+}
+
+/// What fetching takes.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// Write the envelope here, for `voorrang encode --envelope`: the salt never touches the disk
+    #[arg(short, long, required_unless_present_any = ["salt_file", "print_salt"])]
+    pub output: Option<PathBuf>,
+    /// Open the envelope and write the salt here, readable by its owner only
+    #[arg(long)]
+    pub salt_file: Option<PathBuf>,
+    /// Open the envelope and print a line for the shell, which keeps the salt in its environment
+    #[arg(long)]
+    pub print_salt: bool,
+    /// Profile file [default: the built-in one]
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
+}
+
+/// What listing takes.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// This party's client.toml
+    #[arg(long)]
+    pub config: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What cutting over takes.
+#[derive(Debug, clap::Args)]
+pub struct ActivateArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// Cut over although a source has many more or fewer records than before; logged
+    #[arg(long)]
+    pub accept_shrink: bool,
+}
+
+/// What ending takes.
+#[derive(Debug, clap::Args)]
+pub struct EndArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// Write the record here [default: standard output]
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+}
+
+/// Runs the step and says what was done.
+///
+/// # Errors
+/// What is missing and who must act.
+pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
+    let done = perform(command)?;
+    match command {
+        EpochCommand::List(_) => println!("{done}"),
+        EpochCommand::Abort(EndArgs { output: None, .. }) | EpochCommand::Destroy(EndArgs { output: None, .. }) => {
+            print!("{done}");
+        }
+        EpochCommand::Fetch(FetchArgs { print_salt: true, .. }) => println!("{done}"),
+        _ => eprintln!("{done}"),
+    }
+    Ok(())
+}
+
+/// Runs the step; returns what was done.
+///
+/// # Errors
+/// As [`run`].
+pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
+    match command {
+        EpochCommand::New(args) => ceremony::new(args),
+        EpochCommand::Contribute(args) => ceremony::contribute(args),
+        EpochCommand::Reseal(args) => ceremony::reseal(args),
+        EpochCommand::Fetch(args) => ceremony::fetch(args),
+        EpochCommand::List(args) => list::list(args),
+        EpochCommand::Activate(args) => activate(args),
+        EpochCommand::Retire(args) => retire(args),
+        EpochCommand::Abort(args) => end(args, "abort"),
+        EpochCommand::Destroy(args) => end(args, "destroy"),
+    }
+}
+
+fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let how = Activation { accept_shrink: args.accept_shrink };
+    let view: EpochView = client.post(&format!("epochs/{}/activate", args.epoch.epoch), &how)?;
+    let mut done = vec![format!("{} is {}.", view.id, view.state)];
+    done.extend(view.todo.iter().map(list::line));
+    Ok(done.join("\n"))
+}
+
+fn retire(args: &EpochArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.config)?;
+    let view: EpochView = client.post(&format!("epochs/{}/retire", args.epoch), &serde_json::json!({}))?;
+    Ok(format!("{} is {} and answers no more.", view.id, view.state))
+}
+
+/// Ends an epoch; the record that comes back is the log's, or it is worth nothing.
+fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let done: Destroyed = client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))?;
+    client.log_verifier()?.verify(&done.record).context("the record is not signed with the log's key; keep it")?;
+    let Some(path) = &args.output else { return Ok(done.record) };
+    let mut file = Output::create(path)?;
+    std::io::Write::write_all(&mut file, done.record.as_bytes())?;
+    file.finish()?;
+    Ok(format!("{} is destroyed; the signed record is in {}.", done.epoch, path.display()))
+}

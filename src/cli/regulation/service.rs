@@ -1,0 +1,109 @@
+//! What `voorrang regulation` asks of the service: activate, confirm, pending, show, open-tap.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::{ActivateArgs, ConfirmArgs, OpenTapArgs, PartyArgs, ShowArgs};
+use crate::answer::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView};
+use crate::cli::client::Client;
+use crate::ids::{Oin, ProposalId};
+use crate::regulate::Regulation;
+
+/// Proposes to activate the version in the service's folder, if it is the one in `folder`.
+///
+/// # Errors
+/// What the service refused: a signature is missing, the versions differ, validities overlap.
+pub fn activate(folder: &Path, client: &Client) -> anyhow::Result<Pending> {
+    let regulation = Regulation::load(folder)?;
+    let body = Activate { digest: regulation.digest().to_owned() };
+    client.post(&format!("regulations/{}/activate", regulation.id()), &body)
+}
+
+/// Confirms as another party.
+///
+/// # Errors
+/// What the service refused.
+pub fn confirm(proposal: &ProposalId, client: &Client) -> anyhow::Result<Confirmed> {
+    client.post(&format!("proposals/{proposal}/confirm"), &serde_json::json!({}))
+}
+
+/// Proposes and confirms an activation with the configurations of two parties.
+///
+/// # Errors
+/// As [`activate`] and [`confirm`].
+pub fn activate_at(folder: &Path, first: &Path, second: &Path) -> anyhow::Result<Confirmed> {
+    let pending = activate(folder, &Client::open(first)?)?;
+    confirm(&pending.proposal, &Client::open(second)?)
+}
+
+/// Proposes to let a corporation ask again.
+///
+/// # Errors
+/// What the service refused.
+pub fn open_tap(oin: &Oin, client: &Client) -> anyhow::Result<Pending> {
+    client.post(&format!("regulations/{}/taps", client.config.regulation), &OpenTap { oin: oin.clone() })
+}
+
+pub(super) fn run_activate(args: &ActivateArgs) -> anyhow::Result<()> {
+    waits(&activate(&args.folder, &Client::open(&args.config)?)?);
+    Ok(())
+}
+
+pub(super) fn run_open_tap(args: &OpenTapArgs) -> anyhow::Result<()> {
+    waits(&open_tap(&args.oin, &Client::open(&args.config)?)?);
+    Ok(())
+}
+
+fn waits(pending: &Pending) {
+    println!("{}", pending.proposal);
+    eprintln!("Proposed. Somebody of another party confirms it within a week:");
+    eprintln!("  voorrang regulation confirm {} --config <party>.toml", pending.proposal);
+}
+
+pub(super) fn run_confirm(args: &ConfirmArgs) -> anyhow::Result<()> {
+    let done = confirm(&args.proposal, &Client::open(&args.config)?)?;
+    eprintln!("Done: {}. It is entry {} of the access log.", done.kind, done.receipt.index);
+    Ok(())
+}
+
+pub(super) fn pending(args: &PartyArgs) -> anyhow::Result<()> {
+    let waiting: Vec<ProposalView> = Client::open(&args.config)?.get("proposals")?;
+    for one in &waiting {
+        println!("{}  {:<10}  {}  {}  {}  {}", one.proposal, one.kind, one.regulation, one.by, one.made_at, one.about);
+    }
+    if waiting.is_empty() {
+        eprintln!("Nothing waits for a second person.");
+    }
+    Ok(())
+}
+
+pub(super) fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let client = Client::open(&args.config)?;
+    let id = client.config.regulation.clone();
+    if let (Some(months), Some(answer)) = (args.months, &args.answer) {
+        let path = format!("regulations/{id}/steps?months={months}&days={}&answer={answer}", args.days);
+        let steps: Vec<StepView> = client.get(&path)?;
+        steps.iter().for_each(print_step);
+        return Ok(());
+    }
+    let texts: RegulationTexts = client.get(&format!("regulations/{id}"))?;
+    let regulation = Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)
+        .context("the service's regulation cannot be read by this version")?;
+    println!("{}: {}", texts.id, regulation.title().en);
+    println!("digest {}", texts.digest);
+    for version in &texts.history {
+        let now = if version.digest == texts.digest { "in force" } else { "history" };
+        let (from, until) = (version.valid_from, version.valid_until);
+        println!("{now:<9} {}  valid {from} until {until}  activated {}", &version.digest[..16], version.activated_at);
+    }
+    Ok(())
+}
+
+fn print_step(step: &StepView) {
+    let gate = if step.gate { "  (gate: before the next stage)" } else { "" };
+    let within = step.within_days.map_or_else(String::new, |days| format!("  within {days} days"));
+    let condition = step.condition.as_ref().map_or_else(String::new, |what| format!("  if {what}"));
+    println!("{:<10} {}{condition}{within}{gate}", step.id, step.en);
+    println!("{:<10} {}  [{}; consent {}]", "", step.nl, step.reference, step.consent);
+}

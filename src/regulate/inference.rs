@@ -1,0 +1,194 @@
+//! What a reader may infer: the probability that a household is in the OGGZ group, given the answer, for a reader who
+//! sees the population register and for one who does not.
+//!
+//! Bayes' rule over five counts. A household in which a linked answer rests on an open group is answered `priority`
+//! whoever else is in it; one in a shielded group alone is answered `undetermined`; a share of all households is
+//! answered `undetermined` for another reason. The care side is left out: it is told about its own clients.
+
+use super::disclose::{GroupRule, Posterior};
+use super::{Answer, Form, Regulation, Role};
+use crate::code::Group;
+
+/// Smaller counts than this are counted as this many: nobody may count people by what this prints.
+const SMALL: u64 = 10;
+
+/// How a household looks to who sees the population register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Posture {
+    Minor,
+    /// No minor, and a senior.
+    Senior,
+    Neither,
+}
+
+impl Posture {
+    /// All, in the order of [`Cells::households`].
+    pub const ALL: [Self; 3] = [Self::Minor, Self::Senior, Self::Neither];
+}
+
+/// What the reader knows beside the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reader {
+    /// Sees who is registered, so the household's [`Posture`].
+    Sees(Posture),
+    /// Knows nothing.
+    Blind,
+}
+
+/// Households of a municipality, counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cells {
+    /// By [`Posture::ALL`]: all, and those in the OGGZ group.
+    pub households: [(u64, u64); 3],
+    /// Share answered `undetermined` for another reason than a shield, 0 to 1.
+    pub undetermined_share: f64,
+}
+
+/// What one reader infers from one answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Inference {
+    pub reader: Reader,
+    pub answer: Answer,
+    /// That the household is in the OGGZ group: before the answer,
+    pub prior: f64,
+    /// and after it.
+    pub posterior: f64,
+}
+
+impl Cells {
+    /// A town of estimates: the regulation's own shares. One in four households has a minor, one in four a senior.
+    pub fn estimated(posterior: &Posterior) -> Self {
+        const HOUSEHOLDS: u64 = 1_000_000;
+        let of = |all: u64| (all, (posterior.oggz_share * all as f64).round() as u64);
+        Self {
+            households: [of(HOUSEHOLDS / 4), of(HOUSEHOLDS / 4), of(HOUSEHOLDS / 2)],
+            undetermined_share: posterior.undetermined_share,
+        }
+    }
+
+    /// The same with small counts raised, so that the result is never too low and tells no count.
+    fn protected(&self) -> [(f64, f64); 3] {
+        self.households.map(|(all, oggz)| {
+            let oggz = oggz.max(SMALL.min(all));
+            (all.max(oggz) as f64, oggz as f64)
+        })
+    }
+
+    /// What each reader infers from each answer that a corporation can get, the worst first.
+    pub fn inferences(&self, regulation: &Regulation) -> Vec<Inference> {
+        let form = regulation.disclosures().iter().find(|told| told.recipient == Role::Corporation);
+        let Some(form) = form.map(|told| told.form) else { return Vec::new() };
+        let cells = self.protected();
+        let mut all = Vec::new();
+        for answer in [Answer::Priority, Answer::NoPriority, Answer::Undetermined] {
+            // Of each posture: how many households get this answer, and how many of those are in the group.
+            let told = Posture::ALL.map(|posture| {
+                let (households, oggz) = cells[posture as usize];
+                let of = |count: f64, member| count * self.chance(regulation.groups(), form, posture, member, answer);
+                (of(oggz, true) + of(households - oggz, false), of(oggz, true))
+            });
+            let readers =
+                Posture::ALL.map(|posture| (Reader::Sees(posture), told[posture as usize], cells[posture as usize]));
+            let sum = |of: &[(f64, f64)]| of.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
+            let blind = (Reader::Blind, sum(&told), sum(&cells));
+            for (reader, (households, members), (all_of, oggz)) in readers.into_iter().chain([blind]) {
+                if households > 0.0 && all_of > 0.0 {
+                    all.push(Inference { reader, answer, prior: oggz / all_of, posterior: members / households });
+                }
+            }
+        }
+        all.sort_by(|a, b| b.posterior.total_cmp(&a.posterior).then(a.reader.cmp(&b.reader)));
+        all
+    }
+
+    /// The worst posterior; 0 where nothing is told.
+    pub fn worst(&self, regulation: &Regulation) -> f64 {
+        self.inferences(regulation).first().map_or(0.0, |worst| worst.posterior)
+    }
+
+    /// How likely a household of this posture, in the group or not, gets this answer.
+    fn chance(&self, groups: &[GroupRule], form: Form, posture: Posture, member: bool, answer: Answer) -> f64 {
+        let rule = |group: Group| groups.iter().find(|r| r.group == group && r.is_served_to(Role::Corporation));
+        let seen = match posture {
+            Posture::Minor => rule(Group::Minor),
+            Posture::Senior => rule(Group::Senior),
+            Posture::Neither => None,
+        };
+        let rules = [seen, member.then(|| rule(Group::Oggz)).flatten()];
+        let open = rules.iter().flatten().any(|rule| !rule.shield);
+        let shielded = rules.iter().flatten().any(|rule| rule.shield);
+        let certain = match (open, shielded) {
+            (true, _) => Answer::Priority,
+            (false, true) => Answer::Undetermined,
+            (false, false) => Answer::NoPriority,
+        };
+        let told =
+            |one: Answer| if form == Form::Consult && one == Answer::Undetermined { Answer::Priority } else { one };
+        let unsure = self.undetermined_share.clamp(0.0, 1.0);
+        let is = |one: Answer| f64::from(u8::from(told(one) == answer));
+        (1.0 - unsure) * is(certain) + unsure * is(Answer::Undetermined)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regulate::tests::{CEDAR_TEXT, TOML_TEXT, read, replaced};
+
+    const TOWN: Cells = Cells { households: [(2_000, 60), (1_500, 30), (6_500, 195)], undetermined_share: 0.05 };
+
+    fn with(from: &str, to: &str) -> Regulation {
+        read(&replaced(&replaced(TOML_TEXT, "bound = 0.5", "bound = 1.0"), from, to), CEDAR_TEXT).unwrap()
+    }
+
+    fn find(town: &Cells, regulation: &Regulation, reader: Reader, answer: Answer) -> f64 {
+        let all = town.inferences(regulation);
+        all.iter().find(|one| (one.reader, one.answer) == (reader, answer)).map_or(f64::NAN, |one| one.posterior)
+    }
+
+    #[test]
+    fn an_open_group_is_certain_for_who_sees_the_register_and_a_shield_hides_it() {
+        let sees = Reader::Sees(Posture::Neither);
+        let open = with("shield = true", "shield = false");
+        assert!((TOWN.worst(&open) - 1.0).abs() < 1e-12);
+        assert!((find(&TOWN, &open, sees, Answer::Priority) - 1.0).abs() < 1e-12);
+        let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
+        // By hand: 195 members and 5 % of 6,305 others are undetermined.
+        let want = 195.0 / (195.0 + 0.05 * 6_305.0);
+        assert!((find(&TOWN, &haarlem, sees, Answer::Undetermined) - want).abs() < 1e-12);
+        assert!((TOWN.worst(&haarlem) - want).abs() < 1e-12);
+        assert!((find(&TOWN, &haarlem, sees, Answer::NoPriority)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_bit_tells_who_sees_the_register_as_much_as_three_words() {
+        let consult = with("form = \"three-valued\"", "form = \"consult\"");
+        let three = with("[[disclosure]]", "[[disclosure]]\n");
+        assert!((TOWN.worst(&consult) - TOWN.worst(&three)).abs() < 1e-12);
+        let blind = |regulation| find(&TOWN, regulation, Reader::Blind, Answer::Priority);
+        assert!(blind(&consult) > blind(&three), "consult holds the shielded ones too");
+    }
+
+    #[test]
+    fn a_family_s_answer_tells_nothing_new_about_the_group() {
+        let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
+        assert!((find(&TOWN, &haarlem, Reader::Sees(Posture::Minor), Answer::Priority) - 0.03).abs() < 1e-12);
+    }
+
+    #[test]
+    fn small_counts_are_neither_told_nor_too_low() {
+        let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
+        let of = |oggz| Cells { households: [(0, 0), (0, 0), (400, oggz)], ..TOWN }.worst(&haarlem);
+        assert!((0..=SMALL).all(|n| (of(n) - of(SMALL)).abs() < 1e-12));
+        assert!(of(11) > of(SMALL));
+        let nobody = Cells { households: [(0, 0); 3], ..TOWN };
+        assert_eq!(nobody.inferences(&haarlem), []);
+    }
+
+    #[test]
+    fn the_estimate_agrees_with_the_bound_that_is_checked_at_load() {
+        let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
+        let posterior = haarlem.posterior();
+        assert!((Cells::estimated(posterior).worst(&haarlem) - posterior.worst(haarlem.groups())).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,176 @@
+//! The end of an epoch, so that nothing of it can be read again: not in the database, its write-ahead log, a backup
+//! from before, or a core dump.
+//!
+//! The step comes first, with its entry in the access log; then the tombstone, the wrapping key, the rows, the free
+//! pages, the write-ahead log, and last a signed record. Whatever a crash cuts short, the next start goes on with: every
+//! part can be done twice.
+
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::steps::Taken;
+use super::{Store, StoreError, Tx};
+use crate::epoch::{Epoch, Move, State};
+use crate::ids::EpochId;
+
+/// Chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
+const CHUNKS: u32 = 4;
+
+/// Free pages that are given back in one go: 4 MiB.
+const PAGES: u32 = 1024;
+
+/// Attempts to empty the write-ahead log while others read.
+const ATTEMPTS: u32 = 50;
+
+/// What shows that an epoch is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destruction {
+    pub epoch: EpochId,
+    /// Signed note of the log's key: what was destroyed, when, and which entry of the access log says by whom.
+    pub note: String,
+}
+
+impl Tx<'_> {
+    /// Takes the last step: from the commit on nothing of the epoch opens, though its bytes are still there.
+    /// [`Store::erase`] must follow.
+    ///
+    /// # Errors
+    /// Those of [`Tx::take_step`], or [`StoreError::EpochCredential`]; then nothing is changed.
+    pub fn end_epoch(&self, epoch: &EpochId, step: Move, taken: &Taken) -> Result<(), StoreError> {
+        self.keys.refuse_credential(epoch)?;
+        self.take_step(epoch, step, taken)?;
+        for sql in [
+            "UPDATE epoch SET data_key = NULL WHERE id = ?1",
+            "DELETE FROM resealed WHERE epoch = ?1",
+            "DELETE FROM share WHERE epoch = ?1",
+            "DELETE FROM stock WHERE epoch = ?1",
+            "UPDATE load SET state = 'superseded' WHERE epoch = ?1",
+        ] {
+            self.db.execute(sql, [epoch.as_str()])?;
+        }
+        Ok(())
+    }
+
+    /// Gives free pages back, up to `pages`. Whether there are more.
+    fn vacuum(&self, pages: u32) -> Result<bool, StoreError> {
+        let mut statement = self.db.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        let free: u32 = self.db.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        Ok(free > 0)
+    }
+
+    fn put_destruction(&self, epoch: &EpochId, text: &str) -> Result<String, StoreError> {
+        let note = self.log.borrow().sign(text);
+        let sql = "INSERT INTO destruction (epoch, note) VALUES (?1, ?2)";
+        self.db.prepare_cached(sql)?.execute(params![epoch.as_str(), note])?;
+        Ok(note)
+    }
+}
+
+impl Store {
+    /// Makes the end of an epoch true on the disk, and returns the record. Blocks; answers go on in between. Once more,
+    /// it returns the same record.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the epoch did not end, [`StoreError::Folder`] if its wrapping key cannot be removed.
+    pub fn erase(&self, id: &EpochId, now: OffsetDateTime) -> Result<Destruction, StoreError> {
+        let epoch = self.epoch(id)?;
+        let end = self.steps(id)?.pop().filter(|step| step.state == State::Destroyed);
+        let end = end.ok_or(StoreError::Conflict("epoch has not ended"))?;
+        if let Some(note) = self.destruction(id)? {
+            // A tombstone that somebody removed is set again; so is the end of a key file that came back.
+            self.epoch_keys.bury(id, &note)?;
+            self.epoch_keys.destroy(id)?;
+            return Ok(Destruction { epoch: id.clone(), note });
+        }
+        self.epoch_keys.bury(id, &record(&epoch, &end, None))?;
+        self.epoch_keys.destroy(id)?;
+        while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
+        while self.write(|tx| tx.vacuum(PAGES))?.value {}
+        self.empty_wal()?;
+        let (name, text) = (id.clone(), record(&epoch, &end, Some(now)));
+        let note = self.write(move |tx| tx.put_destruction(&name, &text))?.value;
+        self.epoch_keys.bury(id, &note)?;
+        Ok(Destruction { epoch: id.clone(), note })
+    }
+
+    /// The record of a destroyed epoch, once [`Store::erase`] has come to its end.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn destruction(&self, epoch: &EpochId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT note FROM destruction WHERE epoch = ?1";
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([epoch.as_str()], |row| row.get(0)).optional()?))
+    }
+
+    /// Epochs that have a tombstone and that the database, restored from before, still shows alive.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`], [`StoreError::Sql`].
+    pub fn risen(&self) -> Result<Vec<Epoch>, StoreError> {
+        let buried = self.epoch_keys.buried()?;
+        let alive = |epoch: &Epoch| epoch.state != State::Destroyed && buried.contains(&epoch.id);
+        Ok(self.epochs()?.into_iter().filter(alive).collect())
+    }
+
+    /// Epochs whose end was cut short.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn half_destroyed(&self) -> Result<Vec<EpochId>, StoreError> {
+        let mut half = Vec::new();
+        for epoch in self.epochs()?.into_iter().filter(|epoch| epoch.state == State::Destroyed) {
+            if self.destruction(&epoch.id)?.is_none() || self.epoch_keys.holds(&epoch.id) {
+                half.push(epoch.id);
+            }
+        }
+        Ok(half)
+    }
+
+    /// Copies the write-ahead log into the database and cuts it to nothing. Readers hold it up for a moment.
+    fn empty_wal(&self) -> Result<(), StoreError> {
+        // Idle readers keep no transaction, but what they have cached is of no use any more either.
+        self.readers.lock().unwrap_or_else(|broken| broken.into_inner()).clear();
+        let db = Connection::open(&self.database)?;
+        db.busy_timeout(Duration::from_secs(1))?;
+        for _ in 0..ATTEMPTS {
+            let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if busy == 0 {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Err(StoreError::Conflict("write-ahead log is in use; the epoch is destroyed, ask for its record again"))
+    }
+}
+
+/// What the record says. Its first line is no origin of a log, so its signature is never one under a checkpoint.
+fn record(epoch: &Epoch, end: &Taken, erased: Option<OffsetDateTime>) -> String {
+    let time =
+        |at: OffsetDateTime| at.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form");
+    let erased = erased.map_or_else(
+        || "begun: the wrapping key is being removed\n".to_owned(),
+        |at| {
+            format!(
+                "erased {}\nwrapping key overwritten, unlinked, its folder synced\nwrapped data key, sealed shares, loads and \
+                 stocks deleted\nfree pages zeroed and given back, write-ahead log cut\n",
+                time(at)
+            )
+        },
+    );
+    format!(
+        "voorrang destruction record v1\nepoch {}\nregulation {}\nkey check {}\nannounced {}\ndestroyed {}\n\
+         access log entry {}\n{erased}",
+        epoch.id,
+        epoch.regulation,
+        epoch.key_check.as_deref().unwrap_or("none: nothing was loaded"),
+        time(epoch.announced_at),
+        time(end.at),
+        end.log_index
+    )
+}

@@ -1,0 +1,223 @@
+//! Regulations as they were activated, acts that wait for a second person, and taps that probing closed.
+
+use rusqlite::{OptionalExtension, Row, params};
+use time::OffsetDateTime;
+
+use super::epochs::at;
+use super::{Store, StoreError, Tx};
+use crate::ids::{Oin, ProposalId, RegulationId};
+
+/// One version of a regulation, kept for ever: entries of the access log name its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivatedRegulation {
+    pub id: RegulationId,
+    pub digest: String,
+    pub toml: String,
+    pub cedar: String,
+    /// Signed note, a line a party.
+    pub signatures: String,
+    pub activated_at: OffsetDateTime,
+}
+
+/// An act that one person proposed and another must confirm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    pub id: ProposalId,
+    pub regulation: RegulationId,
+    /// What is proposed; its format is the answer room's.
+    pub body: String,
+    pub by: Oin,
+    /// SHA-256 of the proposer's certificate, hexadecimal.
+    pub certificate: String,
+    pub made_at: OffsetDateTime,
+}
+
+impl Tx<'_> {
+    /// Keeps a version of a regulation; it is in force by its own validity.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if this version was activated before.
+    pub fn activate_regulation(&self, row: &ActivatedRegulation) -> Result<(), StoreError> {
+        let sql = "INSERT INTO regulation (id, digest, toml, cedar, signatures, activated_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        let at = row.activated_at.unix_timestamp();
+        let values = params![row.id.as_str(), row.digest, row.toml, row.cedar, row.signatures, at];
+        match self.db.prepare_cached(sql)?.execute(values)? {
+            1 => Ok(()),
+            _ => Err(StoreError::Conflict("regulation was activated before")),
+        }
+    }
+
+    /// Keeps a proposal until it is taken, and forgets those made before `lapsed`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn propose(&self, proposal: &Proposal, lapsed: OffsetDateTime) -> Result<(), StoreError> {
+        self.db.execute("DELETE FROM proposal WHERE made_at < ?1", [lapsed.unix_timestamp()])?;
+        let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let Proposal { id, regulation, body, by, certificate, made_at } = proposal;
+        let at = made_at.unix_timestamp();
+        let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), certificate, at];
+        self.db.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// Takes a proposal away, in the job that does what it proposes: it is done once.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if somebody else was faster.
+    pub fn take_proposal(&self, id: &ProposalId) -> Result<(), StoreError> {
+        match self.db.execute("DELETE FROM proposal WHERE id = ?1", [id.to_string()])? {
+            1 => Ok(()),
+            _ => Err(StoreError::Conflict("proposal is no longer there")),
+        }
+    }
+
+    /// Closes a corporation's tap; whether it was open.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn close_tap(&self, regulation: &RegulationId, oin: &Oin, now: OffsetDateTime) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO tap (regulation, oin, closed_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let values = params![regulation.as_str(), oin.as_str(), now.unix_timestamp()];
+        Ok(self.db.prepare_cached(sql)?.execute(values)? == 1)
+    }
+
+    /// Opens a tap. Its misses of the month are forgiven, its questions stay counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it is not closed.
+    pub fn open_tap(&self, regulation: &RegulationId, oin: &Oin) -> Result<(), StoreError> {
+        let who = [regulation.as_str(), oin.as_str()];
+        if self.db.execute("DELETE FROM tap WHERE regulation = ?1 AND oin = ?2", who)? == 0 {
+            return Err(StoreError::Conflict("tap is not closed"));
+        }
+        self.db.execute("UPDATE budget SET misses = 0 WHERE regulation = ?1 AND oin = ?2", who)?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Every version of every regulation that was ever activated, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a row is not what was written.
+    pub fn regulations(&self) -> Result<Vec<ActivatedRegulation>, StoreError> {
+        let sql = "SELECT id, digest, toml, cedar, signatures, activated_at FROM regulation ORDER BY rowid";
+        let row = |row: &Row<'_>| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, at(row, 5)?))
+        };
+        let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
+        let read = |(id, digest, toml, cedar, signatures, activated_at): (String, _, _, _, _, _)| {
+            let id = id.parse().map_err(|_| StoreError::Damaged { what: "an activated regulation" })?;
+            Ok(ActivatedRegulation { id, digest, toml, cedar, signatures, activated_at })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// The acts that wait, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a row is not what was written.
+    pub fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
+        let sql = "SELECT id, regulation, body, oin, certificate, made_at FROM proposal ORDER BY made_at, id";
+        let text = |row: &Row<'_>, at: usize| row.get::<_, String>(at);
+        let row =
+            |row: &Row<'_>| Ok(([text(row, 0)?, text(row, 1)?, text(row, 3)?], row.get(2)?, row.get(4)?, at(row, 5)?));
+        let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
+        let damaged = || StoreError::Damaged { what: "a proposal" };
+        let read = |([id, regulation, by], body, certificate, made_at): ([String; 3], _, _, _)| {
+            Ok(Proposal {
+                id: id.parse().map_err(|_| damaged())?,
+                regulation: regulation.parse().map_err(|_| damaged())?,
+                body,
+                by: by.parse().map_err(|_| damaged())?,
+                certificate,
+                made_at,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Whether misses closed this corporation's tap.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn tap_closed(&self, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM tap WHERE regulation = ?1 AND oin = ?2";
+        let who = [regulation.as_str(), oin.as_str()];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(who, |_| Ok(())).optional()?.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{NOW, folder, oin, open};
+    use super::*;
+
+    fn haarlem() -> RegulationId {
+        "haarlem".parse().unwrap()
+    }
+
+    #[test]
+    fn a_version_is_activated_once_and_history_is_kept() {
+        let home = folder();
+        let store = open(&home);
+        let version = |digest: &str| ActivatedRegulation {
+            id: haarlem(),
+            digest: digest.into(),
+            toml: "t".into(),
+            cedar: "c".into(),
+            signatures: "s".into(),
+            activated_at: NOW,
+        };
+        for digest in ["b", "a"] {
+            let row = version(digest);
+            store.write(move |tx| tx.activate_regulation(&row)).unwrap();
+        }
+        let row = version("a");
+        assert!(matches!(store.write(move |tx| tx.activate_regulation(&row)), Err(StoreError::Conflict(_))));
+        let digests: Vec<_> = store.regulations().unwrap().into_iter().map(|row| row.digest).collect();
+        assert_eq!(digests, ["b", "a"], "in the order of activation");
+    }
+
+    #[test]
+    fn a_proposal_is_taken_once_and_lapses() {
+        let home = folder();
+        let store = open(&home);
+        let new = |made_at| Proposal {
+            id: ProposalId::random(),
+            regulation: haarlem(),
+            body: "{}".into(),
+            by: oin(),
+            certificate: "ab".repeat(32),
+            made_at,
+        };
+        let (old, young) = (new(NOW - time::Duration::days(8)), new(NOW));
+        for proposal in [old, young.clone()] {
+            store.write(move |tx| tx.propose(&proposal, NOW - time::Duration::days(7))).unwrap();
+        }
+        assert_eq!(store.proposals().unwrap(), std::slice::from_ref(&young));
+        let take = || store.write(move |tx| tx.take_proposal(&young.id));
+        assert!(take().is_ok());
+        assert!(matches!(take(), Err(StoreError::Conflict(_))));
+    }
+
+    #[test]
+    fn a_tap_closes_once_and_opening_forgives_misses_and_not_questions() {
+        let home = folder();
+        let store = open(&home);
+        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1, 1)).unwrap().value;
+        ask();
+        assert_eq!((ask().questions, ask().misses), (2, 3));
+        let close = || store.write(|tx| tx.close_tap(&haarlem(), &oin(), NOW)).unwrap().value;
+        assert!(close() && !close());
+        assert!(store.tap_closed(&haarlem(), &oin()).unwrap());
+        store.write(|tx| tx.open_tap(&haarlem(), &oin())).unwrap();
+        assert!(!store.tap_closed(&haarlem(), &oin()).unwrap());
+        let after = ask();
+        assert_eq!((after.questions, after.misses), (4, 1));
+        assert!(matches!(store.write(|tx| tx.open_tap(&haarlem(), &oin())), Err(StoreError::Conflict(_))));
+    }
+}

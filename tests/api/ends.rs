@@ -1,0 +1,179 @@
+//! Epochs that end: by themselves, by command, for good.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use time::Duration;
+use voorrang::audit::Action;
+use voorrang::cli::epoch::{self, EndArgs, EpochCommand};
+use voorrang::cli::load::Kind;
+
+use super::support::*;
+
+fn destroy(house: &House, epoch: &str) -> anyhow::Result<String> {
+    let args = EndArgs { epoch: house.epoch_args(ADMINISTRATOR, epoch), output: None };
+    epoch::perform(&EpochCommand::Destroy(args))
+}
+
+fn retire(house: &House, epoch: &str) -> anyhow::Result<()> {
+    epoch::run(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, epoch)))
+}
+
+fn state(house: &House, epoch: &str) -> Value {
+    let reply = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}"));
+    serde_json::from_slice::<Value>(&reply.body).unwrap()["state"].clone()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() { copy(&path, &to) } else { assert!(fs::copy(&path, &to).is_ok()) }
+    }
+}
+
+#[test]
+fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_after_it() {
+    let house = House::open();
+    let old = value(&house.encoder(EPOCH), FAMILY);
+    assert!(format!("{:#}", destroy(&house, EPOCH).unwrap_err()).contains("epoch_not_retiring"));
+    house.fill("haarlem-2");
+    assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "priority", "within the grace");
+    assert!(format!("{:#}", destroy(&house, EPOCH).unwrap_err()).contains("epoch_answers"));
+    house.clock.set(NOW + Duration::days(30) - Duration::SECOND);
+    assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "undetermined", "of age, but answered");
+    house.clock.set(NOW + Duration::days(30));
+    house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
+    assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is destroyed by a clock");
+    let record = destroy(&house, EPOCH).unwrap();
+    house.line(CORPORATION).ask(&old).is_problem(410, "epoch_destroyed");
+    assert_eq!(destroy(&house, EPOCH).unwrap(), record, "once more gives the record again");
+    assert!(house.announce(EPOCH).is_err(), "a name is never used again");
+    let ended: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochDestroy).collect();
+    let results: Vec<_> = ended.into_iter().map(|entry| String::from(entry.result)).collect();
+    assert_eq!(results, ["refused:epoch_not_retiring", "refused:epoch_answers", "done", "done"]);
+    house.verify(&[]).unwrap();
+}
+
+#[test]
+fn an_epoch_is_retired_by_hand_without_a_successor() {
+    let mut house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    retire(&house, EPOCH).unwrap();
+    house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
+    house.restart();
+    house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
+    destroy(&house, EPOCH).unwrap();
+    assert!(format!("{:#}", retire(&house, EPOCH).unwrap_err()).contains("epoch_destroyed"));
+}
+
+#[test]
+fn nothing_of_a_destroyed_epoch_is_left_in_the_database_or_its_log() {
+    let mut house = House::open();
+    let wal = house.state().join("voorrang.db-wal");
+    let before = fs::metadata(house.state().join("voorrang.db")).unwrap().len() + fs::metadata(&wal).unwrap().len();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    house.stop();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    for table in ["chunk", "load", "share", "resealed", "stock"] {
+        let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+    let key: Option<Vec<u8>> = db.query_row("SELECT data_key FROM epoch", [], |row| row.get(0)).unwrap();
+    assert_eq!(key, None);
+    let free: i64 = db.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
+    assert_eq!(free, 0);
+    let after = fs::metadata(house.state().join("voorrang.db")).unwrap().len();
+    assert!(after * 4 < before, "the space is given back: {before} {after}");
+    let kept: Vec<_> = fs::read_dir(house.keys().join("epoch-keys")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(kept, ["epoch-haarlem-1.destroyed"]);
+}
+
+#[test]
+fn a_backup_from_before_revives_nothing() {
+    let mut house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    house.stop();
+    let backup = house.file("backup");
+    copy(&house.state(), &backup);
+    house.start();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    house.stop();
+    fs::remove_dir_all(house.state()).unwrap();
+    copy(&backup, &house.state());
+    house.start();
+    assert_eq!(state(&house, EPOCH), json!("destroyed"));
+    house.line(CORPORATION).ask(&question).is_problem(410, "epoch_destroyed");
+    assert!(house.load(POPULATION, Kind::Population, &demo("brp.csv")).is_err());
+    let said: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochDestroy).collect();
+    assert_eq!(String::from(said[0].result.clone()), "failed:restored_after_destruction");
+    // Even with its wrapping key put back beside the tombstone: the key is destroyed again, the epoch stays dead.
+    house.stop();
+    fs::write(house.keys().join("epoch-keys/epoch-haarlem-1.key"), [7; 32]).unwrap();
+    house.start();
+    assert!(!house.keys().join("epoch-keys/epoch-haarlem-1.key").exists());
+    assert_eq!(state(&house, EPOCH), json!("destroyed"));
+}
+
+#[test]
+fn a_destruction_that_was_cut_short_is_complete_after_the_next_start() {
+    let mut house = House::open();
+    retire(&house, EPOCH).unwrap();
+    let key = house.keys().join("epoch-keys/epoch-haarlem-1.key");
+    let kept = fs::read(&key).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    house.stop();
+    // As a kill after the step leaves it: the key still there, no record, no tombstone.
+    fs::remove_file(house.keys().join("epoch-keys/epoch-haarlem-1.destroyed")).unwrap();
+    voorrang::cli::pki::write_secret(&key, &kept).unwrap();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    db.execute("DELETE FROM destruction", []).unwrap();
+    drop(db);
+    house.start();
+    assert!(!key.exists());
+    assert!(house.keys().join("epoch-keys/epoch-haarlem-1.destroyed").exists());
+    assert!(destroy(&house, EPOCH).unwrap().contains("erased "));
+}
+
+#[test]
+fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator_removes() {
+    let mut house = House::built(false);
+    let credentials = house.file("credentials");
+    fs::create_dir(&credentials).unwrap();
+    let key = credentials.join("epoch-haarlem-1.key");
+    voorrang::cli::pki::write_secret(&key, &[5; 32]).unwrap();
+    let path = house.keys().join("voorrang.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let with = format!("epoch_credentials = \"{}\"", credentials.display());
+    fs::write(&path, text.replace("epoch_credentials = \"\"", &with)).unwrap();
+    house.start();
+    house.fill(EPOCH);
+    retire(&house, EPOCH).unwrap();
+    let error = format!("{:#}", destroy(&house, EPOCH).unwrap_err());
+    assert!(error.contains("store_epoch_credential") && error.contains("service's unit"), "{error}");
+    assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is half done");
+    fs::remove_file(key).unwrap();
+    house.restart();
+    destroy(&house, EPOCH).unwrap();
+}
+
+/// The key of pseudonyms is no key of an epoch. Who keeps the salt, the register holder, still makes the address token.
+#[test]
+fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
+    let house = House::open();
+    let kept = house.encoder(EPOCH);
+    let asked = house.line(CORPORATION).ask(&value(&kept, FAMILY)).answered();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let key = fs::read(house.state().join("keys/subject.key")).unwrap();
+    let token = question(&kept, FAMILY).address.unwrap();
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key), &token.0);
+    let pseudonym = hex::encode(&tag.as_ref()[..16]);
+    let about: Vec<_> = house.log().into_iter().filter(|entry| entry.object.as_ref() == Some(&pseudonym)).collect();
+    assert_eq!(about.len(), 1);
+    assert_eq!((about[0].action, about[0].epoch.as_ref().unwrap().as_str()), (Action::Ask, EPOCH));
+    house.verify(&[asked]).unwrap();
+}

@@ -1,0 +1,240 @@
+//! What is left of an epoch: its known records, keys, salt and shares are looked for byte by byte, on the disk, in a
+//! backup and in the memory of the service; before the end, to show that the search finds them, and after it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::Command;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use voorrang::cli::client::open_shares;
+use voorrang::cli::epoch::{EpochCommand, perform};
+use voorrang::code::Record;
+use voorrang::encode::Ages;
+use voorrang::profile::Profile;
+use voorrang::regulate::Role;
+
+use super::driver::Driver;
+use super::model::Epoch;
+use super::town::{Town, today};
+
+/// Known records that are looked for.
+const RECORDS: usize = 1000;
+
+/// Bytes that are unlikely to stand anywhere by chance.
+struct Needles {
+    /// Of records: raw as in a load, as words of this machine, and in base64.
+    records: Vec<Vec<u8>>,
+    /// Wrapping key and data key of the epoch.
+    keys: Vec<Vec<u8>>,
+    /// Salt, shares and field keys: never at the service.
+    secrets: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Found {
+    records: usize,
+    keys: usize,
+    secrets: usize,
+}
+
+pub fn destroy_and_search(town: &mut Town, image: Option<&Path>) -> String {
+    let driver = Driver::new(town);
+    driver.until_active(1);
+    let epoch = driver.current().expect("an epoch is active");
+    let needles = needles(town, &epoch);
+    let backup = town.file("backup");
+    copy(town.state(), &backup);
+    let can_read = fs::File::open(format!("/proc/{}/mem", town.pid())).is_ok();
+    let before = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
+    assert!(!can_read || before.records > 0, "the search finds nothing while the epoch answers: it shows nothing");
+    assert_eq!(before.secrets, 0, "the service holds a salt, a share or a field key");
+    perform(&EpochCommand::Retire(town.step(Role::Administrator, &epoch.name))).unwrap();
+    driver.end(&epoch.name).unwrap();
+    let after = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
+    let mut files = in_files(town.state(), &needles);
+    files.add(in_files(&town.keys().join("epoch-keys"), &needles));
+    // The image is what lies on the disk, not what the kernel still holds.
+    assert!(Command::new("sync").status().unwrap().success());
+    let raw = image.map(|image| in_file(image, &needles));
+    let mut places = vec![("memory", after), ("files", files), ("backup", in_files(&backup, &needles))];
+    places.extend(raw.map(|raw| ("raw image", raw)));
+    for (place, found) in places {
+        assert_eq!((found.records, found.keys, found.secrets), (0, 0, 0), "{place}");
+    }
+    format!(
+        "destroyed {}: of {RECORDS} known records, 2 keys, {} secrets: {} in memory before; 0 in memory{}, 0 in the \
+         state's files, 0 in a backup from before{}",
+        epoch.name,
+        needles.secrets.len(),
+        before.records,
+        if can_read { "" } else { " (not readable here, not searched)" },
+        if raw.is_some() { ", 0 in the raw disk image" } else { "" }
+    )
+}
+
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.keys += other.keys;
+        self.secrets += other.secrets;
+    }
+}
+
+fn needles(town: &Town, epoch: &Epoch) -> Needles {
+    let (minor_below, senior_from) = town.regulation.ages();
+    let ages = Ages { minor_below, senior_from };
+    let some: Vec<_> = town.residents.iter().take(RECORDS).cloned().collect();
+    let mut records = Vec::new();
+    for record in epoch.encoder.residents(&some, today(), &ages) {
+        spellings(&record, &mut records);
+    }
+    let wrapping = fs::read(town.keys().join(format!("epoch-keys/epoch-{}.key", epoch.name))).unwrap();
+    let keys = vec![data_key(town, &epoch.name, &wrapping), wrapping];
+    let mut secrets = vec![epoch.salt.clone(), hex::encode(&epoch.salt).into_bytes()];
+    let client = town.client(Role::Corporation);
+    let envelope = client.envelope(&epoch.name.parse().unwrap()).unwrap();
+    for share in open_shares(&envelope, &client.identity().unwrap(), &client.parties().unwrap()).unwrap().into_values()
+    {
+        let secret = share.note.lines().nth(3).unwrap().to_owned();
+        secrets.push(STANDARD.decode(&secret).unwrap());
+        secrets.push(secret.into_bytes());
+    }
+    secrets.extend(field_keys(&epoch.salt, &epoch.name));
+    Needles { records, keys, secrets }
+}
+
+/// A record as it may lie somewhere: its reference, and the first words of its first code.
+fn spellings(record: &Record, into: &mut Vec<Vec<u8>>) {
+    into.push(record.id.0.to_vec());
+    into.push(STANDARD.encode(record.id.0).into_bytes());
+    if let Some(code) = record.codes.passes.first().and_then(|codes| codes.first()) {
+        let bytes = code.to_bytes();
+        into.push(bytes[..24].to_vec());
+        into.push(STANDARD.encode(&bytes[..24]).into_bytes());
+        into.push(code.words().iter().take(3).flat_map(|word| word.to_ne_bytes()).collect());
+    }
+}
+
+/// As `store` wraps it: nonce, ciphertext and tag under the wrapping key, bound to the epoch.
+fn data_key(town: &Town, epoch: &str, wrapping: &[u8]) -> Vec<u8> {
+    let db = rusqlite::Connection::open(town.state().join("voorrang.db")).unwrap();
+    let wrapped: Vec<u8> = db.query_row("SELECT data_key FROM epoch WHERE id = ?1", [epoch], |row| row.get(0)).unwrap();
+    let (nonce, body) = wrapped.split_first_chunk::<NONCE_LEN>().unwrap();
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, wrapping).unwrap());
+    let place = format!("voorrang epoch data key 1 {epoch}");
+    let mut body = body.to_vec();
+    let opened = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place.as_bytes()), &mut body);
+    opened.unwrap().to_vec()
+}
+
+/// As `encode` expands them from the salt.
+fn field_keys(salt: &[u8], epoch: &str) -> Vec<Vec<u8>> {
+    let root = Salt::new(HKDF_SHA256, epoch.as_bytes()).extract(salt);
+    let schema = Profile::built_in().schema_hash();
+    let key = |what: &str| {
+        let (info, mut key) = (format!("voorrang/v2/{schema}/{what}"), vec![0; 32]);
+        root.expand(&[info.as_bytes()], HKDF_SHA256).unwrap().fill(&mut key).unwrap();
+        key
+    };
+    ["check", "address-token", "household-token", "record-ref", "token", "record", "filler", "pass/home/place"]
+        .map(key)
+        .to_vec()
+}
+
+/// Every place in the memory of a process where a needle stands. Only its owner and root may look.
+fn in_memory(pid: u32, needles: &Needles) -> Found {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut found = Found::default();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        // A mapping may be gone by now.
+        if memory.seek(SeekFrom::Start(from)).is_ok() && memory.read_exact(&mut bytes).is_ok() {
+            found.add(needles.count(&bytes));
+        }
+    }
+    found
+}
+
+fn in_files(folder: &Path, needles: &Needles) -> Found {
+    let mut found = Found::default();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        found.add(if path.is_dir() { in_files(&path, needles) } else { in_file(&path, needles) });
+    }
+    found
+}
+
+/// In blocks, which overlap by more than a needle.
+fn in_file(path: &Path, needles: &Needles) -> Found {
+    const OVERLAP: usize = 256;
+    let (mut file, mut found) = (fs::File::open(path).unwrap(), Found::default());
+    let (mut block, mut kept) = (vec![0; 64 << 20], 0);
+    loop {
+        let read = file.read(&mut block[kept..]).unwrap();
+        if read == 0 {
+            return found;
+        }
+        let end = kept + read;
+        found.add(needles.count(&block[..end]));
+        kept = end.min(OVERLAP);
+        block.copy_within(end - kept..end, 0);
+    }
+}
+
+impl Needles {
+    fn count(&self, bytes: &[u8]) -> Found {
+        let index = Index::of(&[&self.records, &self.keys, &self.secrets]);
+        let [records, keys, secrets] = index.count(bytes);
+        Found { records, keys, secrets }
+    }
+}
+
+/// Needles by their first 8 bytes, so that a gigabyte is searched for thousands of them at once.
+struct Index<'a>(HashMap<[u8; 8], Vec<(usize, &'a [u8])>>);
+
+impl<'a> Index<'a> {
+    fn of(kinds: &[&'a Vec<Vec<u8>>; 3]) -> Self {
+        let mut index: HashMap<[u8; 8], Vec<(usize, &[u8])>> = HashMap::new();
+        for (kind, needles) in kinds.iter().enumerate() {
+            for needle in *needles {
+                index.entry(needle[..8].try_into().unwrap()).or_default().push((kind, needle));
+            }
+        }
+        Self(index)
+    }
+
+    fn count(&self, bytes: &[u8]) -> [usize; 3] {
+        // Two bytes first: a table of 65,536 flags keeps nearly every place away from the map.
+        let mut starts = vec![false; 1 << 16];
+        self.0.keys().for_each(|key| starts[usize::from(u16::from_le_bytes([key[0], key[1]]))] = true);
+        let mut counts = [0; 3];
+        for at in 0..bytes.len().saturating_sub(8) {
+            if starts[usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))] {
+                let head: &[u8; 8] = bytes[at..at + 8].try_into().unwrap();
+                for (kind, needle) in self.0.get(head).into_iter().flatten() {
+                    counts[*kind] += usize::from(bytes[at..].starts_with(needle));
+                }
+            }
+        }
+        counts
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
+}
