@@ -96,6 +96,8 @@ fn kill(town: &mut Town, kills: u32, rate: u32) -> Killed {
     for _ in 0..kills {
         let after = Duration::from_millis(20 + random.below(1500));
         let driver = driver::Driver::new(town);
+        // One step in peace: so the kills fall on every part of a rotation, also where a step takes longer than `after`.
+        driver.step().unwrap();
         let asked = asking::under_questions(town, &driver, rate, asking::Losses::Expected, || {
             let until = Instant::now() + after;
             std::thread::scope(|scope| {
