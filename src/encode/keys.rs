@@ -4,8 +4,9 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes256, Block};
+use ring::digest::{self, Digest, SHA256};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
-use ring::hmac::{HMAC_SHA256, Key, sign};
+use ring::hmac::{self, HMAC_SHA256, Key, sign};
 
 use crate::ids::EpochId;
 use crate::profile::{Pass, Profile};
@@ -86,31 +87,56 @@ impl Root {
 }
 
 /// Parts with their lengths before them, so that no two lists of parts have the same bytes.
-pub(super) fn framed(parts: &[&[u8]]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 4).sum());
+fn frame(parts: &[&[u8]], mut take: impl FnMut(&[u8])) {
     for part in parts {
         let length = u32::try_from(part.len()).expect("a field is far shorter than 4 GiB");
-        out.extend(length.to_be_bytes());
-        out.extend(*part);
+        take(&length.to_be_bytes());
+        take(part);
     }
-    out
+}
+
+/// SHA-256 of framed parts.
+pub(super) fn digest(parts: &[&[u8]]) -> Digest {
+    let mut context = digest::Context::new(&SHA256);
+    frame(parts, |bytes| context.update(bytes));
+    context.finish()
 }
 
 /// The first bytes of HMAC over framed parts; at most 32.
 pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
-    let tag = sign(key, &framed(parts));
-    *tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
+    let mut context = hmac::Context::with_key(key);
+    frame(parts, |bytes| context.update(bytes));
+    *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 /// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
 pub(super) type Seed = [u8; 12];
 
-/// A row of numbers: of which seed, from which block of eight on, and how many.
+/// A row of numbers: of which seed, from which block of eight on, how many, and for which filters.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) seed: &'a Seed,
+pub(super) struct Row {
+    pub(super) seed: Seed,
     pub(super) first_block: u32,
     pub(super) count: usize,
+    pub(super) filters: u64,
+}
+
+/// Blocks that are made at once: the processor works at them side by side. Of each block the numbers that are wanted
+/// and the filters that want them.
+pub(super) struct Batch {
+    blocks: [Block; Self::MOST],
+    wanted: [(usize, u64); Self::MOST],
+    filled: usize,
+}
+
+impl Batch {
+    const MOST: usize = 64;
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { blocks: [Block::default(); Self::MOST], wanted: [(0, 0); Self::MOST], filled: 0 }
+    }
 }
 
 /// Numbers of 16 bits under a key: block `n` of a seed is AES-256(seed, n), eight numbers, the high byte first.
@@ -127,29 +153,28 @@ impl Numbers {
         Self::new(&tag(key, &[place.as_bytes()]))
     }
 
-    /// Hands each number of the rows to `take`. Blocks are made many at once: the processor works at them side by side.
-    pub(super) fn draw(&self, rows: &[Row<'_>], mut take: impl FnMut(u16)) {
-        const MOST: usize = 64;
-        let mut drawn = [Block::default(); MOST];
-        let (mut counts, mut filled) = ([0; MOST], 0);
-        let mut hand_out = |drawn: &mut [Block], counts: &[usize]| {
-            self.0.encrypt_blocks(drawn);
-            for (block, count) in drawn.iter().zip(counts) {
-                block.as_chunks::<2>().0[..*count].iter().for_each(|pair| take(u16::from_be_bytes(*pair)));
-            }
-        };
+    /// Hands each number of the rows, and the filters that want it, to `take`.
+    pub(super) fn draw(&self, rows: &[Row], batch: &mut Batch, mut take: impl FnMut(u16, u64)) {
         for row in rows {
             for (counter, begin) in (row.first_block..).zip((0..row.count).step_by(8)) {
-                drawn[filled] = block(row.seed, counter);
-                counts[filled] = (row.count - begin).min(8);
-                filled += 1;
-                if filled == MOST {
-                    hand_out(&mut drawn, &counts);
-                    filled = 0;
+                batch.blocks[batch.filled] = block(&row.seed, counter);
+                batch.wanted[batch.filled] = ((row.count - begin).min(8), row.filters);
+                batch.filled += 1;
+                if batch.filled == Batch::MOST {
+                    self.hand_out(batch, &mut take);
                 }
             }
         }
-        hand_out(&mut drawn[..filled], &counts);
+        self.hand_out(batch, &mut take);
+    }
+
+    fn hand_out(&self, batch: &mut Batch, take: &mut impl FnMut(u16, u64)) {
+        let blocks = &mut batch.blocks[..batch.filled];
+        self.0.encrypt_blocks(blocks);
+        for (block, (count, filters)) in blocks.iter().zip(batch.wanted) {
+            block.as_chunks::<2>().0[..count].iter().for_each(|pair| take(u16::from_be_bytes(*pair), filters));
+        }
+        batch.filled = 0;
     }
 
     /// An endless row of numbers.
@@ -229,8 +254,11 @@ mod tests {
 
     #[test]
     fn framing_tells_parts_apart() {
-        assert_ne!(framed(&[b"ab", b"c"]), framed(&[b"a", b"bc"]));
-        assert_ne!(framed(&[b"ab"]), framed(&[b"ab", b""]));
+        let bytes = |parts: &[&[u8]]| digest(parts).as_ref().to_vec();
+        assert_ne!(bytes(&[b"ab", b"c"]), bytes(&[b"a", b"bc"]));
+        assert_ne!(bytes(&[b"ab"]), bytes(&[b"ab", b""]));
+        let key = Key::new(HMAC_SHA256, &[1; 32]);
+        assert_eq!(tag::<32>(&key, &[b"ab", b"c"]), sign(&key, b"\0\0\0\x02ab\0\0\0\x01c").as_ref());
     }
 
     #[test]
@@ -248,11 +276,20 @@ mod tests {
     fn rows_are_pieces_of_the_stream() {
         let numbers = Numbers::new(&[7; 32]);
         let (one, other) = ([1; 12], [2; 12]);
-        let mut drawn = Vec::new();
-        let rows = [Row { seed: &one, first_block: 0, count: 11 }, Row { seed: &other, first_block: 5, count: 3 }];
-        numbers.draw(&rows, |number| drawn.push(number));
-        let want: Vec<u16> = numbers.stream(&one, 0).take(11).chain(numbers.stream(&other, 5).take(3)).collect();
-        assert_eq!(drawn, want);
+        let row = |seed: [u8; 12], first_block, count, filters| Row { seed, first_block, count, filters };
+        let rows = [row(one, 0, 11, 1), row(other, 5, 3, 2), row(one, 9, 700, 4)];
+        let want: Vec<(u16, u64)> = rows
+            .iter()
+            .flat_map(|row| {
+                numbers.stream(&row.seed, row.first_block).take(row.count).map(|number| (number, row.filters))
+            })
+            .collect();
+        let mut batch = Batch::default();
+        for _ in 0..2 {
+            let mut drawn = Vec::new();
+            numbers.draw(&rows, &mut batch, |number, filters| drawn.push((number, filters)));
+            assert_eq!(drawn, want);
+        }
     }
 
     #[test]

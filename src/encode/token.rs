@@ -57,9 +57,11 @@ impl Token {
 /// A person as tokens, or as what was made of them, in slots that share the insertions of a field. An empty slot is a
 /// value that is missing.
 pub(super) struct Evidence<T> {
-    /// Of each name variant.
-    surnames: Vec<Vec<Option<T>>>,
-    /// Of all of them, each once.
+    /// Of the name variants, one behind the other.
+    surnames: Vec<Option<T>>,
+    /// Where each variant ends.
+    ends: Vec<usize>,
+    /// Of all of them, each once; empty where that is what `surnames` has.
     together: Vec<Option<T>>,
     initial: [Option<T>; 1],
     given: Vec<Option<T>>,
@@ -72,19 +74,22 @@ impl<T: Copy + PartialEq> Evidence<T> {
     /// Of at most `variants` surnames; `make` makes something of a token.
     pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
         let make = |token: Option<Token>| token.map(&make);
-        let of_name = |name: &String| grams(Kind::Gram, name).into_iter().map(|token| make(Some(token))).collect();
-        let surnames: Vec<Vec<Option<T>>> = surnames(person, variants).iter().map(of_name).collect();
-        let mut together = Vec::new();
-        for token in surnames.iter().flatten() {
-            if !together.contains(token) {
-                together.push(*token);
-            }
+        let (mut surnames, mut ends) = (Vec::new(), Vec::new());
+        for name in self::surnames(person, variants) {
+            surnames.extend(grams(Kind::Gram, &name).into_iter().map(|token| make(Some(token))));
+            ends.push(surnames.len());
         }
-        if together.is_empty() {
-            together.push(None);
+        let mut together = Vec::new();
+        if ends.len() > 1 {
+            for token in &surnames {
+                if !together.contains(token) {
+                    together.push(*token);
+                }
+            }
         }
         Self {
             surnames,
+            ends,
             together,
             initial: [make(first_initial(person))],
             given: match first_given_name(&person.given_names) {
@@ -99,13 +104,23 @@ impl<T: Copy + PartialEq> Evidence<T> {
 
     /// The slots of a name variant, if there is one.
     pub(super) fn surname(&self, variant: usize) -> Option<&[Option<T>]> {
-        self.surnames.get(variant).map(Vec::as_slice)
+        let begin = if variant == 0 { 0 } else { *self.ends.get(variant - 1)? };
+        Some(&self.surnames[begin..*self.ends.get(variant)?])
+    }
+
+    /// The slots of all surnames together.
+    fn together(&self) -> &[Option<T>] {
+        match self.ends.len() {
+            0 => &[None],
+            1 => &self.surnames,
+            _ => &self.together,
+        }
     }
 
     /// The slots of a field, of surnames all together.
     pub(super) fn slots(&self, field: Field) -> &[Option<T>] {
         match field {
-            Field::Surname => &self.together,
+            Field::Surname => self.together(),
             Field::Initial => &self.initial,
             Field::GivenName => &self.given,
             Field::BirthDate => &self.birth,
@@ -118,12 +133,16 @@ impl<T: Copy + PartialEq> Evidence<T> {
 /// Name variants of a person, the most useful first: own name, partner's name, then further parts of double
 /// names. At most `most`; none if there is no surname.
 pub fn surnames(person: &Person, most: usize) -> Vec<String> {
-    let (own, partner) = (surname_parts(&person.surname), surname_parts(&person.partner_surname));
+    let own = surname_parts(&person.surname);
+    if person.partner_surname.is_empty() && own.len() == 1 {
+        return own;
+    }
+    let (mut own, mut partner) = (own.into_iter(), surname_parts(&person.partner_surname).into_iter());
     let mut names: Vec<String> = Vec::new();
-    for at in 0..own.len().max(partner.len()) {
-        for name in [own.get(at), partner.get(at)].into_iter().flatten() {
-            if !names.contains(name) {
-                names.push(name.clone());
+    while own.len() + partner.len() > 0 {
+        for name in [own.next(), partner.next()].into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
     }
@@ -179,9 +198,9 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
     let one = |slot: &Option<String>| vec![slot.clone()];
     let address = person.address.as_ref();
     let date = texts(&of.birth);
-    let all = [&of.together[..], &of.initial, &of.birth, &of.sex].map(texts).concat();
+    let all = [of.together(), &of.initial, &of.birth, &of.sex].map(texts).concat();
     vec![
-        ("surname 2-gram", texts(&of.together)),
+        ("surname 2-gram", texts(of.together())),
         ("surname", vec![names.first().cloned()]),
         ("initial", texts(&of.initial)),
         ("birth year", one(&date[0])),
