@@ -164,7 +164,7 @@ mod tests {
             let mut sheet = Sheet::new(256);
             for at in 0..filters {
                 let filter = sheet.next();
-                sheet.randomize(filter, &key, &[at as u8; 12], 0);
+                sheet.randomize(filter, &key, (&[at as u8; 12], 0), 150);
             }
             let codes: Vec<Code> = Diffusion::new(&key, 256, 320, t).apply(&sheet).collect();
             prop_assert_eq!(codes.len(), filters);

@@ -135,6 +135,7 @@ impl Writer {
             json(header, to);
         }
         to.extend(b",\"codes\":{");
+        let mut bytes = Vec::with_capacity(256);
         for (at, (name, codes)) in self.passes.iter().zip(&record.codes.passes).enumerate() {
             if at > 0 {
                 to.push(b',');
@@ -145,7 +146,9 @@ impl Writer {
                 if at > 0 {
                     to.push(b',');
                 }
-                quoted(&code.to_bytes(), to);
+                code.words().iter().for_each(|word| bytes.extend(word.to_be_bytes()));
+                quoted(&bytes, to);
+                bytes.clear();
             }
             to.push(b']');
         }

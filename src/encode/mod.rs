@@ -26,7 +26,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::slice;
 
-use rustc_hash::FxHashMap;
+use foldhash::HashMap;
 use time::Date;
 
 pub use birth::{BadDate, BirthDate};
@@ -68,7 +68,7 @@ pub struct Encoder {
     variants: usize,
     readings: Vec<Reading>,
     /// The seeds of the tokens that most records have.
-    frequent: FxHashMap<Token, Seed>,
+    frequent: HashMap<Token, Seed>,
 }
 
 /// A record to encode.
@@ -180,7 +180,7 @@ impl Encoder {
         let subjects = self.subjects(&[Row { source, id, person }]);
         let filters = |pass: &PassEncoder| {
             let mut sheet = pass.sheet();
-            pass.filters(&self.keys, &subjects[0], &mut Last::default(), &mut sheet);
+            pass.filters(&self.keys, &subjects[0], &mut sheet);
             sheet.filters().into_iter().map(Code::from).collect()
         };
         Codes { passes: self.passes.iter().map(filters).collect() }
@@ -250,7 +250,8 @@ impl Encoder {
         let mut here = Last::default();
         let subject = |Row { source, id, person }: &Row<'_>| {
             let seed = tag(&self.keys.record, &[source.name(), id.as_bytes()]);
-            let places = person.address.as_ref().map(|place| here.of(place, || Rc::new(Places::new(place))).clone());
+            let places = |place| here.of(place, || Rc::new(Places::new(&self.keys, place))).clone();
+            let places = person.address.as_ref().map(places);
             Subject::new((*source, seed), person, places, self.variants, &self.readings, of_token)
         };
         rows.iter().map(subject).collect()
@@ -271,14 +272,14 @@ impl Encoder {
         let passes = || Codes { passes: Vec::with_capacity(self.passes.len()) };
         let mut all: Vec<Codes> = rows.iter().map(|_| passes()).collect();
         for pass in &self.passes {
-            let (mut sheet, mut here) = (pass.sheet(), Last::default());
+            let mut sheet = pass.sheet();
             let mut codes = Vec::with_capacity(rows.iter().map(|row| pass.count(row.source)).sum());
             for (row, subject) in rows.iter().zip(&subjects) {
                 if !sheet.has_room(pass.count(row.source)) {
                     codes.extend(pass.diffused(&sheet));
                     sheet.clear();
                 }
-                pass.filters(&self.keys, subject, &mut here, &mut sheet);
+                pass.filters(&self.keys, subject, &mut sheet);
             }
             codes.extend(pass.diffused(&sheet));
             let mut codes = codes.into_iter();

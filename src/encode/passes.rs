@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use std::rc::Rc;
 
 use super::diffuse::Diffusion;
-use super::filter::{Filters, Sheet, Strokes};
-use super::keys::{Keys, Numbers, PassKeys, Root, Seed, shuffle};
+use super::filter::{Filters, Ink, Sheet, Strokes};
+use super::keys::{Keys, Numbers, Root, Seed, shuffle};
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
 use crate::code::Code;
@@ -23,18 +23,25 @@ enum Use {
     Masked(Field),
     /// The order of the variants.
     Order,
+    /// Positions of a token; no record's.
+    Token,
 }
 
-/// What the keys of a place are made of, in each kind of place; nothing where it is not known.
+/// The numbers of positions of a person's places; nothing where a place is not known.
 pub(super) struct Places {
-    address: Option<String>,
-    postcode: Option<String>,
-    street: Option<String>,
+    address: Option<Numbers>,
+    postcode: Option<Numbers>,
+    street: Option<Numbers>,
 }
 
 impl Places {
-    pub(super) fn new(address: &Address) -> Self {
-        Self { address: address.key(), postcode: address.postcode_key(), street: address.street_key() }
+    pub(super) fn new(keys: &Keys, address: &Address) -> Self {
+        let numbers = |key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
+        Self {
+            address: numbers(&keys.address, address.key()),
+            postcode: numbers(&keys.postcode, address.postcode_key()),
+            street: numbers(&keys.street, address.street_key()),
+        }
     }
 }
 
@@ -76,7 +83,9 @@ pub(super) struct PassEncoder {
     pass: Pass,
     /// Position in the profile.
     at: u32,
-    keys: PassKeys,
+    /// Insertions of the surname, and of the other fields.
+    surname: Option<u32>,
+    others: Vec<(Field, u32)>,
     diffusion: Diffusion,
     variants: usize,
 }
@@ -84,12 +93,13 @@ pub(super) struct PassEncoder {
 impl PassEncoder {
     pub(super) fn new(profile: &Profile, root: &Root, at: usize) -> Self {
         let pass = profile.passes[at].clone();
-        let keys = root.pass(&pass);
+        let fields = || pass.insertions.iter().map(|(field, insertions)| (*field, *insertions));
         Self {
             at: u32::try_from(at).expect("a profile has at most 64 passes"),
-            diffusion: Diffusion::new(&keys.diffusion, pass.filter_bits, pass.code_bits, pass.diffusion),
+            surname: pass.insertions.get(&Field::Surname).copied(),
+            others: fields().filter(|(field, _)| *field != Field::Surname).collect(),
+            diffusion: Diffusion::new(&root.diffusion(&pass), pass.filter_bits, pass.code_bits, pass.diffusion),
             pass,
-            keys,
             variants: profile.variants,
         }
     }
@@ -126,16 +136,17 @@ impl PassEncoder {
     }
 
     /// The filters of a record, the real name variants first, on a sheet that has room for them.
-    /// `here` keeps the place between records: people of one address often follow each other.
-    pub(super) fn filters(&self, keys: &Keys, subject: &Subject, here: &mut Here, sheet: &mut Sheet) {
-        let Some(numbers) = self.numbers(subject.places.as_deref(), here) else {
+    pub(super) fn filters(&self, keys: &Keys, subject: &Subject, sheet: &mut Sheet) {
+        let Some(numbers) = self.numbers(keys, subject.places.as_deref()) else {
             for variant in 0..self.count(subject.source) {
                 let filter = sheet.next();
-                sheet.randomize(filter, &keys.filler, &subject.seed, self.block(Use::Whole, variant));
+                let block = self.block(Use::Whole, variant);
+                sheet.randomize(filter, &keys.filler, (&subject.seed, block), self.pass.insertions.values().sum());
             }
             return;
         };
-        let mut brush = Brush { pass: self, subject, sheet };
+        let ink = Ink { numbers, filler: &keys.filler };
+        let mut brush = Brush { pass: self, subject, ink, sheet };
         brush.names(self.names());
         for (at, reading) in self.readings(subject.source).iter().enumerate() {
             let other = subject.readings.iter().find(|(known, _)| known == reading);
@@ -144,7 +155,7 @@ impl PassEncoder {
                 None => brush.masked(*reading, self.names() + at),
             }
         }
-        sheet.draw(numbers, &keys.filler);
+        sheet.draw(ink);
     }
 
     /// Where numbers of the record begin: 6 bits of the pass, 6 of the variant, 4 of the use, 16 of blocks.
@@ -154,25 +165,22 @@ impl PassEncoder {
             Use::Masked(field) => 8 + field as u32,
             Use::Whole => 14,
             Use::Order => 15,
+            Use::Token => 0,
         };
         let variant = u32::try_from(variant).expect("a profile has at most 12 codes a pass");
         self.at << 26 | variant << 20 | what << 16
     }
 
     /// The numbers of the subject's place within the pass's scope; none if that is a place that is not known.
-    fn numbers<'a>(&'a self, places: Option<&Places>, here: &'a mut Here) -> Option<&'a Numbers> {
-        let place = match self.pass.scope {
-            Scope::Everywhere => return Some(&self.keys.everywhere),
-            Scope::Postcode => places?.postcode.as_deref()?,
-            Scope::Street => places?.street.as_deref()?,
-            Scope::Address => places?.address.as_deref()?,
-        };
-        Some(here.of(place, || Numbers::of_place(&self.keys.place, place)))
+    fn numbers<'a>(&self, keys: &'a Keys, places: Option<&'a Places>) -> Option<&'a Numbers> {
+        match self.pass.scope {
+            Scope::Everywhere => Some(&keys.everywhere),
+            Scope::Postcode => places?.postcode.as_ref(),
+            Scope::Street => places?.street.as_ref(),
+            Scope::Address => places?.address.as_ref(),
+        }
     }
 }
-
-/// The last place of a pass and its numbers.
-pub(super) type Here = Last<String, Numbers>;
 
 /// What was made of the last key. People of one address often follow each other.
 pub(super) struct Last<K, V>(Option<(K, V)>);
@@ -200,6 +208,7 @@ impl<K, V> Last<K, V> {
 struct Brush<'a> {
     pass: &'a PassEncoder,
     subject: &'a Subject,
+    ink: Ink<'a>,
     sheet: &'a mut Sheet,
 }
 
@@ -263,14 +272,14 @@ impl Brush<'_> {
     }
 
     fn surname(&mut self, filters: Filters, slots: &[Option<Seed>], fill: bool, variant: usize) {
-        let Some(insertions) = self.pass.pass.insertions.get(&Field::Surname) else { return };
+        let Some(insertions) = self.pass.surname else { return };
         let fill = fill.then(|| self.pass.block(Use::Field(Field::Surname), variant));
-        self.add(filters, slots, *insertions, fill, 0.0);
+        self.add(filters, slots, insertions, fill, 0.0);
     }
 
     fn rest(&mut self, filters: Filters, evidence: &Evidence<Seed>, fill: bool, variant: usize) {
         let pass = self.pass;
-        for (field, insertions) in pass.pass.insertions.iter().filter(|(field, _)| **field != Field::Surname) {
+        for (field, insertions) in &pass.others {
             let fill = fill.then(|| pass.block(Use::Field(*field), variant));
             self.add(filters, evidence.slots(*field), *insertions, fill, 0.0);
         }
@@ -278,7 +287,9 @@ impl Brush<'_> {
 
     fn add(&mut self, filters: Filters, slots: &[Option<Seed>], insertions: u32, fill: Option<u32>, part: f64) {
         let record = &self.subject.seed;
-        self.sheet.add(Strokes { slots, insertions, fill, part, record, filters });
+        // Passes of one place share its key, and no number.
+        let first_block = self.pass.block(Use::Token, 0);
+        self.sheet.add(self.ink, Strokes { slots, insertions, first_block, fill, part, record, filters });
     }
 
     /// Whether what is missing is filled: as the pass says, and whenever less than half of the evidence is there. A

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
-use rustc_hash::FxHashMap;
+use foldhash::HashMap;
 
 use super::lines::LineFeeds;
 use super::value::{Keys, check_text, is_bsn};
@@ -23,7 +23,7 @@ pub(super) struct Columns {
 /// One row whose values are text.
 pub(super) struct Row<'a> {
     record: &'a StringRecord,
-    at: &'a FxHashMap<&'static str, usize>,
+    at: &'a HashMap<&'static str, usize>,
     line: u64,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn io_error(name: &str, error: csv::Error) -> ReadError {
     ReadError::Io { name: name.to_owned(), source }
 }
 
-type Header = (Vec<Option<&'static str>>, FxHashMap<&'static str, usize>);
+type Header = (Vec<Option<&'static str>>, HashMap<&'static str, usize>);
 
 /// The known name of each column, and where each is.
 fn check_header(header: &ByteRecord, name: &str, columns: &Columns) -> Result<Header, ReadError> {
@@ -114,7 +114,7 @@ fn check_header(header: &ByteRecord, name: &str, columns: &Columns) -> Result<He
         }
     }
     let known = || columns.required.iter().chain(columns.optional).copied();
-    let (mut names, mut at) = (Vec::new(), FxHashMap::default());
+    let (mut names, mut at) = (Vec::new(), HashMap::default());
     for (position, column) in header.iter().enumerate() {
         let text = std::str::from_utf8(column).map_err(|_| ReadError::HeaderEncoding { name: name() })?;
         let text = text.trim_start_matches('\u{feff}').trim();

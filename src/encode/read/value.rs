@@ -1,7 +1,7 @@
 //! What holds for a value of any file: its length and characters, whether it is a citizen service number, whether a
 //! key was there before.
 
-use rustc_hash::FxHashMap;
+use foldhash::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Problem;
@@ -21,7 +21,7 @@ pub(super) fn check_text(text: &str) -> Result<(), Problem> {
 
 /// Keys that were there, with where they were first. Memory: 16 bytes and a number per key.
 #[derive(Default)]
-pub(super) struct Keys(FxHashMap<[u8; 16], u64>);
+pub(super) struct Keys(HashMap<[u8; 16], u64>);
 
 impl Keys {
     /// Adds a key; tells where it was before.
