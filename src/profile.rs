@@ -58,15 +58,13 @@ pub enum Surnames {
 pub enum Reading {
     /// Given name and surname in each other's place.
     Swapped,
-    /// A birth date of 1 January as a year of which day and month are not known.
-    YearOnly,
 }
 
 /// What stands in a filter for a value that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// Bits random per record: missing never agrees with missing, and the fill stays one half.
+    /// Bits random per record: missing never agrees with missing, and the fill stays the same.
     Random,
     /// In the population's records as [`Missing::Random`], elsewhere nothing. A tenant or care member without a
     /// birth date then still resembles the resident that it is, and two records that both lack one do not

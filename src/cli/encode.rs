@@ -1,11 +1,11 @@
 //! `voorrang encode`: a file of people into a file of codes.
 
+use std::borrow::Cow;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::json;
@@ -15,10 +15,11 @@ use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::{Output, file_bar};
 use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
-use crate::answer::wire::{Envelope, by_name};
+use crate::answer::wire::Envelope;
 use crate::clock::Clock;
+use crate::code::Record;
 use crate::encode::read::{self, Chunks, Format};
-use crate::encode::{Ages, Encoder, Person, Source, file};
+use crate::encode::{Ages, CareMember, Encoder, Person, Resident, Source, Tenant, file};
 use crate::epoch::share::Salt;
 use crate::ids::EpochId;
 use crate::profile::Profile;
@@ -137,37 +138,22 @@ fn write_codes(
     let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
     // A number of the register stands in no output: such records have the reference that uploads have.
     let own_ids = !Format::from(args.people.format).has_register_numbers();
-    // Laboratory filters replace the finished codes; everything else of the line stays.
-    let finished = |mut line: file::Line, source, id: &str, person: &Person| {
-        if args.lab_filters && !line.codes.is_empty() {
-            line.codes = by_name(encoder.lab_filters(source, id, person), profile);
-        }
-        if !own_ids {
-            line.id = STANDARD.encode(encoder.record_ref(source, id).0);
-        }
-        line
-    };
+    let file = File { encoder, writer: file::Writer::new(profile), own_ids, lab_filters: args.lab_filters };
     match kind {
         Kind::Population => {
             let (people, so_far) = args.people.resident_chunks(input)?;
-            write_chunks(people, so_far, encoder, out, |people| {
-                let lines = encoder.resident_lines(people, day, &ages);
-                people.iter().zip(lines).map(|(r, line)| finished(line, Source::Population, &r.id, &r.person)).collect()
-            })
+            let encode = |people: &[Resident]| encoder.residents_in_order(people, day, &ages);
+            file.write(people, so_far, out, encode, |r| (r.id.as_str().into(), Source::Population, &r.person))
         }
         Kind::Care => {
             let people = Chunks::of(args.people.care_members(input)?);
-            write_chunks(people, ReadSoFar::default(), encoder, out, |people| {
-                let lines = encoder.care_lines(people);
-                people.iter().zip(lines).map(|(m, line)| finished(line, Source::Care, &m.id, &m.person)).collect()
-            })
+            let encode = |people: &[CareMember]| encoder.care_members_in_order(people);
+            file.write(people, ReadSoFar::default(), out, encode, |m| (m.id.as_str().into(), Source::Care, &m.person))
         }
         Kind::Tenants => {
             let people = Chunks::of(args.people.tenants(input)?);
-            write_chunks(people, ReadSoFar::default(), encoder, out, |people| {
-                let lines = encoder.tenant_lines(people);
-                people.iter().zip(lines).map(|(t, line)| finished(line, Source::Tenants, &t.id(), &t.person)).collect()
-            })
+            let encode = |people: &[Tenant]| encoder.tenants_in_order(people);
+            file.write(people, ReadSoFar::default(), out, encode, |t| (t.id().into(), Source::Tenants, &t.person))
         }
     }
 }
@@ -175,35 +161,55 @@ fn write_codes(
 /// Bytes of most lines: 1,024 of codes in base64, and what is around them.
 const USUAL_LINE: usize = 1800;
 
-/// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
-/// encoded the next one is read. Returns how many records were written.
-fn write_chunks<T: Send + Sync>(
-    mut people: Chunks<T>,
-    so_far: ReadSoFar,
-    encoder: &Encoder,
-    out: &mut Output,
-    encode: impl Fn(&[T]) -> Vec<file::Line> + Sync,
-) -> anyhow::Result<u64> {
-    let header = encoder.header();
-    let encoded = |at: usize, people: &[T], is_first: bool| -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(people.len() * USUAL_LINE);
-        file::write(encode(people).into_iter(), (is_first && at == 0).then_some(&header), &mut bytes)?;
-        Ok(bytes)
-    };
-    let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
-    let mut chunk = people.next_chunk(CHUNK);
-    while !chunk.is_empty() {
-        let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
-        let (bytes, next) = rayon::join(|| shares().collect::<io::Result<Vec<_>>>(), || people.next_chunk(CHUNK));
-        for bytes in bytes.context("cannot encode")? {
-            out.write_all(&bytes).context("cannot write the codes")?;
+/// How records become lines of a file.
+struct File<'a> {
+    encoder: &'a Encoder,
+    writer: file::Writer,
+    /// Under the custodian's own ids, or under references.
+    own_ids: bool,
+    /// The filters before diffusion in the place of codes; all else stays.
+    lab_filters: bool,
+}
+
+impl File<'_> {
+    /// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
+    /// encoded the next one is read. Returns how many records were written.
+    fn write<T: Send + Sync>(
+        &self,
+        mut people: Chunks<T>,
+        so_far: ReadSoFar,
+        out: &mut Output,
+        encode: impl Fn(&[T]) -> Vec<Record> + Sync,
+        own: impl Fn(&T) -> (Cow<'_, str>, Source, &Person) + Sync,
+    ) -> anyhow::Result<u64> {
+        let header = self.encoder.header();
+        let encoded = |at: usize, people: &[T], is_first: bool| {
+            let mut bytes = Vec::with_capacity(people.len() * USUAL_LINE);
+            let mut header = (is_first && at == 0).then_some(&header);
+            for (one, mut record) in people.iter().zip(encode(people)) {
+                let (id, source, person) = own(one);
+                if self.lab_filters && !record.codes.passes.is_empty() {
+                    record.codes = self.encoder.lab_filters(source, &id, person);
+                }
+                self.writer.line(self.own_ids.then_some(&*id), header.take(), &record, &mut bytes);
+            }
+            bytes
+        };
+        let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
+        let mut chunk = people.next_chunk(CHUNK);
+        while !chunk.is_empty() {
+            let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
+            let (bytes, next) = rayon::join(|| shares().collect::<Vec<_>>(), || people.next_chunk(CHUNK));
+            for bytes in bytes {
+                out.write_all(&bytes).context("cannot write the codes")?;
+            }
+            written += chunk.len() as u64;
+            bar.at(so_far.bytes(), written);
+            chunk = next;
         }
-        written += chunk.len() as u64;
-        bar.at(so_far.bytes(), written);
-        chunk = next;
+        people.finish()?;
+        Ok(written)
     }
-    people.finish()?;
-    Ok(written)
 }
 
 fn fields(format: Format) -> anyhow::Result<()> {

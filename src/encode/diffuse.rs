@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 
+use super::filter::Sheet;
 use super::keys::{Numbers, below, shuffle};
+use crate::code::Code;
 
 /// Swaps tried per use of a position before repair gives up; a profile whose filter has fewer sets of positions
 /// than its code has bits cannot be repaired, and a handful of swaps suffice for all others.
@@ -15,7 +17,6 @@ pub(super) struct Diffusion {
     /// `t` positions a bit of the code.
     positions: Vec<u16>,
     t: usize,
-    filter_bits: usize,
 }
 
 impl Diffusion {
@@ -23,26 +24,14 @@ impl Diffusion {
     pub(super) fn new(numbers: &Numbers, filter_bits: usize, code_bits: usize, t: usize) -> Self {
         let positions = positions(numbers, filter_bits, code_bits, t).concat();
         let narrow = |at: usize| u16::try_from(at).expect("a filter has at most 2^16 bits");
-        Self { positions: positions.into_iter().map(narrow).collect(), t, filter_bits }
+        Self { positions: positions.into_iter().map(narrow).collect(), t }
     }
 
-    /// The codes of filters, one after the other, 64 of them at a time: a word holds the same bit of 64 filters, so that
-    /// one XOR works on all of them.
-    pub(super) fn apply(&self, filters: &[u64]) -> Vec<Vec<u64>> {
-        filters.chunks(self.filter_bits).flat_map(|filters| self.apply_64(filters)).collect()
-    }
-
-    fn apply_64(&self, filters: &[u64]) -> Vec<Vec<u64>> {
-        let words = self.filter_bits / 64;
-        let mut planes = Vec::with_capacity(self.filter_bits);
-        for word in 0..words {
-            let mut square = [0; 64];
-            square.iter_mut().zip(filters[word..].iter().step_by(words)).for_each(|(row, filter)| *row = *filter);
-            transpose(&mut square);
-            planes.extend(square);
-        }
-        let code_words = self.positions.len() / (64 * self.t);
-        let mut codes: Vec<Vec<u64>> = (0..filters.len() / words).map(|_| Vec::with_capacity(code_words)).collect();
+    /// The codes of a sheet's filters, one after the other.
+    pub(super) fn apply(&self, sheet: &Sheet) -> impl Iterator<Item = Code> + use<> {
+        let planes = sheet.planes();
+        let words = self.positions.len() / (64 * self.t);
+        let mut codes: Vec<Vec<u64>> = (0..sheet.used()).map(|_| Vec::with_capacity(words)).collect();
         for positions in self.positions.chunks_exact(64 * self.t) {
             let mut square = [0; 64];
             for (bit, positions) in square.iter_mut().zip(positions.chunks_exact(self.t)) {
@@ -51,22 +40,29 @@ impl Diffusion {
             transpose(&mut square);
             codes.iter_mut().zip(square).for_each(|(code, word)| code.push(word));
         }
-        codes
+        codes.into_iter().map(Code::from)
     }
 }
 
 /// Bit `j` of row `i` becomes bit `i` of row `j`, bit 0 the most significant: halves change places, then quarters in
 /// each, and so on. Source: Warren, Hacker's Delight, 7-3.
-fn transpose(square: &mut [u64; 64]) {
-    let (mut half, mut mask) = (32, u64::MAX >> 32);
-    while half > 0 {
-        for upper in (0..64).filter(|row| row & half == 0) {
-            let swapped = (square[upper] ^ square[upper + half] >> half) & mask;
-            square[upper] ^= swapped;
-            square[upper + half] ^= swapped << half;
+pub(super) fn transpose(square: &mut [u64; 64]) {
+    exchange::<32>(square, u64::MAX >> 32);
+    exchange::<16>(square, 0x0000_ffff_0000_ffff);
+    exchange::<8>(square, 0x00ff_00ff_00ff_00ff);
+    exchange::<4>(square, 0x0f0f_0f0f_0f0f_0f0f);
+    exchange::<2>(square, 0x3333_3333_3333_3333);
+    exchange::<1>(square, 0x5555_5555_5555_5555);
+}
+
+fn exchange<const HALF: usize>(square: &mut [u64; 64], mask: u64) {
+    for rows in square.chunks_exact_mut(2 * HALF) {
+        let (upper, lower) = rows.split_at_mut(HALF);
+        for (upper, lower) in upper.iter_mut().zip(lower) {
+            let swapped = (*upper ^ *lower >> HALF) & mask;
+            *upper ^= swapped;
+            *lower ^= swapped << HALF;
         }
-        half /= 2;
-        mask ^= mask << half;
     }
 }
 
@@ -152,22 +148,33 @@ mod tests {
         assert!(one.iter().zip(&other).filter(|(a, b)| a == b).count() < 5);
     }
 
+    #[test]
+    fn a_square_is_turned_about_its_diagonal() {
+        let square: [u64; 64] = std::array::from_fn(|row| (row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut turned = square;
+        transpose(&mut turned);
+        let bit = |square: &[u64; 64], row: usize, at: usize| square[row] >> (63 - at) & 1;
+        assert!((0..64).all(|i| (0..64).all(|j| bit(&turned, i, j) == bit(&square, j, i))));
+    }
+
     proptest! {
         #[test]
-        fn a_code_bit_is_the_parity_of_its_positions(
-            filters in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 4), 0..70),
-            t in 1_usize..9,
-        ) {
+        fn a_code_bit_is_the_parity_of_its_positions(filters in 0_usize..=64, t in 1_usize..9) {
             let key = key(3);
-            let codes = Diffusion::new(&key, 256, 320, t).apply(&filters.concat());
-            prop_assert_eq!(codes.len(), filters.len());
+            let mut sheet = Sheet::new(256);
+            for at in 0..filters {
+                let filter = sheet.next();
+                sheet.randomize(filter, &key, (&[at as u8; 12], 0), 150);
+            }
+            let codes: Vec<Code> = Diffusion::new(&key, 256, 320, t).apply(&sheet).collect();
+            prop_assert_eq!(codes.len(), filters);
             let bit = |words: &[u64], at: usize| words[at / 64] >> (63 - at % 64) & 1;
             let positions = positions(&key, 256, 320, t);
-            for (filter, code) in filters.iter().zip(&codes) {
-                prop_assert_eq!(code.len(), 5);
+            for (filter, code) in sheet.filters().iter().zip(&codes) {
+                prop_assert_eq!(code.bits(), 320);
                 for (output, positions) in positions.iter().enumerate() {
                     let parity = positions.iter().fold(0, |sum, &at| sum ^ bit(filter, at));
-                    prop_assert_eq!(bit(code, output), parity);
+                    prop_assert_eq!(bit(code.words(), output), parity);
                 }
             }
         }

@@ -8,13 +8,13 @@
 //! is the record reference and the order of variants tells nothing.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::Profile;
+use crate::profile::{Pass, Profile};
 
 /// Longest line in bytes: 8 variants of two codes of 65,536 bits, in base64, and room.
 const LONGEST_LINE: u64 = 1 << 18;
@@ -50,37 +50,24 @@ pub enum LineError {
 }
 
 /// One record of codes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     pub id: String,
     /// In the first record of a file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub header: Option<CodeHeader>,
     /// By the name of the pass; empty for a minor.
     pub codes: BTreeMap<String, Vec<Code>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub address: Option<AddressToken>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub household: Option<HouseholdToken>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub groups: Vec<Group>,
 }
 
 impl Line {
-    /// A record as a line of an upload.
-    pub fn from_record(record: Record, profile: &Profile) -> Self {
-        let names = profile.passes.iter().map(|pass| pass.name.clone());
-        Self {
-            id: STANDARD.encode(record.id.0),
-            header: None,
-            codes: names.zip(record.codes.passes).collect(),
-            address: record.address,
-            household: record.household,
-            groups: record.groups,
-        }
-    }
-
     /// The record of a line of an upload.
     ///
     /// # Errors
@@ -117,21 +104,81 @@ impl Line {
     }
 }
 
-/// Writes records; the header, at the beginning of a file, into the first.
-///
-/// # Errors
-/// Whatever writing meets.
-pub fn write(
-    lines: impl Iterator<Item = Line>,
-    mut header: Option<&CodeHeader>,
-    to: &mut impl Write,
-) -> io::Result<()> {
-    for mut line in lines {
-        line.header = header.take().cloned();
-        serde_json::to_writer(&mut *to, &line)?;
-        to.write_all(b"\n")?;
+/// Writes records as lines. By hand and not by serde: nearly all of a line is base64, which needs no escaping, and a
+/// register has a hundred thousand lines and more.
+pub struct Writer {
+    /// In JSON.
+    passes: Vec<Vec<u8>>,
+}
+
+impl Writer {
+    /// For records of this profile.
+    pub fn new(profile: &Profile) -> Self {
+        let name = |pass: &Pass| {
+            let mut name = Vec::new();
+            json(&pass.name, &mut name);
+            name
+        };
+        Self { passes: profile.passes.iter().map(name).collect() }
     }
-    Ok(())
+
+    /// Appends the line of a record under an id that is its own, or the reference that uploads have; the first line of
+    /// a file has the header.
+    pub fn line(&self, id: Option<&str>, header: Option<&CodeHeader>, record: &Record, to: &mut Vec<u8>) {
+        to.extend(b"{\"id\":");
+        match id {
+            Some(id) => json(&id, to),
+            None => quoted(&record.id.0, to),
+        }
+        if let Some(header) = header {
+            to.extend(b",\"header\":");
+            json(header, to);
+        }
+        to.extend(b",\"codes\":{");
+        let mut bytes = Vec::with_capacity(256);
+        for (at, (name, codes)) in self.passes.iter().zip(&record.codes.passes).enumerate() {
+            if at > 0 {
+                to.push(b',');
+            }
+            to.extend(name);
+            to.extend(b":[");
+            for (at, code) in codes.iter().enumerate() {
+                if at > 0 {
+                    to.push(b',');
+                }
+                code.words().iter().for_each(|word| bytes.extend(word.to_be_bytes()));
+                quoted(&bytes, to);
+                bytes.clear();
+            }
+            to.push(b']');
+        }
+        to.push(b'}');
+        if let Some(AddressToken(token)) = &record.address {
+            to.extend(b",\"address\":");
+            quoted(token, to);
+        }
+        if let Some(HouseholdToken(token)) = &record.household {
+            to.extend(b",\"household\":");
+            quoted(token, to);
+        }
+        if !record.groups.is_empty() {
+            to.extend(b",\"groups\":");
+            json(&record.groups, to);
+        }
+        to.extend(b"}\n");
+    }
+}
+
+fn json(value: &impl Serialize, to: &mut Vec<u8>) {
+    serde_json::to_writer(to, value).expect("text and lists of words can be written into memory");
+}
+
+fn quoted(bytes: &[u8], to: &mut Vec<u8>) {
+    to.push(b'"');
+    let begin = to.len();
+    to.resize(begin + bytes.len().div_ceil(3) * 4, 0);
+    STANDARD.encode_slice(bytes, &mut to[begin..]).expect("there is room for four signs of three bytes");
+    to.push(b'"');
 }
 
 /// Reads records one by one; `name` is what errors call the file. After an error there is nothing more. An empty
@@ -204,9 +251,37 @@ mod tests {
     }
 
     fn written(count: usize) -> String {
-        let mut bytes = Vec::new();
-        write(std::iter::repeat_n(line(1536, 2), count), Some(&header()), &mut bytes).unwrap();
+        let profile = Profile::built_in();
+        let record = line(1536, 2).into_record(&profile).unwrap();
+        let (writer, header, mut bytes) = (Writer::new(&profile), header(), Vec::new());
+        for at in 0..count {
+            writer.line(None, (at == 0).then_some(&header), &record, &mut bytes);
+        }
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let profile = Profile::built_in();
+        let record = line(1536, 2).into_record(&profile).unwrap();
+        let whole = Record {
+            address: Some(AddressToken([1; 16])),
+            household: Some(HouseholdToken([2; 16])),
+            groups: vec![Group::Senior, Group::Oggz],
+            ..record.clone()
+        };
+        let minor = Record { groups: vec![Group::Minor], codes: Codes::default(), ..record.clone() };
+        let (writer, header, mut bytes) = (Writer::new(&profile), header(), Vec::new());
+        writer.line(None, Some(&header), &record, &mut bytes);
+        writer.line(None, None, &whole, &mut bytes);
+        writer.line(None, None, &minor, &mut bytes);
+        writer.line(Some("own \"id\", \u{e9}"), None, &whole, &mut bytes);
+        let mut lines: Vec<Line> = read(&bytes[..], "codes.ndjson").collect::<Result<_, _>>().unwrap();
+        let own = lines.pop().unwrap();
+        assert!(own.id == "own \"id\", \u{e9}" && own.into_codes(&profile).unwrap() == whole.codes);
+        assert_eq!(lines[0].header, Some(header));
+        let records: Vec<Record> = lines.into_iter().map(|line| line.into_record(&profile).unwrap()).collect();
+        assert_eq!(records, [record, whole, minor]);
     }
 
     fn read_error(text: &str) -> FileError {

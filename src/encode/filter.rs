@@ -1,110 +1,198 @@
-//! The Bloom filter of one code before diffusion. Every field has a constant number of insertions, so neither the
-//! length of a name nor a missing date shows in the number of set bits.
+//! The Bloom filters of codes before diffusion, many of them side by side. Every field has a constant number of
+//! insertions, so neither the length of a name nor a missing date shows in the number of set bits.
 
-use super::keys::{Numbers, Row, Seed};
+use super::diffuse::transpose;
+use super::keys::{Batch, Numbers, Seed};
 
-/// A filter under construction, a byte a bit: bytes are set without waiting for each other. The number of bits is a
-/// power of two from 64 on.
-#[derive(Clone)]
-pub(super) struct Filter {
-    cells: Vec<u8>,
+/// Filters that a sheet has room for.
+const SIDE: u32 = u64::BITS;
+
+/// Filters of a sheet: the first is the most significant bit.
+pub(super) type Filters = u64;
+
+/// Up to 64 filters under construction: plane `b` has bit `b` of each, so that what goes into several filters is drawn
+/// once, and diffusion works on all of them with one XOR. The number of bits is a power of two from 64 on.
+pub(super) struct Sheet {
+    planes: Vec<u64>,
+    used: u32,
+    /// Of tokens, under the numbers of the pass or its place.
+    drawn: Batch,
+    /// Of what is random in a record.
+    random: Batch,
 }
 
-impl Filter {
+impl Sheet {
     pub(super) fn new(bits: usize) -> Self {
-        Self { cells: vec![0; bits] }
+        Self { planes: vec![0; bits], used: 0, drawn: Batch::new(bits), random: Batch::new(bits) }
     }
 
-    /// Bits that are all random: for a pass that cannot be made at all.
-    pub(super) fn random(bits: usize, numbers: &Numbers, seed: &Seed, first_block: u32) -> Self {
-        let drawn = numbers.stream(seed, first_block).take(bits);
-        Self { cells: drawn.map(|number| (number & 1) as u8).collect() }
+    /// Whether `count` filters more find room.
+    pub(super) fn has_room(&self, count: usize) -> bool {
+        count <= (SIDE - self.used) as usize
     }
 
-    /// Sets the bit of each number of the rows.
-    pub(super) fn set(&mut self, numbers: &Numbers, rows: &[Row<'_>]) {
-        // Unbiased: the number of bits is a power of two up to 2^16.
-        let last = self.cells.len() - 1;
-        numbers.draw(rows, |number| self.cells[usize::from(number) & last] = 1);
+    /// The next filter, empty. There must be room.
+    pub(super) fn next(&mut self) -> Filters {
+        self.used += 1;
+        1 << (SIDE - self.used)
     }
 
-    /// The bits in words, bit 0 the most significant of the first.
-    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
-        let (eights, _) = self.cells.as_chunks::<8>();
-        eights.as_chunks::<8>().0.iter().map(|word| u64::from_be_bytes(word.map(packed)))
-    }
-}
-
-/// Eight bytes of 0 or 1 as the bits of one, the first the most significant: the product moves byte `i` to bit 63 - i,
-/// and no two bytes meet there.
-fn packed(eight: [u8; 8]) -> u8 {
-    (u64::from_le_bytes(eight).wrapping_mul(0x8040_2010_0804_0201) >> 56) as u8
-}
-
-/// What one field, or several, put into a filter: rows of numbers under the pass's key, and rows that are random per
-/// record.
-pub(super) struct Strokes<'a> {
-    record: &'a Seed,
-    drawn: Vec<Row<'a>>,
-    random: Vec<Row<'a>>,
-}
-
-impl<'a> Strokes<'a> {
-    pub(super) fn new(record: &'a Seed) -> Self {
-        Self { record, drawn: Vec::with_capacity(32), random: Vec::new() }
+    /// Insertions that are all random: for a pass that cannot be made at all.
+    pub(super) fn randomize(
+        &mut self,
+        filter: Filters,
+        filler: &Numbers,
+        (record, block): (&Seed, u32),
+        insertions: u32,
+    ) {
+        self.random.add(filler, (record, block), insertions as usize, filter, &mut self.planes);
+        self.random.draw(filler, &mut self.planes);
     }
 
     /// A field: `insertions` are shared among its slots, the remainder to the first. The shares of empty slots are
     /// random, from block `fill` of the record on, or nothing. Of the others a part is random, 0 for none of them.
-    pub(super) fn add(&mut self, slots: &'a [Option<Seed>], insertions: u32, fill: Option<u32>, part: f64) {
-        let (share, more) = (insertions as usize / slots.len(), insertions as usize % slots.len());
+    /// Not all is in the filters before [`Sheet::draw`] with the same ink.
+    pub(super) fn add(&mut self, ink: Ink<'_>, field: Strokes<'_>) {
+        let Strokes { slots, insertions, first_block, fill, part, record, filters } = field;
+        let count = slots.len() as u32;
+        let (share, more) = ((insertions / count) as usize, (insertions % count) as usize);
         let mut random = 0;
         for (at, slot) in slots.iter().enumerate() {
             let share = share + usize::from(at < more);
-            let own = match slot {
-                Some(_) => share - (share as f64 * part).round() as usize,
-                None => 0,
+            let Some(seed) = slot else {
+                random += share;
+                continue;
             };
-            if let Some(seed) = slot {
-                self.drawn.push(Row { seed, first_block: 0, count: own });
-            }
+            let own = if part > 0.0 { share - (share as f64 * part).round() as usize } else { share };
+            self.drawn.add(ink.numbers, (seed, first_block), own, filters, &mut self.planes);
             random += share - own;
         }
-        if let Some(first_block) = fill.filter(|_| random > 0) {
-            self.random.push(Row { seed: self.record, first_block, count: random });
+        if let Some(first_block) = fill {
+            self.random.add(ink.filler, (record, first_block), random, filters, &mut self.planes);
         }
     }
 
-    pub(super) fn into(self, filter: &mut Filter, numbers: &Numbers, filler: &Numbers) {
-        filter.set(numbers, &self.drawn);
-        filter.set(filler, &self.random);
+    /// Sets the bits of all fields that wait.
+    pub(super) fn draw(&mut self, ink: Ink<'_>) {
+        self.drawn.draw(ink.numbers, &mut self.planes);
+        self.random.draw(ink.filler, &mut self.planes);
     }
+
+    /// Bit `b` of all filters, for each `b`.
+    pub(super) fn planes(&self) -> &[u64] {
+        &self.planes
+    }
+
+    /// How many filters there are.
+    pub(super) fn used(&self) -> usize {
+        self.used as usize
+    }
+
+    /// The filters one by one, bit 0 the most significant of the first word.
+    pub(super) fn filters(&self) -> Vec<Vec<u64>> {
+        let mut filters = vec![Vec::with_capacity(self.planes.len() / 64); self.used()];
+        for square in self.planes.as_chunks::<64>().0 {
+            let mut square = *square;
+            transpose(&mut square);
+            filters.iter_mut().zip(square).for_each(|(filter, word)| filter.push(word));
+        }
+        filters
+    }
+
+    /// Makes all filters empty, and room for others.
+    pub(super) fn clear(&mut self) {
+        self.planes.fill(0);
+        self.used = 0;
+    }
+}
+
+/// What positions are drawn with: those of tokens, and those that are random in a record.
+#[derive(Clone, Copy)]
+pub(super) struct Ink<'a> {
+    pub(super) numbers: &'a Numbers,
+    pub(super) filler: &'a Numbers,
+}
+
+/// What one field puts into filters.
+pub(super) struct Strokes<'a> {
+    pub(super) slots: &'a [Option<Seed>],
+    pub(super) insertions: u32,
+    /// Where the tokens' numbers begin.
+    pub(super) first_block: u32,
+    /// Where the record's random numbers for it begin, if missing shares are filled.
+    pub(super) fill: Option<u32>,
+    /// How much of the shares that are there is random all the same.
+    pub(super) part: f64,
+    pub(super) record: &'a Seed,
+    pub(super) filters: Filters,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn numbers(key: u8) -> Numbers {
+        Numbers::new(&[key; 32])
+    }
+
     #[test]
-    fn the_first_cell_is_the_highest_bit() {
-        let mut filter = Filter::new(128);
-        for at in [0, 9, 63, 127] {
-            filter.cells[at] = 1;
+    fn the_first_plane_is_the_highest_bit_of_each_filter() {
+        let mut sheet = Sheet::new(128);
+        let (one, other) = (sheet.next(), sheet.next());
+        for (at, filters) in [(0, one), (9, one | other), (63, other), (127, one)] {
+            sheet.planes[at] = filters;
         }
-        assert!(filter.words().eq([1 << 63 | 1 << 54 | 1, 1]));
-        assert!((0..=255_u8).all(|byte| packed(std::array::from_fn(|i| byte >> (7 - i) & 1)) == byte));
+        assert_eq!(sheet.filters(), [vec![1 << 63 | 1 << 54, 1], vec![1 << 54 | 1, 0]]);
+        sheet.clear();
+        assert!(sheet.filters().is_empty() && sheet.planes().iter().all(|plane| *plane == 0));
+    }
+
+    #[test]
+    fn a_sheet_has_room_for_64() {
+        let mut sheet = Sheet::new(64);
+        let all = (0..64).fold(0, |all, _| {
+            assert!(sheet.has_room(1));
+            all | sheet.next()
+        });
+        assert!(all == u64::MAX && !sheet.has_room(1));
+    }
+
+    fn strokes<'a>(slots: &'a [Option<Seed>], insertions: u32, part: f64, filters: Filters) -> Strokes<'a> {
+        Strokes { slots, insertions, first_block: 0, fill: Some(7), part, record: &[4; 12], filters }
+    }
+
+    #[test]
+    fn what_goes_into_two_filters_is_the_same_in_both() {
+        let (numbers, filler) = (numbers(1), numbers(2));
+        let ink = Ink { numbers: &numbers, filler: &filler };
+        let mut sheet = Sheet::new(256);
+        let (one, both) = (sheet.next(), sheet.next());
+        sheet.add(ink, strokes(&[Some([3; 12]), None], 40, 0.0, one | both));
+        sheet.draw(ink);
+        let filters = sheet.filters();
+        assert_eq!(filters[0], filters[1]);
+        assert!(filters[0].iter().any(|word| *word != 0));
+        // Once drawn, nothing waits for the next record.
+        let next = sheet.next();
+        sheet.draw(ink);
+        assert!(sheet.planes().iter().all(|plane| plane & next == 0));
     }
 
     #[test]
     fn insertions_are_shared_whatever_the_slots() {
-        let record = [9; 12];
-        for (slots, part) in [(1, 0.0), (3, 0.0), (7, 0.5), (9, 0.31)] {
-            for empty in 0..=slots {
-                let slots: Vec<Option<Seed>> = (0..slots).map(|at| (at >= empty).then_some([at as u8; 12])).collect();
-                let mut strokes = Strokes::new(&record);
-                strokes.add(&slots, 100, Some(0), part);
-                let count: usize = strokes.drawn.iter().chain(&strokes.random).map(|row| row.count).sum();
-                assert_eq!(count, 100);
+        // A filter so long that two insertions hardly meet.
+        const BITS: usize = 1 << 16;
+        let (numbers, filler) = (numbers(1), numbers(2));
+        let ink = Ink { numbers: &numbers, filler: &filler };
+        for (count, part) in [(1, 0.0), (3, 0.0), (7, 0.5), (9, 0.31)] {
+            for empty in 0..=count {
+                let slots: Vec<Option<Seed>> = (0..count).map(|at| (at >= empty).then_some([at as u8; 12])).collect();
+                let mut sheet = Sheet::new(BITS);
+                let filter = sheet.next();
+                sheet.add(ink, strokes(&slots, 100, part, filter));
+                sheet.draw(ink);
+                let set = sheet.planes().iter().filter(|plane| **plane != 0).count();
+                assert!((97..=100).contains(&set), "{set} of {count} slots, {empty} empty");
             }
         }
     }

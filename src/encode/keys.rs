@@ -3,9 +3,10 @@
 //! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
-use aes::{Aes256, Block};
+use aes::{Aes256Enc, Block};
+use ring::digest::{self, Digest, SHA256};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
-use ring::hmac::{HMAC_SHA256, Key, sign};
+use ring::hmac::{self, HMAC_SHA256, Key, sign};
 
 use crate::ids::EpochId;
 use crate::profile::{Pass, Profile};
@@ -20,17 +21,14 @@ pub(super) struct Keys {
     /// Of records, for what is random per record.
     pub(super) record: Key,
     pub(super) filler: Numbers,
-    /// Hexadecimal, see [`crate::code::CodeHeader::key_check`].
-    pub(super) key_check: String,
-}
-
-/// The keys of one pass.
-pub(super) struct PassKeys {
-    /// Of positions, where a code can agree everywhere.
+    /// Of positions where codes can agree everywhere.
     pub(super) everywhere: Numbers,
     /// Of the keys of positions of each place.
-    pub(super) place: Key,
-    pub(super) diffusion: Numbers,
+    pub(super) address: Key,
+    pub(super) postcode: Key,
+    pub(super) street: Key,
+    /// Hexadecimal, see [`crate::code::CodeHeader::key_check`].
+    pub(super) key_check: String,
 }
 
 /// The root from which the others are expanded.
@@ -54,17 +52,17 @@ impl Root {
             token: self.key("token"),
             record: self.key("record"),
             filler: self.numbers("filler"),
+            everywhere: self.numbers("everywhere"),
+            address: self.key("place/address"),
+            postcode: self.key("place/postcode"),
+            street: self.key("place/street"),
             key_check: hex::encode(&check.as_ref()[..16]),
         }
     }
 
-    pub(super) fn pass(&self, pass: &Pass) -> PassKeys {
-        let name = &pass.name;
-        PassKeys {
-            everywhere: self.numbers(&format!("pass/{name}/everywhere")),
-            place: self.key(&format!("pass/{name}/place")),
-            diffusion: self.numbers(&format!("pass/{name}/diffusion")),
-        }
+    /// Of the map from filters to codes.
+    pub(super) fn diffusion(&self, pass: &Pass) -> Numbers {
+        self.numbers(&format!("pass/{}/diffusion", pass.name))
     }
 
     fn key(&self, what: &str) -> Key {
@@ -76,7 +74,7 @@ impl Root {
     }
 
     fn expand(&self, what: &str) -> [u8; 32] {
-        let info = format!("voorrang/v2/{}/{what}", self.schema_hash);
+        let info = format!("voorrang/v3/{}/{what}", self.schema_hash);
         let info = [info.as_bytes()];
         let mut key = [0; 32];
         let okm = self.prk.expand(&info, HMAC_SHA256);
@@ -86,70 +84,107 @@ impl Root {
 }
 
 /// Parts with their lengths before them, so that no two lists of parts have the same bytes.
-pub(super) fn framed(parts: &[&[u8]]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 4).sum());
+fn frame(parts: &[&[u8]], mut take: impl FnMut(&[u8])) {
     for part in parts {
         let length = u32::try_from(part.len()).expect("a field is far shorter than 4 GiB");
-        out.extend(length.to_be_bytes());
-        out.extend(*part);
+        take(&length.to_be_bytes());
+        take(part);
     }
-    out
+}
+
+/// SHA-256 of framed parts.
+pub(super) fn digest(parts: &[&[u8]]) -> Digest {
+    let mut context = digest::Context::new(&SHA256);
+    frame(parts, |bytes| context.update(bytes));
+    context.finish()
 }
 
 /// The first bytes of HMAC over framed parts; at most 32.
 pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
-    let tag = sign(key, &framed(parts));
-    *tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
+    let mut context = hmac::Context::with_key(key);
+    frame(parts, |bytes| context.update(bytes));
+    *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 /// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
 pub(super) type Seed = [u8; 12];
 
-/// A row of numbers: of which seed, from which block of eight on, and how many.
-#[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) seed: &'a Seed,
-    pub(super) first_block: u32,
-    pub(super) count: usize,
+/// Blocks of positions in filters that wait to be made: many at once, because the processor works at them side by side.
+pub(super) struct Batch {
+    blocks: [Block; Self::MOST],
+    /// Of each block the positions that are wanted, and the filters that want them.
+    wanted: [(usize, u64); Self::MOST],
+    filled: usize,
+    /// Bits of a position.
+    width: u32,
+}
+
+impl Batch {
+    const MOST: usize = 64;
+
+    /// For filters of a power of two up to 2^16 bits.
+    pub(super) fn new(filter_bits: usize) -> Self {
+        let width = filter_bits.ilog2().max(1);
+        Self { blocks: [Block::default(); Self::MOST], wanted: [(0, 0); Self::MOST], filled: 0, width }
+    }
+
+    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits
+    /// are set.
+    pub(super) fn add(
+        &mut self,
+        numbers: &Numbers,
+        (seed, first_block): (&Seed, u32),
+        mut count: usize,
+        filters: u64,
+        planes: &mut [u64],
+    ) {
+        let whole = 2 * (64 / self.width) as usize;
+        let mut counter = first_block;
+        while count > 0 {
+            if self.filled == Self::MOST {
+                self.draw(numbers, planes);
+            }
+            self.blocks[self.filled] = block(seed, counter);
+            self.wanted[self.filled] = (count.min(whole), filters);
+            self.filled += 1;
+            count = count.saturating_sub(whole);
+            counter += 1;
+        }
+    }
+
+    /// Sets the bits of all that waits. Plane `b` has bit `b` of each filter.
+    pub(super) fn draw(&mut self, numbers: &Numbers, planes: &mut [u64]) {
+        let blocks = &mut self.blocks[..self.filled];
+        numbers.0.encrypt_blocks(blocks);
+        let (width, last) = (self.width, planes.len() - 1);
+        let per_half = (64 / width) as usize;
+        for (block, (count, filters)) in blocks.iter().zip(self.wanted) {
+            let [one, other] = block.as_chunks::<8>().0 else { unreachable!("a block has 16 bytes") };
+            let first = count.min(per_half);
+            for (half, count) in [(one, first), (other, count - first)] {
+                let mut half = u64::from_be_bytes(*half);
+                for _ in 0..count {
+                    planes[half as usize & last] |= filters;
+                    half >>= width;
+                }
+            }
+        }
+        self.filled = 0;
+    }
 }
 
 /// Numbers of 16 bits under a key: block `n` of a seed is AES-256(seed, n), eight numbers, the high byte first.
 /// `Debug` is not there: it is a key.
-pub(super) struct Numbers(Aes256);
+pub(super) struct Numbers(Aes256Enc);
 
 impl Numbers {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(Aes256::new(key.into()))
+        Self(Aes256Enc::new(key.into()))
     }
 
     /// The numbers of a place.
     pub(super) fn of_place(key: &Key, place: &str) -> Self {
         Self::new(&tag(key, &[place.as_bytes()]))
-    }
-
-    /// Hands each number of the rows to `take`. Blocks are made many at once: the processor works at them side by side.
-    pub(super) fn draw(&self, rows: &[Row<'_>], mut take: impl FnMut(u16)) {
-        const MOST: usize = 64;
-        let mut drawn = [Block::default(); MOST];
-        let (mut counts, mut filled) = ([0; MOST], 0);
-        let mut hand_out = |drawn: &mut [Block], counts: &[usize]| {
-            self.0.encrypt_blocks(drawn);
-            for (block, count) in drawn.iter().zip(counts) {
-                block.as_chunks::<2>().0[..*count].iter().for_each(|pair| take(u16::from_be_bytes(*pair)));
-            }
-        };
-        for row in rows {
-            for (counter, begin) in (row.first_block..).zip((0..row.count).step_by(8)) {
-                drawn[filled] = block(row.seed, counter);
-                counts[filled] = (row.count - begin).min(8);
-                filled += 1;
-                if filled == MOST {
-                    hand_out(&mut drawn, &counts);
-                    filled = 0;
-                }
-            }
-        }
-        hand_out(&mut drawn[..filled], &counts);
     }
 
     /// An endless row of numbers.
@@ -213,24 +248,27 @@ mod tests {
     fn every_purpose_has_a_key_of_its_own() {
         let root = root(&[1; 32], "haarlem-1");
         let keys = root.keys();
-        let passes: Vec<PassKeys> = Profile::built_in().passes.iter().map(|pass| root.pass(pass)).collect();
+        let maps: Vec<Numbers> = Profile::built_in().passes.iter().map(|pass| root.diffusion(pass)).collect();
         let macs = [&keys.address_token, &keys.household_token, &keys.record_ref, &keys.token, &keys.record];
-        let macs = macs.into_iter().chain(passes.iter().map(|pass| &pass.place));
-        let ciphers = [&keys.filler].into_iter().chain(passes.iter().flat_map(|p| [&p.everywhere, &p.diffusion]));
+        let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street]);
+        let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
         let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
         let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream(&[0; 12], 0).take(8).collect()).collect();
         let distinct = (
             tags.iter().collect::<std::collections::HashSet<_>>().len(),
             first.iter().collect::<std::collections::HashSet<_>>().len(),
         );
-        assert_eq!(distinct, (5 + passes.len(), 1 + 2 * passes.len()));
+        assert_eq!(distinct, (8, 2 + maps.len()));
         assert_eq!(distinct, (tags.len(), first.len()));
     }
 
     #[test]
     fn framing_tells_parts_apart() {
-        assert_ne!(framed(&[b"ab", b"c"]), framed(&[b"a", b"bc"]));
-        assert_ne!(framed(&[b"ab"]), framed(&[b"ab", b""]));
+        let bytes = |parts: &[&[u8]]| digest(parts).as_ref().to_vec();
+        assert_ne!(bytes(&[b"ab", b"c"]), bytes(&[b"a", b"bc"]));
+        assert_ne!(bytes(&[b"ab"]), bytes(&[b"ab", b""]));
+        let key = Key::new(HMAC_SHA256, &[1; 32]);
+        assert_eq!(tag::<32>(&key, &[b"ab", b"c"]), sign(&key, b"\0\0\0\x02ab\0\0\0\x01c").as_ref());
     }
 
     #[test]
@@ -244,15 +282,32 @@ mod tests {
         assert_eq!(hex::encode(bytes), "0bdf7df1591716335e9a8b15c860c502");
     }
 
+    /// Positions of one block: as many as each half of it has, from the low end.
+    fn positions(numbers: &Numbers, seed: &Seed, counter: u32, width: u32) -> Vec<usize> {
+        let block: Vec<u64> = numbers.stream(seed, counter).take(8).map(u64::from).collect();
+        let half = |half: &[u64]| half.iter().fold(0_u64, |all, number| all << 16 | number);
+        let of_half = |half: u64| (0..64 / width).map(move |at| (half >> (at * width)) as usize & ((1 << width) - 1));
+        block.chunks(4).flat_map(|numbers| of_half(half(numbers))).collect()
+    }
+
     #[test]
-    fn rows_are_pieces_of_the_stream() {
+    fn what_waits_is_set_in_the_filters_that_want_it() {
         let numbers = Numbers::new(&[7; 32]);
-        let (one, other) = ([1; 12], [2; 12]);
-        let mut drawn = Vec::new();
-        let rows = [Row { seed: &one, first_block: 0, count: 11 }, Row { seed: &other, first_block: 5, count: 3 }];
-        numbers.draw(&rows, |number| drawn.push(number));
-        let want: Vec<u16> = numbers.stream(&one, 0).take(11).chain(numbers.stream(&other, 5).take(3)).collect();
-        assert_eq!(drawn, want);
+        for (bits, width) in [(512, 9), (1 << 16, 16), (64, 6)] {
+            let mut want = vec![0; bits];
+            let mut got = vec![0; bits];
+            let mut batch = Batch::new(bits);
+            for (seed, first, count, filters) in [(1, 0, 11, 1), (2, 5, 3, 2), (1, 9, 1_500, 4), (3, 1, 0, 8)] {
+                let seed = [seed; 12];
+                batch.add(&numbers, (&seed, first), count, filters, &mut got);
+                let all = (first..).flat_map(|counter| positions(&numbers, &seed, counter, width));
+                all.take(count).for_each(|at| want[at] |= filters);
+            }
+            batch.draw(&numbers, &mut got);
+            assert_eq!(got, want, "{bits}");
+            batch.draw(&numbers, &mut got);
+            assert_eq!(got, want, "nothing waits any more");
+        }
     }
 
     #[test]

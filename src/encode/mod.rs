@@ -21,10 +21,12 @@ mod person;
 pub mod read;
 mod token;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::rc::Rc;
 use std::slice;
 
+use foldhash::HashMap;
 use time::Date;
 
 pub use birth::{BadDate, BirthDate};
@@ -35,9 +37,8 @@ pub use token::{surnames, token_kinds};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::EpochId;
 use crate::profile::{Profile, Reading};
-use file::Line;
 use keys::{Keys, Root, Seed, tag};
-use passes::{Last, PassEncoder, Subject};
+use passes::{Last, PassEncoder, Places, Subject};
 use token::Token;
 
 /// Whose file a record is of. Records of different sources never share random bits, even with equal ids.
@@ -148,26 +149,23 @@ impl Encoder {
         RecordRef(tag(&self.keys.record_ref, &[source.name(), id.as_bytes()]))
     }
 
-    /// The lines of residents in a file that stays with the custodian: own ids, and the own surname's code first.
-    pub fn resident_lines(&self, residents: &[Resident], reference: Date, ages: &Ages) -> Vec<Line> {
-        let records = self.population(residents, reference, ages, Self::in_order);
-        residents.iter().zip(records).map(|(resident, record)| self.line(resident.id.clone(), record)).collect()
+    /// As [`Encoder::residents`] with the own surname's code first, for a file that stays with the custodian.
+    pub fn residents_in_order(&self, residents: &[Resident], reference: Date, ages: &Ages) -> Vec<Record> {
+        self.population(residents, reference, ages, Self::in_order)
     }
 
-    /// As [`Encoder::resident_lines`], for a care custodian.
-    pub fn care_lines(&self, members: &[CareMember]) -> Vec<Line> {
-        let records = self.care(members, Self::in_order);
-        members.iter().zip(records).map(|(member, record)| self.line(member.id.clone(), record)).collect()
+    /// As [`Encoder::care_members`] with the own surname's code first, for a file that stays with the custodian.
+    pub fn care_members_in_order(&self, members: &[CareMember]) -> Vec<Record> {
+        self.care(members, Self::in_order)
     }
 
-    /// As [`Encoder::resident_lines`], for a corporation; the id is contract and number, `K0000001/1`.
-    pub fn tenant_lines(&self, tenants: &[Tenant]) -> Vec<Line> {
-        let coded = tenants.iter().zip(self.tenancy(tenants, Self::in_order));
+    /// Tenants as records with the own surname's code first, for a file that stays with the corporation.
+    pub fn tenants_in_order(&self, tenants: &[Tenant]) -> Vec<Record> {
         let record = |(tenant, (codes, address)): (&Tenant, (Codes, Option<AddressToken>))| {
             let id = self.record_ref(Source::Tenants, &tenant.id());
-            self.line(tenant.id(), Record { id, address, household: None, groups: Vec::new(), codes })
+            Record { id, address, household: None, groups: Vec::new(), codes }
         };
-        coded.map(record).collect()
+        tenants.iter().zip(self.tenancy(tenants, Self::in_order)).map(record).collect()
     }
 
     /// The codes of a person, real name variants first. Uploads carry them in an order that tells nothing, see
@@ -179,11 +177,11 @@ impl Encoder {
     /// The filters before diffusion, real name variants first: for attack tests in a laboratory, never for upload.
     /// Undiffused filters of people are as good as their names.
     pub fn lab_filters(&self, source: Source, id: &str, person: &Person) -> Codes {
-        let subject = self.subject(&Row { source, id, person });
+        let subjects = self.subjects(&[Row { source, id, person }]);
         let filters = |pass: &PassEncoder| {
-            let mut words = Vec::new();
-            let count = pass.filters(&self.keys, &subject, &mut Last::default(), &mut words);
-            words.chunks(words.len() / count).map(|filter| Code::from(filter.to_vec())).collect()
+            let mut sheet = pass.sheet();
+            pass.filters(&self.keys, &subjects[0], &mut sheet);
+            sheet.filters().into_iter().map(Code::from).collect()
         };
         Codes { passes: self.passes.iter().map(filters).collect() }
     }
@@ -205,12 +203,8 @@ impl Encoder {
         let (mut addresses, mut households) = (Last::default(), Last::default());
         let record = |resident: &Resident| Record {
             id: self.record_ref(Source::Population, &resident.id),
-            address: resident
-                .person
-                .address
-                .as_ref()
-                .and_then(|place| *addresses.of(place.key(), |_| self.address(place))),
-            household: Some(*households.of(resident.household.clone(), |id| self.household(id))),
+            address: resident.person.address.as_ref().and_then(|place| *addresses.of(place, || self.address(place))),
+            household: Some(*households.of(&*resident.household, || self.household(&resident.household))),
             groups: ages.groups(resident.person.birth, reference),
             codes: if is_adult(&resident) { codes.next().expect("every adult has codes") } else { Codes::default() },
         };
@@ -248,20 +242,19 @@ impl Encoder {
         codes.into_iter().zip(tenants).map(|(codes, tenant)| (codes, address(tenant))).collect()
     }
 
-    fn line(&self, id: String, record: Record) -> Line {
-        let names = self.passes.iter().map(|pass| pass.pass().name.clone());
-        let codes = names.zip(record.codes.passes).collect();
-        let Record { address, household, groups, .. } = record;
-        Line { id, header: None, codes, address, household, groups }
-    }
-
-    fn subject<'a>(&self, row: &Row<'a>) -> Subject<'a> {
-        let seed = tag(&self.keys.record, &[row.source.name(), row.id.as_bytes()]);
+    fn subjects(&self, rows: &[Row<'_>]) -> Vec<Subject> {
         let of_token = |token: Token| match self.frequent.get(&token) {
             Some(seed) => *seed,
             None => tag(&self.keys.token, &[&token.bytes()]),
         };
-        Subject::new(row.source, seed, row.person, self.variants, &self.readings, of_token)
+        let mut here = Last::default();
+        let subject = |Row { source, id, person }: &Row<'_>| {
+            let seed = tag(&self.keys.record, &[source.name(), id.as_bytes()]);
+            let places = |place| here.of(place, || Rc::new(Places::new(&self.keys, place))).clone();
+            let places = person.address.as_ref().map(places);
+            Subject::new((*source, seed), person, places, self.variants, &self.readings, of_token)
+        };
+        rows.iter().map(subject).collect()
     }
 
     /// Codes, real name variants first.
@@ -274,16 +267,24 @@ impl Encoder {
         self.encode(rows, |pass, subject, codes| pass.shuffle(&self.keys, subject, codes))
     }
 
-    fn encode(&self, rows: &[Row<'_>], order: impl Fn(&PassEncoder, &Subject<'_>, &mut [Code])) -> Vec<Codes> {
-        let subjects: Vec<Subject<'_>> = rows.iter().map(|row| self.subject(row)).collect();
-        let mut all: Vec<Codes> = rows.iter().map(|_| Codes::default()).collect();
+    fn encode(&self, rows: &[Row<'_>], order: impl Fn(&PassEncoder, &Subject, &mut [Code])) -> Vec<Codes> {
+        let subjects = self.subjects(rows);
+        let passes = || Codes { passes: Vec::with_capacity(self.passes.len()) };
+        let mut all: Vec<Codes> = rows.iter().map(|_| passes()).collect();
         for pass in &self.passes {
-            let (mut filters, mut here) = (Vec::new(), Last::default());
-            let mut count = |one: &Subject<'_>| pass.filters(&self.keys, one, &mut here, &mut filters);
-            let counts: Vec<usize> = subjects.iter().map(&mut count).collect();
-            let mut codes = pass.diffused(&filters).into_iter();
-            for ((record, subject), count) in all.iter_mut().zip(&subjects).zip(counts) {
-                let mut own: Vec<Code> = codes.by_ref().take(count).collect();
+            let mut sheet = pass.sheet();
+            let mut codes = Vec::with_capacity(rows.iter().map(|row| pass.count(row.source)).sum());
+            for (row, subject) in rows.iter().zip(&subjects) {
+                if !sheet.has_room(pass.count(row.source)) {
+                    codes.extend(pass.diffused(&sheet));
+                    sheet.clear();
+                }
+                pass.filters(&self.keys, subject, &mut sheet);
+            }
+            codes.extend(pass.diffused(&sheet));
+            let mut codes = codes.into_iter();
+            for ((record, subject), row) in all.iter_mut().zip(&subjects).zip(rows) {
+                let mut own: Vec<Code> = codes.by_ref().take(pass.count(row.source)).collect();
                 order(pass, subject, &mut own);
                 record.passes.push(own);
             }

@@ -78,21 +78,23 @@ fn is_plain(text: &str) -> bool {
 
 /// The first letter of initials or given names, forms of address left out.
 pub fn initial(text: &str) -> Option<char> {
-    let text = fold(&compatible(text));
-    let words: Vec<&str> = text.split([' ', '-', ',']).filter(|word| !word.is_empty()).collect();
-    let titles = words.iter().take_while(|word| TITLES.contains(word)).count();
-    // "Ing" and "Fam" are given names too, if nothing follows.
-    let word = words.get(titles).or(words.first())?;
-    word.chars().next()
+    first_word(text, |word| word.chars().next())
 }
 
 /// The first given name in full, forms of address left out; none where there is an initial at most.
 pub(super) fn first_given_name(text: &str) -> Option<String> {
+    first_word(text, |name| (name.chars().count() > 1).then(|| name.to_owned()))
+}
+
+/// Something of the first word behind forms of address, if there is a word.
+fn first_word<T>(text: &str, make: impl Fn(&str) -> Option<T>) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
     let text = fold(&compatible(text));
-    let words: Vec<&str> = text.split([' ', '-', ',']).filter(|word| !word.is_empty()).collect();
-    let titles = words.iter().take_while(|word| TITLES.contains(word)).count();
-    let name = words.get(titles).or(words.first())?;
-    (name.chars().count() > 1).then(|| (*name).to_owned())
+    let words = || text.split([' ', '-', ',']).filter(|word| !word.is_empty());
+    // "Ing" and "Fam" are given names too, if nothing follows.
+    make(words().find(|word| !TITLES.contains(word)).or_else(|| words().next())?)
 }
 
 /// Endings of street names that files abbreviate.
@@ -119,10 +121,11 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Text in compatibility form, without apostrophes and without characters that nobody sees.
-fn compatible(text: &str) -> String {
+fn compatible(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         // Already compatible: the same in less time.
-        return text.replace(['\'', '`'], "");
+        let is_apostrophe = |byte| matches!(byte, b'\'' | b'`');
+        return if text.bytes().any(is_apostrophe) { text.replace(['\'', '`'], "").into() } else { text.into() };
     }
     // Apostrophes go first: NFKC would turn some of them into a space and a mark. They go again behind it, because
     // it makes some (of `ŉ`) and a middle dot (of `ŀ`).
@@ -206,10 +209,11 @@ fn fold(text: &str) -> String {
 
 /// One form of ij and of ss.
 fn one_spelling(mut text: String) -> String {
-    if text.contains("ij") {
+    let has = |text: &str, pair: &[u8; 2]| text.as_bytes().windows(2).any(|two| two == pair);
+    if has(&text, b"ij") {
         text = text.replace("ij", "y");
     }
-    while text.contains("ss") {
+    while has(&text, b"ss") {
         text = text.replace("ss", "s");
     }
     text
@@ -423,7 +427,7 @@ mod tests {
             // A letter beyond ASCII and its way back: the long way.
             let long = |short: &str| fold(&format!("{short} é")).trim_end_matches('e').to_owned();
             prop_assert_eq!(fold(&format!("{text} ")), long(&text));
-            let long: String = compatible(&format!("{text}é"));
+            let long = compatible(&format!("{text}é")).into_owned();
             prop_assert_eq!(format!("{}é", compatible(&text)), long);
         }
 

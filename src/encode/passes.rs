@@ -1,9 +1,12 @@
 //! The filters of a person in one pass of the profile: one a surname or one of all, and in a question one more for each
 //! other way to read the row.
 
+use std::borrow::Borrow;
+use std::rc::Rc;
+
 use super::diffuse::Diffusion;
-use super::filter::{Filter, Strokes};
-use super::keys::{Keys, Numbers, PassKeys, Root, Seed, shuffle};
+use super::filter::{Filters, Ink, Sheet, Strokes};
+use super::keys::{Keys, Numbers, Root, Seed, shuffle};
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
 use crate::code::Code;
@@ -20,25 +23,45 @@ enum Use {
     Masked(Field),
     /// The order of the variants.
     Order,
+    /// Positions of a token; no record's.
+    Token,
+}
+
+/// The numbers of positions of a person's places; nothing where a place is not known.
+pub(super) struct Places {
+    address: Option<Numbers>,
+    postcode: Option<Numbers>,
+    street: Option<Numbers>,
+}
+
+impl Places {
+    pub(super) fn new(keys: &Keys, address: &Address) -> Self {
+        let numbers = |key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
+        Self {
+            address: numbers(&keys.address, address.key()),
+            postcode: numbers(&keys.postcode, address.postcode_key()),
+            street: numbers(&keys.street, address.street_key()),
+        }
+    }
 }
 
 /// A person of whom codes are made: what all passes need, made once.
-pub(super) struct Subject<'a> {
+pub(super) struct Subject {
     source: Source,
     /// Of everything that is random in this record.
     seed: Seed,
-    address: Option<&'a Address>,
+    places: Option<Rc<Places>>,
     evidence: Evidence<Seed>,
     /// The row read in other ways, where it can be.
     readings: Vec<(Reading, Evidence<Seed>)>,
 }
 
-impl<'a> Subject<'a> {
+impl Subject {
     /// `token` makes a seed of a token, `readings` are those that the profile asks for.
     pub(super) fn new(
-        source: Source,
-        seed: Seed,
-        person: &'a Person,
+        (source, seed): (Source, Seed),
+        person: &Person,
+        places: Option<Rc<Places>>,
         variants: usize,
         readings: &[Reading],
         token: impl Fn(super::token::Token) -> Seed,
@@ -48,7 +71,7 @@ impl<'a> Subject<'a> {
         Self {
             source,
             seed,
-            address: person.address.as_ref(),
+            places,
             evidence: Evidence::new(person, variants, &token),
             readings: readings.iter().filter_map(other).collect(),
         }
@@ -60,7 +83,9 @@ pub(super) struct PassEncoder {
     pass: Pass,
     /// Position in the profile.
     at: u32,
-    keys: PassKeys,
+    /// Insertions of the surname, and of the other fields.
+    surname: Option<u32>,
+    others: Vec<(Field, u32)>,
     diffusion: Diffusion,
     variants: usize,
 }
@@ -68,68 +93,69 @@ pub(super) struct PassEncoder {
 impl PassEncoder {
     pub(super) fn new(profile: &Profile, root: &Root, at: usize) -> Self {
         let pass = profile.passes[at].clone();
-        let keys = root.pass(&pass);
+        let fields = || pass.insertions.iter().map(|(field, insertions)| (*field, *insertions));
         Self {
             at: u32::try_from(at).expect("a profile has at most 64 passes"),
-            diffusion: Diffusion::new(&keys.diffusion, pass.filter_bits, pass.code_bits, pass.diffusion),
+            surname: pass.insertions.get(&Field::Surname).copied(),
+            others: fields().filter(|(field, _)| *field != Field::Surname).collect(),
+            diffusion: Diffusion::new(&root.diffusion(&pass), pass.filter_bits, pass.code_bits, pass.diffusion),
             pass,
-            keys,
             variants: profile.variants,
         }
     }
 
-    pub(super) fn pass(&self) -> &Pass {
-        &self.pass
+    /// An empty sheet for filters of this pass.
+    pub(super) fn sheet(&self) -> Sheet {
+        Sheet::new(self.pass.filter_bits)
     }
 
-    /// The codes of filters, one after the other.
-    pub(super) fn diffused(&self, filters: &[u64]) -> Vec<Code> {
-        self.diffusion.apply(filters).into_iter().map(Code::from).collect()
+    /// The codes of a sheet's filters, one after the other.
+    pub(super) fn diffused(&self, sheet: &Sheet) -> impl Iterator<Item = Code> + use<> {
+        self.diffusion.apply(sheet)
     }
 
     /// Brings the codes of a record into an order that only the key tells.
-    pub(super) fn shuffle(&self, keys: &Keys, subject: &Subject<'_>, codes: &mut [Code]) {
+    pub(super) fn shuffle(&self, keys: &Keys, subject: &Subject, codes: &mut [Code]) {
         shuffle(codes, &mut keys.filler.stream(&subject.seed, self.block(Use::Order, 0)));
     }
 
-    /// Appends the filters of a record, the real name variants first; returns how many.
-    /// `here` keeps the place between records: people of one address often follow each other.
-    pub(super) fn filters(&self, keys: &Keys, subject: &Subject<'_>, here: &mut Here, into: &mut Vec<u64>) -> usize {
-        let readings = if subject.source == Source::Tenants { &self.pass.also_asked[..] } else { &[] };
-        let names = match self.pass.surnames {
+    /// How many filters a record has.
+    pub(super) fn count(&self, source: Source) -> usize {
+        self.names() + self.readings(source).len()
+    }
+
+    fn names(&self) -> usize {
+        match self.pass.surnames {
             Surnames::Apart => self.variants,
             Surnames::Together => 1,
-        };
-        let filters: Vec<Filter> = match self.numbers(subject.address, here) {
-            Some(numbers) => self.known(keys, numbers, subject, names, readings),
-            None => (0..names + readings.len()).map(|variant| self.random(keys, subject, variant)).collect(),
-        };
-        filters.iter().for_each(|filter| into.extend(filter.words()));
-        filters.len()
-    }
-
-    fn random(&self, keys: &Keys, subject: &Subject<'_>, variant: usize) -> Filter {
-        Filter::random(self.pass.filter_bits, &keys.filler, &subject.seed, self.block(Use::Whole, variant))
-    }
-
-    fn known(
-        &self,
-        keys: &Keys,
-        numbers: &Numbers,
-        subject: &Subject<'_>,
-        names: usize,
-        readings: &[Reading],
-    ) -> Vec<Filter> {
-        let brush = Brush { pass: self, keys, numbers, subject };
-        let mut filters = brush.names(names);
-        for (at, reading) in readings.iter().enumerate() {
-            let other = subject.readings.iter().find(|(known, _)| known == reading);
-            filters.push(match other {
-                Some((_, evidence)) => brush.read_anew(evidence, names + at),
-                None => brush.masked(*reading, names + at),
-            });
         }
-        filters
+    }
+
+    fn readings(&self, source: Source) -> &[Reading] {
+        if source == Source::Tenants { &self.pass.also_asked } else { &[] }
+    }
+
+    /// The filters of a record, the real name variants first, on a sheet that has room for them.
+    pub(super) fn filters(&self, keys: &Keys, subject: &Subject, sheet: &mut Sheet) {
+        let Some(numbers) = self.numbers(keys, subject.places.as_deref()) else {
+            for variant in 0..self.count(subject.source) {
+                let filter = sheet.next();
+                let block = self.block(Use::Whole, variant);
+                sheet.randomize(filter, &keys.filler, (&subject.seed, block), self.pass.insertions.values().sum());
+            }
+            return;
+        };
+        let ink = Ink { numbers, filler: &keys.filler };
+        let mut brush = Brush { pass: self, subject, ink, sheet };
+        brush.names(self.names());
+        for (at, reading) in self.readings(subject.source).iter().enumerate() {
+            let other = subject.readings.iter().find(|(known, _)| known == reading);
+            match other {
+                Some((_, evidence)) => brush.read_anew(evidence, self.names() + at),
+                None => brush.masked(*reading, self.names() + at),
+            }
+        }
+        sheet.draw(ink);
     }
 
     /// Where numbers of the record begin: 6 bits of the pass, 6 of the variant, 4 of the use, 16 of blocks.
@@ -139,25 +165,22 @@ impl PassEncoder {
             Use::Masked(field) => 8 + field as u32,
             Use::Whole => 14,
             Use::Order => 15,
+            Use::Token => 0,
         };
         let variant = u32::try_from(variant).expect("a profile has at most 12 codes a pass");
         self.at << 26 | variant << 20 | what << 16
     }
 
     /// The numbers of the subject's place within the pass's scope; none if that is a place that is not known.
-    fn numbers<'a>(&'a self, address: Option<&Address>, here: &'a mut Here) -> Option<&'a Numbers> {
-        let place = match self.pass.scope {
-            Scope::Everywhere => return Some(&self.keys.everywhere),
-            Scope::Postcode => address?.postcode_key()?,
-            Scope::Street => address?.street_key()?,
-            Scope::Address => address?.key()?,
-        };
-        Some(here.of(place, |place| Numbers::of_place(&self.keys.place, place)))
+    fn numbers<'a>(&self, keys: &'a Keys, places: Option<&'a Places>) -> Option<&'a Numbers> {
+        match self.pass.scope {
+            Scope::Everywhere => Some(&keys.everywhere),
+            Scope::Postcode => places?.postcode.as_ref(),
+            Scope::Street => places?.street.as_ref(),
+            Scope::Address => places?.address.as_ref(),
+        }
     }
 }
-
-/// The last place of a pass and its numbers.
-pub(super) type Here = Last<String, Numbers>;
 
 /// What was made of the last key. People of one address often follow each other.
 pub(super) struct Last<K, V>(Option<(K, V)>);
@@ -168,14 +191,15 @@ impl<K, V> Default for Last<K, V> {
     }
 }
 
-impl<K: PartialEq, V> Last<K, V> {
+impl<K, V> Last<K, V> {
     /// What `make` makes of the key, made anew only for another one than before.
-    pub(super) fn of(&mut self, key: K, make: impl FnOnce(&K) -> V) -> &V {
-        let kept = self.0.take().filter(|(known, _)| *known == key);
-        let (_, value) = self.0.insert(kept.unwrap_or_else(|| {
-            let value = make(&key);
-            (key, value)
-        }));
+    pub(super) fn of<Q>(&mut self, key: &Q, make: impl FnOnce() -> V) -> &V
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + PartialEq + ?Sized,
+    {
+        let kept = self.0.take().filter(|(known, _)| known.borrow() == key);
+        let (_, value) = self.0.insert(kept.unwrap_or_else(|| (key.to_owned(), make())));
         value
     }
 }
@@ -183,89 +207,89 @@ impl<K: PartialEq, V> Last<K, V> {
 /// Makes the filters of one record in one pass.
 struct Brush<'a> {
     pass: &'a PassEncoder,
-    keys: &'a Keys,
-    numbers: &'a Numbers,
-    subject: &'a Subject<'a>,
+    subject: &'a Subject,
+    ink: Ink<'a>,
+    sheet: &'a mut Sheet,
 }
 
 impl Brush<'_> {
     /// A filter a surname, or one of all. Records with fewer names than the profile has variants get more with a random
     /// surname and all else as it is: codes that are random throughout would show who has one name, because a record's
     /// real variants resemble each other.
-    fn names(&self, names: usize) -> Vec<Filter> {
+    fn names(&mut self, names: usize) {
         let evidence = &self.subject.evidence;
         if self.pass.pass.surnames == Surnames::Together {
-            return vec![self.whole(evidence, evidence.slots(Field::Surname), false, 0)];
+            return self.whole(evidence, evidence.slots(Field::Surname), false, 0);
         }
         // The fields that are no surname are the same in all variants, their filling too.
-        let others = |fill| self.rest(evidence, fill, 0);
-        let (mut filled, mut bare) = (None, None);
-        let name = |variant| {
+        let (mut filled, mut bare) = (0, 0);
+        for variant in 0..names {
+            let filter = self.sheet.next();
             let slots = evidence.surname(variant);
             let fill = self.fills(evidence, slots.unwrap_or(&[None]));
-            let rest = if fill { &mut filled } else { &mut bare };
-            let mut filter = rest.get_or_insert_with(|| others(fill)).clone();
-            self.surname(&mut filter, slots.unwrap_or(&[None]), fill || slots.is_none(), variant);
-            filter
-        };
-        (0..names).map(name).collect()
+            *(if fill { &mut filled } else { &mut bare }) |= filter;
+            self.surname(filter, slots.unwrap_or(&[None]), fill || slots.is_none(), variant);
+        }
+        for (fill, filters) in [(true, filled), (false, bare)] {
+            if filters != 0 {
+                self.rest(filters, evidence, fill, 0);
+            }
+        }
     }
 
     /// The row read in another way. What the reading does not know is filled, so that it is as dense as a masked one.
-    fn read_anew(&self, evidence: &Evidence<Seed>, variant: usize) -> Filter {
+    fn read_anew(&mut self, evidence: &Evidence<Seed>, variant: usize) {
         let slots = match self.pass.pass.surnames {
             Surnames::Apart => evidence.surname(0).unwrap_or(&[None]),
             Surnames::Together => evidence.slots(Field::Surname),
         };
-        self.whole(evidence, slots, true, variant)
+        self.whole(evidence, slots, true, variant);
     }
 
     /// Stands for a reading that does not apply: the row itself with as many insertions random as the reading would
     /// have changed. It resembles the row as much as another reading does, and nobody else more than the row.
-    fn masked(&self, reading: Reading, variant: usize) -> Filter {
-        let insertions = &self.pass.pass.insertions;
+    fn masked(&mut self, reading: Reading, variant: usize) {
+        let pass = self.pass;
+        let insertions = &pass.pass.insertions;
         let all = f64::from(insertions.values().sum::<u32>());
         let part = insertions.iter().map(|(field, n)| f64::from(*n) * changed(reading, *field)).sum::<f64>() / all;
-        let mut strokes = Strokes::new(&self.subject.seed);
         let evidence = &self.subject.evidence;
+        let filter = self.sheet.next();
         for (field, insertions) in insertions {
-            let slots = match (field, self.pass.pass.surnames) {
+            let slots = match (field, pass.pass.surnames) {
                 (Field::Surname, Surnames::Apart) => evidence.surname(0).unwrap_or(&[None]),
                 _ => evidence.slots(*field),
             };
-            strokes.add(slots, *insertions, Some(self.pass.block(Use::Masked(*field), variant)), part);
+            self.add(filter, slots, *insertions, Some(pass.block(Use::Masked(*field), variant)), part);
         }
-        self.paint(strokes)
     }
 
-    fn whole(&self, evidence: &Evidence<Seed>, surname: &[Option<Seed>], anew: bool, variant: usize) -> Filter {
+    fn whole(&mut self, evidence: &Evidence<Seed>, surname: &[Option<Seed>], anew: bool, variant: usize) {
         let fill = anew || self.fills(evidence, surname);
-        let mut filter = self.rest(evidence, fill, variant);
-        self.surname(&mut filter, surname, fill, variant);
-        filter
+        let filter = self.sheet.next();
+        self.rest(filter, evidence, fill, variant);
+        self.surname(filter, surname, fill, variant);
     }
 
-    fn surname(&self, filter: &mut Filter, slots: &[Option<Seed>], fill: bool, variant: usize) {
-        let Some(insertions) = self.pass.pass.insertions.get(&Field::Surname) else { return };
-        let mut strokes = Strokes::new(&self.subject.seed);
+    fn surname(&mut self, filters: Filters, slots: &[Option<Seed>], fill: bool, variant: usize) {
+        let Some(insertions) = self.pass.surname else { return };
         let fill = fill.then(|| self.pass.block(Use::Field(Field::Surname), variant));
-        strokes.add(slots, *insertions, fill, 0.0);
-        strokes.into(filter, self.numbers, &self.keys.filler);
+        self.add(filters, slots, insertions, fill, 0.0);
     }
 
-    fn rest(&self, evidence: &Evidence<Seed>, fill: bool, variant: usize) -> Filter {
-        let mut strokes = Strokes::new(&self.subject.seed);
-        for (field, insertions) in self.pass.pass.insertions.iter().filter(|(field, _)| **field != Field::Surname) {
-            let fill = fill.then(|| self.pass.block(Use::Field(*field), variant));
-            strokes.add(evidence.slots(*field), *insertions, fill, 0.0);
+    fn rest(&mut self, filters: Filters, evidence: &Evidence<Seed>, fill: bool, variant: usize) {
+        let pass = self.pass;
+        for (field, insertions) in &pass.others {
+            let fill = fill.then(|| pass.block(Use::Field(*field), variant));
+            self.add(filters, evidence.slots(*field), *insertions, fill, 0.0);
         }
-        self.paint(strokes)
     }
 
-    fn paint(&self, strokes: Strokes<'_>) -> Filter {
-        let mut filter = Filter::new(self.pass.pass.filter_bits);
-        strokes.into(&mut filter, self.numbers, &self.keys.filler);
-        filter
+    fn add(&mut self, filters: Filters, slots: &[Option<Seed>], insertions: u32, fill: Option<u32>, part: f64) {
+        let record = &self.subject.seed;
+        // Passes of one place share its key, and no number.
+        let first_block = self.pass.block(Use::Token, 0);
+        self.sheet.add(self.ink, Strokes { slots, insertions, first_block, fill, part, record, filters });
     }
 
     /// Whether what is missing is filled: as the pass says, and whenever less than half of the evidence is there. A

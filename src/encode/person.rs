@@ -56,7 +56,8 @@ impl Address {
         if !postcode.is_empty() && !is_postcode(postcode.as_bytes()) {
             return Err(BadAddress::Postcode);
         }
-        let suffix = one_suffix(&format!("{} {suffix} {side}", &number[digits..]));
+        let parts = [&number[digits..], suffix, side];
+        let suffix = if parts == ["", "", ""] { String::new() } else { one_suffix(&parts.join(" ")) };
         let is_empty = postcode.is_empty() && value.is_none();
         let number = value.unwrap_or(0);
         Ok((!is_empty).then(|| Self { postcode, number, suffix, street: String::new() }))

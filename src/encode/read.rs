@@ -14,6 +14,7 @@ mod tally;
 mod value;
 mod vera;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -427,7 +428,10 @@ fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
 }
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {
-    let suffix = [row.text("huisletter"), row.text("toevoeging")].join(" ");
+    let suffix = match (row.text("huisletter"), row.text("toevoeging")) {
+        (letter, "") => letter.into(),
+        (letter, addition) => Cow::from(format!("{letter} {addition}")),
+    };
     let address = Address::parse(row.text("postcode"), row.text("huisnummer"), &suffix).map_err(|error| {
         let column = if error == BadAddress::Postcode { "postcode" } else { "huisnummer" };
         row.bad(column, error.into())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::profile::Field;
+use crate::profile::{Field, Scope};
 use proptest::prelude::*;
 use time::macros::date;
 
@@ -148,7 +148,6 @@ fn children_are_counted_and_never_encoded() {
     let day = date!(2026 - 01 - 01);
     let child = encoder.resident(&resident(person("Berg", "20150101", "1011AB")), day, &AGES);
     assert_eq!((child.groups.as_slice(), child.codes.passes.len()), (&[Group::Minor][..], 0));
-    assert!(encoder.resident_lines(&[resident(person("Berg", "20150101", "1011AB"))], day, &AGES)[0].codes.is_empty());
     let unknown = encoder.resident(&resident(person("Berg", "", "1011AB")), day, &AGES);
     assert_eq!(
         (unknown.groups.as_slice(), unknown.codes.passes.len()),
@@ -157,7 +156,7 @@ fn children_are_counted_and_never_encoded() {
 }
 
 #[test]
-fn a_filter_is_half_full_with_and_without_its_fields() {
+fn a_filter_is_as_full_with_and_without_its_fields() {
     let encoder = encoder(1, "haarlem-1");
     let empty = Person::default();
     let homeless = Person { address: None, ..person("Berg", "19800305", "") };
@@ -168,7 +167,7 @@ fn a_filter_is_half_full_with_and_without_its_fields() {
             let filters: Vec<Code> = (0..50).flat_map(filters).collect();
             let ones: u32 = filters.iter().map(Code::ones).sum();
             let fill = f64::from(ones) / (filters.len() * filters[0].bits()) as f64;
-            assert!((0.47..=0.53).contains(&fill), "{fill}");
+            assert!((0.39..=0.45).contains(&fill), "{fill}");
         }
     }
 }
@@ -179,10 +178,10 @@ fn a_record_survives_its_line() {
     let encoder = encoder(1, "haarlem-1");
     for birth in ["19800305", "20150101"] {
         let record = encoder.resident(&resident(person("Berg", birth, "1011AB")), date!(2026 - 01 - 01), &AGES);
-        let line = Line::from_record(record.clone(), &profile);
-        let mut bytes = Vec::new();
-        file::write([line.clone(), line].into_iter(), Some(&encoder.header()), &mut bytes).unwrap();
-        let lines: Vec<Line> = file::read(&bytes[..], "codes.ndjson").collect::<Result<_, _>>().unwrap();
+        let (writer, header, mut bytes) = (file::Writer::new(&profile), encoder.header(), Vec::new());
+        writer.line(None, Some(&header), &record, &mut bytes);
+        writer.line(None, None, &record, &mut bytes);
+        let lines: Vec<file::Line> = file::read(&bytes[..], "codes.ndjson").collect::<Result<_, _>>().unwrap();
         assert_eq!((lines[0].header.as_ref(), lines[1].header.as_ref()), (Some(&encoder.header()), None));
         assert!(lines.into_iter().all(|line| line.into_record(&profile).unwrap() == record));
     }
@@ -192,7 +191,9 @@ fn a_record_survives_its_line() {
 fn nothing_readable_is_in_a_file() {
     let encoder = encoder(1, "haarlem-1");
     let member = CareMember { id: "O1".into(), person: person("Geheimschrijver", "19800305", "1011AB") };
-    let text = serde_json::to_string(&encoder.care_lines(&[member])[0]).unwrap();
+    let mut text = Vec::new();
+    file::Writer::new(&Profile::built_in()).line(None, None, &encoder.care_members_in_order(&[member])[0], &mut text);
+    let text = String::from_utf8(text).unwrap();
     assert!(["Geheim", "geheim", "1980", "Anna"].iter().all(|word| !text.contains(word)));
 }
 
@@ -230,4 +231,118 @@ fn whoever_is_known_by_surname_alone_still_has_natural_codes() {
             assert!(z.abs() < 13.0, "{z}");
         }
     }
+}
+
+/// The codes of a question, `[pass][code]`, with the profile that says what each is.
+fn asked(id: &str, person: &Person) -> (Profile, Vec<Vec<Code>>) {
+    let profile = Profile::built_in();
+    let codes = encoder(1, "haarlem-1").codes(Source::Tenants, id, person).passes;
+    for (pass, codes) in profile.passes.iter().zip(&codes) {
+        assert_eq!(codes.len(), pass.asked(&profile));
+    }
+    (profile, codes)
+}
+
+/// Where the code of a reading stands in a pass.
+fn at(profile: &Profile, pass: usize, reading: Reading) -> Option<usize> {
+    let pass = &profile.passes[pass];
+    Some(pass.held(profile) + pass.also_asked.iter().position(|asked| *asked == reading)?)
+}
+
+#[test]
+fn names_in_each_other_s_place_are_found_by_their_reading() {
+    let resident = person("Berg", "19550305", "1011AB");
+    let swapped = Person { given_names: "Berg".into(), surname: "Anna".into(), ..resident.clone() };
+    let (profile, question) = asked("K1/1", &swapped);
+    let register = codes(&encoder(1, "haarlem-1"), "P1", &Person { given_names: "Anna".into(), ..resident });
+    for (pass, codes) in question.iter().enumerate() {
+        let reread = &codes[at(&profile, pass, Reading::Swapped).unwrap()];
+        assert!(codes[0] != register[pass][0] && *reread == register[pass][0], "{}", profile.passes[pass].name);
+    }
+}
+
+#[test]
+fn a_reading_that_does_not_apply_resembles_its_own_row_alone() {
+    let initials = Person { given_names: String::new(), initials: "A.".into(), ..person("Berg", "19800305", "1011AB") };
+    let other = person("Koolmees", "19620817", "1011AB");
+    let register = codes(&encoder(1, "haarlem-1"), "P2", &other);
+    let mut likeness = vec![0.0; register.len()];
+    for id in 0..20 {
+        let (profile, question) = asked(&format!("K{id}/1"), &initials);
+        for pass in 0..question.len() {
+            let at = at(&profile, pass, Reading::Swapped).unwrap();
+            assert_ne!(question[pass][0], question[pass][at]);
+            assert!(z(&question[pass][at], &register[pass][0]) < 6.0, "{}", profile.passes[pass].name);
+            likeness[pass] += z(&question[pass][0], &question[pass][at]) / 20.0;
+        }
+    }
+    // Birth date and sex are what the reading leaves alone; the strongly diffused passes hide even that. Of each pass the
+    // mean has a standard deviation of .22.
+    assert!(likeness[1] + likeness[2] + likeness[3] > 1.5, "{likeness:?}");
+}
+
+#[test]
+fn half_an_address_makes_the_codes_that_need_no_more() {
+    let encoder = encoder(1, "haarlem-1");
+    let whole = person("Berg", "19800305", "1011AB");
+    let with = |postcode: &str, number: &str| {
+        let address = Address::parse(postcode, number, "").unwrap();
+        Person { address: address.map(|place| place.with_street("Dorpsstraat".into())), ..whole.clone() }
+    };
+    let profile = Profile::built_in();
+    let all = codes(&encoder, "P1", &whole);
+    for (person, known) in [
+        (with("1011AB", ""), &[Scope::Everywhere, Scope::Postcode][..]),
+        (with("", "5"), &[Scope::Everywhere, Scope::Street]),
+        (Person { address: None, ..whole.clone() }, &[Scope::Everywhere]),
+    ] {
+        let half = codes(&encoder, "P1", &person);
+        for (at, pass) in profile.passes.iter().enumerate() {
+            assert_eq!(half[at][0] == all[at][0], known.contains(&pass.scope), "{}", pass.name);
+        }
+    }
+}
+
+#[test]
+fn passes_of_one_place_share_its_key_and_no_filter() {
+    let encoder = encoder(1, "haarlem-1");
+    let filters = encoder.lab_filters(Source::Population, "P1", &person("Berg", "19800305", "1011AB")).passes;
+    let of: Vec<&Code> = filters.iter().map(|filters| &filters[0]).collect();
+    for (at, one) in of.iter().enumerate() {
+        for other in of[at + 1..].iter().filter(|other| other.bits() == one.bits()) {
+            assert!(z(one, other).abs() < 5.0);
+        }
+    }
+}
+
+#[test]
+fn rows_at_once_and_one_by_one_have_the_same_codes() {
+    let encoder = encoder(1, "haarlem-1");
+    let row = |at: usize| {
+        let place = ["1011AB", "1011AC", "", "2011AB"][at / 3 % 4];
+        let birth = ["19800305", "", "19550101"][at % 3];
+        let surname = format!("{}berg", char::from(b'a' + (at % 26) as u8));
+        Resident { id: format!("P{at}"), ..resident(person(&surname, birth, place)) }
+    };
+    let rows: Vec<Resident> = (0..150).map(row).collect();
+    let day = date!(2026 - 01 - 01);
+    let one_by_one: Vec<Record> = rows.iter().map(|row| encoder.resident(row, day, &AGES)).collect();
+    assert!(encoder.residents(&rows, day, &AGES) == one_by_one);
+}
+
+/// What other versions of this program make under the same salt, schema and epoch: if this changes, codes no longer
+/// compare, and the keys want another version (`keys.rs`).
+#[test]
+fn the_codes_of_a_known_person_stay() {
+    let married = Person { partner_surname: "de Vries".into(), ..person("Berg", "19800305", "1011AB") };
+    let nobody = Person { given_names: String::new(), ..person("Ho", "19550000", "") };
+    let encoder = encoder(1, "haarlem-1");
+    let digest = |source, person: &Person| {
+        let codes = encoder.codes(source, "P1", person).passes.concat();
+        let bytes: Vec<u8> = codes.iter().flat_map(Code::to_bytes).collect();
+        hex::encode(&ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref()[..8])
+    };
+    let digests = [Source::Population, Source::Care, Source::Tenants].map(|source| digest(source, &married));
+    assert_eq!(digests, ["ffef204853b68524", "ffef204853b68524", "87b224482ed75ff0"]);
+    assert_eq!(digest(Source::Tenants, &nobody), "42a76b00d799de81");
 }

@@ -57,9 +57,11 @@ impl Token {
 /// A person as tokens, or as what was made of them, in slots that share the insertions of a field. An empty slot is a
 /// value that is missing.
 pub(super) struct Evidence<T> {
-    /// Of each name variant.
-    surnames: Vec<Vec<Option<T>>>,
-    /// Of all of them, each once.
+    /// Of the name variants, one behind the other.
+    surnames: Vec<Option<T>>,
+    /// Where each variant ends.
+    ends: Vec<usize>,
+    /// Of all of them, each once; empty where that is what `surnames` has.
     together: Vec<Option<T>>,
     initial: [Option<T>; 1],
     given: Vec<Option<T>>,
@@ -72,19 +74,22 @@ impl<T: Copy + PartialEq> Evidence<T> {
     /// Of at most `variants` surnames; `make` makes something of a token.
     pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
         let make = |token: Option<Token>| token.map(&make);
-        let of_name = |name: &String| grams(Kind::Gram, name).into_iter().map(|token| make(Some(token))).collect();
-        let surnames: Vec<Vec<Option<T>>> = surnames(person, variants).iter().map(of_name).collect();
-        let mut together = Vec::new();
-        for token in surnames.iter().flatten() {
-            if !together.contains(token) {
-                together.push(*token);
-            }
+        let (mut surnames, mut ends) = (Vec::new(), Vec::new());
+        for name in self::surnames(person, variants) {
+            surnames.extend(grams(Kind::Gram, &name).into_iter().map(|token| make(Some(token))));
+            ends.push(surnames.len());
         }
-        if together.is_empty() {
-            together.push(None);
+        let mut together = Vec::new();
+        if ends.len() > 1 {
+            for token in &surnames {
+                if !together.contains(token) {
+                    together.push(*token);
+                }
+            }
         }
         Self {
             surnames,
+            ends,
             together,
             initial: [make(first_initial(person))],
             given: match first_given_name(&person.given_names) {
@@ -99,13 +104,23 @@ impl<T: Copy + PartialEq> Evidence<T> {
 
     /// The slots of a name variant, if there is one.
     pub(super) fn surname(&self, variant: usize) -> Option<&[Option<T>]> {
-        self.surnames.get(variant).map(Vec::as_slice)
+        let begin = if variant == 0 { 0 } else { *self.ends.get(variant - 1)? };
+        Some(&self.surnames[begin..*self.ends.get(variant)?])
+    }
+
+    /// The slots of all surnames together.
+    fn together(&self) -> &[Option<T>] {
+        match self.ends.len() {
+            0 => &[None],
+            1 => &self.surnames,
+            _ => &self.together,
+        }
     }
 
     /// The slots of a field, of surnames all together.
     pub(super) fn slots(&self, field: Field) -> &[Option<T>] {
         match field {
-            Field::Surname => &self.together,
+            Field::Surname => self.together(),
             Field::Initial => &self.initial,
             Field::GivenName => &self.given,
             Field::BirthDate => &self.birth,
@@ -118,12 +133,16 @@ impl<T: Copy + PartialEq> Evidence<T> {
 /// Name variants of a person, the most useful first: own name, partner's name, then further parts of double
 /// names. At most `most`; none if there is no surname.
 pub fn surnames(person: &Person, most: usize) -> Vec<String> {
-    let (own, partner) = (surname_parts(&person.surname), surname_parts(&person.partner_surname));
+    let own = surname_parts(&person.surname);
+    if person.partner_surname.is_empty() && own.len() == 1 {
+        return own;
+    }
+    let (mut own, mut partner) = (own.into_iter(), surname_parts(&person.partner_surname).into_iter());
     let mut names: Vec<String> = Vec::new();
-    for at in 0..own.len().max(partner.len()) {
-        for name in [own.get(at), partner.get(at)].into_iter().flatten() {
-            if !names.contains(name) {
-                names.push(name.clone());
+    while own.len() + partner.len() > 0 {
+        for name in [own.next(), partner.next()].into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
     }
@@ -136,8 +155,8 @@ pub(super) fn reread(person: &Person, reading: Reading) -> Option<Person> {
     match reading {
         Reading::Swapped => {
             let (given, surname) = (&person.given_names, &person.surname);
-            // A lone letter is an initial, and no surname.
-            let is_name = |text: &str| text.chars().filter(|sign| sign.is_alphabetic()).nth(1).is_some();
+            // Lone letters are initials, and no surname.
+            let is_name = |text: &str| text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().count() > 1);
             (is_name(given) && is_name(surname)).then(|| Person {
                 given_names: surname.clone(),
                 initials: String::new(),
@@ -145,24 +164,14 @@ pub(super) fn reread(person: &Person, reading: Reading) -> Option<Person> {
                 ..person.clone()
             })
         }
-        Reading::YearOnly => {
-            let birth = BirthDate { month: None, day: None, ..person.birth };
-            let is_guess = (person.birth.month, person.birth.day) == (Some(1), Some(1));
-            is_guess.then(|| Person { birth, ..person.clone() })
-        }
     }
 }
 
 /// The part of a field's insertions that a reading changes.
 pub(super) fn changed(reading: Reading, field: Field) -> f64 {
-    let year_alone = BirthDate { year: Some(1900), month: None, day: None };
-    let missing =
-        |slots: &[Option<Token>]| slots.iter().filter(|slot| slot.is_none()).count() as f64 / slots.len() as f64;
     match (reading, field) {
         (Reading::Swapped, Field::Surname | Field::Initial | Field::GivenName) => 1.0,
-        (Reading::YearOnly, Field::BirthDate) => missing(&birth(year_alone)),
-        (Reading::YearOnly, Field::BirthDigits) => missing(&digits(year_alone)),
-        _ => 0.0,
+        (Reading::Swapped, Field::BirthDate | Field::BirthDigits | Field::Sex) => 0.0,
     }
 }
 
@@ -179,9 +188,9 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
     let one = |slot: &Option<String>| vec![slot.clone()];
     let address = person.address.as_ref();
     let date = texts(&of.birth);
-    let all = [&of.together[..], &of.initial, &of.birth, &of.sex].map(texts).concat();
+    let all = [of.together(), &of.initial, &of.birth, &of.sex].map(texts).concat();
     vec![
-        ("surname 2-gram", texts(&of.together)),
+        ("surname 2-gram", texts(of.together())),
         ("surname", vec![names.first().cloned()]),
         ("initial", texts(&of.initial)),
         ("birth year", one(&date[0])),
@@ -332,16 +341,11 @@ mod tests {
         let swapped = reread(&row, Reading::Swapped).unwrap();
         assert_eq!(surnames(&swapped, 2), ["jansen"]);
         assert!(first_initial(&swapped) == Some(first_letter('a')));
-        for given in ["", "J.", "J"] {
+        for given in ["", "J.", "J", "J.P.", "J P"] {
             assert!(
                 reread(&Person { given_names: given.into(), ..row.clone() }, Reading::Swapped).is_none(),
                 "{given}"
             );
-        }
-        let born = |text| Person { birth: BirthDate::parse(text).unwrap(), ..row.clone() };
-        assert_eq!(reread(&born("1-1-1980"), Reading::YearOnly).unwrap().birth, born("19800000").birth);
-        for date in ["19800102", "19800201", "19800000", ""] {
-            assert!(reread(&born(date), Reading::YearOnly).is_none(), "{date}");
         }
     }
 
@@ -349,8 +353,6 @@ mod tests {
     fn a_reading_changes_what_it_reads() {
         assert_eq!(changed(Reading::Swapped, Field::Surname), 1.0);
         assert_eq!(changed(Reading::Swapped, Field::BirthDate), 0.0);
-        assert_eq!(changed(Reading::YearOnly, Field::BirthDate), 5.0 / 6.0);
-        assert_eq!(changed(Reading::YearOnly, Field::BirthDigits), 5.0 / 7.0);
     }
 
     #[test]

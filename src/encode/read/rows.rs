@@ -1,12 +1,13 @@
 //! The shape of a CSV file, whatever its columns mean: header, encoding, row length, keys.
 
-use std::collections::HashMap;
 use std::io::Read;
+
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use foldhash::HashMap;
 
 use super::lines::LineFeeds;
 use super::value::{Keys, check_text, is_bsn};
 use super::{LineError, Problem, ReadError};
-use csv::{ByteRecord, ReaderBuilder};
 
 /// What a kind of file has for columns.
 pub(super) struct Columns {
@@ -21,7 +22,7 @@ pub(super) struct Columns {
 
 /// One row whose values are text.
 pub(super) struct Row<'a> {
-    record: &'a ByteRecord,
+    record: &'a StringRecord,
     at: &'a HashMap<&'static str, usize>,
     line: u64,
 }
@@ -29,9 +30,7 @@ pub(super) struct Row<'a> {
 impl Row<'_> {
     /// A value without surrounding spaces; empty if the file has no such column.
     pub(super) fn text(&self, column: &str) -> &str {
-        let bytes = self.at.get(column).map_or(&b""[..], |&at| &self.record[at]);
-        // Checked before: a row of other bytes is refused.
-        std::str::from_utf8(bytes).unwrap_or_default().trim()
+        self.at.get(column).map_or("", |&at| &self.record[at]).trim()
     }
 
     /// A value that must be there.
@@ -72,13 +71,25 @@ pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
         }
         // The reader's own position, because it skips empty lines.
         let line = record.position().map_or(line, csv::Position::line);
-        let row = Row { record: &record, at: &at, line };
-        Some(
-            check_values(&row, &names, columns)
-                .and_then(|()| check_key(&row, columns, &mut seen))
-                .and_then(|()| convert(&row)),
-        )
+        let text = match text(std::mem::take(&mut record), &names, line) {
+            Ok(text) => text,
+            Err(error) => return Some(Err(error)),
+        };
+        let row = Row { record: &text, at: &at, line };
+        let converted = check_values(&row, &names, columns)
+            .and_then(|()| check_key(&row, columns, &mut seen))
+            .and_then(|()| convert(&row));
+        record = text.into_byte_record();
+        Some(converted)
     }))
+}
+
+/// A row as text.
+fn text(record: ByteRecord, names: &[Option<&'static str>], line: u64) -> Result<StringRecord, LineError> {
+    StringRecord::from_byte_record(record).map_err(|error| {
+        let at = error.utf8_error().field();
+        LineError { line, column: names.get(at).copied().flatten(), problem: Problem::Encoding }
+    })
 }
 
 pub(super) fn io_error(name: &str, error: csv::Error) -> ReadError {
@@ -103,7 +114,7 @@ fn check_header(header: &ByteRecord, name: &str, columns: &Columns) -> Result<He
         }
     }
     let known = || columns.required.iter().chain(columns.optional).copied();
-    let (mut names, mut at) = (Vec::new(), HashMap::new());
+    let (mut names, mut at) = (Vec::new(), HashMap::default());
     for (position, column) in header.iter().enumerate() {
         let text = std::str::from_utf8(column).map_err(|_| ReadError::HeaderEncoding { name: name() })?;
         let text = text.trim_start_matches('\u{feff}').trim();
@@ -127,15 +138,14 @@ fn check_header(header: &ByteRecord, name: &str, columns: &Columns) -> Result<He
 
 fn check_values(row: &Row, names: &[Option<&'static str>], columns: &Columns) -> Result<(), LineError> {
     let bad = |column: Option<&'static str>, problem| Err(LineError { line: row.line, column, problem });
-    if let Some((_, column)) = row.record.iter().zip(names).find(|(value, _)| value.contains(&b'\n')) {
+    if let Some((_, column)) = row.record.iter().zip(names).find(|(value, _)| value.contains('\n')) {
         // Before the number of values: an open quote swallows the rows behind it.
         return bad(*column, Problem::Control);
     }
     if row.record.len() != names.len() {
         return bad(None, Problem::Ragged { want: names.len(), got: row.record.len() });
     }
-    for (value, column) in row.record.iter().zip(names) {
-        let Ok(text) = std::str::from_utf8(value) else { return bad(*column, Problem::Encoding) };
+    for (text, column) in row.record.iter().zip(names) {
         if let Err(problem) = check_text(text) {
             return bad(*column, problem);
         }

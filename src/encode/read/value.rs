@@ -1,13 +1,11 @@
 //! What holds for a value of any file: its length and characters, whether it is a citizen service number, whether a
 //! key was there before.
 
-use std::collections::HashMap;
-
-use ring::digest::{SHA256, digest};
+use foldhash::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Problem;
-use crate::encode::keys::framed;
+use crate::encode::keys::digest;
 
 /// Longest value in characters: what the population register allows for a name.
 const LONGEST: usize = 200;
@@ -18,7 +16,7 @@ pub(super) fn check_text(text: &str) -> Result<(), Problem> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Problem::Control);
     }
-    if text.chars().count() > LONGEST { Err(Problem::TooLong) } else { Ok(()) }
+    if text.len() > LONGEST && text.chars().count() > LONGEST { Err(Problem::TooLong) } else { Ok(()) }
 }
 
 /// Keys that were there, with where they were first. Memory: 16 bytes and a number per key.
@@ -30,7 +28,7 @@ impl Keys {
     pub(super) fn add(&mut self, key: &[&str], place: u64) -> Result<(), u64> {
         let parts: Vec<&[u8]> = key.iter().map(|part| part.as_bytes()).collect();
         // A digest, so that memory does not depend on how long the custodian's ids are.
-        let hash = digest(&SHA256, &framed(&parts));
+        let hash = digest(&parts);
         let short: [u8; 16] = hash.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes");
         match self.0.insert(short, place) {
             Some(first) => Err(first),
