@@ -1,5 +1,6 @@
 //! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -235,19 +236,19 @@ impl App {
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
         *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
-        let (registers, records, persons) = match &population {
-            Some(population) => {
-                let registers = assemble(&self.store, &self.profile, population, care.as_ref())?;
-                let register = if is_population { Some(registers.population()) } else { registers.care() };
-                let (records, persons) = register.map_or((0, 0), |register| (register.records(), register.persons()));
-                (Some(registers.into()), records, persons)
+        let read = read_register(&self.store, &self.profile, &load)?;
+        let (records, persons) = (read.records(), read.persons());
+        // Only what changed is joined again. A care list that came first waits for the population.
+        let registers = match &in_force.registers {
+            Some(before) if is_population => Some(before.rejoin(read.into(), before.care().cloned())),
+            Some(before) => Some(before.rejoin(before.population().clone(), Some(read.into()))),
+            None if is_population => {
+                let care = care.as_ref().map(|care| read_register(&self.store, &self.profile, care)).transpose()?;
+                Some(Registers::join(read, care))
             }
-            // The care list came first: read it all the same, so that its errors are told now.
-            None => {
-                let register = read_register(&self.store, &self.profile, &load)?;
-                (None, register.records(), register.persons())
-            }
+            None => None,
         };
+        let registers = registers.map(Arc::new);
         let contributed = in_force.contributed.clone();
         Ok((EpochInForce { epoch, contributed, population, care, registers }, records, persons))
     }

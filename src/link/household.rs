@@ -3,23 +3,26 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread;
 
-use super::decide::{Outcome, Probe, Search, Standing};
+use super::care::{Join, Joined};
+use super::decide::{Outcome, Standing};
+use super::desk::Desk;
 use super::popcount::Kernel;
 use super::register::Register;
+use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
-
-/// Care members that one scan of the population looks for together: their codes and a row stay in the first cache.
-const JOIN_BATCH: usize = 16;
 
 /// The registers of one epoch, joined: which households have a member of the care list.
 ///
 /// `Debug` shows counts only.
 pub struct Registers {
-    population: Register,
-    care: Option<Register>,
+    population: Arc<Register>,
+    care: Option<(Arc<Register>, Join)>,
     kernel: Kernel,
+    threads: usize,
+    desk: Desk<Probe<'static>, Far>,
     /// Per household of the population.
     membership: Vec<Membership>,
     joined: usize,
@@ -66,26 +69,48 @@ impl Registers {
     /// # Panics
     /// If the registers are not one of each source, or were built with profiles of different shape.
     pub fn join(population: Register, care: Option<Register>) -> Self {
+        Self::joined_after(None, population.into(), care.map(Arc::new))
+    }
+
+    /// As [`Registers::join`], and what did not change since these registers were joined is not joined again. A register
+    /// that did not change at all is best passed as it is, [`Registers::population`] or [`Registers::care`].
+    ///
+    /// # Panics
+    /// As [`Registers::join`].
+    #[must_use]
+    pub fn rejoin(&self, population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
+        Self::joined_after(Some(self), population, care)
+    }
+
+    fn joined_after(before: Option<&Self>, population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
         assert_eq!(population.source(), Source::Population, "the first register is the population");
-        let mut membership = vec![Membership::No; population.households()];
         let kernel = Kernel::best();
-        let mut joined = 0;
-        if let Some(care) = &care {
+        let before = before.and_then(|before| {
+            let (care, join) = before.care.as_ref()?;
+            Some(Joined { population: &before.population, care, join })
+        });
+        let before = before.filter(|before| before.population.shape == population.shape);
+        let care = care.map(|care| {
             assert_eq!(care.source(), Source::Care, "the second register is the care list");
             assert_eq!(population.shape, care.shape, "both registers hold codes of one profile");
-            for outcome in link_all(Search { register: &population, kernel }, care) {
-                let (rows, found) = match outcome {
-                    Outcome::Linked { row, .. } => (vec![row], Membership::Yes),
-                    Outcome::Unsure { near } => (near, Membership::Unsure),
-                    Outcome::Nobody => continue,
-                };
-                joined += usize::from(found == Membership::Yes);
-                for household in rows.into_iter().filter_map(|row| population.household_of(row)) {
-                    membership[household] = membership[household].max(found);
-                }
+            let join = Join::new(&population, &care, kernel, before);
+            (care, join)
+        });
+        let mut membership = vec![Membership::No; population.households()];
+        let mut joined = 0;
+        for outcome in care.iter().flat_map(|(_, join)| &join.outcomes) {
+            let (rows, found) = match outcome {
+                Outcome::Linked { row, .. } => (std::slice::from_ref(row), Membership::Yes),
+                Outcome::Unsure { near } => (&near[..], Membership::Unsure),
+                Outcome::Nobody => continue,
+            };
+            joined += usize::from(found == Membership::Yes);
+            for household in rows.iter().filter_map(|row| population.household_of(*row)) {
+                membership[household] = membership[household].max(found);
             }
         }
-        Self { population, care, kernel, membership, joined }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { population, care, kernel, threads, desk: Desk::new(), membership, joined }
     }
 
     /// Who the tenants are, and what their households hold.
@@ -100,9 +125,10 @@ impl Registers {
     pub fn find(&self, question: &HouseholdQuestion) -> Finding {
         assert_eq!(question.shape, self.population.shape, "question and registers hold codes of one profile");
         let tenants = Probe::tenants(question);
-        let search = |register| Search { register, kernel: self.kernel }.household(&tenants);
-        let here = search(&self.population);
-        let on_care_list = self.care.as_ref().map(search).unwrap_or_default();
+        let (kernel, threads, desk) = (self.kernel, self.threads, Some(&self.desk));
+        let here = Search { register: &self.population, kernel, threads, desk }.household(&tenants);
+        let on_care_list = self.care.as_ref().map(|(care, _)| Search::alone(care, kernel).household(&tenants));
+        let on_care_list = on_care_list.unwrap_or_default();
 
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
         let households: BTreeSet<usize> = linked.iter().filter_map(|row| self.population.household_of(*row)).collect();
@@ -117,18 +143,24 @@ impl Registers {
     }
 
     /// The population.
-    pub fn population(&self) -> &Register {
+    pub fn population(&self) -> &Arc<Register> {
         &self.population
     }
 
     /// The care list, where there is one.
-    pub fn care(&self) -> Option<&Register> {
-        self.care.as_ref()
+    pub fn care(&self) -> Option<&Arc<Register>> {
+        self.care.as_ref().map(|(care, _)| care)
     }
 
     /// Members of the care list who were linked to somebody of the population.
     pub fn joined(&self) -> usize {
         self.joined
+    }
+
+    /// Per household, in the order in which the population has them, whether the care list has somebody in it.
+    #[cfg(test)]
+    pub(super) fn households_on_list(&self) -> Vec<String> {
+        self.membership.iter().map(|membership| format!("{membership:?}")).collect()
     }
 
     fn groups(&self, linked: &[usize], households: &BTreeSet<usize>) -> Groups {
@@ -154,7 +186,7 @@ impl Registers {
 
 impl fmt::Debug for Registers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registers({:?}, {:?}, {} joined)", self.population, self.care, self.joined)
+        write!(f, "Registers({:?}, {:?}, {} joined)", self.population, self.care(), self.joined)
     }
 }
 
@@ -163,21 +195,6 @@ fn linked_row(outcome: &Outcome) -> Option<usize> {
         Outcome::Linked { row, .. } => Some(*row),
         _ => None,
     }
-}
-
-/// The outcome of every person of the care list, on all cores.
-fn link_all(population: Search<'_>, care: &Register) -> Vec<Outcome> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let rows: Vec<usize> = (0..care.persons()).collect();
-    let part = |rows: &[usize]| -> Vec<Outcome> {
-        let probes = |rows: &[usize]| rows.iter().map(|row| Probe::row(care, *row)).collect::<Vec<_>>();
-        rows.chunks(JOIN_BATCH).flat_map(|batch| population.each(&probes(batch))).collect()
-    };
-    thread::scope(|scope| {
-        let share = rows.len().div_ceil(cores).max(1);
-        let workers: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || part(rows))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a scan does not panic")).collect()
-    })
 }
 
 #[cfg(test)]
@@ -344,7 +361,7 @@ mod tests {
             city.member(0, nobody);
         }
         let registers = city.registers();
-        assert_eq!((registers.joined(), registers.care().map(Register::persons)), (50, Some(100)));
+        assert_eq!((registers.joined(), registers.care().map(|care| care.persons())), (50, Some(100)));
         let shown = "Registers(Register(population, 50 records, 50 with codes), \
                      Some(Register(care, 100 records, 100 with codes)), 50 joined)";
         assert_eq!(format!("{registers:?}"), shown);

@@ -9,12 +9,15 @@
 //!
 //! The one place with `unsafe` is `popcount/x86_64`; every kernel equals the portable one bit for bit.
 
+mod care;
 mod decide;
+mod desk;
 mod household;
 pub mod join;
 pub mod popcount;
 mod register;
 mod score;
+mod search;
 mod shape;
 #[cfg(test)]
 mod testing;

@@ -8,7 +8,7 @@ use super::popcount::Line;
 use super::shape::Shape;
 use super::{LinkError, Source, Whose};
 use crate::code::{AddressToken, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::{Profile, Rule};
+use crate::profile::{Profile, Rule, Thresholds};
 
 /// Takes a load record by record. A refused record leaves the builder as it was.
 pub struct RegisterBuilder {
@@ -33,6 +33,9 @@ pub struct Register {
     households: Vec<Household>,
     blocks: Vec<Block>,
     block_of: HashMap<AddressToken, u32>,
+    /// The passes that are compared with the whole register, in the order in which they may link.
+    scanned: Vec<(usize, Thresholds)>,
+    together: f64,
 }
 
 /// One record with codes.
@@ -76,6 +79,8 @@ impl RegisterBuilder {
             households: Vec::new(),
             blocks: Vec::new(),
             block_of: HashMap::new(),
+            scanned: Vec::new(),
+            together: f64::INFINITY,
         };
         Self { register, seen: HashSet::new(), households: HashMap::new(), blocks: HashMap::new() }
     }
@@ -121,6 +126,15 @@ impl RegisterBuilder {
         register.block_of = self.blocks;
         register.codes.iter_mut().for_each(Vec::shrink_to_fit);
         register.people.shrink_to_fit();
+        let row = register.rule.elsewhere(register.people.len());
+        let raised = |thresholds: Thresholds| Thresholds {
+            link: thresholds.link + row.nearby,
+            band: thresholds.band + row.nearby,
+        };
+        let nearby = register.shape.nearby.iter().map(|(pass, thresholds)| (*pass, raised(*thresholds)));
+        let names = (register.shape.names, Thresholds { link: row.link, band: row.band });
+        register.scanned = nearby.chain([names]).collect();
+        register.together = row.together;
         register
     }
 
@@ -247,6 +261,22 @@ impl Register {
     pub(super) fn rank(&self, row: usize) -> impl Ord + use<> {
         let person = &self.people[row];
         (!person.senior, person.id)
+    }
+
+    /// Whether a row of another register with the same shape has the same codes and address.
+    pub(super) fn is_same(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        let same = |pass| self.codes_of(pass, row) == other.codes_of(pass, other_row);
+        self.address(row) == other.address(other_row) && (0..self.shape.passes()).all(same)
+    }
+
+    /// The passes that are compared with the whole register, in the order in which they may link, and from where.
+    pub(super) fn scanned(&self) -> &[(usize, Thresholds)] {
+        &self.scanned
+    }
+
+    /// From where all codes together link.
+    pub(super) fn link_together(&self) -> f64 {
+        self.together
     }
 
     /// All codes of a pass.

@@ -1,7 +1,7 @@
 //! Synthetic codes and records for this room's tests: random codes at half weight, and copies at a chosen distance.
 
 use super::score::farthest;
-use super::{Finding, HouseholdQuestion, RegisterBuilder, Registers, Source};
+use super::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source};
 use crate::code::{AddressToken, Code, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::profile::{Elsewhere, Pass, Profile, Scope, Surnames, Thresholds};
 
@@ -125,7 +125,7 @@ impl City {
 
     /// A resident with these codes; without any, a child.
     pub fn register(&mut self, household: u64, home: u64, groups: &[Group], codes: Codes) {
-        let id = RecordRef(token(self.population.len() as u64));
+        let id = RecordRef(token(next(&self.population)));
         let household = Some(HouseholdToken(token(household)));
         let address = (home > 0).then(|| address(home));
         self.population.push(Record { id, address, household, groups: groups.to_vec(), codes });
@@ -133,19 +133,25 @@ impl City {
 
     /// A member of the care list with these codes.
     pub fn member(&mut self, home: u64, codes: Codes) {
-        let id = RecordRef(token(self.care.len() as u64));
+        let id = RecordRef(token(next(&self.care)));
         let address = (home > 0).then(|| address(home));
         self.care.push(Record { id, address, household: None, groups: vec![Group::Oggz], codes });
     }
 
     pub fn registers(&self) -> Registers {
+        let (population, care) = self.loads();
+        Registers::join(population, care)
+    }
+
+    /// The population and, if anybody is on it, the care list.
+    pub fn loads(&self) -> (Register, Option<Register>) {
         let load = |source, records: &[Record]| {
             let mut builder = RegisterBuilder::new(&self.profile, source);
             records.iter().for_each(|record| builder.push(record.clone()).expect("synthetic records are sound"));
             builder.finish()
         };
         let care = (!self.care.is_empty()).then(|| load(Source::Care, &self.care));
-        Registers::join(load(Source::Population, &self.population), care)
+        (load(Source::Population, &self.population), care)
     }
 
     pub fn ask(&self, home: u64, tenants: &[&Codes]) -> Finding {
@@ -156,6 +162,12 @@ impl City {
         let tenants = tenants.iter().map(|codes| (*codes).clone()).collect();
         HouseholdQuestion::new(&self.profile, (home > 0).then(|| address(home)), tenants).expect("a sound question")
     }
+}
+
+/// A number that no record has, were some removed.
+fn next(records: &[Record]) -> u64 {
+    let number = |record: &Record| u64::from_be_bytes(record.id.0[..8].try_into().expect("eight bytes"));
+    records.iter().map(number).max().map_or(0, |last| last + 1)
 }
 
 pub(super) fn token(number: u64) -> [u8; 16] {

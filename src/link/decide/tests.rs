@@ -1,6 +1,7 @@
 use super::*;
 use crate::code::{Code, Codes, Group};
 use crate::link::testing::{City, missing, reaching};
+use crate::profile::Thresholds;
 
 /// Row and place of a link, or none.
 fn link(standing: Standing) -> Option<(usize, bool)> {
