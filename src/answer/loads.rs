@@ -11,6 +11,7 @@ use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::problem::{Problem, json_fault, trace_of};
+use super::quality::LoadQuality;
 use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
@@ -55,6 +56,13 @@ impl From<Source> for link::Source {
             Source::Care => Self::Care,
         }
     }
+}
+
+/// What is said of a load that was read.
+struct Reported {
+    records: usize,
+    persons: usize,
+    quality: LoadQuality,
 }
 
 /// Begins a load.
@@ -156,7 +164,7 @@ pub(super) async fn commit(
     let (worker, read) = (app.clone(), load.clone());
     let next = web::block(move || worker.with_load(&in_force, load));
     let next = next.await.map_err(|_| traced(stopping()))?;
-    let (next, records, persons) = match next {
+    let (next, report) = match next {
         Ok(next) => next,
         Err(LoadError::Store(StoreError::NotFound(_))) => {
             let missing = Problem::conflict("load_incomplete", "a chunk is missing; send it, then commit again");
@@ -178,7 +186,8 @@ pub(super) async fn commit(
     };
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    Ok(Json(LoadReport { records, persons, receipt: only(written.receipts) }))
+    let Reported { records, persons, quality } = report;
+    Ok(Json(LoadReport { records, persons, quality, receipt: only(written.receipts) }))
 }
 
 /// Deletes superseded loads bit by bit, behind the answers.
@@ -229,28 +238,32 @@ impl App {
         Ok(())
     }
 
-    /// The epoch as it will be with this load, and the load's records and persons.
-    fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, usize, usize), LoadError> {
+    /// The epoch as it will be with this load, and what is said of the load.
+    fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, Reported), LoadError> {
         let mut epoch = in_force.epoch.clone();
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
         *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
-        let read = read_register(&self.store, &self.profile, &load)?;
-        let (records, persons) = (read.records(), read.persons());
+        let read = Arc::new(read_register(&self.store, &self.profile, &load)?);
+        let loaded = read.clone();
         // Only what changed is joined again. A care list that came first waits for the population.
         let registers = match &in_force.registers {
-            Some(before) if is_population => Some(before.rejoin(read.into(), before.care().cloned())),
-            Some(before) => Some(before.rejoin(before.population().clone(), Some(read.into()))),
+            Some(before) if is_population => Some(before.rejoin(read, before.care().cloned())),
+            Some(before) => Some(before.rejoin(before.population().clone(), Some(read))),
             None if is_population => {
                 let care = care.as_ref().map(|care| read_register(&self.store, &self.profile, care)).transpose()?;
-                Some(Registers::join(read, care))
+                Some(Registers::join(read, care.map(Arc::new)))
             }
             None => None,
         };
         let registers = registers.map(Arc::new);
+        // How many are on the care list is the care custodian's to know.
+        let joined = registers.as_deref().filter(|_| !is_population);
+        let quality = LoadQuality::of(&self.profile, &loaded, joined);
+        let report = Reported { records: loaded.records(), persons: loaded.persons(), quality };
         let contributed = in_force.contributed.clone();
-        Ok((EpochInForce { epoch, contributed, population, care, registers }, records, persons))
+        Ok((EpochInForce { epoch, contributed, population, care, registers }, report))
     }
 }
 
@@ -282,7 +295,7 @@ pub(super) fn assemble(
 ) -> Result<Registers, LoadError> {
     let population = read_register(store, profile, population)?;
     let care = care.map(|care| read_register(store, profile, care)).transpose()?;
-    Ok(Registers::join(population, care))
+    Ok(Registers::join(population.into(), care.map(Arc::new)))
 }
 
 fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Register, LoadError> {

@@ -10,6 +10,7 @@ mod identity;
 mod loads;
 mod log;
 mod problem;
+pub mod quality;
 mod questions;
 mod sealing;
 pub mod server;

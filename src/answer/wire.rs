@@ -8,6 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 
+use super::quality::LoadQuality;
 use crate::audit::Receipt;
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::{EpochId, LoadId, Oin, RegulationId};
@@ -204,6 +205,8 @@ pub struct LoadReport {
     pub records: usize,
     /// Records that have codes.
     pub persons: usize,
+    /// How well these records can be linked.
+    pub quality: LoadQuality,
     pub receipt: Receipt,
 }
 

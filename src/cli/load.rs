@@ -14,7 +14,9 @@ use super::client::Client;
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
+use super::quality_report;
 use crate::answer::STOCK_FALSE_POSITIVES;
+use crate::answer::quality::LoadQuality;
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
@@ -69,6 +71,8 @@ pub struct Loaded {
     pub persons: usize,
     pub bytes: usize,
     pub receipt: Option<Receipt>,
+    /// What the service says of how well it can link these records; none for a stock or a dry run.
+    pub quality: Option<LoadQuality>,
     /// The first record with codes, as it was sent.
     pub sample: Option<RecordLine>,
 }
@@ -85,6 +89,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
+    if let Some(quality) = &loaded.quality {
+        eprint!("{}", quality_report::text(quality));
+    }
     Ok(())
 }
 
@@ -159,7 +166,8 @@ impl<'a> Session<'a> {
         order: &[usize],
         encode: impl Fn(&[usize]) -> Vec<Record> + Sync,
     ) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None, sample: None };
+        let mut loaded =
+            Loaded { records: order.len(), persons: 0, bytes: 0, receipt: None, quality: None, sample: None };
         let plan =
             LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
         let begun: Option<LoadBegun> = if self.dry_run { None } else { Some(self.client.post("loads", &plan)?) };
@@ -196,6 +204,7 @@ impl<'a> Session<'a> {
             let commit = LoadCommit { chunks: number };
             let report: LoadReport = self.client.post(&format!("loads/{}/commit", begun.load), &commit)?;
             loaded.receipt = Some(report.receipt);
+            loaded.quality = Some(report.quality);
         }
         Ok(loaded)
     }
@@ -213,7 +222,7 @@ impl<'a> Session<'a> {
         tokens.iter().for_each(|token| filter.set(&token.0));
         let filter = filter.into_bytes();
         let (records, persons, bytes) = (addresses.len(), tokens.len(), filter.len());
-        let mut loaded = Loaded { records, persons, bytes, receipt: None, sample: None };
+        let mut loaded = Loaded { records, persons, bytes, receipt: None, quality: None, sample: None };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
             loaded.receipt = Some(self.client.put("stock", &stock)?);

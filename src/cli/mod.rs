@@ -15,6 +15,7 @@ mod output;
 pub mod people;
 pub mod pki;
 pub mod privacy_report;
+mod quality_report;
 pub mod query;
 pub mod regulation;
 pub mod serve;

@@ -1,10 +1,12 @@
 //! The rule: from agreement to who is linked, about whom nobody is sure, and who is nobody here.
 //!
-//! Per tenant: (1) the best person at the same address by the address code, if that links; (2) else the best person of
-//! the whole register by a code keyed with street or postcode, then by the global code, if one links; (3) else, of those
-//! in the band of any code, the best by all codes together, if that links; (4) else unsure, if anybody is in a band;
-//! (5) else nobody. A person has several variants of each code; the best pair counts. Two persons of different
-//! households with exactly the best score are nobody's to choose between: unsure.
+//! Per tenant: (1) the best person at the same address by all codes together, if that links; (2) else the best person
+//! of the whole register by a code keyed with street or postcode, then by the global code, if one links; (3) else, of
+//! those about whom nobody is sure, the best by all codes together, if that links; (4) else unsure, if there is anybody
+//! like that; (5) else nobody. Then (6) a tenant about whom nobody is sure is linked if one of those in doubt lives with
+//! another tenant of the contract. A person has several variants of each code; the best pair counts. Two persons of
+//! different households with exactly the best score are nobody's to choose between: unsure. Where the thresholds come
+//! from says [`super::thresholds`].
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -19,11 +21,13 @@ pub enum Standing {
     Linked {
         /// Position among the records with codes, in the order of the load.
         row: usize,
-        /// The agreement that linked: of the address code if `at_address`, else of the code that linked, or of all of
+        /// The agreement that linked: of all codes together if `at_address`, else of the code that linked, or of all of
         /// them together; these scales do not compare.
         z: Z,
-        /// Linked by the address code, among the people at the question's address.
+        /// Linked among the people at the question's address.
         at_address: bool,
+        /// The global code alone would have linked, had this person moved.
+        by_names: bool,
     },
     /// Somebody agrees too well for a stranger and not well enough for a link, or two agree equally well.
     Unsure,
@@ -39,34 +43,58 @@ pub(super) enum Outcome {
     Nobody,
 }
 
-impl Outcome {
-    pub fn standing(&self) -> Standing {
-        match *self {
-            Self::Linked { row, z, at_address } => Standing::Linked { row, z, at_address },
-            Self::Unsure { .. } => Standing::Unsure,
-            Self::Nobody => Standing::Nobody,
-        }
-    }
-}
-
 impl Search<'_> {
     /// The tenants of one contract, of whom no two are linked to the same person at the address while another one
     /// there would do.
     pub fn household(self, tenants: &[Probe<'_>]) -> Vec<Outcome> {
         let near: Vec<_> = tenants.iter().map(|tenant| self.at_address(tenant)).collect();
         let here = self.assign(tenants, &near);
-        self.complete(tenants, &near, here)
+        let mut outcomes = self.complete(tenants, &near, here);
+        self.support(tenants, &mut outcomes);
+        outcomes
+    }
+
+    /// Tenants of one contract live together more often than not: of several about whom nobody is sure, a tenant is the
+    /// best who shares a household with a tenant who is linked, and whom no tenant is linked to yet.
+    fn support(self, tenants: &[Probe<'_>], outcomes: &mut [Outcome]) {
+        if !self.register.has_households() {
+            return;
+        }
+        let linked = |outcome: &Outcome| if let Outcome::Linked { row, .. } = outcome { Some(*row) } else { None };
+        let taken: Vec<usize> = outcomes.iter().filter_map(linked).collect();
+        let households: HashSet<_> = taken.iter().map(|row| self.register.household_of(*row)).collect();
+        for (tenant, outcome) in tenants.iter().zip(outcomes) {
+            let Outcome::Unsure { near } = &*outcome else { continue };
+            let with_them =
+                |row: &&usize| households.contains(&self.register.household_of(**row)) && !taken.contains(row);
+            let z = |row: &usize| Candidate { row: *row, z: self.together(tenant, *row) };
+            let candidates: Vec<_> = near.iter().filter(with_them).map(z).collect();
+            if let Some(supported) = self.pick(&candidates, false) {
+                *outcome = supported;
+            }
+        }
     }
 
     /// Somebody who has nothing to do with others, of whom a scan found `far`.
     pub fn one(self, person: &Probe<'_>, far: Option<&Far>) -> Outcome {
         let near = self.at_address(person);
-        self.link_here(&near).unwrap_or_else(|| self.settle(person, &near, far.unwrap_or(&Far::new())))
+        self.settled_here(person, &near).unwrap_or_else(|| self.settle(person, &near, far.unwrap_or(&Far::new())))
     }
 
     /// Whether the address leaves it open who this person is, so that the whole register has to be scanned.
     pub fn is_open(self, person: &Probe<'_>) -> bool {
-        self.link_here(&self.at_address(person)).is_none()
+        self.settled_here(person, &self.at_address(person)).is_none()
+    }
+
+    /// What is told of an outcome.
+    pub fn standing(self, person: &Probe<'_>, outcome: &Outcome) -> Standing {
+        match *outcome {
+            Outcome::Linked { row, z, at_address } => {
+                Standing::Linked { row, z, at_address, by_names: self.is_linked_by_names(person, row) }
+            }
+            Outcome::Unsure { .. } => Standing::Unsure,
+            Outcome::Nobody => Standing::Nobody,
+        }
     }
 
     /// Steps 2 to 5 for those whom the address did not settle, in one scan for all of them.
@@ -87,29 +115,29 @@ impl Search<'_> {
 
     fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &Far) -> Outcome {
         let passes = self.register.scanned().iter().zip(far);
-        let linked =
-            passes.into_iter().find_map(|((_, thresholds), found)| self.pick(&linking(found, thresholds.link), false));
+        let linked = passes.into_iter().find_map(|((_, limits), found)| self.pick(&linking(found, limits.link), false));
         if let Some(outcome) = linked {
             return outcome;
         }
         let rows: BTreeSet<usize> = near.iter().chain(far.iter().flatten()).map(|candidate| candidate.row).collect();
         let together = |row: &usize| Candidate { row: *row, z: self.together(person, *row) };
         let all: Vec<_> = rows.iter().map(together).collect();
-        if let Some(outcome) = self.pick(&linking(&all, self.register.link_together()), false) {
+        if let Some(outcome) = self.pick(&linking(&all, self.register.thresholds().together), false) {
             return outcome;
         }
         if rows.is_empty() { Outcome::Nobody } else { Outcome::Unsure { near: rows.into_iter().collect() } }
     }
 
     /// Step 1 for one person alone.
-    fn link_here(self, near: &[Candidate]) -> Option<Outcome> {
-        self.pick(&linking(near, self.register.rule.link_at_address), true)
+    fn settled_here(self, person: &Probe<'_>, near: &[Candidate]) -> Option<Outcome> {
+        self.pick(&linking(near, self.link_here(person)), true)
     }
 
     /// Step 1 for the tenants of one contract: best first, a person to one tenant. A tenant for whom nobody is
     /// left shares his best person with another one.
     fn assign(self, tenants: &[Probe<'_>], near: &[Vec<Candidate>]) -> Vec<Option<Outcome>> {
-        let link = self.register.rule.link_at_address;
+        // All ask about one address.
+        let link = tenants.first().map_or(f64::INFINITY, |tenant| self.link_here(tenant));
         // Equal scores are taken in an order of content, so that no order of rows or tenants changes an answer.
         let mut order: Vec<usize> = (0..tenants.len()).collect();
         order.sort_by(|a, b| tenants[*a].cmp(&tenants[*b]));
@@ -137,7 +165,10 @@ impl Search<'_> {
                 taken.insert(row);
             }
         }
-        outcomes.into_iter().zip(near).map(|(outcome, near)| outcome.or_else(|| self.link_here(near))).collect()
+        let rest = tenants.iter().zip(near);
+        let alone =
+            |(outcome, (tenant, near)): (Option<_>, (_, &Vec<_>))| outcome.or_else(|| self.settled_here(tenant, near));
+        outcomes.into_iter().zip(rest).map(alone).collect()
     }
 
     /// The best of those who link; unsure if two of different households are equally good.

@@ -76,7 +76,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-    use std::time::Duration;
 
     fn double(numbers: &[&usize]) -> Vec<usize> {
         numbers.iter().map(|number| *number * 2).collect()
@@ -101,7 +100,7 @@ mod tests {
                 });
             }
             while held(&desk.waiting).len() < ASKERS {
-                thread::sleep(Duration::from_millis(1));
+                thread::yield_now();
             }
             drop(gate);
         });

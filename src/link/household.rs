@@ -10,6 +10,7 @@ use super::care::{Join, Joined};
 use super::decide::{Outcome, Standing};
 use super::desk::Desk;
 use super::popcount::Kernel;
+use super::quality::Estimate;
 use super::register::Register;
 use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
@@ -68,8 +69,8 @@ impl Registers {
     ///
     /// # Panics
     /// If the registers are not one of each source, or were built with profiles of different shape.
-    pub fn join(population: Register, care: Option<Register>) -> Self {
-        Self::joined_after(None, population.into(), care.map(Arc::new))
+    pub fn join(population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
+        Self::joined_after(None, population, care)
     }
 
     /// As [`Registers::join`], and what did not change since these registers were joined is not joined again. A register
@@ -126,7 +127,8 @@ impl Registers {
         assert_eq!(question.shape, self.population.shape, "question and registers hold codes of one profile");
         let tenants = Probe::tenants(question);
         let (kernel, threads, desk) = (self.kernel, self.threads, Some(&self.desk));
-        let here = Search { register: &self.population, kernel, threads, desk }.household(&tenants);
+        let search = Search { register: &self.population, kernel, threads, desk };
+        let here = search.household(&tenants);
         let on_care_list = self.care.as_ref().map(|(care, _)| Search::alone(care, kernel).household(&tenants));
         let on_care_list = on_care_list.unwrap_or_default();
 
@@ -137,7 +139,7 @@ impl Registers {
         let unsure = here.iter().chain(&on_care_list).any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
         Finding {
             certain: !unsure && self.are_clear(&linked, &households),
-            tenants: here.iter().map(Outcome::standing).collect(),
+            tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups,
         }
     }
@@ -152,9 +154,23 @@ impl Registers {
         self.care.as_ref().map(|(care, _)| care)
     }
 
+    /// How well the members of the care list were linked to the population; none without such a list.
+    pub fn care_estimate(&self) -> Option<Estimate> {
+        let (care, join) = self.care.as_ref()?;
+        let search = Search::alone(&self.population, self.kernel);
+        let members = join.outcomes.iter().enumerate();
+        let standings = members.map(|(row, outcome)| search.standing(&Probe::row(care, row), outcome));
+        Some(self.population.estimate(&standings.collect::<Vec<_>>()))
+    }
+
     /// Members of the care list who were linked to somebody of the population.
     pub fn joined(&self) -> usize {
         self.joined
+    }
+
+    /// Pairs of a member of the care list and a resident that scans compared when these registers were joined.
+    pub fn compared(&self) -> usize {
+        self.care.as_ref().map_or(0, |(_, join)| join.compared)
     }
 
     /// Per household, in the order in which the population has them, whether the care list has somebody in it.
@@ -260,8 +276,8 @@ mod tests {
     fn an_unsure_tenant_takes_the_certainty_and_leaves_the_groups() {
         let mut city = City::new(6);
         let anna = city.resident(1, 1, &[Group::Senior]);
-        let bert = city.resident(1, 1, &[]);
-        let unsure = city.draw.like(&bert, None, missing(4.0));
+        let bert = city.resident(2, 1, &[]);
+        let unsure = city.draw.like(&bert, None, reaching(6.0));
         let want = Groups { senior_tenant: true, senior_resident: true, ..NOTHING };
         assert_eq!(certainty(&city.ask(1, &[&anna, &unsure])), (false, want));
     }
@@ -322,7 +338,7 @@ mod tests {
         let mut city = City::new(11);
         let anna = city.resident(1, 1, &[]);
         let bert = city.resident(1, 1, &[]);
-        let unsure = city.draw.like(&bert, None, missing(4.0));
+        let unsure = city.draw.like(&bert, None, reaching(6.0));
         city.member(1, unsure);
         assert_eq!(certainty(&city.ask(1, &[&anna])), (false, NOTHING));
         // Certain membership outweighs the doubt.
@@ -337,7 +353,7 @@ mod tests {
         let unsure = city.draw.like(&anna, missing(6.0), None);
         // Known to the care list at an address where nobody is registered.
         city.member(7, unsure);
-        city.profile.rule.elsewhere[0].link = 30.0;
+        city.limits.names.link = 30.0;
         assert_eq!(certainty(&city.ask(1, &[&anna])), (false, NOTHING));
     }
 
@@ -383,7 +399,7 @@ mod tests {
     /// A crowded city: few addresses and households, copies and near copies, so that ties and rivals are common.
     fn crowd(seed: u64) -> (City, Vec<Codes>) {
         let mut city = City::new(seed);
-        let distances = [Some(0), reaching(20.0), reaching(4.0), missing(4.0), reaching(2.4), None];
+        let distances = [Some(0), reaching(20.0), reaching(9.0), reaching(6.0), missing(5.0), None];
         let mut known = vec![city.draw.codes()];
         for _ in 0..8 {
             let (names, home) = (distances[city.draw.below(6)], distances[city.draw.below(6)]);

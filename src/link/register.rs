@@ -6,9 +6,10 @@ use std::mem::size_of;
 
 use super::popcount::Line;
 use super::shape::Shape;
+use super::thresholds::{Limits, Thresholds};
 use super::{LinkError, Source, Whose};
 use crate::code::{AddressToken, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::{Profile, Rule, Thresholds};
+use crate::profile::{Profile, Rule};
 
 /// Takes a load record by record. A refused record leaves the builder as it was.
 pub struct RegisterBuilder {
@@ -33,9 +34,8 @@ pub struct Register {
     households: Vec<Household>,
     blocks: Vec<Block>,
     block_of: HashMap<AddressToken, u32>,
-    /// The passes that are compared with the whole register, in the order in which they may link.
-    scanned: Vec<(usize, Thresholds)>,
-    together: f64,
+    /// There once the load is complete.
+    thresholds: Option<Thresholds>,
 }
 
 /// One record with codes.
@@ -79,8 +79,7 @@ impl RegisterBuilder {
             households: Vec::new(),
             blocks: Vec::new(),
             block_of: HashMap::new(),
-            scanned: Vec::new(),
-            together: f64::INFINITY,
+            thresholds: None,
         };
         Self { register, seen: HashSet::new(), households: HashMap::new(), blocks: HashMap::new() }
     }
@@ -120,21 +119,18 @@ impl RegisterBuilder {
         Ok(())
     }
 
-    /// The load is complete.
+    /// The load is complete. Thresholds are found from it, which takes up to a second for a large one.
     pub fn finish(self) -> Register {
+        self.finish_with(Thresholds::new)
+    }
+
+    /// With these thresholds.
+    pub(super) fn finish_with(self, thresholds: impl FnOnce(&Register) -> Thresholds) -> Register {
         let mut register = self.register;
         register.block_of = self.blocks;
         register.codes.iter_mut().for_each(Vec::shrink_to_fit);
         register.people.shrink_to_fit();
-        let row = register.rule.elsewhere(register.people.len());
-        let raised = |thresholds: Thresholds| Thresholds {
-            link: thresholds.link + row.nearby,
-            band: thresholds.band + row.nearby,
-        };
-        let nearby = register.shape.nearby.iter().map(|(pass, thresholds)| (*pass, raised(*thresholds)));
-        let names = (register.shape.names, Thresholds { link: row.link, band: row.band });
-        register.scanned = nearby.chain([names]).collect();
-        register.together = row.together;
+        register.thresholds = Some(thresholds(&register));
         register
     }
 
@@ -269,14 +265,33 @@ impl Register {
         self.address(row) == other.address(other_row) && (0..self.shape.passes()).all(same)
     }
 
-    /// The passes that are compared with the whole register, in the order in which they may link, and from where.
-    pub(super) fn scanned(&self) -> &[(usize, Thresholds)] {
-        &self.scanned
+    /// From where on somebody is linked.
+    ///
+    /// # Panics
+    /// Never: only a finished builder gives a register away.
+    pub(super) fn thresholds(&self) -> &Thresholds {
+        self.thresholds.as_ref().expect("a finished register has thresholds")
     }
 
-    /// From where all codes together link.
-    pub(super) fn link_together(&self) -> f64 {
-        self.together
+    /// The passes that are compared with the whole register, in the order in which they may link, and from where.
+    pub(super) fn scanned(&self) -> &[(usize, Limits)] {
+        &self.thresholds().scanned
+    }
+
+    /// Whether people are told apart by household, so that nobody is twice.
+    pub(super) fn has_households(&self) -> bool {
+        self.source == Source::Population
+    }
+
+    /// Rows of so many people, or of all: those with the smallest references, which are keyed hashes, so that neither a
+    /// custodian's order nor that of the load chooses them.
+    pub(super) fn some_people(&self, count: usize) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.people.len()).collect();
+        if count < rows.len() {
+            rows.select_nth_unstable_by_key(count, |row| self.people[*row].id);
+            rows.truncate(count);
+        }
+        rows
     }
 
     /// All codes of a pass.

@@ -1,4 +1,5 @@
-//! Who agrees with whom: the people at an address by the address code, and the whole register by the other codes.
+//! Who agrees with whom: the people at an address by all codes together, and the whole register by each code that is
+//! compared with it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// Somebody at or above the band.
+/// Somebody whom nobody can rule out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
     pub row: usize,
@@ -72,15 +73,18 @@ impl<'a> Search<'a> {
         Self { register, kernel, threads: 1, desk: None }
     }
 
-    /// Those at the person's address who are in the band or above it, by the address code.
+    /// Those at the person's address about whom nobody is sure or surer, by what all codes agree together.
     pub fn at_address(self, person: &Probe<'_>) -> Vec<Candidate> {
-        let Some(address) = person.address else { return vec![] };
-        let shape = &self.register.shape;
-        let bits = shape.bits(shape.home);
-        let Some(limit) = farthest(self.register.rule.band_at_address, bits) else { return vec![] };
-        let rows = self.register.rows_at(address).iter().map(|row| *row as usize);
-        let best = |row| self.best(person, shape.home, row, limit).map(|z| Candidate { row, z });
-        rows.filter_map(best).collect()
+        let rows = person.address.map_or(&[][..], |address| self.register.rows_at(address));
+        let unsure = self.register.thresholds().here(rows.len()).unsure;
+        let candidate = |row: &u32| Candidate { row: *row as usize, z: self.together(person, *row as usize) };
+        rows.iter().map(candidate).filter(|candidate| candidate.z.value() >= unsure).collect()
+    }
+
+    /// From where on somebody at the person's address is linked.
+    pub fn link_here(self, person: &Probe<'_>) -> f64 {
+        let rows = person.address.map_or(0, |address| self.register.rows_at(address).len());
+        self.register.thresholds().here(rows).link
     }
 
     /// Per person the candidates of all passes that are compared with the whole register, in one scan of it, together
@@ -97,9 +101,9 @@ impl<'a> Search<'a> {
     /// As [`Search::far`], among some rows only.
     pub fn far_among(self, rows: &[usize], people: &[&Probe<'_>]) -> Vec<Far> {
         let mut far = vec![Far::new(); people.len()];
-        for (pass, thresholds) in self.register.scanned() {
+        for (pass, limits) in self.register.scanned() {
             let codes: Vec<Line> = rows.iter().flat_map(|row| self.register.codes_of(*pass, *row)).copied().collect();
-            for (far, mut candidates) in far.iter_mut().zip(self.within(*pass, thresholds.band, &codes, people)) {
+            for (far, mut candidates) in far.iter_mut().zip(self.within(*pass, limits.unsure, &codes, people)) {
                 candidates.iter_mut().for_each(|candidate| candidate.row = rows[candidate.row]);
                 far.push(candidates);
             }
@@ -109,14 +113,21 @@ impl<'a> Search<'a> {
 
     /// What all codes together agree: the root of the sum of the squares of each pass's best agreement.
     pub fn together(self, person: &Probe<'_>, row: usize) -> Z {
-        let shape = &self.register.shape;
-        let best = |pass| self.best(person, pass, row, shape.bits(pass) as u32 / 2).map_or(0.0, Z::value);
-        Z::together((0..shape.passes()).map(best))
+        let best = |pass| self.best(person, pass, row).map_or(0.0, Z::value);
+        Z::together((0..self.register.shape.passes()).map(best))
     }
 
-    /// The best agreement of any two codes of a pass, unless all are farther away than the limit.
-    fn best(self, person: &Probe<'_>, pass: usize, row: usize, limit: u32) -> Option<Z> {
+    /// Whether the global code alone links.
+    pub fn is_linked_by_names(self, person: &Probe<'_>, row: usize) -> bool {
+        let names = self.register.shape.names;
+        let link = self.register.scanned().iter().find(|(pass, _)| *pass == names).map(|(_, limits)| limits.link);
+        self.best(person, names, row).zip(link).is_some_and(|(z, link)| z.value() >= link)
+    }
+
+    /// The best agreement of any two codes of a pass; none if all agree less than strangers do.
+    fn best(self, person: &Probe<'_>, pass: usize, row: usize) -> Option<Z> {
         let shape = &self.register.shape;
+        let limit = shape.bits(pass) as u32 / 2;
         let (queries, code_lines) = (&person.codes[pass], shape.lines(pass));
         let limits = vec![limit; queries.len() / code_lines];
         let scan = Scan { queries, limits: &limits, rows: self.register.codes_of(pass, row), code_lines };
@@ -153,10 +164,10 @@ impl<'a> Search<'a> {
 
     fn scan_range(self, range: Range<usize>, people: &[&Probe<'_>]) -> Vec<Far> {
         let mut far = vec![Far::new(); people.len()];
-        for (pass, thresholds) in self.register.scanned() {
+        for (pass, limits) in self.register.scanned() {
             let lines = self.register.shape.held(*pass) * self.register.shape.lines(*pass);
             let rows = &self.register.codes(*pass)[range.start * lines..range.end * lines];
-            let found = self.within(*pass, thresholds.band, rows, people);
+            let found = self.within(*pass, limits.unsure, rows, people);
             for (far, mut candidates) in far.iter_mut().zip(found) {
                 candidates.iter_mut().for_each(|candidate| candidate.row += range.start);
                 far.push(candidates);

@@ -1,9 +1,13 @@
 //! Synthetic codes and records for this room's tests: random codes at half weight, and copies at a chosen distance.
 
+use std::sync::Arc;
+
 use super::score::farthest;
+use super::shape::Shape;
+use super::thresholds::{Limits, Thresholds};
 use super::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source};
 use crate::code::{AddressToken, Code, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::{Elsewhere, Pass, Profile, Scope, Surnames, Thresholds};
+use crate::profile::{Pass, Profile, Scope, Surnames};
 
 /// A stream of codes that is the same for the same seed (splitmix64).
 pub(super) struct Draw(u64);
@@ -77,7 +81,7 @@ pub(super) fn missing(z: f64) -> Option<u32> {
     farthest(z, 2048).map(|distance| distance + 1)
 }
 
-/// Fixed thresholds and two passes of two variants: one for everywhere, one for the address.
+/// Two passes of two variants: one for everywhere, one for the address.
 pub(super) fn profile() -> Profile {
     let mut profile = Profile::built_in();
     profile.passes.retain(|pass| [Scope::Everywhere, Scope::Address].contains(&pass.scope));
@@ -85,35 +89,51 @@ pub(super) fn profile() -> Profile {
         (pass.surnames, pass.code_bits) = (Surnames::Apart, 2048);
         pass.also_asked.clear();
     }
-    profile.rule.nearby.clear();
-    (profile.rule.link_at_address, profile.rule.band_at_address) = (4.0, 2.4);
-    // All together: beyond what any two codes agree; a test that is about that lowers it.
-    let (together, nearby) = (90.0, 0.0);
-    let rows = [(100_000, 6.0, 5.2), (660_000, 9.0, 5.6)];
-    profile.rule.elsewhere =
-        rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band, together, nearby }).into();
     profile
+}
+
+/// Thresholds that do not depend on the register, so that a test can say who is linked.
+#[derive(Clone, Copy)]
+pub(super) struct Fixed {
+    pub here: Limits,
+    pub names: Limits,
+    pub street: Limits,
+    /// Beyond what any two codes agree; a test that is about that lowers it.
+    pub together: f64,
 }
 
 /// Two loads in the making, and the profile to build them with.
 pub(super) struct City {
     pub profile: Profile,
+    pub limits: Fixed,
     pub draw: Draw,
     pub population: Vec<Record>,
     pub care: Vec<Record>,
 }
 
+impl Fixed {
+    fn of(self, shape: &Shape) -> Thresholds {
+        let limits = |pass: &usize| (*pass, if *pass == shape.names { self.names } else { self.street });
+        Thresholds::fixed(shape.scanned.iter().map(limits).collect(), self.together, self.here)
+    }
+}
+
 impl City {
     pub fn new(seed: u64) -> Self {
-        Self { profile: profile(), draw: Draw::new(seed), population: vec![], care: vec![] }
+        let limits = Fixed {
+            here: Limits { link: 8.0, unsure: 5.0 },
+            names: Limits { link: 6.0, unsure: 5.2 },
+            street: Limits { link: 7.0, unsure: 5.0 },
+            together: 90.0,
+        };
+        Self { profile: profile(), limits, draw: Draw::new(seed), population: vec![], care: vec![] }
     }
 
     /// Adds a pass that is keyed with the street, a code a record.
-    pub fn compare_streets(&mut self, thresholds: Thresholds) {
+    pub fn compare_streets(&mut self) {
         let home = self.profile.passes[1].clone();
         let street = Pass { name: "street".into(), scope: Scope::Street, surnames: Surnames::Together, ..home };
         self.profile.passes.push(street);
-        self.profile.rule.nearby.insert("street".into(), thresholds);
     }
 
     /// A new resident with random codes. Address 0 is none.
@@ -144,11 +164,11 @@ impl City {
     }
 
     /// The population and, if anybody is on it, the care list.
-    pub fn loads(&self) -> (Register, Option<Register>) {
+    pub fn loads(&self) -> (Arc<Register>, Option<Arc<Register>>) {
         let load = |source, records: &[Record]| {
             let mut builder = RegisterBuilder::new(&self.profile, source);
             records.iter().for_each(|record| builder.push(record.clone()).expect("synthetic records are sound"));
-            builder.finish()
+            Arc::new(builder.finish_with(|register| self.limits.of(&register.shape)))
         };
         let care = (!self.care.is_empty()).then(|| load(Source::Care, &self.care));
         (load(Source::Population, &self.population), care)
