@@ -339,7 +339,7 @@ fn in_memory(criterion: &mut Criterion) {
         };
         load.push(record).expect("random codes are sound");
     }
-    let registers = Registers::join(load.finish(), None);
+    let registers = Registers::join(load.finish().into(), None);
     let strangers: Vec<Codes> = (0..2).map(|_| codes(true)).collect();
     let mut group = criterion.benchmark_group("find among 100,000 persons");
     group.sample_size(20);

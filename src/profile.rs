@@ -127,61 +127,32 @@ impl Pass {
     }
 }
 
-/// Agreement that links, and that leaves in doubt.
+/// Errors that are expected per thousand people who are asked for and are not in the register. Thresholds follow from
+/// them, from the codes and from the register.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Thresholds {
-    /// Links from here.
-    pub link: f64,
-    /// In doubt from here.
-    pub band: f64,
+pub struct PerThousand {
+    /// Linked by chance to somebody at the address.
+    pub links_at_address: f64,
+    /// In doubt by chance about somebody there.
+    pub unsure_at_address: f64,
+    /// Linked by chance to somebody of the whole register.
+    pub links_elsewhere: f64,
+    /// In doubt by chance about somebody of the whole register.
+    pub unsure_elsewhere: f64,
+    /// Linked elsewhere to somebody who does resemble them.
+    pub namesakes: f64,
+    /// Most that a threshold is raised to for their sake, in z.
+    pub namesakes_until: f64,
 }
 
-/// Thresholds away from the address, for registers up to a size.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Elsewhere {
-    pub up_to_persons: usize,
-    /// Links from here, by the code that is compared everywhere.
-    pub link: f64,
-    /// In doubt from here.
-    pub band: f64,
-    /// Who is in a band links from here by all codes together: root of the sum of squares of what each of them agrees.
-    pub together: f64,
-    /// What the thresholds of [`Rule::nearby`] are raised by.
-    pub nearby: f64,
-}
-
-impl Elsewhere {
-    fn thresholds(&self) -> [f64; 4] {
-        [self.link, self.band, self.together, self.nearby]
-    }
-}
-
-/// How much agreement links. All thresholds in z, see the profile's file.
+/// How much agreement links, and what is a household.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    pub link_at_address: f64,
-    pub band_at_address: f64,
-    /// Of the passes of scope postcode and street, by name.
-    #[serde(default)]
-    pub nearby: BTreeMap<String, Thresholds>,
-    /// Ascending in persons and in z.
-    pub elsewhere: Vec<Elsewhere>,
     pub max_household: usize,
     pub max_address_block: usize,
-}
-
-impl Rule {
-    /// The thresholds away from the address for a register of `persons`.
-    ///
-    /// # Panics
-    /// Never for a checked profile: it has at least one row.
-    pub fn elsewhere(&self, persons: usize) -> Elsewhere {
-        let row = self.elsewhere.iter().find(|row| persons <= row.up_to_persons);
-        *row.or(self.elsewhere.last()).expect("a checked profile has a threshold")
-    }
+    pub per_thousand: PerThousand,
 }
 
 /// A checked profile.
@@ -241,14 +212,6 @@ impl Profile {
                 return fail(format!("passes must have one of scope {scope:?}, and no two"));
             }
         }
-        let nearby = self.passes.iter().filter(|pass| [Scope::Street, Scope::Postcode].contains(&pass.scope));
-        let mut names: Vec<&str> = nearby.map(|pass| pass.name.as_str()).collect();
-        names.sort_unstable();
-        if !names.iter().eq(self.rule.nearby.keys()) {
-            return fail(
-                "rule.nearby must have thresholds for each pass of scope street and postcode, and no other".into(),
-            );
-        }
         if self.passes.len() > 64
             || self.passes.iter().map(|pass| &pass.name).collect::<BTreeSet<_>>().len() < self.passes.len()
         {
@@ -275,24 +238,16 @@ impl Profile {
             }
         }
         let rule = &self.rule;
-        let mut thresholds = vec![rule.link_at_address, rule.band_at_address];
-        thresholds.extend(rule.elsewhere.iter().flat_map(|row| [row.link, row.band, row.together]));
-        thresholds.extend(rule.nearby.values().flat_map(|row| [row.link, row.band]));
-        let negative = rule.elsewhere.iter().any(|row| !row.nearby.is_finite() || row.nearby < 0.0);
-        if thresholds.iter().any(|z| !z.is_finite() || *z <= 0.0) || negative || rule.elsewhere.is_empty() {
-            return fail("thresholds must be finite and above zero".into());
+        let of = &rule.per_thousand;
+        let rates = [of.links_at_address, of.unsure_at_address, of.links_elsewhere, of.unsure_elsewhere, of.namesakes];
+        if rates.iter().any(|rate| !(*rate > 0.0 && *rate < 1000.0)) {
+            return fail("rule.per_thousand must have rates above 0 and below 1000".into());
         }
-        // All codes together agree by chance as much as the band wants, and some more.
-        let crossed = rule.elsewhere.iter().any(|row| row.band > row.link || row.link > row.together);
-        if rule.band_at_address > rule.link_at_address || crossed || rule.nearby.values().any(|row| row.band > row.link)
-        {
-            return fail("band thresholds must not exceed the thresholds that link".into());
+        if of.links_at_address > of.unsure_at_address || of.links_elsewhere > of.unsure_elsewhere {
+            return fail("rule.per_thousand must not allow more links than doubts".into());
         }
-        let ascends = |a: &Elsewhere, b: &Elsewhere| {
-            a.up_to_persons < b.up_to_persons && a.thresholds().iter().zip(b.thresholds()).all(|(a, b)| *a <= b)
-        };
-        if !rule.elsewhere.is_sorted_by(ascends) {
-            return fail("elsewhere must ascend in persons and in z".into());
+        if !(of.namesakes_until > 0.0 && of.namesakes_until.is_finite()) {
+            return fail("rule.per_thousand.namesakes_until must be above 0".into());
         }
         if rule.max_household == 0 || rule.max_address_block == 0 {
             return fail("max_household and max_address_block must be at least 1".into());
@@ -309,7 +264,7 @@ mod tests {
     fn the_rule_is_not_part_of_the_schema_hash() {
         let profile = Profile::built_in();
         let mut other = profile.clone();
-        other.rule.link_at_address = 4.5;
+        other.rule.per_thousand.namesakes = 4.5;
         assert_eq!(other.schema_hash(), profile.schema_hash());
         other.passes[0].diffusion = 5;
         assert_ne!(other.schema_hash(), profile.schema_hash());
@@ -320,10 +275,11 @@ mod tests {
         for (from, to, key) in [
             ("filter_bits = 1024", "filter_bits = 1000", "filter_bits"),
             ("code_bits = 1536", "code_bits = 1538", "code_bits"),
-            ("link_at_address = 3.6", "link_at_address = nan", "thresholds"),
-            ("band_at_address = 2.5", "band_at_address = 5.4", "band"),
-            ("street = { link = 6.0, band = 5.2 }\n", "", "nearby"),
-            ("name = \"street-full\"", "name = \"street-given\"", "nearby"),
+            ("links_at_address = 0.3", "links_at_address = nan", "rates"),
+            ("links_elsewhere = 0.1", "links_elsewhere = 0.0", "rates"),
+            ("unsure_at_address = 7.0", "unsure_at_address = 0.2", "doubts"),
+            ("namesakes_until = 9.0", "namesakes_until = inf", "namesakes_until"),
+            ("name = \"street-full\"", "name = \"street-given\"", "name"),
             ("diffusion = 7", "diffusion = 0", "diffusion"),
             ("scope = \"address\"", "scope = \"everywhere\"", "scope"),
         ] {
@@ -333,13 +289,5 @@ mod tests {
             assert!(error.contains(key), "{key}: {error}");
         }
         assert!(matches!(Profile::from_toml("surprise = 1"), Err(ProfileError::Syntax(_))));
-    }
-
-    #[test]
-    fn a_bigger_register_wants_more_agreement() {
-        let rule = Profile::built_in().rule;
-        let (small, large, huge) = (rule.elsewhere(1_000), rule.elsewhere(600_000), rule.elsewhere(usize::MAX));
-        assert!(small.link < large.link && small.band < large.band);
-        assert!(large.link < huge.link);
     }
 }

@@ -1,5 +1,6 @@
 //! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -10,6 +11,7 @@ use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::problem::{Problem, json_fault, trace_of};
+use super::quality::LoadQuality;
 use super::wire::law::InferenceView;
 use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
@@ -55,6 +57,13 @@ impl From<Source> for link::Source {
             Source::Care => Self::Care,
         }
     }
+}
+
+/// What is said of a load that was read.
+struct Reported {
+    records: usize,
+    persons: usize,
+    quality: LoadQuality,
 }
 
 /// Begins a load.
@@ -156,7 +165,7 @@ pub(super) async fn commit(
     let (worker, read) = (app.clone(), load.clone());
     let next = web::block(move || worker.with_load(&in_force, load));
     let next = next.await.map_err(|_| traced(stopping()))?;
-    let (next, records, persons) = match next {
+    let (next, report) = match next {
         Ok(next) => next,
         Err(LoadError::Store(StoreError::NotFound(_))) => {
             let missing = Problem::conflict("load_incomplete", "a chunk is missing; send it, then commit again");
@@ -179,7 +188,8 @@ pub(super) async fn commit(
     let inference = app.inference(&next);
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    Ok(Json(LoadReport { records, persons, inference, receipt: only(written.receipts) }))
+    let Reported { records, persons, quality } = report;
+    Ok(Json(LoadReport { records, persons, inference, quality, receipt: only(written.receipts) }))
 }
 
 /// Deletes superseded loads bit by bit, behind the answers.
@@ -247,28 +257,32 @@ impl App {
         Ok(())
     }
 
-    /// The epoch as it will be with this load, and the load's records and persons.
-    fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, usize, usize), LoadError> {
+    /// The epoch as it will be with this load, and what is said of the load.
+    fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, Reported), LoadError> {
         let mut epoch = in_force.epoch.clone();
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
         *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
-        let (registers, records, persons) = match &population {
-            Some(population) => {
-                let registers = assemble(&self.store, &self.profile, population, care.as_ref())?;
-                let register = if is_population { Some(registers.population()) } else { registers.care() };
-                let (records, persons) = register.map_or((0, 0), |register| (register.records(), register.persons()));
-                (Some(registers.into()), records, persons)
+        let read = Arc::new(read_register(&self.store, &self.profile, &load)?);
+        let loaded = read.clone();
+        // Only what changed is joined again. A care list that came first waits for the population.
+        let registers = match &in_force.registers {
+            Some(before) if is_population => Some(before.rejoin(read, before.care().cloned())),
+            Some(before) => Some(before.rejoin(before.population().clone(), Some(read))),
+            None if is_population => {
+                let care = care.as_ref().map(|care| read_register(&self.store, &self.profile, care)).transpose()?;
+                Some(Registers::join(read, care.map(Arc::new)))
             }
-            // The care list came first: read it all the same, so that its errors are told now.
-            None => {
-                let register = read_register(&self.store, &self.profile, &load)?;
-                (None, register.records(), register.persons())
-            }
+            None => None,
         };
+        let registers = registers.map(Arc::new);
+        // How many are on the care list is the care custodian's to know.
+        let joined = registers.as_deref().filter(|_| !is_population);
+        let quality = LoadQuality::of(&self.profile, &loaded, joined);
+        let report = Reported { records: loaded.records(), persons: loaded.persons(), quality };
         let contributed = in_force.contributed.clone();
-        Ok((EpochInForce { epoch, contributed, population, care, registers }, records, persons))
+        Ok((EpochInForce { epoch, contributed, population, care, registers }, report))
     }
 }
 
@@ -303,7 +317,7 @@ pub(super) fn assemble(
 ) -> Result<Registers, LoadError> {
     let population = read_register(store, profile, population)?;
     let care = care.map(|care| read_register(store, profile, care)).transpose()?;
-    Ok(Registers::join(population, care))
+    Ok(Registers::join(population.into(), care.map(Arc::new)))
 }
 
 fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Register, LoadError> {

@@ -18,6 +18,7 @@ mod loads;
 mod log;
 mod pace;
 mod problem;
+pub mod quality;
 mod questions;
 mod repeats;
 mod retention;

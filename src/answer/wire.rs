@@ -13,6 +13,7 @@ use time::Date;
 
 pub use epochs::*;
 
+use super::quality::LoadQuality;
 use crate::audit::{Hash, Receipt};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::{EpochId, LoadId, RegulationId};
@@ -214,6 +215,8 @@ pub struct LoadReport {
     /// What readers of the answers may infer, once both sources are loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<law::InferenceView>,
+    /// How well these records can be linked.
+    pub quality: LoadQuality,
     pub receipt: Receipt,
 }
 

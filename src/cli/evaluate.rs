@@ -1,6 +1,8 @@
 //! `voorrang evaluate`: the same rooms without the network, for scoring. It needs the plaintext of both sides, so
 //! it is a laboratory tool: it draws a salt of its own and forgets it.
 
+mod classes;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -8,10 +10,13 @@ use anyhow::Context;
 use rayon::prelude::*;
 use time::Date;
 
+use self::classes::Became;
 use super::inputs::{parse_day, read_profile};
 use super::output::{Output, bar, finish_csv};
 use super::people::{CHUNK, PeopleArgs, SHARE};
+use super::quality_report;
 use super::query::standing;
+use crate::answer::quality::{LinkEstimate, LoadQuality};
 use crate::clock::Clock;
 use crate::encode::{Ages, Arrears, Encoder, Tenant, read};
 use crate::epoch::share::Salt;
@@ -26,7 +31,7 @@ pub struct EvaluateArgs {
     /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv; without oggz.csv, answers that rest on it
     /// are undetermined
     pub data: PathBuf,
-    /// Folder for answers.csv and links.csv
+    /// Folder for answers.csv, links.csv, quality.json (thresholds and estimates) and, if the data has a truth, classes.csv
     #[arg(short, long)]
     pub out: PathBuf,
     /// Ask for every contract of huurders.csv, not only for those in arrears
@@ -52,6 +57,18 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let households = households(args)?;
     let answered = laboratory.answer_all(&households)?;
     write(&args.out, &households, &answered, &laboratory.person_ids)?;
+    laboratory.report(&args.out, &answered)?;
+    let became = |finding: &Standing| match finding {
+        Standing::Linked { row, .. } => Became::Linked(&laboratory.person_ids[*row]),
+        Standing::Unsure => Became::Unsure,
+        Standing::Nobody => Became::Nobody,
+    };
+    let tenants =
+        households.iter().zip(&answered).flat_map(|((_, tenants), (_, finding))| tenants.iter().zip(&finding.tenants));
+    let tenants = tenants.map(|(tenant, standing)| (tenant.contract.as_str(), tenant.number, became(standing)));
+    if classes::write(&args.data, &args.out, tenants)? {
+        eprintln!("Links per class of tenant: {}.", args.out.join("classes.csv").display());
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     answered.iter().for_each(|(answer, _)| *counts.entry(answer.as_str()).or_default() += 1);
     let counts: Vec<_> = counts.iter().map(|(answer, count)| format!("{count} {answer}")).collect();
@@ -111,10 +128,24 @@ impl Laboratory {
         }
         people.finish()?;
         let care = care_register(&args.data.join("oggz.csv"), &encoder, &profile)?;
-        let registers = Registers::join(population.finish(), care);
+        let registers = Registers::join(population.finish().into(), care.map(Into::into));
         let is_corporation = |party: &&regulate::Party| party.role == Role::Corporation;
         let corporations = regulation.parties().iter().filter(is_corporation).map(|party| party.oin.clone()).collect();
         Ok(Self { profile, regulation, corporations, encoder, registers, person_ids, day })
+    }
+
+    /// What a load and the linked tenants say of their quality, without the truth.
+    fn report(&self, out: &Path, answered: &[(Answer, Finding)]) -> anyhow::Result<()> {
+        let population = self.registers.population();
+        let standings = answered.iter().flat_map(|(_, finding)| &finding.tenants);
+        let tenants = LinkEstimate::from(population.estimate(standings));
+        let load = LoadQuality::of(&self.profile, population, Some(&self.registers));
+        eprint!("{}", quality_report::text(&load));
+        eprintln!("Tenants against population: {}", quality_report::estimate(&tenants));
+        let report = serde_json::json!({ "load": load, "tenants": tenants });
+        let mut file = Output::create(&out.join("quality.json"))?;
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.finish()
     }
 
     fn answer_all(&self, households: &[Household]) -> anyhow::Result<Vec<(Answer, Finding)>> {

@@ -14,7 +14,9 @@ use super::client::{Client, Refused};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
+use super::quality_report;
 use crate::answer::STOCK_FALSE_POSITIVES;
+use crate::answer::quality::LoadQuality;
 use crate::answer::wire::law::{InferenceView, Pending};
 use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
 use crate::audit::Receipt;
@@ -75,6 +77,8 @@ pub struct Loaded {
     pub inference: Option<InferenceView>,
     /// A stock counts once the municipality's privacy officer has confirmed this.
     pub pending: Option<ProposalId>,
+    /// What the service says of how well it can link these records; none for a stock or a dry run.
+    pub quality: Option<LoadQuality>,
     /// The first record with codes, as it was sent.
     pub sample: Option<RecordLine>,
 }
@@ -102,6 +106,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
         eprintln!("  voorrang regulation confirm {pending} --config <officer>.toml");
     }
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
+    if let Some(quality) = &loaded.quality {
+        eprint!("{}", quality_report::text(quality));
+    }
     Ok(())
 }
 
@@ -194,6 +201,7 @@ impl<'a> Session<'a> {
             receipt: None,
             inference: None,
             pending: None,
+            quality: None,
             sample: None,
         };
         let plan =
@@ -232,6 +240,7 @@ impl<'a> Session<'a> {
             let commit = LoadCommit { chunks: number };
             let report: LoadReport = self.client.post(&format!("loads/{}/commit", begun.load), &commit)?;
             (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
+            loaded.quality = Some(report.quality);
         }
         Ok(loaded)
     }
@@ -249,8 +258,16 @@ impl<'a> Session<'a> {
         tokens.iter().for_each(|token| filter.set(&token.0));
         let filter = filter.into_bytes();
         let (records, persons, bytes) = (addresses.len(), tokens.len(), filter.len());
-        let mut loaded =
-            Loaded { records, persons, bytes, receipt: None, inference: None, pending: None, sample: None };
+        let mut loaded = Loaded {
+            records,
+            persons,
+            bytes,
+            receipt: None,
+            inference: None,
+            pending: None,
+            quality: None,
+            sample: None,
+        };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
             let pending: Pending = self.client.put("stock", &stock)?;

@@ -17,6 +17,7 @@ mod parties;
 pub mod people;
 pub mod pki;
 pub mod privacy_report;
+mod quality_report;
 pub mod query;
 pub mod regulation;
 pub mod serve;

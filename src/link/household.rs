@@ -3,23 +3,27 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread;
 
-use super::decide::{Outcome, Probe, Search, Standing};
+use super::care::{Join, Joined};
+use super::decide::{Outcome, Standing};
+use super::desk::Desk;
 use super::popcount::Kernel;
+use super::quality::Estimate;
 use super::register::Register;
+use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
-
-/// Care members that one scan of the population looks for together: their codes and a row stay in the first cache.
-const JOIN_BATCH: usize = 16;
 
 /// The registers of one epoch, joined: which households have a member of the care list.
 ///
 /// `Debug` shows counts only.
 pub struct Registers {
-    population: Register,
-    care: Option<Register>,
+    population: Arc<Register>,
+    care: Option<(Arc<Register>, Join)>,
     kernel: Kernel,
+    threads: usize,
+    desk: Desk<Probe<'static>, Far>,
     /// Per household of the population.
     membership: Vec<Membership>,
     joined: usize,
@@ -65,27 +69,49 @@ impl Registers {
     ///
     /// # Panics
     /// If the registers are not one of each source, or were built with profiles of different shape.
-    pub fn join(population: Register, care: Option<Register>) -> Self {
+    pub fn join(population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
+        Self::joined_after(None, population, care)
+    }
+
+    /// As [`Registers::join`], and what did not change since these registers were joined is not joined again. A register
+    /// that did not change at all is best passed as it is, [`Registers::population`] or [`Registers::care`].
+    ///
+    /// # Panics
+    /// As [`Registers::join`].
+    #[must_use]
+    pub fn rejoin(&self, population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
+        Self::joined_after(Some(self), population, care)
+    }
+
+    fn joined_after(before: Option<&Self>, population: Arc<Register>, care: Option<Arc<Register>>) -> Self {
         assert_eq!(population.source(), Source::Population, "the first register is the population");
-        let mut membership = vec![Membership::No; population.households()];
         let kernel = Kernel::best();
-        let mut joined = 0;
-        if let Some(care) = &care {
+        let before = before.and_then(|before| {
+            let (care, join) = before.care.as_ref()?;
+            Some(Joined { population: &before.population, care, join })
+        });
+        let before = before.filter(|before| before.population.shape == population.shape);
+        let care = care.map(|care| {
             assert_eq!(care.source(), Source::Care, "the second register is the care list");
             assert_eq!(population.shape, care.shape, "both registers hold codes of one profile");
-            for outcome in link_all(Search { register: &population, kernel }, care) {
-                let (rows, found) = match outcome {
-                    Outcome::Linked { row, .. } => (vec![row], Membership::Yes),
-                    Outcome::Unsure { near } => (near, Membership::Unsure),
-                    Outcome::Nobody => continue,
-                };
-                joined += usize::from(found == Membership::Yes);
-                for household in rows.into_iter().filter_map(|row| population.household_of(row)) {
-                    membership[household] = membership[household].max(found);
-                }
+            let join = Join::new(&population, &care, kernel, before);
+            (care, join)
+        });
+        let mut membership = vec![Membership::No; population.households()];
+        let mut joined = 0;
+        for outcome in care.iter().flat_map(|(_, join)| &join.outcomes) {
+            let (rows, found) = match outcome {
+                Outcome::Linked { row, .. } => (std::slice::from_ref(row), Membership::Yes),
+                Outcome::Unsure { near } => (&near[..], Membership::Unsure),
+                Outcome::Nobody => continue,
+            };
+            joined += usize::from(found == Membership::Yes);
+            for household in rows.iter().filter_map(|row| population.household_of(*row)) {
+                membership[household] = membership[household].max(found);
             }
         }
-        Self { population, care, kernel, membership, joined }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { population, care, kernel, threads, desk: Desk::new(), membership, joined }
     }
 
     /// Who the tenants are, and what their households hold.
@@ -100,9 +126,11 @@ impl Registers {
     pub fn find(&self, question: &HouseholdQuestion) -> Finding {
         assert_eq!(question.shape, self.population.shape, "question and registers hold codes of one profile");
         let tenants = Probe::tenants(question);
-        let search = |register| Search { register, kernel: self.kernel }.household(&tenants);
-        let here = search(&self.population);
-        let on_care_list = self.care.as_ref().map(search).unwrap_or_default();
+        let (kernel, threads, desk) = (self.kernel, self.threads, Some(&self.desk));
+        let search = Search { register: &self.population, kernel, threads, desk };
+        let here = search.household(&tenants);
+        let on_care_list = self.care.as_ref().map(|(care, _)| Search::alone(care, kernel).household(&tenants));
+        let on_care_list = on_care_list.unwrap_or_default();
 
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
         let households: BTreeSet<usize> = linked.iter().filter_map(|row| self.population.household_of(*row)).collect();
@@ -111,19 +139,28 @@ impl Registers {
         let unsure = here.iter().chain(&on_care_list).any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
         Finding {
             certain: !unsure && self.are_clear(&linked, &households),
-            tenants: here.iter().map(Outcome::standing).collect(),
+            tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups,
         }
     }
 
     /// The population.
-    pub fn population(&self) -> &Register {
+    pub fn population(&self) -> &Arc<Register> {
         &self.population
     }
 
     /// The care list, where there is one.
-    pub fn care(&self) -> Option<&Register> {
-        self.care.as_ref()
+    pub fn care(&self) -> Option<&Arc<Register>> {
+        self.care.as_ref().map(|(care, _)| care)
+    }
+
+    /// How well the members of the care list were linked to the population; none without such a list.
+    pub fn care_estimate(&self) -> Option<Estimate> {
+        let (care, join) = self.care.as_ref()?;
+        let search = Search::alone(&self.population, self.kernel);
+        let members = join.outcomes.iter().enumerate();
+        let standings = members.map(|(row, outcome)| search.standing(&Probe::row(care, row), outcome));
+        Some(self.population.estimate(&standings.collect::<Vec<_>>()))
     }
 
     /// Households, counted: those with a minor, then those without a minor and with a senior, then the others; each all,
@@ -142,6 +179,17 @@ impl Registers {
     /// Members of the care list who were linked to somebody of the population.
     pub fn joined(&self) -> usize {
         self.joined
+    }
+
+    /// Pairs of a member of the care list and a resident that scans compared when these registers were joined.
+    pub fn compared(&self) -> usize {
+        self.care.as_ref().map_or(0, |(_, join)| join.compared)
+    }
+
+    /// Per household, in the order in which the population has them, whether the care list has somebody in it.
+    #[cfg(test)]
+    pub(super) fn households_on_list(&self) -> Vec<String> {
+        self.membership.iter().map(|membership| format!("{membership:?}")).collect()
     }
 
     fn groups(&self, linked: &[usize], households: &BTreeSet<usize>) -> Groups {
@@ -167,7 +215,7 @@ impl Registers {
 
 impl fmt::Debug for Registers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registers({:?}, {:?}, {} joined)", self.population, self.care, self.joined)
+        write!(f, "Registers({:?}, {:?}, {} joined)", self.population, self.care(), self.joined)
     }
 }
 
@@ -176,21 +224,6 @@ fn linked_row(outcome: &Outcome) -> Option<usize> {
         Outcome::Linked { row, .. } => Some(*row),
         _ => None,
     }
-}
-
-/// The outcome of every person of the care list, on all cores.
-fn link_all(population: Search<'_>, care: &Register) -> Vec<Outcome> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let rows: Vec<usize> = (0..care.persons()).collect();
-    let part = |rows: &[usize]| -> Vec<Outcome> {
-        let probes = |rows: &[usize]| rows.iter().map(|row| Probe::row(care, *row)).collect::<Vec<_>>();
-        rows.chunks(JOIN_BATCH).flat_map(|batch| population.each(&probes(batch))).collect()
-    };
-    thread::scope(|scope| {
-        let share = rows.len().div_ceil(cores).max(1);
-        let workers: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || part(rows))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a scan does not panic")).collect()
-    })
 }
 
 #[cfg(test)]
@@ -256,8 +289,8 @@ mod tests {
     fn an_unsure_tenant_takes_the_certainty_and_leaves_the_groups() {
         let mut city = City::new(6);
         let anna = city.resident(1, 1, &[Group::Senior]);
-        let bert = city.resident(1, 1, &[]);
-        let unsure = city.draw.like(&bert, None, missing(4.0));
+        let bert = city.resident(2, 1, &[]);
+        let unsure = city.draw.like(&bert, None, reaching(6.0));
         let want = Groups { senior_tenant: true, senior_resident: true, ..NOTHING };
         assert_eq!(certainty(&city.ask(1, &[&anna, &unsure])), (false, want));
     }
@@ -318,7 +351,7 @@ mod tests {
         let mut city = City::new(11);
         let anna = city.resident(1, 1, &[]);
         let bert = city.resident(1, 1, &[]);
-        let unsure = city.draw.like(&bert, None, missing(4.0));
+        let unsure = city.draw.like(&bert, None, reaching(6.0));
         city.member(1, unsure);
         assert_eq!(certainty(&city.ask(1, &[&anna])), (false, NOTHING));
         // Certain membership outweighs the doubt.
@@ -333,7 +366,7 @@ mod tests {
         let unsure = city.draw.like(&anna, missing(6.0), None);
         // Known to the care list at an address where nobody is registered.
         city.member(7, unsure);
-        city.profile.rule.elsewhere[0].link = 30.0;
+        city.limits.names.link = 30.0;
         assert_eq!(certainty(&city.ask(1, &[&anna])), (false, NOTHING));
     }
 
@@ -357,7 +390,7 @@ mod tests {
             city.member(0, nobody);
         }
         let registers = city.registers();
-        assert_eq!((registers.joined(), registers.care().map(Register::persons)), (50, Some(100)));
+        assert_eq!((registers.joined(), registers.care().map(|care| care.persons())), (50, Some(100)));
         let shown = "Registers(Register(population, 50 records, 50 with codes), \
                      Some(Register(care, 100 records, 100 with codes)), 50 joined)";
         assert_eq!(format!("{registers:?}"), shown);
@@ -379,7 +412,7 @@ mod tests {
     /// A crowded city: few addresses and households, copies and near copies, so that ties and rivals are common.
     fn crowd(seed: u64) -> (City, Vec<Codes>) {
         let mut city = City::new(seed);
-        let distances = [Some(0), reaching(20.0), reaching(4.0), missing(4.0), reaching(2.4), None];
+        let distances = [Some(0), reaching(20.0), reaching(9.0), reaching(6.0), missing(5.0), None];
         let mut known = vec![city.draw.codes()];
         for _ in 0..8 {
             let (names, home) = (distances[city.draw.below(6)], distances[city.draw.below(6)]);

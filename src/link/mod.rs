@@ -9,20 +9,27 @@
 //!
 //! The one place with `unsafe` is `popcount/x86_64`; every kernel equals the portable one bit for bit.
 
+mod care;
+mod chance;
 mod decide;
+mod desk;
 mod household;
 pub mod join;
 pub mod popcount;
+mod quality;
 mod register;
 mod score;
+mod search;
 mod shape;
 #[cfg(test)]
 mod testing;
+mod thresholds;
 
 use std::fmt;
 
 pub use decide::Standing;
 pub use household::{Finding, Groups, Registers};
+pub use quality::{Estimate, PassQuality, Quality};
 pub use register::{Register, RegisterBuilder};
 pub use score::Z;
 

@@ -6,6 +6,7 @@ use std::mem::size_of;
 
 use super::popcount::Line;
 use super::shape::Shape;
+use super::thresholds::{Limits, Thresholds};
 use super::{LinkError, Source, Whose};
 use crate::code::{AddressToken, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::profile::{Profile, Rule};
@@ -33,6 +34,8 @@ pub struct Register {
     households: Vec<Household>,
     blocks: Vec<Block>,
     block_of: HashMap<AddressToken, u32>,
+    /// There once the load is complete.
+    thresholds: Option<Thresholds>,
 }
 
 /// One record with codes.
@@ -76,6 +79,7 @@ impl RegisterBuilder {
             households: Vec::new(),
             blocks: Vec::new(),
             block_of: HashMap::new(),
+            thresholds: None,
         };
         Self { register, seen: HashSet::new(), households: HashMap::new(), blocks: HashMap::new() }
     }
@@ -115,12 +119,18 @@ impl RegisterBuilder {
         Ok(())
     }
 
-    /// The load is complete.
+    /// The load is complete. Thresholds are found from it, which takes up to a second for a large one.
     pub fn finish(self) -> Register {
+        self.finish_with(Thresholds::new)
+    }
+
+    /// With these thresholds.
+    pub(super) fn finish_with(self, thresholds: impl FnOnce(&Register) -> Thresholds) -> Register {
         let mut register = self.register;
         register.block_of = self.blocks;
         register.codes.iter_mut().for_each(Vec::shrink_to_fit);
         register.people.shrink_to_fit();
+        register.thresholds = Some(thresholds(&register));
         register
     }
 
@@ -247,6 +257,41 @@ impl Register {
     pub(super) fn rank(&self, row: usize) -> impl Ord + use<> {
         let person = &self.people[row];
         (!person.senior, person.id)
+    }
+
+    /// Whether a row of another register with the same shape has the same codes and address.
+    pub(super) fn is_same(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        let same = |pass| self.codes_of(pass, row) == other.codes_of(pass, other_row);
+        self.address(row) == other.address(other_row) && (0..self.shape.passes()).all(same)
+    }
+
+    /// From where on somebody is linked.
+    ///
+    /// # Panics
+    /// Never: only a finished builder gives a register away.
+    pub(super) fn thresholds(&self) -> &Thresholds {
+        self.thresholds.as_ref().expect("a finished register has thresholds")
+    }
+
+    /// The passes that are compared with the whole register, in the order in which they may link, and from where.
+    pub(super) fn scanned(&self) -> &[(usize, Limits)] {
+        &self.thresholds().scanned
+    }
+
+    /// Whether people are told apart by household, so that nobody is twice.
+    pub(super) fn has_households(&self) -> bool {
+        self.source == Source::Population
+    }
+
+    /// Rows of so many people, or of all: those with the smallest references, which are keyed hashes, so that neither a
+    /// custodian's order nor that of the load chooses them.
+    pub(super) fn some_people(&self, count: usize) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.people.len()).collect();
+        if count < rows.len() {
+            rows.select_nth_unstable_by_key(count, |row| self.people[*row].id);
+            rows.truncate(count);
+        }
+        rows
     }
 
     /// All codes of a pass.

@@ -4,7 +4,7 @@ use super::popcount::Line;
 use super::score::Z;
 use super::{LinkError, Whose};
 use crate::code::{Code, Codes};
-use crate::profile::{Profile, Scope, Thresholds};
+use crate::profile::{Profile, Scope};
 
 /// Most standard deviations that a code's weight may be from one half. The lightest code that the shipped profile
 /// makes is of somebody of whom only surname and address are known: its `home` code is about 7.9 below, give or take
@@ -24,23 +24,23 @@ pub(super) struct Shape {
     pub names: usize,
     /// Position of the pass that is compared at one address.
     pub home: usize,
-    /// Positions of the passes that are compared with the whole register and agree nearby only, the narrower first.
-    pub nearby: Vec<(usize, Thresholds)>,
+    /// Positions of the passes that are compared with the whole register, in the order in which they may link: those that
+    /// agree nearby only, the narrower first, and then the one for everywhere.
+    pub scanned: Vec<usize>,
 }
 
 impl Shape {
     pub fn of(profile: &Profile) -> Self {
         let pass = |scope| profile.pass_with(scope);
-        let of = |scope| profile.passes.iter().enumerate().filter(move |(_, pass)| pass.scope == scope);
-        let nearby = of(Scope::Street).chain(of(Scope::Postcode));
-        let nearby = nearby.map(|(at, pass)| (at, profile.rule.nearby[&pass.name]));
+        let of = |scope| (0..profile.passes.len()).filter(move |pass| profile.passes[*pass].scope == scope);
+        let scanned = of(Scope::Street).chain(of(Scope::Postcode)).chain(of(Scope::Everywhere));
         Self {
             bits: profile.passes.iter().map(|pass| pass.code_bits).collect(),
             held: profile.passes.iter().map(|pass| pass.held(profile)).collect(),
             asked: profile.passes.iter().map(|pass| pass.asked(profile)).collect(),
             names: pass(Scope::Everywhere).expect("a checked profile has a pass for everywhere"),
             home: pass(Scope::Address).expect("a checked profile has a pass for the address"),
-            nearby: nearby.collect(),
+            scanned: scanned.collect(),
         }
     }
 
@@ -52,6 +52,11 @@ impl Shape {
     /// Codes of a record in this pass.
     pub fn held(&self, pass: usize) -> usize {
         self.held[pass]
+    }
+
+    /// Pairs of codes of this pass that a tenant and a record have: the best one counts.
+    pub fn pairs(&self, pass: usize) -> usize {
+        self.asked[pass] * self.held[pass]
     }
 
     /// Bits of a code of this pass.

@@ -1,9 +1,13 @@
 //! Synthetic codes and records for this room's tests: random codes at half weight, and copies at a chosen distance.
 
+use std::sync::Arc;
+
 use super::score::farthest;
-use super::{Finding, HouseholdQuestion, RegisterBuilder, Registers, Source};
+use super::shape::Shape;
+use super::thresholds::{Limits, Thresholds};
+use super::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source};
 use crate::code::{AddressToken, Code, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::profile::{Elsewhere, Pass, Profile, Scope, Surnames, Thresholds};
+use crate::profile::{Pass, Profile, Scope, Surnames};
 
 /// A stream of codes that is the same for the same seed (splitmix64).
 pub(super) struct Draw(u64);
@@ -77,7 +81,7 @@ pub(super) fn missing(z: f64) -> Option<u32> {
     farthest(z, 2048).map(|distance| distance + 1)
 }
 
-/// Fixed thresholds and two passes of two variants: one for everywhere, one for the address.
+/// Two passes of two variants: one for everywhere, one for the address.
 pub(super) fn profile() -> Profile {
     let mut profile = Profile::built_in();
     profile.passes.retain(|pass| [Scope::Everywhere, Scope::Address].contains(&pass.scope));
@@ -85,35 +89,51 @@ pub(super) fn profile() -> Profile {
         (pass.surnames, pass.code_bits) = (Surnames::Apart, 2048);
         pass.also_asked.clear();
     }
-    profile.rule.nearby.clear();
-    (profile.rule.link_at_address, profile.rule.band_at_address) = (4.0, 2.4);
-    // All together: beyond what any two codes agree; a test that is about that lowers it.
-    let (together, nearby) = (90.0, 0.0);
-    let rows = [(100_000, 6.0, 5.2), (660_000, 9.0, 5.6)];
-    profile.rule.elsewhere =
-        rows.map(|(up_to_persons, link, band)| Elsewhere { up_to_persons, link, band, together, nearby }).into();
     profile
+}
+
+/// Thresholds that do not depend on the register, so that a test can say who is linked.
+#[derive(Clone, Copy)]
+pub(super) struct Fixed {
+    pub here: Limits,
+    pub names: Limits,
+    pub street: Limits,
+    /// Beyond what any two codes agree; a test that is about that lowers it.
+    pub together: f64,
 }
 
 /// Two loads in the making, and the profile to build them with.
 pub(super) struct City {
     pub profile: Profile,
+    pub limits: Fixed,
     pub draw: Draw,
     pub population: Vec<Record>,
     pub care: Vec<Record>,
 }
 
+impl Fixed {
+    fn of(self, shape: &Shape) -> Thresholds {
+        let limits = |pass: &usize| (*pass, if *pass == shape.names { self.names } else { self.street });
+        Thresholds::fixed(shape.scanned.iter().map(limits).collect(), self.together, self.here)
+    }
+}
+
 impl City {
     pub fn new(seed: u64) -> Self {
-        Self { profile: profile(), draw: Draw::new(seed), population: vec![], care: vec![] }
+        let limits = Fixed {
+            here: Limits { link: 8.0, unsure: 5.0 },
+            names: Limits { link: 6.0, unsure: 5.2 },
+            street: Limits { link: 7.0, unsure: 5.0 },
+            together: 90.0,
+        };
+        Self { profile: profile(), limits, draw: Draw::new(seed), population: vec![], care: vec![] }
     }
 
     /// Adds a pass that is keyed with the street, a code a record.
-    pub fn compare_streets(&mut self, thresholds: Thresholds) {
+    pub fn compare_streets(&mut self) {
         let home = self.profile.passes[1].clone();
         let street = Pass { name: "street".into(), scope: Scope::Street, surnames: Surnames::Together, ..home };
         self.profile.passes.push(street);
-        self.profile.rule.nearby.insert("street".into(), thresholds);
     }
 
     /// A new resident with random codes. Address 0 is none.
@@ -125,7 +145,7 @@ impl City {
 
     /// A resident with these codes; without any, a child.
     pub fn register(&mut self, household: u64, home: u64, groups: &[Group], codes: Codes) {
-        let id = RecordRef(token(self.population.len() as u64));
+        let id = RecordRef(token(next(&self.population)));
         let household = Some(HouseholdToken(token(household)));
         let address = (home > 0).then(|| address(home));
         self.population.push(Record { id, address, household, groups: groups.to_vec(), codes });
@@ -133,19 +153,25 @@ impl City {
 
     /// A member of the care list with these codes.
     pub fn member(&mut self, home: u64, codes: Codes) {
-        let id = RecordRef(token(self.care.len() as u64));
+        let id = RecordRef(token(next(&self.care)));
         let address = (home > 0).then(|| address(home));
         self.care.push(Record { id, address, household: None, groups: vec![Group::Oggz], codes });
     }
 
     pub fn registers(&self) -> Registers {
+        let (population, care) = self.loads();
+        Registers::join(population, care)
+    }
+
+    /// The population and, if anybody is on it, the care list.
+    pub fn loads(&self) -> (Arc<Register>, Option<Arc<Register>>) {
         let load = |source, records: &[Record]| {
             let mut builder = RegisterBuilder::new(&self.profile, source);
             records.iter().for_each(|record| builder.push(record.clone()).expect("synthetic records are sound"));
-            builder.finish()
+            Arc::new(builder.finish_with(|register| self.limits.of(&register.shape)))
         };
         let care = (!self.care.is_empty()).then(|| load(Source::Care, &self.care));
-        Registers::join(load(Source::Population, &self.population), care)
+        (load(Source::Population, &self.population), care)
     }
 
     pub fn ask(&self, home: u64, tenants: &[&Codes]) -> Finding {
@@ -156,6 +182,12 @@ impl City {
         let tenants = tenants.iter().map(|codes| (*codes).clone()).collect();
         HouseholdQuestion::new(&self.profile, (home > 0).then(|| address(home)), tenants).expect("a sound question")
     }
+}
+
+/// A number that no record has, were some removed.
+fn next(records: &[Record]) -> u64 {
+    let number = |record: &Record| u64::from_be_bytes(record.id.0[..8].try_into().expect("eight bytes"));
+    records.iter().map(number).max().map_or(0, |last| last + 1)
 }
 
 pub(super) fn token(number: u64) -> [u8; 16] {

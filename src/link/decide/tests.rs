@@ -1,6 +1,7 @@
 use super::*;
 use crate::code::{Code, Codes, Group};
 use crate::link::testing::{City, missing, reaching};
+use crate::link::thresholds::Limits;
 
 /// Row and place of a link, or none.
 fn link(standing: Standing) -> Option<(usize, bool)> {
@@ -15,27 +16,49 @@ fn one(city: &City, home: u64, tenant: &Codes) -> Standing {
 }
 
 #[test]
-fn the_address_code_links_at_its_threshold_and_only_at_the_address() {
+fn the_address_links_and_leaves_in_doubt_who_lives_there_and_nobody_else() {
     let mut city = City::new(1);
     city.resident(9, 9, &[]);
     let anna = city.resident(1, 1, &[]);
-    let at = city.draw.like(&anna, None, reaching(4.0));
-    let below = city.draw.like(&anna, None, missing(4.0));
-    let z = Z::from_distance(reaching(4.0).unwrap(), 2048);
-    assert_eq!(one(&city, 1, &at), Standing::Linked { row: 1, z, at_address: true });
+    let at = city.draw.like(&anna, None, reaching(9.0));
+    let below = city.draw.like(&anna, None, reaching(6.0));
+    let stranger = city.draw.like(&anna, None, reaching(2.0));
+    assert_eq!(link(one(&city, 1, &at)), Some((1, true)));
     assert_eq!(one(&city, 1, &below), Standing::Unsure);
+    assert_eq!(one(&city, 1, &stranger), Standing::Nobody);
     assert_eq!(one(&city, 2, &at), Standing::Nobody);
     assert_eq!(one(&city, 0, &at), Standing::Nobody);
 }
 
 #[test]
-fn the_band_at_the_address_ends_at_its_threshold() {
+fn the_address_links_and_doubts_from_its_thresholds_on() {
     let mut city = City::new(2);
     let anna = city.resident(1, 1, &[]);
-    let at = city.draw.like(&anna, None, reaching(2.4));
-    let below = city.draw.like(&anna, None, missing(2.4));
-    assert_eq!(one(&city, 1, &at), Standing::Unsure);
-    assert_eq!(one(&city, 1, &below), Standing::Nobody);
+    let tenant = city.draw.like(&anna, reaching(4.0), reaching(7.0));
+    city.limits.here.link = 1.0;
+    let Standing::Linked { z, .. } = one(&city, 1, &tenant) else { panic!("linked") };
+    // Both passes count.
+    assert!((8.0..8.6).contains(&z.value()), "{z:?}");
+    for (above_link, above_unsure, want) in [(0.0, -1.0, "linked"), (1e-9, 0.0, "unsure"), (1.0, 1e-9, "nobody")] {
+        city.limits.here = Limits { link: z.value() + above_link, unsure: z.value() + above_unsure };
+        let got = match one(&city, 1, &tenant) {
+            Standing::Linked { .. } => "linked",
+            Standing::Unsure => "unsure",
+            Standing::Nobody => "nobody",
+        };
+        assert_eq!(got, want);
+    }
+}
+
+#[test]
+fn whom_the_global_code_alone_would_link_is_told() {
+    let mut city = City::new(3);
+    let anna = city.resident(1, 1, &[]);
+    for (names, want) in [(reaching(6.0), true), (missing(6.0), false)] {
+        let tenant = city.draw.like(&anna, names, reaching(20.0));
+        let Standing::Linked { by_names, at_address, .. } = one(&city, 1, &tenant) else { panic!("linked") };
+        assert_eq!((by_names, at_address), (want, true));
+    }
 }
 
 #[test]
@@ -55,7 +78,7 @@ fn somebody_who_moved_is_found_elsewhere_from_its_threshold() {
 #[test]
 fn a_neighbour_s_code_links_before_the_global_one_and_has_thresholds_of_its_own() {
     let mut city = City::new(21);
-    city.compare_streets(Thresholds { link: 7.0, band: 5.0 });
+    city.compare_streets();
     let with_street = |city: &mut City, code: &Code, distance: Option<u32>| {
         let mut codes = city.draw.codes();
         codes.passes.push(vec![city.draw.flip(code, distance.unwrap() as usize)]);
@@ -85,28 +108,14 @@ fn all_codes_together_link_who_is_in_the_band_of_one() {
     let tenant = city.draw.like(&anna, reaching(5.5), reaching(3.5));
     assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
     // 5.5 and 3.5 together are 6.52; the noise of the variants is less than either.
-    city.profile.rule.elsewhere[0].together = 6.5;
+    city.limits.together = 6.5;
     assert_eq!(link(one(&city, 1, &tenant)), Some((0, false)));
-    city.profile.rule.elsewhere[0].together = 7.0;
+    city.limits.together = 7.0;
     assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
     // Nobody is linked together who is in no band.
-    city.profile.rule.elsewhere[0].together = 2.0;
-    let stranger = city.draw.like(&anna, missing(5.2), missing(2.4));
+    city.limits.together = 2.0;
+    let stranger = city.draw.like(&anna, missing(4.0), missing(2.4));
     assert_eq!(one(&city, 1, &stranger), Standing::Nobody);
-}
-
-#[test]
-fn a_larger_register_raises_the_threshold_elsewhere() {
-    let mut city = City::new(4);
-    let anna = city.resident(1, 1, &[]);
-    let tenant = city.draw.like(&anna, reaching(6.0), None);
-    city.resident(2, 2, &[]);
-    city.profile.rule.elsewhere[0].up_to_persons = 2;
-    assert!(link(one(&city, 0, &tenant)).is_some());
-    city.resident(3, 3, &[]);
-    assert_eq!(one(&city, 0, &tenant), Standing::Unsure);
-    let nearer = city.draw.like(&anna, reaching(9.0), None);
-    assert!(link(one(&city, 0, &nearer)).is_some());
 }
 
 #[test]
@@ -125,7 +134,7 @@ fn the_best_pair_of_variants_counts_and_padding_does_not() {
 fn the_address_goes_before_a_better_namesake_elsewhere() {
     let mut city = City::new(6);
     let anna = city.resident(1, 1, &[]);
-    let mut tenant = city.draw.like(&anna, None, reaching(4.0));
+    let mut tenant = city.draw.like(&anna, None, reaching(9.0));
     let namesake = city.resident(2, 2, &[]);
     tenant.passes[0] = namesake.passes[0].clone();
     assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
@@ -194,6 +203,23 @@ fn tenants_share_a_person_only_where_nobody_else_would_do() {
 }
 
 #[test]
+fn a_tenant_in_doubt_is_whoever_lives_with_a_tenant_who_is_linked() {
+    let mut city = City::new(14);
+    let anna = city.resident(1, 1, &[]);
+    let bert = city.resident(1, 1, &[]);
+    let carl = city.resident(2, 1, &[]);
+    let like = |city: &mut City, who: &Codes| city.draw.like(who, None, reaching(6.0));
+    let (bert, carl) = (like(&mut city, &bert), like(&mut city, &carl));
+    assert_eq!(one(&city, 1, &bert), Standing::Unsure);
+    let standings = |tenants: &[&Codes]| city.ask(1, tenants).tenants.into_iter().map(link).collect::<Vec<_>>();
+    assert_eq!(standings(&[&bert, &anna]), [Some((1, false)), Some((0, true))]);
+    assert_eq!(standings(&[&carl, &anna]), [None, Some((0, true))]);
+    // Anna is taken: who resembles her and is in doubt is not she.
+    let sister = city.draw.like(&anna, None, reaching(6.0));
+    assert_eq!(city.ask(1, &[&sister, &anna]).tenants[0], Standing::Unsure);
+}
+
+#[test]
 fn an_empty_register_holds_nobody() {
     let mut city = City::new(11);
     let anna = city.draw.codes();
@@ -204,9 +230,7 @@ fn an_empty_register_holds_nobody() {
 fn a_threshold_that_no_code_reaches_links_nobody() {
     let mut city = City::new(12);
     let anna = city.resident(1, 1, &[]);
-    city.profile.rule.link_at_address = 1000.0;
-    city.profile.rule.band_at_address = 1000.0;
-    city.profile.rule.elsewhere[0].band = 1000.0;
-    city.profile.rule.elsewhere[0].link = 1000.0;
+    let never = Limits { link: 1000.0, unsure: 1000.0 };
+    (city.limits.here, city.limits.names) = (never, never);
     assert_eq!(one(&city, 1, &anna), Standing::Nobody);
 }

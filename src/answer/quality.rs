@@ -1,0 +1,85 @@
+//! The JSON shape of what a load says about how well it can be linked: counts and rates, nobody's codes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::link::{Estimate, Quality, Register, Registers};
+use crate::profile::Profile;
+
+/// How well a register can be linked, estimated without knowing who is who.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadQuality {
+    /// Who can be found.
+    pub persons: usize,
+    /// People of the register who were looked for in it as if they were not there.
+    pub sampled: usize,
+    pub passes: Vec<PassLimits>,
+    /// From here all codes together link elsewhere, in z.
+    pub together: f64,
+    /// From here all codes together link at an address of one person, of two, and so on.
+    pub at_address: Vec<f64>,
+    /// Expected false links per thousand people who are not in the register.
+    pub false_links_per_thousand: f64,
+    /// How well the care list was linked to the population, where both are loaded.
+    #[serde(default)]
+    pub care: Option<LinkEstimate>,
+}
+
+/// One pass that is compared with the whole register.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PassLimits {
+    pub pass: String,
+    /// Links from here, and nobody is sure from here, in z.
+    pub link: f64,
+    pub unsure: f64,
+    /// Expected per thousand people who are not in the register.
+    pub linked_per_thousand: f64,
+    pub unsure_per_thousand: f64,
+    /// Pairs of sampled people and others by z: from 4 on, a quarter a step.
+    pub histogram: Vec<u64>,
+}
+
+/// How well people were linked, estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LinkEstimate {
+    pub asked: usize,
+    pub linked: usize,
+    pub unsure: usize,
+    pub false_links: f64,
+    /// Absent where nobody was linked, or too few to learn from.
+    pub precision: Option<f64>,
+    pub recall: Option<f64>,
+}
+
+impl LoadQuality {
+    /// Of a load: of the population with what it makes of the care list, or of the list alone.
+    pub fn of(profile: &Profile, register: &Register, registers: Option<&Registers>) -> Self {
+        let Quality { persons, sampled, passes, together, at_address, false_links_per_thousand } = register.quality();
+        let limits = |pass: crate::link::PassQuality| PassLimits {
+            pass: profile.passes[pass.pass].name.clone(),
+            link: pass.link,
+            unsure: pass.unsure,
+            linked_per_thousand: pass.linked_per_thousand,
+            unsure_per_thousand: pass.unsure_per_thousand,
+            histogram: pass.histogram,
+        };
+        Self {
+            persons,
+            sampled,
+            passes: passes.into_iter().map(limits).collect(),
+            together,
+            at_address,
+            false_links_per_thousand,
+            care: registers.and_then(Registers::care_estimate).map(LinkEstimate::from),
+        }
+    }
+}
+
+impl From<Estimate> for LinkEstimate {
+    fn from(estimate: Estimate) -> Self {
+        let Estimate { asked, linked, unsure, false_links, precision, recall } = estimate;
+        Self { asked, linked, unsure, false_links, precision, recall }
+    }
+}

@@ -1,0 +1,53 @@
+//! How well a register can be linked, as text for whoever loads it and cannot see the other side.
+
+use std::fmt::Write;
+
+use crate::answer::quality::{LinkEstimate, LoadQuality};
+
+/// Widest bar of the histogram.
+const BAR: usize = 30;
+
+/// Thresholds, expected errors, the scores of strangers, and how the care list was linked.
+pub fn text(quality: &LoadQuality) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| writeln!(text, "{line}").expect("memory takes all");
+    let LoadQuality { persons, sampled, together, .. } = quality;
+    line(format!("Thresholds in z for {persons} people, and expected errors per thousand who are not among them:"));
+    line("  pass            links from   linked by mistake   unsure from   unsure".into());
+    for pass in &quality.passes {
+        line(format!(
+            "  {:<14}  {:>10.1}  {:>18.2}  {:>12.1}  {:>7.2}",
+            pass.pass, pass.link, pass.linked_per_thousand, pass.unsure, pass.unsure_per_thousand
+        ));
+    }
+    let alone = quality.at_address.first().copied().unwrap_or_default();
+    line(format!("  all together    {together:>10.1}  elsewhere; {alone:.1} at an address of one person"));
+    line(format!("False links expected per thousand: {:.1}.", quality.false_links_per_thousand));
+    if *sampled > 0 {
+        let widest = quality.passes.iter().map(|pass| &pass.histogram).max_by_key(|counts| counts.len());
+        line(format!("Scores of {sampled} of them with people of other households, in the pass that reaches highest:"));
+        for (at, count) in widest.into_iter().flat_map(|counts| counts.chunks(4)).enumerate() {
+            let count: u64 = count.iter().sum();
+            let long = ((count as f64).ln_1p() * 3.0).ceil() as usize;
+            line(format!("  z {:>2} to {:>2}  {:<BAR$}  {count}", at + 4, at + 5, "#".repeat(long.min(BAR))));
+        }
+    }
+    if let Some(care) = &quality.care {
+        line(format!("Care list against population: {}", estimate(care)));
+    }
+    text
+}
+
+/// One line.
+pub fn estimate(of: &LinkEstimate) -> String {
+    let share = |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{share:.4}"));
+    format!(
+        "{} of {} linked, {} unsure; expected false links {:.1}, precision {}, recall {} (estimates).",
+        of.linked,
+        of.asked,
+        of.unsure,
+        of.false_links,
+        share(of.precision),
+        share(of.recall)
+    )
+}

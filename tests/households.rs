@@ -1,0 +1,191 @@
+//! Households as corporations and registers write them down: every class of difference between the two, on people who
+//! are really encoded, and what is found of them.
+
+use time::macros::date;
+use voorrang::encode::{Ages, CareMember, Encoder, Resident, Tenant, read};
+use voorrang::link::{Finding, Groups, HouseholdQuestion, RegisterBuilder, Registers, Source, Standing};
+use voorrang::profile::Profile;
+
+const RESIDENTS: &str = "person_id,huishouden_id,voornamen,voorvoegsel,geslachtsnaam,geslacht,geboortedatum,naamgebruik,\
+partner_voorvoegsel,partner_geslachtsnaam,straat,huisnummer,huisletter,toevoeging,postcode,woonplaats";
+const TENANTS: &str = "contract_id,volgnr,corporatie,voorletters,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,\
+straat,huisnummer,toevoeging,postcode,woonplaats,ingangsdatum";
+const MEMBERS: &str =
+    "oggz_id,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats";
+
+/// Who lives there, apart from those who only fill the city.
+const CAST: [&str; 12] = [
+    "johanna,H1,Johanna,de,Vries,V,19800312,E,van,Dongen,Kadestraat,1,,,1011AB,Stad",
+    "bert,H1,Bert,van,Dongen,M,19780901,E,de,Vries,Kadestraat,1,,,1011AB,Stad",
+    "tim,H1,Tim,van,Dongen,M,20180505,E,,,Kadestraat,1,,,1011AB,Stad",
+    "karel,H2,Karel,,Jansen,M,19750214,E,,,Kadestraat,3,,,1011AB,Stad",
+    "fatima,H3,Fatima,,Yilmaz,V,19900721,E,,,Molenweg,5,,,2022CD,Stad",
+    "emre,H3,Emre,,Yilmaz,M,20150101,E,,,Molenweg,5,,,2022CD,Stad",
+    "maria,H4,Maria,,Smit,V,19500630,E,,Bakker,Kadestraat,11,,,1011AB,Stad",
+    "piet,H5,Pieter,,Hoekstra,M,19610815,E,,,Lindelaan,7,,,3033EF,Stad",
+    "sanne,H6,Sanne,,Visser,V,20010203,E,,,Lindelaan,9,,,3033EF,Stad",
+    "olga,H7,Olga,,Petrova,V,19850911,E,,,Parklaan,2,,,4044GH,Stad",
+    "ruben,H8,Ruben,,Dekker,M,19880419,E,,,Parklaan,4,,,4044GH,Stad",
+    "gerda,H9,Gerda,,Willems,V,19690107,E,,,Parklaan,6,,,4044GH,Stad",
+];
+
+/// An institution of twenty, a student house of seventy, and a city around them.
+fn others() -> impl Iterator<Item = String> {
+    const SYLLABLES: [&str; 8] = ["ba", "der", "fi", "gro", "hen", "kel", "mun", "sti"];
+    let person = |n: usize, household: String, address: String| {
+        let part = |shift: usize| SYLLABLES[(n * 2_654_435_761 >> shift) & 7];
+        let (first, last) = (format!("{}{}", part(3), part(7)), format!("{}{}{}", part(11), part(15), part(19)));
+        let birth = format!("{}{:02}{:02}", 1945 + n * 7 % 55, 1 + n * 5 % 12, 1 + n * 11 % 28);
+        format!("p{n},{household},{first},,{last},{},{birth},E,,,{address},Stad", ["M", "V"][n % 2])
+    };
+    let institution = (0..20).map(move |n| person(n, "H5".into(), "Lindelaan,7,,,3033EF".into()));
+    let students = (100..170).map(move |n| person(n, format!("S{n}"), "Lindelaan,9,,,3033EF".into()));
+    let city = (200..600).map(move |n| person(n, format!("C{}", n / 2), format!("Buitenweg,{},,,5055JK", n / 2)));
+    institution.chain(students).chain(city)
+}
+
+struct City {
+    encoder: Encoder,
+    profile: Profile,
+    registers: Registers,
+    /// Ids of those with codes, in the order of the register.
+    ids: Vec<String>,
+}
+
+impl City {
+    fn new() -> Self {
+        let profile = Profile::built_in();
+        let encoder = Encoder::new(&profile, &[7; 32], &"test".parse().unwrap());
+        let ages = Ages { minor_below: 18, senior_from: 65 };
+        let text = [RESIDENTS.to_owned()].into_iter().chain(CAST.map(String::from)).chain(others());
+        let text = text.collect::<Vec<_>>().join("\n");
+        let people: Vec<Resident> =
+            read::residents_from(text.as_bytes(), "brp.csv").unwrap().collect::<Result<_, _>>().unwrap();
+        let mut population = RegisterBuilder::new(&profile, Source::Population);
+        let mut ids = Vec::new();
+        for (person, record) in people.iter().zip(encoder.residents(&people, date!(2026 - 01 - 01), &ages)) {
+            if !record.codes.passes.is_empty() {
+                ids.push(person.id.clone());
+            }
+            population.push(record).unwrap();
+        }
+        let members = [MEMBERS, "o1,Ruben,,Dekker,M,1988-04-19,,,,,", "o2,Yusuf,,Aydin,M,1979-11-30,,,,,"].join("\n");
+        let members: Vec<CareMember> =
+            read::care_members_from(members.as_bytes(), "oggz.csv").unwrap().collect::<Result<_, _>>().unwrap();
+        let mut care = RegisterBuilder::new(&profile, Source::Care);
+        encoder.care_members(&members).into_iter().for_each(|record| care.push(record).unwrap());
+        let registers = Registers::join(population.finish().into(), Some(care.finish().into()));
+        Self { encoder, profile, registers, ids }
+    }
+
+    /// One contract: a line a tenant, from initials to postcode.
+    fn ask(&self, tenants: &[&str]) -> Finding {
+        let rows = tenants.iter().enumerate().map(|(at, tenant)| format!("K1,{},C1,{tenant},Stad,2020-01-01", at + 1));
+        let text = [TENANTS.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
+        let tenants: Vec<Tenant> =
+            read::tenants_from(text.as_bytes(), "huurders.csv").unwrap().collect::<Result<_, _>>().unwrap();
+        let encoded = self.encoder.tenants(&tenants);
+        let address = encoded.iter().find_map(|(_, address)| *address);
+        let codes = encoded.into_iter().map(|(codes, _)| codes).collect();
+        self.registers.find(&HouseholdQuestion::new(&self.profile, address, codes).unwrap())
+    }
+
+    /// Ids of the linked people, `?` for unsure, `-` for nobody.
+    fn linked(&self, finding: &Finding) -> Vec<&str> {
+        let name = |standing: &Standing| match standing {
+            Standing::Linked { row, .. } => self.ids[*row].as_str(),
+            Standing::Unsure => "?",
+            Standing::Nobody => "-",
+        };
+        finding.tenants.iter().map(name).collect()
+    }
+}
+
+const NONE: Groups = Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false };
+const MINOR: Groups = Groups { minor: true, ..NONE };
+const SENIOR: Groups = Groups { senior_tenant: true, senior_resident: true, ..NONE };
+const OGGZ: Groups = Groups { oggz: true, ..NONE };
+
+/// Class, tenants as the corporation has them, who is linked, whether a missing group is certain, and the groups.
+type Case = (&'static str, &'static [&'static str], &'static [&'static str], bool, Groups);
+
+const JOHANNA: &str = "J.,Johanna,de,Vries,V,1980-03-12,Kadestraat,1,,1011AB";
+
+const CASES: [Case; 24] = [
+    ("lives where she rents", &[JOHANNA], &["johanna"], true, MINOR),
+    ("another suffix", &["J.,,de,Vries,V,1980-03-12,Kadestraat,1,B-2,1011AB"], &["johanna"], true, MINOR),
+    ("a wrong house number", &["J.,Johanna,de,Vries,V,1980-03-12,Kadestraat,2,,1011AB"], &["johanna"], true, MINOR),
+    ("a wrong postcode", &["J.,Johanna,de,Vries,V,1980-03-12,Kadestraat,1,,1011BA"], &["johanna"], true, MINOR),
+    ("partner's name", &["J.,Johanna,van,Dongen,V,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("both names", &["J.,,de,Vries-van Dongen,V,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("a typing error", &["J.,,de,Vreis,V,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("day and month swapped", &["J.,,de,Vries,V,1980-12-03,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("names swapped", &["V.,Vries,,Johanna,V,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("no birth date", &["J.,,de,Vries,V,,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("no address", &["J.,,de,Vries,V,1980-03-12,,,,"], &["johanna"], true, MINOR),
+    ("moved, others live there now", &["K.,,,Jansen,M,1975-02-14,Parklaan,2,,4044GH"], &["karel"], true, NONE),
+    (
+        "a household that moved as a whole",
+        &["J.,,de,Vries,V,1980-03-12,Nieuwstraat,20,,6066LM", "B.,,van,Dongen,M,1978-09-01,Nieuwstraat,20,,6066LM"],
+        &["johanna", "bert"],
+        true,
+        MINOR,
+    ),
+    (
+        "registered elsewhere: his household counts, not the one at the address",
+        &["F.,,,Yilmaz,V,1990-07-21,Kadestraat,3,,1011AB"],
+        &["fatima"],
+        true,
+        MINOR,
+    ),
+    (
+        "co-tenants of two households: both count",
+        &["K.,,,Jansen,M,1975-02-14,Kadestraat,3,,1011AB", "F.,,,Yilmaz,V,1990-07-21,Kadestraat,3,,1011AB"],
+        &["karel", "fatima"],
+        true,
+        MINOR,
+    ),
+    ("one person twice on a contract", &[JOHANNA, JOHANNA], &["johanna", "johanna"], true, MINOR),
+    (
+        "a co-tenant who is not registered",
+        &["K.,,,Jansen,M,1975-02-14,Kadestraat,3,,1011AB", "X.,,,Oduya,V,1993-10-17,Kadestraat,3,,1011AB"],
+        &["karel", "-"],
+        true,
+        NONE,
+    ),
+    ("nobody in the register", &["X.,,,Oduya,V,1993-10-17,Kadestraat,3,,1011AB"], &["-"], false, NONE),
+    ("a deceased tenant", &["H.,,,Smit,M,1948-02-27,Kadestraat,11,,1011AB"], &["-"], false, NONE),
+    (
+        "a deceased tenant and his widow",
+        &["H.,,,Smit,M,1948-02-27,Kadestraat,11,,1011AB", "M.,,,Smit,V,1950-06-30,Kadestraat,11,,1011AB"],
+        &["-", "maria"],
+        true,
+        SENIOR,
+    ),
+    ("an institution is no household", &["P.,,,Hoekstra,M,1961-08-15,Lindelaan,7,,3033EF"], &["piet"], false, NONE),
+    ("a student house is no address", &["S.,,,Visser,V,2001-02-03,Lindelaan,9,,3033EF"], &["sanne"], false, NONE),
+    (
+        "a member of the care list, without his address",
+        &["R.,,,Dekker,M,1988-04-19,Parklaan,4,,4044GH"],
+        &["ruben"],
+        true,
+        OGGZ,
+    ),
+    ("a member who is registered nowhere", &["Y.,,,Aydin,M,1979-11-30,Parklaan,6,,4044GH"], &["-"], false, OGGZ),
+];
+
+#[test]
+fn every_class_of_household_is_found_as_an_expert_would() {
+    let city = City::new();
+    for (class, tenants, linked, certain, groups) in CASES {
+        let finding = city.ask(tenants);
+        assert_eq!(city.linked(&finding), linked, "{class}");
+        assert_eq!((finding.certain, senior(finding.groups)), (certain, senior(groups)), "{class}");
+        assert_eq!((finding.groups.minor, finding.groups.oggz), (groups.minor, groups.oggz), "{class}");
+    }
+}
+
+/// Institutions and student houses are filled with people of all ages.
+fn senior(groups: Groups) -> bool {
+    groups.senior_tenant
+}
