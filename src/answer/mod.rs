@@ -122,12 +122,7 @@ impl App {
         }
         let sealing = sealing::Sealing::new(&config.officers);
         regulations.values().try_for_each(|regulation| sealing.officers_of(regulation).map(drop))?;
-        let store = Store::open_with(&Setup {
-            anchor: Some(config.access_log.anchor.clone()),
-            witnessed: config.access_log.witnessed.clone(),
-            outbox: config.ldv.collector().is_some(),
-            ..Setup::new(&config.state, &config.log_origin)
-        })?;
+        let store = Store::open_with(&setup(config))?;
         let (epochs, stocks, changing) = Default::default();
         let app = Self { clock, store, profile, regulations, epochs, stocks, sealing, changing };
         for epoch in app.store.epochs()? {
@@ -213,6 +208,23 @@ impl App {
     fn replace(&self, next: EpochInForce) {
         let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
         epochs.insert(next.epoch.id.clone(), Arc::new(next));
+    }
+}
+
+/// Replaces the access log's key, while the service does not run; returns the new verifier key.
+///
+/// # Errors
+/// [`StartError::Store`].
+pub fn rotate_log_key(config: &Config) -> Result<String, StartError> {
+    Ok(crate::store::rotate_log_key(&setup(config))?)
+}
+
+fn setup(config: &Config) -> Setup {
+    Setup {
+        anchor: Some(config.access_log.anchor.clone()),
+        witnessed: config.access_log.witnessed.clone(),
+        outbox: config.ldv.collector().is_some(),
+        ..Setup::new(&config.state, &config.log_origin)
     }
 }
 

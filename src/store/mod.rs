@@ -19,6 +19,7 @@ mod open;
 mod outbox;
 mod repeats;
 mod retention;
+mod rotate;
 mod writer;
 
 use std::io;
@@ -37,6 +38,7 @@ pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
 pub use repeats::{RepeatKey, Repeated};
 pub use retention::{Expiry, Hold, Step};
+pub use rotate::{HandOver, rotate_log_key};
 pub use writer::{Stats, Tx};
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
@@ -153,6 +155,10 @@ impl Setup {
     pub fn new(folder: &Path, origin: &str) -> Self {
         let (anchor, witnessed) = (None, Vec::new());
         Self { folder: folder.to_owned(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("voorrang.db")
     }
 }
 
