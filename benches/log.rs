@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use voorrang::audit::{Action, Actor, Consent, DayKey, Disclosed, Entry, Latency, Outcome, RegulationRef};
 use voorrang::epoch::share::generate_identity;
 use voorrang::ids::{Oin, TraceId};
-use voorrang::store::{Setup, Store, StoreError, Tx};
+use voorrang::store::{Folders, Setup, Store, StoreError, Tx};
 
 const ROUNDS: usize = 1000;
 const TOGETHER: usize = 64;
@@ -64,10 +64,10 @@ fn bytes(folder: &Path) -> u64 {
 
 fn main() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let setup = Setup {
-        anchor: Some(home.path().join("anchor/checkpoint")),
-        ..Setup::new(&home.path().join("state"), "bench.example/log")
-    };
+    let (state, epoch_keys) = (home.path().join("state"), home.path().join("epoch-keys"));
+    let folders = Folders { state, epoch_keys, credentials: None };
+    let setup =
+        Setup { anchor: Some(home.path().join("anchor/checkpoint")), ..Setup::new(folders, "bench.example/log") };
     let store = Store::open_with(&setup).expect("a fresh store");
     let (key, _) = DayKey::draw(&[generate_identity().1]).expect("a fresh key");
     let mut file = File::create(home.path().join("bare")).expect("a file");
@@ -123,7 +123,7 @@ fn main() {
     drop(store);
     let rows = 50 + ROUNDS + ROUNDS / 10 * TOGETHER;
     println!("CPU: {each:.1?} an entry, groups of 256, n = {MANY}");
-    let total = bytes(&setup.folder);
+    let total = bytes(&setup.folders.state);
     println!("disk: {} bytes an entry (database of {} entries)", total / (rows + MANY) as u64, rows + MANY);
 }
 

@@ -33,7 +33,7 @@ const CAST: [&str; 12] = [
 fn others() -> impl Iterator<Item = String> {
     const SYLLABLES: [&str; 8] = ["ba", "der", "fi", "gro", "hen", "kel", "mun", "sti"];
     let person = |n: usize, household: String, address: String| {
-        let part = |shift: usize| SYLLABLES[(n * 2_654_435_761 >> shift) & 7];
+        let part = |shift: usize| SYLLABLES[((n * 2_654_435_761) >> shift) & 7];
         let (first, last) = (format!("{}{}", part(3), part(7)), format!("{}{}{}", part(11), part(15), part(19)));
         let birth = format!("{}{:02}{:02}", 1945 + n * 7 % 55, 1 + n * 5 % 12, 1 + n * 11 % 28);
         format!("p{n},{household},{first},,{last},{},{birth},E,,,{address},Stad", ["M", "V"][n % 2])

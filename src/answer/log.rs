@@ -189,7 +189,7 @@ impl App {
     /// An entry for what an officer does with the log.
     pub(super) async fn officer_entry(&self, caller: &Caller, action: Action) -> Result<Entry, Problem> {
         let (regulation, permit) = self.officer(caller).await?;
-        let mut entry = self.entry(caller, Some(regulation), action, Outcome::Done);
+        let mut entry = self.entry(caller, Some(&regulation), action, Outcome::Done);
         entry.articles = permit.articles().to_vec();
         Ok(entry)
     }

@@ -12,8 +12,8 @@ mod epochs;
 mod four_eyes;
 mod groups;
 mod identity;
-mod ldv;
 mod laws;
+mod ldv;
 mod loads;
 mod log;
 mod pace;
@@ -121,14 +121,7 @@ impl App {
     pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let profile = open_profile(&config.profile)?;
         let sealing = sealing::Sealing::new(&config.officers);
-        let credentials = Some(&config.epoch_credentials).filter(|path| !path.as_os_str().is_empty()).cloned();
-        let folders = Folders { state: config.state.clone(), epoch_keys: config.epoch_keys.clone(), credentials };
-        let store = Store::open_with(&Setup {
-            anchor: Some(config.access_log.anchor.clone()),
-            witnessed: config.access_log.witnessed.clone(),
-            outbox: config.ldv.collector().is_some(),
-            ..Setup::new(folders, &config.log_origin)
-        })?;
+        let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, &store, &sealing)?;
         let latest = today::Latest::of(&store)?;
         let (epochs, stocks, pace, changing) = Default::default();
@@ -220,6 +213,25 @@ impl App {
         }
         let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
         epochs.insert(next.epoch.id.clone(), Arc::new(next));
+    }
+}
+
+/// Replaces the access log's key, while the service does not run; returns the new verifier key.
+///
+/// # Errors
+/// [`StartError::Store`].
+pub fn rotate_log_key(config: &Config) -> Result<String, StartError> {
+    Ok(crate::store::rotate_log_key(&setup(config))?)
+}
+
+fn setup(config: &Config) -> Setup {
+    let credentials = Some(&config.epoch_credentials).filter(|path| !path.as_os_str().is_empty()).cloned();
+    let folders = Folders { state: config.state.clone(), epoch_keys: config.epoch_keys.clone(), credentials };
+    Setup {
+        anchor: Some(config.access_log.anchor.clone()),
+        witnessed: config.access_log.witnessed.clone(),
+        outbox: config.ldv.collector().is_some(),
+        ..Setup::new(folders, &config.log_origin)
     }
 }
 

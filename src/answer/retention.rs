@@ -1,6 +1,8 @@
 //! Contents of old entries are deleted as their regulation says, and answers that were kept for a repetition a day
 //! later. An officer can have it done at once, and can hold contents for a case.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path};
 use time::{Duration, OffsetDateTime};
@@ -11,6 +13,7 @@ use super::problem::{Problem, trace_of};
 use super::wire::{Expired, HoldView, NewHold};
 use super::{App, Caller, repeats};
 use crate::audit::{Action, Entry, Outcome, Range};
+use crate::regulate::Regulation;
 use crate::store::{Expiry, Hold, StoreError, Tx};
 
 /// Deletes what has expired, step by step, behind the answers. The timer's part.
@@ -99,8 +102,8 @@ impl App {
     fn expiry(&self) -> Expiry {
         let now = self.clock.now();
         let before = |days: u32| now - Duration::days(i64::from(days));
-        let moments = self.regulations.values().map(|one| (one.id().clone(), before(one.retention().log_days)));
-        let regulations: Vec<_> = moments.collect();
+        let moment = |one: &Arc<Regulation>| (one.id().clone(), before(one.retention().log_days));
+        let regulations: Vec<_> = self.laws.all(self.today()).iter().map(moment).collect();
         let others = regulations.iter().map(|(_, moment)| *moment).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Expiry { regulations, others }
     }

@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 
 use super::App;
+use super::decision::store_problem;
 use super::identity::Identity;
 use super::problem::Problem;
-use super::wire::{RegulationView, ServiceView};
+use super::wire::{HandOver, RegulationView, ServiceView};
 
 /// Nothing but the connection and the certificate: what mutual TLS costs without a question.
 pub(super) async fn ping(_: Identity) -> HttpResponse {
@@ -20,10 +21,13 @@ pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<Serv
     regulations.retain(ours);
     let epochs = app.all_epochs();
     let epochs = epochs.iter().filter(|e| regulations.iter().any(|r| *r.id() == e.epoch.regulation));
+    let hand_over = |known: crate::store::HandOver| HandOver { key: known.new, checkpoint: known.checkpoint };
+    let log_hand_overs = app.store.hand_overs().map_err(|error| store_problem(&error))?;
+    let log_hand_overs = log_hand_overs.into_iter().map(hand_over).collect();
     Ok(Json(ServiceView {
         version: env!("CARGO_PKG_VERSION").into(),
         log_key: app.store.verifier().vkey(),
-        log_hand_overs: Vec::new(),
+        log_hand_overs,
         epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect::<Result<_, _>>()?,
         regulations: regulations
             .into_iter()

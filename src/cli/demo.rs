@@ -316,7 +316,7 @@ impl Story {
 
     fn log_key(&self) -> anyhow::Result<String> {
         let client = Client::open(&self.config(self.one(Role::PrivacyOfficer)))?;
-        Ok(client.log_verifier()?.vkey())
+        Ok(client.log_keys()?.current().vkey())
     }
 
     fn finish(mut self, out: Option<&Path>, started: Instant) -> anyhow::Result<()> {

@@ -37,14 +37,6 @@ impl Client {
         remembered_log_keys(&self.config.memory)?.context("the log's key was just remembered")
     }
 
-    /// The key that signs now: of a receipt just given, no other counts.
-    ///
-    /// # Errors
-    /// As [`Client::service`].
-    pub fn log_verifier(&self) -> anyhow::Result<NoteVerifier> {
-        Ok(self.log_keys()?.current().clone())
-    }
-
     /// Holds the key that the service shows against the remembered one, and follows the hand-overs from there to it.
     pub(super) fn hold_log_key(&self, view: &ServiceView) -> anyhow::Result<()> {
         let shown = NoteVerifier::from_vkey(&view.log_key).context("the service's log key is none")?;

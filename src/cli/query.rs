@@ -17,7 +17,7 @@ use super::load::encoder;
 use super::output::{Output, bar, finish_csv};
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire::{self, Answered, Question, by_name};
-use crate::audit::Checkpoint;
+use crate::audit::{CheckpointKeys, LogKeys};
 use crate::clock::Clock;
 use crate::encode::{Arrears, Encoder, Tenant, read};
 use crate::ids::EpochId;
@@ -142,7 +142,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let epoch = client.epoch_in(&["active", "retiring"])?;
     let mut asker = Asker {
         encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
-        log: client.log_verifier()?,
+        log: client.log_keys()?,
         profile,
         purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
         day,
@@ -222,7 +222,7 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 struct Asker {
     client: Client,
     encoder: Encoder,
-    log: crate::audit::NoteVerifier,
+    log: LogKeys,
     profile: Profile,
     purpose: Option<String>,
     day: Date,
@@ -274,7 +274,7 @@ impl Asker {
         let answered = self.send(&question, &arrears.contract)?;
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == question.header.epoch, "the service answered from another epoch than it was asked");
-        let covered = Checkpoint::parse(&answered.receipt.checkpoint, &self.log)?.size > answered.receipt.index;
+        let covered = self.log.checkpoint(&answered.receipt.checkpoint)?.size > answered.receipt.index;
         ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
         Ok(Row {
             contract_id: arrears.contract.clone(),

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Setup, StoreError};
-use crate::audit::{Checkpoint, Frontier, NoteVerifier};
+use crate::audit::{Checkpoint, CheckpointKeys, Frontier};
 
 /// Time between two writes of the anchor at least.
 const CADENCE: Duration = Duration::from_secs(1);
@@ -23,13 +23,13 @@ pub(super) struct Anchor {
 
 impl Anchor {
     /// Reads a file that the anchor's writer, a witness or an officer left; `None` if there is none.
-    pub(super) fn read(path: &Path, verifier: &NoteVerifier) -> Result<Option<Self>, StoreError> {
+    pub(super) fn read(path: &Path, keys: &impl CheckpointKeys) -> Result<Option<Self>, StoreError> {
         let unreadable = || StoreError::Anchor { path: path.to_owned() };
         match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(_) => Err(unreadable()),
             Ok(note) => {
-                let checkpoint = Checkpoint::parse(&note, verifier).map_err(|_| unreadable())?;
+                let checkpoint = keys.checkpoint(&note).map_err(|_| unreadable())?;
                 Ok(Some(Self { path: path.to_owned(), checkpoint }))
             }
         }
@@ -50,9 +50,9 @@ impl Anchor {
 
 impl Setup {
     /// Every checkpoint that the log must extend.
-    pub(super) fn anchors(&self, verifier: &NoteVerifier) -> Result<Vec<Anchor>, StoreError> {
+    pub(super) fn anchors(&self, keys: &impl CheckpointKeys) -> Result<Vec<Anchor>, StoreError> {
         let files = self.anchor.iter().chain(&self.witnessed);
-        files.filter_map(|path| Anchor::read(path, verifier).transpose()).collect()
+        files.filter_map(|path| Anchor::read(path, keys).transpose()).collect()
     }
 
     /// Whether the anchor is where it should be. At the first start there is none.
@@ -173,7 +173,7 @@ mod tests {
 
     fn setup(home: &TempDir) -> Setup {
         let anchor = Some(home.path().join("elsewhere/checkpoint"));
-        Setup { anchor, ..Setup::new(&home.path().join("state"), ORIGIN) }
+        Setup { anchor, ..Setup::new(home.path().join("state").as_path(), ORIGIN) }
     }
 
     fn copy(from: &Path, to: &Path) {

@@ -51,6 +51,32 @@ impl Keys {
         create(&self.log_path(), &pkcs8)?;
         Ok(signer)
     }
+
+    fn next_log_path(&self) -> PathBuf {
+        self.folder.join("log.next")
+    }
+
+    /// Draws the key that is to follow, over one that was never announced.
+    pub(super) fn create_next_log_signer(&self, origin: &str) -> Result<NoteSigner, StoreError> {
+        let (signer, pkcs8) = NoteSigner::generate(origin)?;
+        create(&self.next_log_path(), &pkcs8)?;
+        Ok(signer)
+    }
+
+    /// The key that is to follow, if one was drawn.
+    pub(super) fn next_log_signer(&self, origin: &str) -> Result<Option<NoteSigner>, StoreError> {
+        let Some(pkcs8) = read(&self.next_log_path())? else { return Ok(None) };
+        Ok(NoteSigner::new(origin, &pkcs8).ok())
+    }
+
+    /// Puts the key that was to follow in the place of the old one, which is gone then.
+    pub(super) fn adopt_next_log_signer(&self) -> Result<(), StoreError> {
+        let adopt = || {
+            fs::rename(self.next_log_path(), self.log_path())?;
+            File::open(&self.folder)?.sync_all()
+        };
+        adopt().map_err(|source| StoreError::Folder { path: self.folder.clone(), source })
+    }
 }
 
 impl fmt::Debug for Keys {

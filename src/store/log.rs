@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::anchor::Anchor;
 use super::keys::Keys;
-use super::{Setup, Store, StoreError, Tx};
+use super::{Setup, Store, StoreError, Tx, rotate};
 use crate::audit::{
     AuditError, Checkpoint, Entry, Frontier, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
     consistency_proof, inclusion_proof, ldv, leaf_hash,
@@ -207,9 +207,9 @@ impl Log {
 /// all of it at the first start.
 pub(super) fn start(db: &mut Connection, keys: &Keys, setup: &Setup) -> Result<Log, StoreError> {
     let (origin, outbox) = (&setup.origin, setup.outbox);
-    let signer = keys.log_signer(origin)?;
+    let signer = rotate::signer(db, keys, origin)?;
     let anchors = match &signer {
-        Some(signer) => setup.anchors(&signer.verifier())?,
+        Some(signer) => setup.anchors(&rotate::log_keys(db, &signer.verifier())?)?,
         None => Vec::new(),
     };
     let frontier = rebuild(db, &anchors)?;

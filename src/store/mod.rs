@@ -21,6 +21,7 @@ mod outbox;
 mod regulations;
 mod repeats;
 mod retention;
+mod rotate;
 mod steps;
 mod wrapping;
 mod writer;
@@ -45,6 +46,7 @@ pub use outbox::Waiting;
 pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use retention::{Expiry, Hold, Step};
+pub use rotate::{HandOver, rotate_log_key};
 pub use steps::Taken;
 pub use writer::{Stats, Tx};
 
@@ -185,6 +187,10 @@ impl Setup {
     pub fn new(folders: impl Into<Folders>, origin: &str) -> Self {
         let (anchor, witnessed) = (None, Vec::new());
         Self { folders: folders.into(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folders.state.join("voorrang.db")
     }
 }
 

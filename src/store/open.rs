@@ -21,17 +21,24 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 /// Pages of the WAL before SQLite copies them into the database: about 16 MB.
 const WAL_PAGES: u32 = 4096;
 
-pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
+/// The lock, the writing connection, the keys and the log, all checked.
+pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log::Log), StoreError> {
     let folder = setup.folders.state.as_path();
     make_folder(folder)?;
     let lock = lock(&folder.join("voorrang.lock"))?;
-    let database = folder.join("voorrang.db");
+    let database = setup.database();
     let mut db = open_writer(&database)?;
     migrate(&mut db, &database)?;
     quick_check(&db)?;
     let keys = Arc::new(Keys::open(&folder.join("keys"))?);
-    let epoch_keys = Arc::new(EpochKeys::open(&setup.folders)?);
     let log = log::start(&mut db, &keys, setup)?;
+    Ok((lock, db, keys, log))
+}
+
+pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
+    let (lock, mut db, keys, log) = opened(setup)?;
+    let database = setup.database();
+    let epoch_keys = Arc::new(EpochKeys::open(&setup.folders)?);
     let verifier = log.verifier();
     loads::delete_half(&mut db)?;
     let newest = log::stored_note(&db)?.unwrap_or_default();

@@ -9,8 +9,8 @@ use rusqlite::{OptionalExtension, params};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::keys::DataKey;
 use super::log::{Appended, int};
+use super::wrapping::DataKey;
 use super::{Store, StoreError, Tx};
 use crate::ids::Oin;
 

@@ -197,7 +197,7 @@ fn burn_stack() {
 }
 
 impl DataKey {
-    fn new(bytes: &[u8; 32]) -> Self {
+    pub(super) fn new(bytes: &[u8; 32]) -> Self {
         let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 has keys of 32 bytes");
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"voorrang epoch data key check 1");
         let check = tag.as_ref()[..16].try_into().expect("a tag is longer than 16 bytes");

@@ -156,3 +156,25 @@ fn a_witness_cosigns_as_the_log_grows() {
     let log = LogArgs { fresh: true, ..LogArgs::new(house.party(OFFICER)) };
     verify(&VerifyArgs { log, receipts: vec![], checkpoint: vec![path], json: false }).unwrap();
 }
+
+#[test]
+fn the_log_gets_a_new_key_that_everybody_takes_from_the_old_one() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let before = house.line(CORPORATION).ask(&value(&encoder, FAMILY)).answered();
+    house.verify(std::slice::from_ref(&before)).unwrap();
+    let old = house.client(OFFICER).log_keys().unwrap();
+    house.stop();
+    let new = voorrang::answer::rotate_log_key(&house.config()).unwrap();
+    house.start();
+    let after = house.line(CORPORATION).ask(&value(&encoder, SINGLE)).answered();
+    house.verify(&[before, after]).unwrap();
+    let known = house.client(OFFICER).log_keys().unwrap();
+    assert_eq!((known.current().vkey(), known.to_string().lines().count()), (new, 2));
+    assert!(known.to_string().contains(&old.current().vkey()));
+    // A key that the remembered one did not announce.
+    let place = house.keys().join(format!("{OFFICER}.memory/log.vkey"));
+    let (stranger, _) = voorrang::audit::NoteSigner::generate(known.origin()).unwrap();
+    fs::write(&place, voorrang::audit::LogKeys::from(stranger.verifier()).to_string()).unwrap();
+    assert!(house.verify(&[]).unwrap_err().to_string().contains("did not announce it"));
+}

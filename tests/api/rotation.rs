@@ -347,7 +347,7 @@ fn the_record_of_an_end_is_signed_by_the_log() {
     epoch::run(&EpochCommand::Abort(args)).unwrap();
     let record = fs::read_to_string(house.file("record")).unwrap();
     let client: Client = house.client(OFFICER);
-    let verifier: NoteVerifier = client.log_verifier().unwrap();
+    let verifier: NoteVerifier = client.log_keys().unwrap().current().clone();
     assert!(verifier.verify(&record).unwrap().contains("erased "), "{record}");
     assert!(verifier.verify(&record.replace("haarlem-1", "haarlem-2")).is_err());
 }

@@ -1,6 +1,7 @@
 //! What must be answered: the same codes, linked and decided in this process, without network, store or service.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use voorrang::answer::wire::{self, Question, by_name};
 use voorrang::code::Codes;
@@ -81,7 +82,7 @@ fn registers(town: &Town, encoder: &Encoder, profile: &Profile, file: &str) -> R
     for record in encoder.care_members(&town.care) {
         care.push(record).unwrap();
     }
-    Registers::join(population.finish(), Some(care.finish()))
+    Registers::join(Arc::new(population.finish()), Some(Arc::new(care.finish())))
 }
 
 fn facts(town: &Town) -> Facts {

@@ -191,7 +191,11 @@ fn retire(args: &EpochArgs) -> anyhow::Result<String> {
 fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     let done: Destroyed = client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))?;
-    client.log_verifier()?.verify(&done.record).context("the record is not signed with the log's key; keep it")?;
+    client
+        .log_keys()?
+        .current()
+        .verify(&done.record)
+        .context("the record is not signed with the log's key; keep it")?;
     let Some(path) = &args.output else { return Ok(done.record) };
     let mut file = Output::create(path)?;
     std::io::Write::write_all(&mut file, done.record.as_bytes())?;

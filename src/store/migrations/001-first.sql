@@ -9,6 +9,13 @@ CREATE TABLE entry (
 ) STRICT;
 -- Read from the text itself, so that the index cannot disagree with it.
 CREATE INDEX entry_object ON entry (json_extract(text, '$.object')) WHERE json_extract(text, '$.object') IS NOT NULL;
+-- How the log came to its key: each note is signed by both.
+CREATE TABLE hand_over (
+    n       INTEGER PRIMARY KEY,
+    old_key TEXT NOT NULL,
+    new_key TEXT NOT NULL,
+    note    TEXT NOT NULL
+) STRICT;
 CREATE TABLE checkpoint (
     only INTEGER PRIMARY KEY CHECK (only = 0),
     note TEXT NOT NULL
