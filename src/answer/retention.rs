@@ -28,7 +28,13 @@ pub(super) fn tidy(app: &App) {
 }
 
 /// Deletes what has expired, now.
-pub(super) async fn expire(app: Data<App>, identity: Identity, request: HttpRequest) -> Result<Json<Expired>, Problem> {
+pub(super) async fn expire(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    // Read to its end, though it says nothing: a connection with an unread body is closed behind the answer.
+    _body: web::Bytes,
+) -> Result<Json<Expired>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let entry = app.officer_entry(&caller, Action::LogExpire).await?;
     let worker = app.clone();
