@@ -8,7 +8,7 @@ use time::macros::datetime;
 use voorrang::answer::wire::law::{BatchAnswers, GroupsTold, Pending, ProposalView, RegulationTexts, StepView};
 use voorrang::audit::{Action, Outcome};
 use voorrang::cli::load::Kind;
-use voorrang::cli::{pki, regulation};
+use voorrang::cli::regulation;
 
 use crate::support::{
     ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, SINGLE, STRANGERS, contracts, value,
@@ -29,7 +29,7 @@ fn amend(house: &House, from: &str, to: &str) {
     assert!(text.contains(from), "{from}");
     fs::write(&file, text.replacen(from, to, 1)).unwrap();
     // The old lines are void; each party replaces its own.
-    pki::sign_all(&house.keys(), &house.regulation).unwrap();
+    house.sign_law();
 }
 
 #[test]

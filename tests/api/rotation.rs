@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use time::Duration;
 use voorrang::answer::wire::{EpochView, Resealed};
-use voorrang::audit::{Action, NoteSigner, NoteVerifier};
+use voorrang::audit::{Action, NoteVerifier};
 use voorrang::cli::client::{Client, PartyBook};
 use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs, NewArgs, ResealArgs};
 use voorrang::cli::load::Kind;
@@ -54,20 +54,14 @@ fn new_key(house: &House, stem: &str, oin: &str) {
 /// A house whose regulation lets a corporation contribute as well: three custodians of three organisations.
 fn three() -> House {
     let mut house = House::built(false);
-    let path = house.file("haarlem").join("articles.cedar");
+    let path = house.law().join("articles.cedar");
     let articles = fs::read_to_string(&path).unwrap();
     let more = "@id(\"third-share\")\n@title(\"A corporation contributes\")\npermit (principal is Corporation, \
                 action == Action::\"contribute-share\", resource)\nwhen { principal.organisation == \"Ymere\" };\n";
     fs::write(&path, articles + "\n" + more).unwrap();
-    let (signer, pkcs8) = NoteSigner::generate(THIRD).unwrap();
-    fs::write(house.keys().join("ymere.note"), &*pkcs8).unwrap();
-    let client = house.party(THIRD);
-    let text = fs::read_to_string(&client).unwrap();
-    fs::write(&client, text.replace("identity = ", "note_key = \"ymere.note\"\nidentity = ")).unwrap();
-    tell(&house, |book| {
-        let third = book.party.iter_mut().find(|party| party.name == "Ymere").unwrap();
-        third.verifier = Some(signer.verifier().vkey());
-    });
+    house.sign_law();
+    let key = house.regulation.parties().iter().find(|party| party.name == "Ymere").unwrap().key.clone();
+    tell(&house, |book| book.party.iter_mut().find(|party| party.name == "Ymere").unwrap().verifier = key);
     house.start();
     house
 }
@@ -192,11 +186,12 @@ fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_seal
 #[test]
 fn an_administrator_of_a_custodian_s_organisation_announces_nothing() {
     let mut house = House::built(false);
-    let path = house.file("haarlem").join("regulation.toml");
+    let path = house.law().join("regulation.toml");
     let text = fs::read_to_string(&path).unwrap();
     let own = "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"";
     assert!(text.contains(own));
     fs::write(&path, text.replace(own, "organisation = \"Gemeente Haarlem\"")).unwrap();
+    house.sign_law();
     house.start();
     let error = format!("{:#}", house.announce(EPOCH).unwrap_err());
     assert!(error.contains("administrator_is_custodian") && error.contains("change the regulation"), "{error}");

@@ -210,6 +210,11 @@ impl House {
         regulation::activate_at(&self.law(), &self.party(ADMINISTRATOR), &self.party(OFFICER)).map(drop)
     }
 
+    /// Everybody signs the regulation as it lies in its folder now.
+    pub fn sign_law(&self) {
+        pki::sign_all(&self.keys(), &self.regulation).unwrap();
+    }
+
     /// The folder of the signed regulation.
     pub fn law(&self) -> PathBuf {
         pki::regulation_folder(&self.keys(), &self.regulation)

@@ -96,11 +96,11 @@ fn the_words_of_the_sources_agree_with_the_steps() {
     }
 }
 
-/// "1.5 months" and "about 2 months" at the beginning of a trigger.
+/// "1.5 months" and "about 2 months" at the beginning of a trigger; "6 months after report" is no moment of arrears.
 fn months_of(trigger: &str) -> Option<f64> {
     let rest = trigger.strip_prefix("about ").unwrap_or(trigger);
     let (number, unit) = rest.split_once(' ')?;
-    unit.starts_with("month").then(|| number.parse().ok()).flatten()
+    (unit.starts_with("month") && !unit.contains("after")).then(|| number.parse().ok()).flatten()
 }
 
 /// The step's reference names the source and the first line of it that the table names.
