@@ -90,11 +90,14 @@ fn event(line: &str) -> Option<Event> {
     if sync && line.trim_end().ends_with("= 0") {
         return Some(Event::Synced);
     }
-    let send = ["write(", "writev(", "sendto(", "sendmsg("].iter().any(|call| line.contains(call));
+    let calls = ["write", "writev", "sendto", "sendmsg"];
+    let begun = calls.iter().any(|call| line.contains(&format!("{call}(")));
+    // Another thread's call stands between: the line that ends it names no socket.
+    let resumed = calls.iter().any(|call| line.contains(&format!("{call} resumed>")));
+    let send = resumed || begun && (line.contains("<socket:") || line.contains("<TCP"));
     // An answer is 1,024 bytes and its head; nothing else of that length goes to a socket.
     let bytes = line.rsplit_once("= ").and_then(|(_, count)| count.trim().parse::<usize>().ok());
-    (send && line.contains("<socket:") | line.contains("<TCP") && bytes.is_some_and(|count| count > 1024))
-        .then_some(Event::Sent)
+    (send && bytes.is_some_and(|count| count > 1024)).then_some(Event::Sent)
 }
 
 #[test]
