@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
-    Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
-    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    Policy, PolicyId, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use time::Date;
 
@@ -44,12 +44,12 @@ pub struct Article {
 #[derive(Debug)]
 pub(super) struct Articles {
     pub list: Vec<Article>,
-    policies: PolicySet,
     positions: HashMap<PolicyId, usize>,
     entities: Entities,
     resource: EntityUid,
     principals: HashMap<Oin, EntityUid>,
-    actions: Vec<(Act, EntityUid)>,
+    /// Each act with its action and the policies that can apply to it: the others need not be asked every time.
+    actions: Vec<(Act, EntityUid, PolicySet)>,
     authorizer: Authorizer,
 }
 
@@ -70,9 +70,14 @@ impl Articles {
         let principals = document.parties.iter().map(|p| (p.oin.clone(), uid(entity_type(p.role), p.oin.as_str())));
         let principals: HashMap<_, _> = principals.collect();
         let entities = entities(document, &resource, &principals)?;
-        let actions = Act::ALL.map(|act| (act, uid("Action", act.as_str()))).into();
+        let actions = Act::ALL.map(|act| {
+            let action = uid("Action", act.as_str());
+            let applicable = applicable(&policies, &action);
+            (act, action, applicable)
+        });
+        let actions = actions.into();
         let authorizer = Authorizer::new();
-        Ok(Self { list, policies, positions, entities, resource, principals, actions, authorizer })
+        Ok(Self { list, positions, entities, resource, principals, actions, authorizer })
     }
 
     /// Ids of the articles that permit, in the file's order, or the refusal.
@@ -80,14 +85,14 @@ impl Articles {
         let Some(principal) = self.principals.get(&facts.actor) else {
             return Err(Refusal::by_default("Who asks is no party to this regulation"));
         };
-        let (_, action) =
-            self.actions.iter().find(|(act, _)| *act == facts.action).expect("every act has an action: Act::ALL");
+        let (_, action, policies) =
+            self.actions.iter().find(|(act, ..)| *act == facts.action).expect("every act has an action: Act::ALL");
         let context =
             Context::from_pairs(pairs(facts, document)).expect("plain values with different names are a context");
         // Without a schema to check against: the pairs have its names and types, a test compares them.
         let request = Request::new(principal.clone(), action.clone(), self.resource.clone(), context, None)
             .expect("only a schema could refuse a request");
-        let response = self.authorizer.is_authorized(&request, &self.policies, &self.entities);
+        let response = self.authorizer.is_authorized(&request, policies, &self.entities);
         let diagnostics = response.diagnostics();
         if diagnostics.errors().next().is_some() {
             return Err(Refusal {
@@ -208,6 +213,17 @@ fn entities(
         .map_err(|e| RegulationError::Value(format!("parties do not fit: {e}")))
 }
 
+/// The policies whose scope does not leave this action out. There are no groups of actions in the schema.
+fn applicable(policies: &PolicySet, action: &EntityUid) -> PolicySet {
+    let may_apply = |policy: &&Policy| match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(only) => only == *action,
+        ActionConstraint::In(some) => some.contains(action),
+    };
+    let some = policies.policies().filter(may_apply).cloned();
+    PolicySet::from_policies(some).expect("a part of a policy set is one")
+}
+
 type Named = (Vec<Article>, PolicySet, HashMap<PolicyId, usize>);
 
 /// Gives each policy the id of its article, in the file's order.
@@ -307,7 +323,7 @@ mod tests {
     fn the_pairs_of_every_act_fit_the_schema() {
         let haarlem = Regulation::built_in().remove(0);
         let articles = &haarlem.articles;
-        for (act, action) in &articles.actions {
+        for (act, action, _) in &articles.actions {
             for given in [true, false] {
                 let facts = Facts {
                     purpose: given.then(|| haarlem.purposes()[0].id.clone()),
