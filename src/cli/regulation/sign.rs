@@ -34,7 +34,7 @@ pub(super) fn run(args: &SignArgs) -> anyhow::Result<()> {
 /// Adds a signature to the note in the folder.
 ///
 /// # Errors
-/// As [`run`].
+/// As the command `sign`.
 pub fn sign(folder: &Path, signer: &NoteSigner) -> anyhow::Result<()> {
     let regulation = Regulation::load(folder)?;
     let mut all = signatures(folder)?.unwrap_or_default();
