@@ -48,16 +48,28 @@ impl App {
         act: Act,
         epoch: Option<&EpochId>,
     ) -> Result<Permit, Problem> {
-        match regulation.decide(&self.facts(caller, act)) {
-            Ok(permit) => Ok(permit),
-            Err(refusal) => {
-                let mut entry = self.entry(caller, Some(regulation), action_of(act), refused(&refusal));
-                entry.articles = refusal.articles.clone();
-                entry.epoch = epoch.cloned();
-                self.record(entry).await?;
-                Err(refusal_problem(&refusal).traced(caller.trace))
-            }
-        }
+        let decided = regulation.decide(&self.facts(caller, act));
+        self.or_refused(caller, regulation, decided, action_of(act), epoch).await
+    }
+
+    /// The permit, or the refusal, which is in the log then.
+    pub(super) async fn or_refused(
+        &self,
+        caller: &Caller,
+        regulation: &Regulation,
+        decided: Result<Permit, Refusal>,
+        action: Action,
+        epoch: Option<&EpochId>,
+    ) -> Result<Permit, Problem> {
+        let refusal = match decided {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        let mut entry = self.entry(caller, Some(regulation), action, refused(&refusal));
+        entry.articles = refusal.articles.clone();
+        entry.epoch = epoch.cloned();
+        self.record(entry).await?;
+        Err(refusal_problem(&refusal).traced(caller.trace))
     }
 
     /// Puts an entry into the log, durably.
@@ -127,6 +139,7 @@ pub(super) fn action_of(act: Act) -> Action {
         Act::ContributeShare => Action::EpochContribute,
         Act::FetchShares => Action::EpochFetch,
         Act::ActivateEpoch => Action::EpochActivate,
+        // Of a refusal by an article; what was proposed knows its own end.
         Act::EndEpoch => Action::EpochRetire,
         Act::ReadLog => Action::LogRead,
         Act::AskGroups => Action::AskGroups,

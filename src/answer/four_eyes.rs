@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
-use super::decision::{action_of, only, refusal_problem, refused, store_problem};
+use super::decision::{action_of, only, store_problem};
+use super::epochs::{End, end};
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
-use super::{App, Caller, laws, stock};
+use super::{App, Caller, EpochInForce, laws, stock};
 use crate::audit::{Action, Outcome};
+use crate::epoch::Move;
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
-use crate::regulate::{Act, Facts, Permit, Regulation, RegulationError};
-use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Tx};
+use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError};
+use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Taken, Tx};
 
 /// A proposal that nobody confirms is forgotten after this.
 const LAPSES_AFTER: Duration = Duration::days(7);
@@ -41,6 +43,10 @@ pub(super) enum Proposed {
     OpenTap {
         oin: Oin,
     },
+    EndEpoch {
+        epoch: EpochId,
+        end: End,
+    },
 }
 
 impl Proposed {
@@ -49,6 +55,7 @@ impl Proposed {
             Self::Stock { .. } => "stock",
             Self::Regulation { .. } => "regulation",
             Self::OpenTap { .. } => "open-tap",
+            Self::EndEpoch { end, .. } => end.kind(),
         }
     }
 
@@ -57,11 +64,19 @@ impl Proposed {
             Self::Stock { .. } => Act::RegisterStock,
             Self::Regulation { .. } => Act::ActivateRegulation,
             Self::OpenTap { .. } => Act::OpenTap,
+            Self::EndEpoch { .. } => Act::EndEpoch,
         }
     }
 
+    fn action(&self) -> Action {
+        if let Self::EndEpoch { end, .. } = self { end.action() } else { action_of(self.act()) }
+    }
+
     fn epoch(&self) -> Option<EpochId> {
-        if let Self::Stock { epoch, .. } = self { Some(epoch.clone()) } else { None }
+        match self {
+            Self::Stock { epoch, .. } | Self::EndEpoch { epoch, .. } => Some(epoch.clone()),
+            Self::Regulation { .. } | Self::OpenTap { .. } => None,
+        }
     }
 }
 
@@ -80,6 +95,7 @@ pub(super) async fn waiting(
             Proposed::Stock { epoch, dwellings, .. } => format!("{dwellings} dwellings, epoch {epoch}"),
             Proposed::Regulation { .. } => regulation.digest().to_owned(),
             Proposed::OpenTap { oin } => oin.to_string(),
+            Proposed::EndEpoch { epoch, .. } => epoch.to_string(),
         };
         Some(ProposalView {
             proposal: proposal.id,
@@ -125,7 +141,7 @@ pub(super) async fn confirm(
         return Err(unknown());
     }
     let permit = app.seconded(&caller, &regulation, &proposal, &proposed).await?;
-    let mut entry = app.entry(&caller, Some(&regulation), action_of(proposed.act()), Outcome::Done);
+    let mut entry = app.entry(&caller, Some(&regulation), proposed.action(), Outcome::Done);
     entry.epoch = proposed.epoch();
     entry.articles = permit.articles().to_vec();
     let (change, effect) = match app.prepare(&proposal, proposed.clone()) {
@@ -135,19 +151,20 @@ pub(super) async fn confirm(
     let (refusal, id) = (entry.clone(), proposal.id);
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.take_proposal(&id)?;
-        change.write(tx)?;
-        tx.append(&entry).map(drop)
+        let log_index = tx.append(&entry)?.index;
+        change.write(tx, log_index)
     });
     let written = match written.await {
         Ok(written) => written,
         Err(error) => return Err(app.refuse(refusal, store_problem(&error)).await),
     };
-    app.take_effect(effect);
-    Ok(Json(Confirmed { kind: proposed.kind().into(), receipt: only(written.receipts) }))
+    let record = take_effect(app.clone(), &caller, effect).await?;
+    Ok(Json(Confirmed { kind: proposed.kind().into(), receipt: only(written.receipts), record }))
 }
 
 /// What a confirmed act changes in the store,
 enum Change {
+    EndEpoch(EpochId, Move, Taken),
     Stock(EpochId, Oin, store::Stock),
     Regulation(ActivatedRegulation),
     OpenTap(RegulationId, Oin),
@@ -155,14 +172,17 @@ enum Change {
 
 /// and then in memory.
 enum Effect {
+    Ended(Arc<EpochInForce>, End),
     Stock(EpochId, Oin, Arc<stock::Stock>),
     Regulation(Box<Regulation>),
     Nothing,
 }
 
 impl Change {
-    fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+    /// `log_index` is the act's entry in the access log.
+    fn write(&self, tx: &Tx<'_>, log_index: u64) -> Result<(), StoreError> {
         match self {
+            Self::EndEpoch(epoch, step, taken) => end::write(tx, epoch, *step, &Taken { log_index, ..taken.clone() }),
             Self::Stock(epoch, oin, row) => tx.put_stock(epoch, oin, row),
             Self::Regulation(row) => tx.activate_regulation(row),
             Self::OpenTap(regulation, oin) => tx.open_tap(regulation, oin),
@@ -180,7 +200,7 @@ impl App {
         proposed: Proposed,
         epoch: Option<EpochId>,
     ) -> Result<Pending, Problem> {
-        let permit = self.confirmable(caller, regulation, act).await?;
+        let permit = self.confirmable(caller, regulation, act, epoch.as_ref()).await?;
         let mut entry = self.entry(caller, Some(regulation), Action::Propose, Outcome::Done);
         entry.epoch = epoch;
         entry.articles = permit.articles().to_vec();
@@ -207,14 +227,13 @@ impl App {
         caller: &Caller,
         regulation: &Regulation,
         act: Act,
+        epoch: Option<&EpochId>,
     ) -> Result<Permit, Problem> {
         let facts = self.facts(caller, act);
-        let seconds = regulation.parties().iter().map(|party| Some(party.oin.clone()));
-        let mut with = seconds.map(|second| regulation.decide(&Facts { second, ..facts.clone() }));
-        match with.find_map(Result::ok) {
-            Some(permit) => Ok(permit),
-            None => self.permit(caller, regulation, act, None).await,
-        }
+        let others = regulation.parties().iter().filter(|party| party.oin != caller.identity.oin);
+        let with = |party: &Party| regulation.decide(&Facts { second: Some(party.oin.clone()), ..facts.clone() });
+        let decided = others.map(with).reduce(Result::or).unwrap_or_else(|| regulation.decide(&facts));
+        self.or_refused(caller, regulation, decided, action_of(act), epoch).await
     }
 
     /// The permit that a proposal has with this caller as its second person, or the logged refusal.
@@ -231,16 +250,8 @@ impl App {
             second: other.then(|| caller.identity.oin.clone()),
             ..Facts::new(proposal.by.clone(), proposed.act(), self.today())
         };
-        match regulation.decide(&facts) {
-            Ok(permit) => Ok(permit),
-            Err(refusal) => {
-                let action = action_of(proposed.act());
-                let mut entry = self.entry(caller, Some(regulation), action, refused(&refusal));
-                entry.articles.clone_from(&refusal.articles);
-                self.record(entry).await?;
-                Err(refusal_problem(&refusal).traced(caller.trace))
-            }
-        }
+        let (action, epoch) = (proposed.action(), proposed.epoch());
+        self.or_refused(caller, regulation, regulation.decide(&facts), action, epoch.as_ref()).await
     }
 
     /// The proposals that have not lapsed.
@@ -284,20 +295,28 @@ impl App {
                 Ok((Change::Regulation(row), Effect::Regulation(Box::new(regulation))))
             }
             Proposed::OpenTap { oin } => Ok((Change::OpenTap(id, oin), Effect::Nothing)),
+            Proposed::EndEpoch { epoch, end } => {
+                let in_force = self.epoch(&epoch)?;
+                let (step, taken) = self.may_end(&in_force, end)?;
+                Ok((Change::EndEpoch(epoch, step, taken), Effect::Ended(in_force, end)))
+            }
         }
     }
+}
 
-    fn take_effect(&self, effect: Effect) {
-        match effect {
-            Effect::Stock(epoch, oin, stock) => {
-                let mut stocks = self.stocks.write().unwrap_or_else(|broken| broken.into_inner());
-                stocks.insert((epoch, oin), stock);
-            }
-            Effect::Regulation(regulation) => {
-                tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation activated");
-                self.laws.add(*regulation);
-            }
-            Effect::Nothing => {}
+/// Makes a change true in memory; the signed record where an epoch is gone.
+async fn take_effect(app: Data<App>, caller: &Caller, effect: Effect) -> Result<Option<String>, Problem> {
+    match effect {
+        Effect::Stock(epoch, oin, stock) => {
+            let mut stocks = app.stocks.write().unwrap_or_else(|broken| broken.into_inner());
+            stocks.insert((epoch, oin), stock);
         }
+        Effect::Regulation(regulation) => {
+            tracing::info!(regulation.id = %regulation.id(), regulation.digest = regulation.digest(), "regulation activated");
+            app.laws.add(*regulation);
+        }
+        Effect::Ended(in_force, end) => return end::ended(app, caller, in_force, end).await,
+        Effect::Nothing => {}
     }
+    Ok(None)
 }

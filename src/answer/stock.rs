@@ -97,7 +97,7 @@ pub(super) async fn register(
     let regulation = app.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let epoch = in_force.epoch.id.clone();
     // The role first: whoever may not register a stock learns nothing about how one looks.
-    let _permit = app.confirmable(&caller, &regulation, Act::RegisterStock).await?;
+    let _permit = app.confirmable(&caller, &regulation, Act::RegisterStock, None).await?;
     let mut entry = app.entry(&caller, Some(&regulation), Action::Stock, Outcome::Done);
     entry.epoch = Some(epoch.clone());
     if let Err(mismatch) = in_force.epoch.accepts(&stock.header) {

@@ -60,6 +60,7 @@ impl Regulation {
         all.push(("a housing stock that nobody else stands behind", alone(Act::RegisterStock)));
         all.push(("a regulation that one person alone activates", alone(Act::ActivateRegulation)));
         all.push(("a closed tap that one person alone opens", alone(Act::OpenTap)));
+        all.push(("an epoch that one person alone ends", alone(Act::EndEpoch)));
         if role != Role::PrivacyOfficer {
             all.push(("the access log open to others than privacy officers", other(Act::ReadLog)));
         }

@@ -9,16 +9,26 @@ use voorrang::answer::server;
 use voorrang::audit::Action;
 use voorrang::cli::epoch::{self, EndArgs, EpochCommand};
 use voorrang::cli::load::Kind;
+use voorrang::cli::regulation::confirm;
 
 use super::support::*;
 
-fn destroy(house: &House, epoch: &str) -> anyhow::Result<String> {
+/// What the administrator is told.
+fn proposed(house: &House, epoch: &str, end: fn(EndArgs) -> EpochCommand) -> anyhow::Result<String> {
     let args = EndArgs { epoch: house.epoch_args(ADMINISTRATOR, epoch), output: None };
-    epoch::perform(&EpochCommand::Destroy(args))
+    Ok(epoch::perform(&end(args))?.trim_end().to_owned())
+}
+
+/// The administrator proposes, the municipality's officer confirms; the record, also of an epoch that was gone.
+fn destroy(house: &House, epoch: &str) -> anyhow::Result<String> {
+    let told = proposed(house, epoch, EpochCommand::Destroy)?;
+    let Ok(proposal) = told.parse() else { return Ok(told) };
+    Ok(confirm(&proposal, &house.client(OFFICER))?.record.unwrap().trim_end().to_owned())
 }
 
 fn retire(house: &House, epoch: &str) -> anyhow::Result<()> {
-    epoch::run(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, epoch)))
+    let proposal = proposed(house, epoch, |args| EpochCommand::Retire(args.epoch))?.parse().unwrap();
+    confirm(&proposal, &house.client(OFFICER)).map(drop)
 }
 
 fn state(house: &House, epoch: &str) -> Value {
@@ -182,4 +192,49 @@ fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
     assert_eq!(about.len(), 1);
     assert_eq!((about[0].action, about[0].epoch.as_ref().unwrap().as_str()), (Action::Ask, EPOCH));
     house.verify(&[asked]).unwrap();
+}
+
+#[test]
+fn nobody_ends_an_epoch_alone() {
+    let house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    let retire = |args: EndArgs| EpochCommand::Retire(args.epoch);
+    let proposal = proposed(&house, EPOCH, retire).unwrap().parse().unwrap();
+    assert_eq!(state(&house, EPOCH), json!("active"), "a proposal does nothing");
+    let alone = format!("{:#}", confirm(&proposal, &house.client(ADMINISTRATOR)).unwrap_err());
+    assert!(alone.contains("refused"), "{alone}");
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
+    confirm(&proposal, &house.client(CARE)).unwrap();
+    house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
+    let proposal = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap().parse().unwrap();
+    confirm(&proposal, &house.client(ADMINISTRATOR)).unwrap_err();
+    assert_eq!(state(&house, EPOCH), json!("retiring"));
+    assert!(house.keys().join("epoch-keys/epoch-haarlem-1.key").exists());
+    let twice = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap().parse().unwrap();
+    let record = confirm(&proposal, &house.client(OFFICER)).unwrap().record.unwrap();
+    assert!(record.contains("erased "), "{record}");
+    let late = format!("{:#}", confirm(&twice, &house.client(OFFICER)).unwrap_err());
+    assert!(late.contains("epoch_destroyed"), "what was right when it was proposed may be no longer: {late}");
+    let ended: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochDestroy).collect();
+    let by: Vec<_> = ended.iter().map(|e| (e.actor.role.as_str(), String::from(e.result.clone()))).collect();
+    let done = |role| (role, "done".to_owned());
+    assert_eq!(
+        by,
+        [
+            ("administrator", "refused:four-eyes".to_owned()),
+            done("privacy-officer"),
+            ("privacy-officer", "refused:epoch_destroyed".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn an_epoch_that_never_answered_is_aborted_by_two() {
+    let house = House::open();
+    house.announce("haarlem-2").unwrap();
+    let proposal = proposed(&house, "haarlem-2", EpochCommand::Abort).unwrap().parse().unwrap();
+    assert_eq!(state(&house, "haarlem-2"), json!("announced"));
+    let done = confirm(&proposal, &house.client(POPULATION)).unwrap();
+    assert_eq!((done.kind.as_str(), state(&house, "haarlem-2")), ("abort-epoch", json!("destroyed")));
+    assert!(done.record.unwrap().starts_with("voorrang destruction record v1"));
 }

@@ -13,6 +13,7 @@ use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs,
 use voorrang::cli::load::Kind;
 use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs, Summary};
+use voorrang::cli::regulation::confirm;
 use voorrang::epoch::share;
 use voorrang::ids::{EpochId, Oin};
 use voorrang::profile::Profile;
@@ -70,6 +71,12 @@ fn end(house: &House, epoch: &str) -> EndArgs {
     EndArgs { epoch: house.epoch_args(ADMINISTRATOR, epoch), output: None }
 }
 
+/// By two people; the record.
+fn abort(house: &House, epoch: &str) -> anyhow::Result<String> {
+    let proposal = epoch::perform(&EpochCommand::Abort(end(house, epoch)))?;
+    Ok(confirm(&proposal.trim().parse()?, &house.client(OFFICER))?.record.unwrap())
+}
+
 fn reseal(house: &House, by: &str, epoch: &str, party: &str) -> anyhow::Result<()> {
     let args = ResealArgs { epoch: house.epoch_args(by, epoch), party: party.parse().unwrap() };
     epoch::run(&EpochCommand::Reseal(args))
@@ -88,7 +95,7 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
     house.clock.set(NOW + Duration::days(15));
     assert!(view(&house, "haarlem-0").todo[0].overdue);
     assert!(salt(&house, POPULATION, "haarlem-0").is_err(), "no salt without every share");
-    let record = epoch::perform(&EpochCommand::Abort(end(&house, "haarlem-0"))).unwrap();
+    let record = abort(&house, "haarlem-0").unwrap();
     assert!(record.starts_with("voorrang destruction record v1\nepoch haarlem-0\n"), "{record}");
     assert_eq!(view(&house, "haarlem-0").state, "destroyed");
 
@@ -319,7 +326,8 @@ fn a_run_of_questions_goes_on_over_a_cut_over_and_counts_none_twice() {
         }
         house.activate("haarlem-2").unwrap();
         // No grace at all: the run finds the epoch silent in its middle.
-        epoch::run(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, EPOCH))).unwrap();
+        let proposal = epoch::perform(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, EPOCH))).unwrap();
+        confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
         asking.join().unwrap()
     });
     let answered: usize = summary.answers.values().sum();
@@ -338,11 +346,13 @@ fn a_run_of_questions_goes_on_over_a_cut_over_and_counts_none_twice() {
 fn the_record_of_an_end_is_signed_by_the_log() {
     let house = House::empty();
     house.announce(EPOCH).unwrap();
+    let told = abort(&house, EPOCH).unwrap();
     let args = EndArgs { output: Some(house.file("record")), ..end(&house, EPOCH) };
     epoch::run(&EpochCommand::Abort(args)).unwrap();
     let record = fs::read_to_string(house.file("record")).unwrap();
     let client: Client = house.client(OFFICER);
     let verifier: NoteVerifier = client.log_keys().unwrap().current().clone();
+    assert_eq!(record, told, "who asks again gets what the second person got");
     assert!(verifier.verify(&record).unwrap().contains("erased "), "{record}");
     assert!(verifier.verify(&record.replace("haarlem-1", "haarlem-2")).is_err());
 }

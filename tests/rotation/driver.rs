@@ -9,6 +9,7 @@ use voorrang::audit::Action;
 use voorrang::cli::epoch::{ActivateArgs, EndArgs, EpochCommand, NewArgs, perform};
 use voorrang::cli::load::{Kind, LoadArgs, load};
 use voorrang::cli::people::PeopleArgs;
+use voorrang::cli::regulation::confirm;
 use voorrang::regulate::Role;
 
 use super::asking;
@@ -77,7 +78,7 @@ impl<'a> Driver<'a> {
         if let Some(retiring) = of("retiring") {
             let name = retiring.id.as_str();
             if retiring.answers {
-                perform(&EpochCommand::Retire(self.town.step(Role::Administrator, name)))?;
+                self.retire(name)?;
                 // Long enough for questions to meet the silence.
                 std::thread::sleep(Duration::from_millis(200));
                 if let Some(next) = self.next.lock().unwrap().take() {
@@ -140,7 +141,7 @@ impl<'a> Driver<'a> {
             dry_run: false,
         })?;
         let officer = || self.town.client(Role::PrivacyOfficer);
-        loaded.pending.map_or(Ok(()), |stock| voorrang::cli::regulation::confirm(&stock, &officer()).map(drop))
+        loaded.pending.map_or(Ok(()), |stock| confirm(&stock, &officer()).map(drop))
     }
 
     /// As many as the stock may declare: 50 for an address, so that the budget is large.
@@ -151,10 +152,24 @@ impl<'a> Driver<'a> {
         u32::try_from(distinct.len()).unwrap() * 50
     }
 
+    pub fn retire(&self, name: &str) -> anyhow::Result<()> {
+        let proposal = perform(&EpochCommand::Retire(self.town.step(Role::Administrator, name)))?;
+        self.second(&proposal).map(drop)
+    }
+
     /// Destroys an epoch; its record.
     pub fn end(&self, name: &str) -> anyhow::Result<String> {
         let args = EndArgs { epoch: self.town.step(Role::Administrator, name), output: None };
-        perform(&EpochCommand::Destroy(args))
+        let told = perform(&EpochCommand::Destroy(args))?;
+        // A kill may have come after the end and before the answer: then this is the record already.
+        let record = if told.starts_with("voorrang") { Some(told) } else { self.second(&told)? };
+        Ok(record.expect("a destroyed epoch has a record"))
+    }
+
+    /// Confirms as the second person.
+    fn second(&self, proposal: &str) -> anyhow::Result<Option<String>> {
+        let officer = self.town.client(Role::PrivacyOfficer);
+        Ok(confirm(&proposal.trim().parse()?, &officer)?.record)
     }
 
     fn saw(&self, epoch: &str, state: &str) -> anyhow::Result<()> {

@@ -11,7 +11,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use voorrang::cli::client::open_shares;
-use voorrang::cli::epoch::{EpochCommand, perform};
 use voorrang::code::Record;
 use voorrang::encode::Ages;
 use voorrang::profile::Profile;
@@ -52,7 +51,7 @@ pub fn destroy_and_search(town: &mut Town, image: Option<&Path>) -> String {
     let before = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
     assert!(!can_read || before.records > 0, "the search finds nothing while the epoch answers: it shows nothing");
     assert_eq!(before.secrets, 0, "the service holds a salt, a share or a field key");
-    perform(&EpochCommand::Retire(town.step(Role::Administrator, &epoch.name))).unwrap();
+    driver.retire(&epoch.name).unwrap();
     driver.end(&epoch.name).unwrap();
     let after = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
     let mut files = in_files(town.state(), &needles);

@@ -1,101 +1,138 @@
-//! The end of an epoch: retired, aborted, destroyed. What was destroyed stays so, whatever database is put back.
+//! The end of an epoch: retired, aborted, destroyed, each by two people. What was destroyed stays so, whatever database is put back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path};
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 
 use super::super::decision::store_problem;
+use super::super::four_eyes::Proposed;
 use super::super::identity::Identity;
 use super::super::problem::{Problem, trace_of};
-use super::super::wire::{Destroyed, EpochView};
+use super::super::wire::{Destroyed, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
-use super::{Asked, illegal};
+use super::illegal;
 use crate::audit::{Action, Outcome};
-use crate::epoch::{State, Step};
+use crate::epoch::{Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
-use crate::store::{StoreError, Taken};
+use crate::store::{StoreError, Taken, Tx};
 
 /// How long questions under way may hold a register that is being destroyed.
 const LAST_READERS: Duration = Duration::from_secs(10);
 
-/// Lets an epoch answer no more from now on, without a successor or before its grace ends.
+/// How an epoch ends. Each takes two people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in super::super) enum End {
+    /// It answers no more from now on, without a successor or before its grace ends.
+    Retire,
+    /// It never answered.
+    Abort,
+    /// Its grace has ended.
+    Destroy,
+}
+
+impl End {
+    /// As a proposal names it.
+    pub(in super::super) fn kind(self) -> &'static str {
+        match self {
+            Self::Retire => "retire-epoch",
+            Self::Abort => "abort-epoch",
+            Self::Destroy => "destroy-epoch",
+        }
+    }
+
+    pub(in super::super) fn action(self) -> Action {
+        match self {
+            Self::Retire => Action::EpochRetire,
+            Self::Abort => Action::EpochAbort,
+            Self::Destroy => Action::EpochDestroy,
+        }
+    }
+
+    fn step(self) -> Step {
+        match self {
+            Self::Retire => Step::Retire,
+            Self::Abort => Step::Abort,
+            Self::Destroy => Step::Destroy,
+        }
+    }
+}
+
 pub(in super::super) async fn retire(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
     id: Path<EpochId>,
-) -> Result<Json<EpochView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
-    let _changing = app.changing.lock().await;
-    let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::EndEpoch, Action::EpochRetire).await?;
-    let step = match Step::Retire.from(in_force.epoch.state) {
-        Ok(step) => step,
-        Err(why) => return Err(app.refuse(entry, illegal(why)).await),
-    };
-    let taken = Taken { answers_until: Some(app.clock.now()), ..app.taken(step, 0) };
-    let epoch = id.clone();
-    app.change(entry, move |tx, log_index| tx.take_step(&epoch, step, &Taken { log_index, ..taken })).await?;
-    let now = app.reread(&caller, &id)?;
-    app.epoch_view(&now).map(Json).map_err(|problem| problem.traced(caller.trace))
+) -> Result<Json<Ending>, Problem> {
+    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Retire).await
 }
 
-/// Ends an epoch that never answered.
 pub(in super::super) async fn abort(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
     id: Path<EpochId>,
-) -> Result<Json<Destroyed>, Problem> {
-    end(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), Step::Abort).await
+) -> Result<Json<Ending>, Problem> {
+    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Abort).await
 }
 
-/// Destroys an epoch whose grace has ended. Once more, it gives the record again.
 pub(in super::super) async fn destroy(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
     id: Path<EpochId>,
-) -> Result<Json<Destroyed>, Problem> {
-    end(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), Step::Destroy).await
+) -> Result<Json<Ending>, Problem> {
+    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Destroy).await
 }
 
-async fn end(app: Data<App>, caller: Caller, id: EpochId, step: Step) -> Result<Json<Destroyed>, Problem> {
-    let action = if step == Step::Abort { Action::EpochAbort } else { Action::EpochDestroy };
+/// Proposes an end, if it could come now. Of an epoch that is gone it gives the record again, and brings to its end what
+/// was cut short.
+async fn propose(app: Data<App>, caller: Caller, id: EpochId, end: End) -> Result<Json<Ending>, Problem> {
+    let traced = |problem: Problem| problem.traced(caller.trace);
     let _changing = app.changing.lock().await;
-    let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::EndEpoch, action).await?;
-    if in_force.epoch.state == State::Destroyed {
+    let in_force = app.visible(&caller.identity, &id).map_err(traced)?;
+    let regulation = app.regulation(&in_force.epoch.regulation).map_err(traced)?;
+    let permit = app.confirmable(&caller, &regulation, Act::EndEpoch, Some(&id)).await?;
+    let mut entry = app.entry(&caller, Some(&regulation), end.action(), Outcome::Done);
+    entry.epoch = Some(id.clone());
+    entry.articles = permit.articles().to_vec();
+    if in_force.epoch.state == State::Destroyed && end != End::Retire {
         app.record(entry).await?;
-        return erase(app.clone(), caller, id).await;
+        return Ok(Json(Ending::Destroyed(erase(app.clone(), &caller, id).await?)));
     }
-    let step = match step.from(in_force.epoch.state).map_err(illegal).and_then(|step| {
-        still_answers(&app, &in_force)?;
-        Ok(step)
-    }) {
-        Ok(step) => step,
-        Err(problem) => return Err(app.refuse(entry, problem).await),
-    };
-    let (epoch, taken) = (id.clone(), app.taken(step, 0));
-    app.change(entry, move |tx, log_index| tx.end_epoch(&epoch, step, &Taken { log_index, ..taken })).await?;
-    app.reread(&caller, &id)?;
+    if let Err(problem) = app.may_end(&in_force, end) {
+        return Err(app.refuse(entry, problem).await);
+    }
+    let proposed = Proposed::EndEpoch { epoch: id.clone(), end };
+    let pending = app.propose(&caller, &regulation, Act::EndEpoch, proposed, Some(id)).await?;
+    Ok(Json(Ending::Waits(pending)))
+}
+
+/// The step in the store.
+pub(in super::super) fn write(tx: &Tx<'_>, epoch: &EpochId, step: Move, taken: &Taken) -> Result<(), StoreError> {
+    if step.to() == State::Destroyed { tx.end_epoch(epoch, step, taken) } else { tx.take_step(epoch, step, taken) }
+}
+
+/// What follows the step: memory, and of a destroyed epoch every copy.
+pub(in super::super) async fn ended(
+    app: Data<App>,
+    caller: &Caller,
+    in_force: Arc<EpochInForce>,
+    end: End,
+) -> Result<Option<String>, Problem> {
+    let id = in_force.epoch.id.clone();
+    app.reread(caller, &id)?;
+    if end == End::Retire {
+        return Ok(None);
+    }
     app.forget_stocks(&id);
     last_readers(in_force).await;
-    erase(app.clone(), caller, id).await
-}
-
-/// A retiring epoch within its grace is not destroyed: somebody may be asking with it.
-fn still_answers(app: &App, in_force: &EpochInForce) -> Result<(), Problem> {
-    match in_force.epoch.answers_until {
-        Some(until) if app.clock.now() < until => {
-            let until = until.format(&Rfc3339).expect("a year of four digits has this form");
-            let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
-            Err(Problem::conflict("epoch_answers", detail))
-        }
-        _ => Ok(()),
-    }
+    erase(app, caller, id).await.map(|done| Some(done.record))
 }
 
 /// Waits until nobody reads the registers any more; the last one to let go wipes them.
@@ -106,16 +143,34 @@ async fn last_readers(in_force: Arc<EpochInForce>) {
     }
 }
 
-async fn erase(app: Data<App>, caller: Caller, id: EpochId) -> Result<Json<Destroyed>, Problem> {
+async fn erase(app: Data<App>, caller: &Caller, id: EpochId) -> Result<Destroyed, Problem> {
     let trace = caller.trace;
     let worker = app.clone();
     let erased = web::block(move || worker.store.erase(&id, worker.clock.now())).await;
     let erased = erased.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let done = erased.map_err(|error| store_problem(&error).traced(trace))?;
-    Ok(Json(Destroyed { epoch: done.epoch, record: done.note }))
+    Ok(Destroyed { epoch: done.epoch, record: done.note })
 }
 
 impl App {
+    /// The step of an end, if it may come now.
+    pub(in super::super) fn may_end(&self, in_force: &EpochInForce, end: End) -> Result<(Move, Taken), Problem> {
+        let step = end.step().from(in_force.epoch.state).map_err(illegal)?;
+        let taken = self.taken(step, 0);
+        if end == End::Retire {
+            return Ok((step, Taken { answers_until: Some(self.clock.now()), ..taken }));
+        }
+        match in_force.epoch.answers_until {
+            // Somebody may be asking with it.
+            Some(until) if self.clock.now() < until => {
+                let until = until.format(&Rfc3339).expect("a year of four digits has this form");
+                let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
+                Err(Problem::conflict("epoch_answers", detail))
+            }
+            _ => Ok((step, taken)),
+        }
+    }
+
     /// At the start: an epoch with a tombstone is dead even in a database from before, and an end that a crash cut short
     /// is brought to its end.
     ///

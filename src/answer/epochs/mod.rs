@@ -4,7 +4,7 @@
 //! A crash leaves all of it or nothing.
 
 mod cutover;
-mod end;
+pub(super) mod end;
 mod shares;
 mod view;
 
@@ -27,7 +27,7 @@ use crate::regulate::{Act, Facts, Party, Regulation, Role};
 use crate::store::{StoreError, Taken, Tx};
 
 pub(super) use cutover::activate;
-pub(super) use end::{abort, destroy, retire};
+pub(super) use end::{End, abort, destroy, retire};
 pub(super) use shares::{contribute, reseal, shares};
 
 /// Most days of a grace, or between an announcement and its dates.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
+use super::law::Pending;
 use super::{Source, date_only};
 use crate::ids::{EpochId, Oin, RegulationId};
 
@@ -137,7 +138,16 @@ pub struct Activation {
     pub accept_shrink: bool,
 }
 
-/// What `POST /v1/epochs/{epoch}/destroy` and `abort` answer.
+/// What `POST /v1/epochs/{epoch}/retire`, `abort` and `destroy` answer: the end waits for a second person, or it came
+/// before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Ending {
+    Waits(Pending),
+    Destroyed(Destroyed),
+}
+
+/// That an epoch is gone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destroyed {

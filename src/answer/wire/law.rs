@@ -36,13 +36,13 @@ pub struct Pending {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProposalView {
     pub proposal: ProposalId,
-    /// `stock`, `regulation` or `open-tap`.
+    /// `stock`, `regulation`, `open-tap`, `retire-epoch`, `abort-epoch` or `destroy-epoch`.
     pub kind: String,
     pub regulation: RegulationId,
     pub by: Oin,
     /// RFC 3339, UTC.
     pub made_at: String,
-    /// What it would do: dwellings, digest or OIN.
+    /// What it would do: dwellings, digest, OIN or epoch.
     pub about: String,
 }
 
@@ -52,6 +52,9 @@ pub struct ProposalView {
 pub struct Confirmed {
     pub kind: String,
     pub receipt: Receipt,
+    /// That an epoch is gone: a signed note of the log's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
 }
 
 /// `GET /v1/regulations/{id}`: the version in force, and all before it.

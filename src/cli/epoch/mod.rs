@@ -12,7 +12,8 @@ use time::Date;
 use super::client::Client;
 use super::inputs::parse_day;
 use super::output::Output;
-use crate::answer::wire::{Activation, Destroyed, EpochView};
+use super::regulation;
+use crate::answer::wire::{Activation, Ending, EpochView};
 use crate::ids::{EpochId, Oin};
 
 /// The steps of an epoch.
@@ -30,16 +31,16 @@ pub enum EpochCommand {
     List(ListArgs),
     /// Cut over to a loaded epoch (administrator)
     Activate(ActivateArgs),
-    /// Let an epoch answer no more from now on: without a successor, or before its grace ends (administrator)
+    /// Propose that an epoch answers no more from now on: without a successor, or before its grace ends (administrator)
     Retire(EpochArgs),
-    /// End an epoch that never answered; prints the signed record (administrator)
+    /// Propose to end an epoch that never answered; once it is gone, prints the signed record (administrator)
     Abort(EndArgs),
-    /// Destroy an epoch that has stopped answering, for good; prints the signed record (administrator)
+    /// Propose to destroy an epoch that has stopped answering; once it is gone, prints the signed record (administrator)
     Destroy(EndArgs),
 }
 
 /// Which epoch, as which party.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct EpochArgs {
     /// Epoch, for example haarlem-2026-1
     pub epoch: EpochId,
@@ -145,6 +146,7 @@ pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
     let done = perform(command)?;
     match command {
         EpochCommand::List(_) => println!("{done}"),
+        EpochCommand::Retire(_) => print!("{done}"),
         EpochCommand::Abort(EndArgs { output: None, .. }) | EpochCommand::Destroy(EndArgs { output: None, .. }) => {
             print!("{done}");
         }
@@ -166,7 +168,7 @@ pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
         EpochCommand::Fetch(args) => ceremony::fetch(args),
         EpochCommand::List(args) => list::list(args),
         EpochCommand::Activate(args) => activate(args),
-        EpochCommand::Retire(args) => retire(args),
+        EpochCommand::Retire(epoch) => end(&EndArgs { epoch: epoch.clone(), output: None }, "retire"),
         EpochCommand::Abort(args) => end(args, "abort"),
         EpochCommand::Destroy(args) => end(args, "destroy"),
     }
@@ -181,24 +183,30 @@ fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
     Ok(done.join("\n"))
 }
 
-fn retire(args: &EpochArgs) -> anyhow::Result<String> {
-    let client = Client::open(&args.config)?;
-    let view: EpochView = client.post(&format!("epochs/{}/retire", args.epoch), &serde_json::json!({}))?;
-    Ok(format!("{} is {} and answers no more.", view.id, view.state))
-}
-
-/// Ends an epoch; the record that comes back is the log's, or it is worth nothing.
+/// Proposes an end, which somebody of another party confirms; of an epoch that is gone, its record. A record is the
+/// log's, or it is worth nothing.
 fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
-    let done: Destroyed = client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))?;
-    client
-        .log_keys()?
-        .current()
-        .verify(&done.record)
-        .context("the record is not signed with the log's key; keep it")?;
+    let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))? {
+        Ending::Waits(pending) => {
+            eprintln!("{}", regulation::waits(&pending.proposal));
+            return Ok(format!("{}\n", pending.proposal));
+        }
+        Ending::Destroyed(done) => done,
+    };
+    check_record(&client, &done.record)?;
     let Some(path) = &args.output else { return Ok(done.record) };
     let mut file = Output::create(path)?;
     std::io::Write::write_all(&mut file, done.record.as_bytes())?;
     file.finish()?;
     Ok(format!("{} is destroyed; the signed record is in {}.", done.epoch, path.display()))
+}
+
+/// Whether a record of destruction is signed with the log's key.
+///
+/// # Errors
+/// If it is not.
+pub fn check_record(client: &Client, record: &str) -> anyhow::Result<()> {
+    let keys = client.log_keys()?;
+    keys.current().verify(record).map(drop).context("the record is not signed with the log's key; keep it")
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::{ActivateArgs, ConfirmArgs, OpenTapArgs, PartyArgs, ShowArgs};
 use crate::answer::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView};
 use crate::cli::client::Client;
+use crate::cli::epoch;
 use crate::ids::{Oin, ProposalId};
 use crate::regulate::Regulation;
 
@@ -46,24 +47,35 @@ pub fn open_tap(oin: &Oin, client: &Client) -> anyhow::Result<Pending> {
 }
 
 pub(super) fn run_activate(args: &ActivateArgs) -> anyhow::Result<()> {
-    waits(&activate(&args.folder, &Client::open(&args.config)?)?);
+    proposed(&activate(&args.folder, &Client::open(&args.config)?)?);
     Ok(())
 }
 
 pub(super) fn run_open_tap(args: &OpenTapArgs) -> anyhow::Result<()> {
-    waits(&open_tap(&args.oin, &Client::open(&args.config)?)?);
+    proposed(&open_tap(&args.oin, &Client::open(&args.config)?)?);
     Ok(())
 }
 
-fn waits(pending: &Pending) {
+fn proposed(pending: &Pending) {
     println!("{}", pending.proposal);
-    eprintln!("Proposed. Somebody of another party confirms it within a week:");
-    eprintln!("  voorrang regulation confirm {} --config <party>.toml", pending.proposal);
+    eprintln!("{}", waits(&pending.proposal));
+}
+
+/// What a proposal needs.
+pub fn waits(proposal: &ProposalId) -> String {
+    format!(
+        "Proposed. Somebody of another party confirms it within a week:\n  voorrang regulation confirm {proposal} \
+         --config <party>.toml"
+    )
 }
 
 pub(super) fn run_confirm(args: &ConfirmArgs) -> anyhow::Result<()> {
-    let done = confirm(&args.proposal, &Client::open(&args.config)?)?;
+    let client = Client::open(&args.config)?;
+    let done = confirm(&args.proposal, &client)?;
     eprintln!("Done: {}. It is entry {} of the access log.", done.kind, done.receipt.index);
+    let Some(record) = &done.record else { return Ok(()) };
+    epoch::check_record(&client, record)?;
+    print!("{record}");
     Ok(())
 }
 
