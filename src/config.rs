@@ -1,6 +1,5 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -169,8 +168,6 @@ pub struct Config {
     pub log_origin: String,
     pub workers: usize,
     pub shutdown_seconds: u64,
-    /// Public age keys of privacy officers, by OIN.
-    pub officers: BTreeMap<String, String>,
     pub access_log: AccessLog,
     pub ldv: Ldv,
     pub tls: Tls,
@@ -184,12 +181,11 @@ impl Default for Config {
             state: "state".into(),
             epoch_keys: "epoch-keys".into(),
             epoch_credentials: PathBuf::new(),
-            regulations: vec![Shipped::BuiltIn("haarlem".into())],
+            regulations: vec![Shipped::Path("regulations/haarlem".into())],
             profile: Shipped::BuiltIn("nl-household-1".into()),
             log_origin: "voorrang.example/access-log".into(),
             workers: 0,
             shutdown_seconds: 20,
-            officers: BTreeMap::new(),
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
             tls: Tls::default(),

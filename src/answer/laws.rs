@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::problem::{Problem, trace_of};
-use super::sealing::Sealing;
+use super::sealing::officers_of;
 use super::wire::law::{Activate, Pending, RegulationTexts, StepView, Version};
 use super::{App, Caller, StartError, four_eyes::Proposed};
 use crate::audit::Action;
@@ -32,11 +32,10 @@ pub(super) struct Laws {
 
 impl Laws {
     /// Reads the configured folders, and what the store says was activated of them.
-    pub(super) fn open(places: &[Shipped], store: &Store, sealing: &Sealing) -> Result<Self, StartError> {
+    pub(super) fn open(places: &[Shipped], store: &Store) -> Result<Self, StartError> {
         let mut known = BTreeMap::new();
         for place in places {
             let regulation = super::open_regulation(place)?;
-            sealing.officers_of(&regulation)?;
             if known.insert(regulation.id().clone(), place.clone()).is_some() {
                 return Err(StartError::RegulationTwice(regulation.id().clone()));
             }
@@ -48,7 +47,7 @@ impl Laws {
         for row in store.regulations()?.into_iter().filter(|row| known.contains_key(&row.id)) {
             let place = format!("activated version of {}", row.id);
             let regulation = read(&row).map_err(|source| StartError::Regulation { place, source })?;
-            sealing.officers_of(&regulation)?;
+            officers_of(&regulation)?;
             versions.entry(row.id).or_default().push(Arc::new(regulation));
         }
         Ok(Self { places: known, versions: RwLock::new(versions) })
@@ -153,8 +152,7 @@ pub(super) async fn activate(
             return Err(Problem::conflict("regulation_differs", detail));
         }
         app.laws.admits(&regulation)?;
-        let keyless = |error: StartError| Problem::conflict("officer_key_missing", error.to_string());
-        app.sealing.officers_of(&regulation).map_err(keyless)?;
+        officers_of(&regulation).map_err(|error| Problem::conflict("officer_key_missing", error.to_string()))?;
         Ok((regulation, note))
     });
     let (regulation, note) = match found {

@@ -70,10 +70,8 @@ pub enum StartError {
     Profile { place: String, source: ProfileError },
     #[error("cannot read {place}")]
     Read { place: String, source: std::io::Error },
-    #[error("the regulation {0} has no privacy officer: nobody could read what was answered, so nothing is")]
-    NoOfficer(RegulationId),
-    #[error("privacy officer {0} has no public age key under [officers] in the configuration; ask that officer for it")]
-    NoOfficerKey(Oin),
+    #[error(transparent)]
+    NoOfficerKey(#[from] sealing::NoOfficerKey),
     #[error("the server failed")]
     Server(#[source] std::io::Error),
 }
@@ -120,9 +118,9 @@ impl App {
     /// [`StartError`]: without a log, a regulation or a readable register nothing is answered.
     pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let profile = open_profile(&config.profile)?;
-        let sealing = sealing::Sealing::new(&config.officers);
+        let sealing = sealing::Sealing::default();
         let store = Store::open_with(&setup(config))?;
-        let laws = laws::Laws::open(&config.regulations, &store, &sealing)?;
+        let laws = laws::Laws::open(&config.regulations, &store)?;
         let latest = today::Latest::of(&store)?;
         let (epochs, stocks, pace, changing) = Default::default();
         let app = Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, changing };

@@ -1,42 +1,51 @@
-//! Seals what is disclosed for the privacy officers of the regulation: a data key a regulation and day, in the log
+//! Seals what is disclosed for the privacy officers of the regulation: a data key a version and day, in the log
 //! before it seals anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use time::Date;
 
 use super::decision::store_problem;
 use super::problem::Problem;
-use super::{App, StartError, reference};
+use super::{App, reference};
 use crate::audit::{Action, DayKey, Disclosed, Entry, Sealed, is_recipient};
-use crate::ids::RegulationId;
-use crate::regulate::{Regulation, Role};
+use crate::ids::{Oin, RegulationId};
+use crate::regulate::{Party, Regulation, Role};
 use crate::store::{StoreError, Tx};
 
 /// The keys of the day. They are in memory only, so a restart draws new ones.
+#[derive(Default)]
 pub(super) struct Sealing {
-    /// Public age keys, by OIN.
-    officers: BTreeMap<String, String>,
-    keys: Mutex<HashMap<RegulationId, (Date, Arc<DayKey>)>>,
+    keys: Mutex<HashMap<RegulationId, Today>>,
 }
 
-impl Sealing {
-    pub(super) fn new(officers: &BTreeMap<String, String>) -> Self {
-        Self { officers: officers.clone(), keys: Mutex::default() }
-    }
-
-    /// The public keys of the regulation's privacy officers.
-    pub(super) fn officers_of(&self, regulation: &Regulation) -> Result<Vec<String>, StartError> {
-        let officers = regulation.parties().iter().filter(|party| party.role == Role::PrivacyOfficer);
-        let keys = officers.map(|party| {
-            let key = self.officers.get(party.oin.as_str()).filter(|key| is_recipient(key));
-            key.cloned().ok_or_else(|| StartError::NoOfficerKey(party.oin.clone()))
-        });
-        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
-        if keys.is_empty() { Err(StartError::NoOfficer(regulation.id().clone())) } else { Ok(keys) }
-    }
+/// A key serves one version of a regulation for a day: the next one may name other officers.
+struct Today {
+    day: Date,
+    digest: String,
+    key: Arc<DayKey>,
 }
+
+/// The public keys of the regulation's privacy officers, which all parties signed.
+///
+/// # Errors
+/// The officer who has none.
+pub(super) fn officers_of(regulation: &Regulation) -> Result<Vec<String>, NoOfficerKey> {
+    let officers = regulation.parties().iter().filter(|party| party.role == Role::PrivacyOfficer);
+    let key = |party: &Party| {
+        let key = party.recipient.clone().filter(|key| is_recipient(key));
+        key.ok_or_else(|| NoOfficerKey(party.oin.clone()))
+    };
+    officers.map(key).collect()
+}
+
+/// Nobody could read what was answered, so nothing is.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the regulation has no public age key for privacy officer {0}: put it there as `recipient`, have all sign anew"
+)]
+pub struct NoOfficerKey(Oin);
 
 impl App {
     /// Seals what this entry's caller is told. Blocks, once a day for a sync.
@@ -57,13 +66,13 @@ impl App {
     fn day_key(&self, regulation: &Regulation) -> Result<Arc<DayKey>, Problem> {
         let today = self.today();
         let mut keys = self.sealing.keys.lock().unwrap_or_else(|broken| broken.into_inner());
-        if let Some((day, key)) = keys.get(regulation.id())
-            && *day == today
+        if let Some(now) = keys.get(regulation.id())
+            && (now.day, now.digest.as_str()) == (today, regulation.digest())
         {
-            return Ok(key.clone());
+            return Ok(now.key.clone());
         }
         let unavailable = || Problem::unavailable("no privacy officer's key seals the answers, so there are none");
-        let officers = self.sealing.officers_of(regulation).map_err(|_| unavailable())?;
+        let officers = officers_of(regulation).map_err(|_| unavailable())?;
         let (key, file) = DayKey::draw(&officers).map_err(|_| unavailable())?;
         let mut entry = self.own_entry(Action::DayKey);
         entry.regulation = Some(reference(regulation));
@@ -71,7 +80,8 @@ impl App {
         let written = self.store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop));
         written.map_err(|error: StoreError| store_problem(&error))?;
         let key = Arc::new(key);
-        keys.insert(regulation.id().clone(), (today, key.clone()));
+        let digest = regulation.digest().to_owned();
+        keys.insert(regulation.id().clone(), Today { day: today, digest, key: key.clone() });
         Ok(key)
     }
 }

@@ -174,12 +174,13 @@ pub fn make(out: &Path, regulation: &Regulation, service: &str) -> anyhow::Resul
     let own = authority.issue(&Subject::service(&[host, "localhost", "127.0.0.1"]))?;
     write_public(&out.join("server.pem"), &own.certificate)?;
     write_secret(&out.join("server.key"), own.key.as_bytes())?;
-    let (mut book, mut officers, mut keys) = (PartyBook::default(), toml::Table::new(), Vec::new());
+    let (mut book, mut keys) = (PartyBook::default(), Vec::new());
     for party in regulation.parties() {
         let stem = file_stem(&party.name);
         let issued = authority.issue(&Subject::party(&party.name, party.oin.as_str()))?;
         write_public(&out.join(format!("{stem}.pem")), &issued.certificate)?;
         write_secret(&out.join(format!("{stem}.key")), issued.key.as_bytes())?;
+        let mut officer = None;
         let mut entry = Party { oin: party.oin.clone(), name: party.name.clone(), recipient: None, verifier: None };
         if encodes(party.role) {
             let (identity, public) = share::generate_identity();
@@ -188,20 +189,20 @@ pub fn make(out: &Path, regulation: &Regulation, service: &str) -> anyhow::Resul
         } else if party.role == Role::PrivacyOfficer {
             let (identity, public) = share::generate_identity();
             write_secret(&out.join(format!("{stem}.age")), identity.as_bytes())?;
-            officers.insert(party.oin.to_string(), public.into());
+            officer = Some(public);
         }
         let (signer, pkcs8) = NoteSigner::generate(&stem)?;
         write_secret(&out.join(format!("{stem}.note")), &pkcs8)?;
         if contributes(party.role) {
             entry.verifier = Some(signer.verifier().vkey());
         }
-        keys.push((party.oin.clone(), signer.verifier().vkey()));
+        keys.push(PartyKeys { oin: party.oin.clone(), verifier: signer.verifier().vkey(), recipient: officer });
         write_public(&out.join(format!("{stem}.toml")), &client_file(&stem, party.role, regulation, service))?;
         book.party.push(entry);
     }
     write_public(&out.join("parties.toml"), &toml::to_string(&book)?)?;
     let place = write_regulation(out, regulation, &keys)?;
-    write_public(&out.join("voorrang.toml"), &service_file(&place, service, officers)?)?;
+    write_public(&out.join("voorrang.toml"), &service_file(&place, service)?)?;
     Ok(())
 }
 
@@ -234,28 +235,38 @@ fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -
     )
 }
 
-fn service_file(place: &Path, service: &str, officers: toml::Table) -> anyhow::Result<String> {
+fn service_file(place: &Path, service: &str) -> anyhow::Result<String> {
     let mut table: toml::Table = toml::from_str(DEFAULT).context("the shipped defaults")?;
     let port = service.rsplit_once(':').map_or("8443", |(_, port)| port);
     table.insert("listen".into(), format!("127.0.0.1:{port}").into());
     let place = place.display().to_string();
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
-    table.insert("officers".into(), officers.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
 }
 
+/// What the regulation names of a party.
+struct PartyKeys {
+    oin: Oin,
+    verifier: String,
+    /// Of a privacy officer.
+    recipient: Option<String>,
+}
+
 /// Writes the regulation with the parties' keys in it; returns its folder, from `out`. Nobody has signed it yet.
-fn write_regulation(out: &Path, regulation: &Regulation, keys: &[(Oin, String)]) -> anyhow::Result<PathBuf> {
+fn write_regulation(out: &Path, regulation: &Regulation, keys: &[PartyKeys]) -> anyhow::Result<PathBuf> {
     let [toml, cedar] = regulation.texts();
     let place = Path::new("regulations").join(regulation.id().as_str());
     let folder = out.join(&place);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut text = String::new();
-    for line in toml.lines().filter(|line| !line.starts_with("key = ")) {
+    for line in toml.lines().filter(|line| !line.starts_with("key = ") && !line.starts_with("recipient = \"age")) {
         text += &format!("{line}\n");
         let oin = line.strip_prefix("oin = ").and_then(|rest| rest.split('"').nth(1));
-        for (_, key) in keys.iter().filter(|(known, _)| oin == Some(known.as_str())) {
-            text += &format!("key = \"{key}\"\n");
+        for party in keys.iter().filter(|party| oin == Some(party.oin.as_str())) {
+            text += &format!("key = \"{}\"\n", party.verifier);
+            if let Some(recipient) = &party.recipient {
+                text += &format!("recipient = \"{recipient}\"\n");
+            }
         }
     }
     write_public(&folder.join("regulation.toml"), &text)?;

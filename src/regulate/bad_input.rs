@@ -19,6 +19,12 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("organisation = \"Ymere\"", "organisation = \"Ymere\"\nhidden = true", "hidden"),
         ("0000004002", "0000004001", "oin"),
         ("oin = \"00000099000000004002\"", "oin = \"4002\"", "20 digits"),
+        (
+            "organisation = \"Ymere\"",
+            "organisation = \"Ymere\"\nrecipient = \"age1x\"",
+            "recipient is for a privacy-officer",
+        ),
+        ("role = \"privacy-officer\"", "role = \"privacy-officer\"\nrecipient = \"age1x\"", "recipient must be"),
         ("organisation = \"Zorgnetwerk Haarlem\"", "organisation = \"Gemeente Haarlem\"", "organisation"),
         ("role = \"administrator\"", "role = \"corporation\"", "administrator"),
         ("role = \"care-custodian\"", "role = \"privacy-officer\"", "care-custodian"),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Act, AppliesTo, Facts, Form, Regulation, Role};
+use super::{Act, AppliesTo, Facts, Form, Party, Regulation, Role};
 
 /// How bad a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +100,12 @@ impl Regulation {
         if keyless > 0 {
             let all = self.parties().len();
             say(Severity::Warning, format!("{keyless} of {all} parties have no key: it cannot be activated like this"));
+        }
+        let blind = |party: &&Party| party.role == Role::PrivacyOfficer && party.recipient.is_none();
+        let blind = self.parties().iter().filter(blind).count();
+        if blind > 0 {
+            let why = format!("{blind} privacy officers have no recipient to seal answers for: it cannot be activated");
+            say(Severity::Warning, why);
         }
         for party in self.parties() {
             let mut facts = self.sweep(&party.oin).into_iter();

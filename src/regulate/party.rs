@@ -63,4 +63,7 @@ pub struct Party {
     /// Verifier key of the party's signature (C2SP signed note). The digest covers it: who signs vouches for all keys.
     /// A party without one cannot sign, and then nothing is activated.
     pub key: Option<String>,
+    /// Public age key of a privacy officer: what was answered is sealed for it, so that who runs the service cannot put
+    /// a key of its own there. An officer without one cannot read answers, and then nothing is activated.
+    pub recipient: Option<String>,
 }

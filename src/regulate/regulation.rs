@@ -266,6 +266,14 @@ impl Document {
                 unique(self.parties.iter().filter_map(|p| p.key.as_ref())),
                 "[[party]] key must differ: two parties with one key are one signature",
             ),
+            (
+                self.parties.iter().all(|p| p.recipient.is_none() || p.role == Role::PrivacyOfficer),
+                "[[party]] recipient is for a privacy-officer: answers are sealed for nobody else",
+            ),
+            (
+                self.parties.iter().filter_map(|p| p.recipient.as_deref()).all(is_age_key),
+                "[[party]] recipient must be a public age key, age1 and 58 letters and digits",
+            ),
             (self.parties.iter().all(named), "[[party]] name and organisation must not be empty"),
             (count(Role::Administrator) > 0, "[[party]] must name an administrator"),
             (count(Role::PrivacyOfficer) > 0, "[[party]] must name a privacy-officer: somebody reads the log"),
@@ -331,6 +339,12 @@ impl Document {
             ),
         ])
     }
+}
+
+/// The form; whether it is a point of the curve, who seals for it finds out.
+fn is_age_key(text: &str) -> bool {
+    let rest = text.strip_prefix("age1");
+    rest.is_some_and(|rest| rest.len() == 58 && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 fn is_digits(text: &str, count: usize) -> bool {

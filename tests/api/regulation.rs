@@ -66,6 +66,31 @@ fn activation_is_refused_while_a_signature_is_missing_or_a_byte_changed() {
 }
 
 #[test]
+fn answers_are_sealed_for_the_officers_whom_all_parties_signed_and_for_nobody_else() {
+    let house = House::lawless();
+    let file = house.law().join("regulation.toml");
+    let signed = fs::read_to_string(&file).unwrap();
+    let officer = signed.lines().find(|line| line.starts_with("recipient = \"age1")).unwrap();
+    let (_, stranger) = voorrang::epoch::share::generate_identity();
+    // Whoever runs the service puts a key of their own into the file: the signatures are void.
+    fs::write(&file, signed.replace(officer, &format!("recipient = \"{stranger}\""))).unwrap();
+    assert!(format!("{:#}", house.activate_law().unwrap_err()).contains("regulation_unsigned"));
+    // All sign a version with an officer who could read nothing.
+    fs::write(&file, signed.replace(&format!("{officer}\n"), "")).unwrap();
+    house.sign_law();
+    let error = format!("{:#}", house.activate_law().unwrap_err());
+    assert!(error.contains("officer_key_missing") && error.contains("recipient"), "{error}");
+    // And one whose key has the form of one, and is none.
+    let none = format!("recipient = \"age1{}\"", "q".repeat(58));
+    fs::write(&file, signed.replace(officer, &none)).unwrap();
+    house.sign_law();
+    assert!(format!("{:#}", house.activate_law().unwrap_err()).contains("officer_key_missing"));
+    fs::write(&file, signed).unwrap();
+    house.sign_law();
+    house.activate_law().unwrap();
+}
+
+#[test]
 fn activation_takes_two_of_different_parties_and_stands_in_the_log_with_its_digest() {
     let mut house = House::lawless();
     let pending = regulation::activate(&house.law(), &house.client(ADMINISTRATOR)).unwrap();
