@@ -15,6 +15,8 @@ use voorrang::store::{Folders, Setup, Store, StoreError, Tx};
 
 const ROUNDS: usize = 1000;
 const TOGETHER: usize = 64;
+/// Places in the file that is synced bare.
+const ROOM: usize = 300;
 const MANY: usize = 20_000;
 
 /// An entry as a question makes one, its answer sealed.
@@ -40,10 +42,15 @@ fn append(store: &Store, entry: Entry) {
     written.map_err(|error: StoreError| error).expect("the disk takes it");
 }
 
-/// As SQLite does with a write-ahead log that is used again: the same bytes in place, then a sync.
-fn sync(file: &mut File) -> Duration {
+/// What an append writes: the last pages of entries and of leaves, the checkpoint's, each with its header in the
+/// write-ahead log.
+const WRITTEN: usize = 3 * (24 + 4096);
+
+/// As much as an append writes, into a file that has its length, then one sync.
+fn sync(file: &mut File, at: usize) -> Duration {
     let started = Instant::now();
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&[1; 4096])).expect("the disk takes it");
+    let place = SeekFrom::Start((at % ROOM * WRITTEN) as u64);
+    file.seek(place).and_then(|_| file.write_all(&[1; WRITTEN])).expect("the disk takes it");
     file.sync_data().expect("the disk syncs");
     started.elapsed()
 }
@@ -71,10 +78,11 @@ fn main() {
     let store = Store::open_with(&setup).expect("a fresh store");
     let (key, _) = DayKey::draw(&[generate_identity().1]).expect("a fresh key");
     let mut file = File::create(home.path().join("bare")).expect("a file");
+    file.write_all(&vec![0; ROOM * WRITTEN]).and_then(|()| file.sync_all()).expect("the disk takes it");
     (0..50).for_each(|at| append(&store, entry(&key, at)));
     let (mut alone, mut bare) = (Vec::new(), Vec::new());
     for at in 0..ROUNDS {
-        bare.push(sync(&mut file));
+        bare.push(sync(&mut file, at));
         let one = entry(&key, at);
         let started = Instant::now();
         append(&store, one);

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::steps::Taken;
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Tx, wal};
 use crate::epoch::{Epoch, Move, State};
 use crate::ids::EpochId;
 
@@ -93,6 +93,8 @@ impl Store {
         while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
         while self.write(|tx| tx.vacuum(PAGES))?.value {}
         self.empty_wal()?;
+        let database = self.database.clone();
+        self.write(move |_| wal::lengthen(&database))?;
         let (name, text) = (id.clone(), record(&epoch, &end, Some(now)));
         let note = self.write(move |tx| tx.put_destruction(&name, &text))?.value;
         self.epoch_keys.bury(id, &note)?;

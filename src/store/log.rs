@@ -94,16 +94,6 @@ impl Store {
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
     }
 
-    /// The lines about one subject, by its pseudonym.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn entries_about(&self, object: &str) -> Result<Vec<LogLine>, StoreError> {
-        let sql = "SELECT leaf.idx, hash, text FROM entry JOIN leaf USING (idx)
-                   WHERE json_extract(text, '$.object') = ?1 ORDER BY leaf.idx";
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([object], line)?.collect::<Result<_, _>>()?))
-    }
-
     /// The first `size` leaf hashes.
     ///
     /// # Errors
@@ -388,22 +378,6 @@ mod tests {
             assert_eq!(bytes(level, range), made.bytes, "{path}");
         }
         assert!(store.hashes(0, 512..601).is_err() && store.hashes(1, 0..3).is_err() && store.hashes(9, 0..1).is_err());
-    }
-
-    #[test]
-    fn a_subject_finds_its_entries() {
-        let home = folder();
-        let store = open(&home);
-        let about = |object: &str, time: &str| Entry { object: Some(object.into()), time: time.into(), ..entry() };
-        let (one, two) = (store.pseudonym(b"one"), store.pseudonym(b"two"));
-        for (object, time) in
-            [(&one, "2020-01-01T00:00:00Z"), (&two, "2026-01-01T00:00:00Z"), (&one, "2026-01-02T00:00:00Z")]
-        {
-            let entry = about(object, time);
-            store.write(move |tx| tx.append(&entry)).unwrap();
-        }
-        let found = |object| store.entries_about(object).unwrap().into_iter().map(|l| l.index).collect::<Vec<_>>();
-        assert_eq!((found(&one), found(&two)), (vec![0, 2], vec![1]));
     }
 
     #[test]

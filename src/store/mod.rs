@@ -23,6 +23,7 @@ mod repeats;
 mod retention;
 mod rotate;
 mod steps;
+mod wal;
 mod wrapping;
 mod writer;
 

@@ -14,12 +14,9 @@ use super::anchor::AnchorWriter;
 use super::keys::Keys;
 use super::wrapping::EpochKeys;
 use super::writer::Writer;
-use super::{Setup, Store, StoreError, loads, log};
+use super::{Setup, Store, StoreError, loads, log, wal};
 
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
-
-/// Pages of the WAL before SQLite copies them into the database: about 16 MB.
-const WAL_PAGES: u32 = 4096;
 
 /// The lock, the writing connection, the keys and the log, all checked.
 pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log::Log), StoreError> {
@@ -43,7 +40,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     loads::delete_half(&mut db)?;
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
-    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk));
+    wal::lengthen(&database)?;
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk))?;
     Ok(Store { writer, _anchor: anchor, readers: Mutex::default(), database, keys, epoch_keys, verifier, _lock: lock })
 }
 
@@ -92,8 +90,6 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     // Before the first table: free pages can then be given back bit by bit, where VACUUM would hold up every answer.
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(damaged)?;
-    // What is deleted is overwritten with zeros.
-    db.pragma_update(None, "secure_delete", true).map_err(damaged)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(damaged)?;
     if mode != "wal" {
         return Err(StoreError::Damaged { what: "it cannot keep a write-ahead log" });
@@ -101,7 +97,8 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // FULL syncs the WAL at each commit; NORMAL was measured to lose answers at a power cut.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    // The copier does it, so that no commit waits for it.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "trusted_schema", false)?;
     // What expires is overwritten, not only unlinked.
     db.pragma_update(None, "secure_delete", true)?;

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -12,12 +13,16 @@ use tokio::sync::oneshot;
 
 use super::anchor::AnchorDesk;
 use super::log::{Appended, Log};
+use super::wal::Copier;
 use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
 use crate::audit::Receipt;
 
 /// Most jobs in one commit: bounds what one caller waits for others.
 const GROUP: usize = 256;
+
+/// Commits between two looks at the length of the write-ahead log.
+const LOOK: u64 = 8;
 
 /// What the writer has done since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +56,36 @@ struct Counts {
     poisoned: AtomicBool,
 }
 
+impl Counts {
+    /// After a failed sync the kernel may have dropped the pages: reading back proves nothing, only a restart does.
+    fn poison(&self, error: &StoreError) {
+        self.poisoned.store(true, Ordering::Release);
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "the disk failed; every write is refused until a restart"
+        );
+    }
+}
+
 impl Writer {
     /// `anchor` gets every checkpoint that is durable.
-    pub(super) fn start(db: Connection, log: Log, keys: Arc<EpochKeys>, anchor: Option<Arc<AnchorDesk>>) -> Self {
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if the database cannot be opened once more.
+    pub(super) fn start(
+        db: Connection,
+        log: Log,
+        keys: Arc<EpochKeys>,
+        anchor: Option<Arc<AnchorDesk>>,
+    ) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let desk = Desk { db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor };
+        let uncertain = Arc::clone(&counts);
+        let database = PathBuf::from(db.path().unwrap_or_default());
+        let copier = Copier::start(&database, move |error| uncertain.poison(error))?;
+        let desk = Desk { copier, db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor };
         let thread = thread::spawn(move || desk.run(&waiting));
-        Self { jobs: Some(jobs), thread: Some(thread), counts }
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), counts })
     }
 
     /// Hands in a job. A closed reply means that the writer stopped or the job panicked.
@@ -138,6 +165,7 @@ where
 
 /// What the thread owns.
 struct Desk {
+    copier: Copier,
     db: Connection,
     log: RefCell<Log>,
     keys: Arc<EpochKeys>,
@@ -210,23 +238,24 @@ impl Desk {
         Ok(note)
     }
 
+    /// The answers first: nothing else that a commit brings with it is theirs to wait for.
     fn release(&self, ran: Vec<Ran>, note: &str) {
-        if let (Some(anchor), false) = (&self.anchor, note.is_empty()) {
-            anchor.put(note);
-        }
         for (job, appended) in ran {
             let receipt = |a: Appended| Receipt { index: a.index, leaf: a.leaf, checkpoint: note.to_owned() };
             job.answer(Ok(appended.into_iter().map(receipt).collect()));
         }
+        if let (Some(anchor), false) = (&self.anchor, note.is_empty()) {
+            anchor.put(note);
+        }
+        if self.counts.commits.load(Ordering::Relaxed).is_multiple_of(LOOK)
+            && let Err(error) = self.copier.look(&self.db)
+        {
+            self.counts.poison(&error);
+        }
     }
 
-    /// After a failed sync the kernel may have dropped the pages: reading back proves nothing, only a restart does.
     fn poison(&self, ran: Vec<Ran>, error: &StoreError) {
-        self.counts.poisoned.store(true, Ordering::Release);
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "a commit failed; every write is refused until a restart"
-        );
+        self.counts.poison(error);
         if !self.db.is_autocommit() {
             // Whether this succeeds changes nothing: nothing is written any more.
             drop(self.execute("ROLLBACK"));

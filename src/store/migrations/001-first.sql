@@ -7,8 +7,6 @@ CREATE TABLE entry (
     idx  INTEGER PRIMARY KEY REFERENCES leaf (idx),
     text TEXT NOT NULL
 ) STRICT;
--- Read from the text itself, so that the index cannot disagree with it.
-CREATE INDEX entry_object ON entry (json_extract(text, '$.object')) WHERE json_extract(text, '$.object') IS NOT NULL;
 -- How the log came to its key: each note is signed by both.
 CREATE TABLE hand_over (
     n       INTEGER PRIMARY KEY,

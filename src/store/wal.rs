@@ -1,0 +1,153 @@
+//! The write-ahead log as a file. A commit is one sync of it and nothing else: it has its length from the start, because
+//! growing costs a second write of the file system's own, and its pages are copied into the database beside the answers.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+
+/// Pages that the file has room for from the start: 4 MB.
+const ROOM: u64 = 1024;
+
+/// From so many pages on they are copied into the database;
+const COPY: i64 = 512;
+
+/// from so many on by the writer itself, because the copier does not keep up.
+const BEHIND: i64 = 8192;
+
+/// Header of the file, and of each page in it (<https://www.sqlite.org/fileformat2.html#walformat>).
+const FILE_HEADER: u64 = 32;
+const PAGE: u64 = 24 + 4096;
+
+/// Gives the file its length, with zeros, which SQLite takes for the end of what was written. Only where nobody commits:
+/// before the writer starts, or on its thread.
+///
+/// # Errors
+/// If the disk does not take it.
+pub(super) fn lengthen(database: &Path) -> Result<(), StoreError> {
+    let path = beside(database);
+    let put = || -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let missing = (FILE_HEADER + ROOM * PAGE).saturating_sub(file.metadata()?.len());
+        io::copy(&mut io::repeat(0).take(missing), &mut file)?;
+        file.sync_all()
+    };
+    put().map_err(|source| StoreError::Folder { path: path.clone(), source })
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Copies pages into the database on a thread of its own, so that no answer waits for it.
+#[derive(Debug)]
+pub(super) struct Copier {
+    /// `None` only while dropping: the closed channel ends the thread.
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Copier {
+    /// `failed` is told if the disk does not take the pages: what it holds then is not known.
+    pub(super) fn start(database: &Path, failed: impl Fn(&StoreError) + Send + 'static) -> Result<Self, StoreError> {
+        let db =
+            Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // One that waits already will see what comes with this one.
+        let (wake, wakes) = mpsc::sync_channel(1);
+        let thread = thread::spawn(move || {
+            while wakes.recv().is_ok() {
+                if let Err(error) = copy(&db) {
+                    failed(&error);
+                }
+            }
+        });
+        Ok(Self { wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Looks how long the log has become since it was copied last; `db` is the writer's.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`]: as after a failed commit, nobody knows what the disk holds.
+    pub(super) fn look(&self, db: &Connection) -> Result<(), StoreError> {
+        let sql = "PRAGMA wal_checkpoint(NOOP)";
+        let pages: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(1))?;
+        if pages >= BEHIND {
+            return copy(db);
+        }
+        if let (true, Some(wake)) = (pages >= COPY, &self.wake) {
+            // Full: one wake waits already.
+            let _full = wake.try_send(());
+        }
+        Ok(())
+    }
+}
+
+/// Syncs the database before the log may begin anew. Readers and the writer go on meanwhile.
+fn copy(db: &Connection) -> Result<(), StoreError> {
+    Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            // Its only fault would be a panic; the pages are in the log then.
+            drop(thread.join());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::super::fixture::{append, entry, folder, open, open_in};
+    use super::*;
+
+    #[test]
+    fn the_log_does_not_grow_while_one_after_the_other_is_appended() {
+        let home = folder();
+        let store = open(&home);
+        let path = home.path().join("voorrang.db-wal");
+        let length = || fs::metadata(&path).unwrap().len();
+        assert_eq!(length(), FILE_HEADER + ROOM * PAGE);
+        let (before, database) = (length(), home.path().join("voorrang.db"));
+        let small = fs::metadata(&database).unwrap().len();
+        (0..50).for_each(|_| drop(append(&store)));
+        assert_eq!(length(), before, "an append changes no metadata of the file");
+        // Far beyond the room: the pages go into the database meanwhile.
+        for _ in 0..40 {
+            store.write(|tx| (0..100).try_for_each(|_| tx.append(&entry()).map(drop))).unwrap();
+        }
+        let until = Instant::now() + Duration::from_secs(30);
+        while fs::metadata(&database).unwrap().len() == small {
+            assert!(Instant::now() < until, "nothing was copied into the database");
+            append(&store);
+        }
+    }
+
+    #[test]
+    fn zeros_behind_what_was_written_are_no_entries_also_after_a_kill() {
+        let home = folder();
+        let store = open(&home);
+        let kept = (0..20).fold(append(&store), |_, _| append(&store));
+        let copy = folder();
+        fs::create_dir(copy.path().join("keys")).unwrap();
+        // As a kill leaves it: the log as it is, nothing copied by a close.
+        for name in ["voorrang.db", "voorrang.db-wal", "keys/log.key", "keys/subject.key"] {
+            fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let revived = open_in(copy.path());
+        assert_eq!(revived.checkpoint().unwrap(), kept.checkpoint);
+        assert_eq!(append(&revived).index, 21);
+    }
+}
