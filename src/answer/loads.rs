@@ -12,16 +12,15 @@ use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::problem::{Problem, json_fault, trace_of};
 use super::quality::LoadQuality;
-use super::wire::law::InferenceView;
-use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
+use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, State};
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
 use crate::profile::Profile;
-use crate::regulate::{Act, Cells};
+use crate::regulate::Act;
 use crate::store::{Load, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
@@ -173,22 +172,30 @@ pub(super) async fn commit(
         }
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
+    // In an epoch that answers this load would answer at once; another one is judged at its activation.
+    if next.epoch.state != State::Loading
+        && let Err(problem) = app.check_inference(&next)
+    {
+        return Err(app.refuse(entry, problem).await);
+    }
+    let Reported { records, persons, quality } = report;
+    let inference = app.inference(&next);
+    let summary = LoadSummary { persons, inference: inference.clone(), quality: quality.clone() };
+    let summary = serde_json::to_string(&summary).expect("plain data have a JSON form");
     let (now, epoch) = (app.clock.now(), next.epoch.id.clone());
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
     let done = entry.clone();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
-        tx.commit_load(&read, now)?;
+        tx.commit_load(&read, now, &summary)?;
         tx.append(&done)
     });
     let written = match written.await {
         Ok(written) => written,
         Err(error) => return Err(app.refuse(entry, store_problem(&error)).await),
     };
-    let inference = app.inference(&next);
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    let Reported { records, persons, quality } = report;
     Ok(Json(LoadReport { records, persons, inference, quality, receipt: only(written.receipts) }))
 }
 
@@ -209,20 +216,6 @@ async fn sweep(app: Data<App>) {
 }
 
 impl App {
-    /// What readers may infer from answers about these households. Above the bound it is told, not refused: without the
-    /// load nobody is protected at all; the parties shield the group or agree anew.
-    fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
-        let regulation = self.regulation(&next.epoch.regulation).ok()?;
-        let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
-        let undetermined_share = regulation.posterior().undetermined_share;
-        let cells = Cells { households: registers.cells(), undetermined_share };
-        let (worst, bound) = ((cells.worst(&regulation) * 100.0).round() / 100.0, regulation.posterior().bound);
-        if worst > bound {
-            tracing::warn!(epoch = %next.epoch.id, "readers may infer more than the regulation accepts");
-        }
-        Some(InferenceView { worst, bound })
-    }
-
     /// An entry for this load, if the regulation lets this caller load this source.
     async fn load_entry(&self, caller: &Caller, epoch: &Epoch, source: Source) -> Result<Entry, Problem> {
         let regulation = self.regulation(&epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;

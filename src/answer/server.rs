@@ -152,6 +152,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/regulations/{regulation}/taps").route(web::post().to(four_eyes::open_tap)))
         .service(resource("/epochs").route(web::post().to(epochs::announce)))
         .service(resource("/epochs/{epoch}").route(web::get().to(epochs::view)))
+        .service(resource("/epochs/{epoch}/reports").route(web::get().to(epochs::reports)))
         .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
         .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
         .service(resource("/epochs/{epoch}/participants/{oin}").route(web::put().to(epochs::reseal)))

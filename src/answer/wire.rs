@@ -220,6 +220,31 @@ pub struct LoadReport {
     pub receipt: Receipt,
 }
 
+/// What is kept of a load's report beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadSummary {
+    pub persons: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<law::InferenceView>,
+    pub quality: LoadQuality,
+}
+
+/// One of `GET /v1/epochs/{epoch}/reports`: a load that answers, as its custodian was told of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceReport {
+    pub source: Source,
+    pub records: u64,
+    #[serde(with = "date_only")]
+    pub reference_date: Date,
+    pub persons: usize,
+    /// As it was when this was loaded, if both sources were there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<law::InferenceView>,
+    pub quality: LoadQuality,
+}
+
 /// `PUT /v1/stock`: the addresses that a corporation lets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -94,12 +94,8 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     }
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
-    if let Some(InferenceView { worst, bound }) = &loaded.inference {
-        let (worst, bound) = (worst * 100.0, bound * 100.0);
-        let word = if worst > bound { "MORE THAN" } else { "within" };
-        eprintln!(
-            "A reader of the answers may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %."
-        );
+    if let Some(inference) = &loaded.inference {
+        eprintln!("{}", quality_report::inference(inference));
     }
     if let Some(pending) = &loaded.pending {
         eprintln!("It counts once the municipality's privacy officer has confirmed it:");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::answer::quality::{LinkEstimate, LoadQuality};
+use crate::answer::wire::law::InferenceView;
 
 /// Widest bar of the histogram.
 const BAR: usize = 30;
@@ -36,6 +37,14 @@ pub fn text(quality: &LoadQuality) -> String {
         line(format!("Care list against population: {}", estimate(care)));
     }
     text
+}
+
+/// What readers of the answers may infer, beside what the parties accept: one line.
+pub fn inference(of: &InferenceView) -> String {
+    let InferenceView { worst, bound } = of;
+    let word = if worst > bound { "MORE THAN" } else { "within" };
+    let (worst, bound) = (worst * 100.0, bound * 100.0);
+    format!("A reader of the answers may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %.")
 }
 
 /// One line.

@@ -105,12 +105,12 @@ impl Tx<'_> {
     }
 
     /// Makes a complete load, as it was read, the current one of its epoch and source. The one before is superseded:
-    /// [`Tx::sweep_loads`] deletes it, bit by bit.
+    /// [`Tx::sweep_loads`] deletes it, bit by bit. `report` is kept as it is, for [`Store::load_report`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read, or
     /// [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
-    pub fn commit_load(&self, read: &Load, loaded_at: OffsetDateTime) -> Result<Load, StoreError> {
+    pub fn commit_load(&self, read: &Load, loaded_at: OffsetDateTime, report: &str) -> Result<Load, StoreError> {
         let id = &read.id;
         let load = self.staging(id)?;
         if load.revision != read.revision {
@@ -125,8 +125,8 @@ impl Tx<'_> {
         }
         let before = "UPDATE load SET state = 'superseded' WHERE epoch = ?1 AND source = ?2 AND state = 'current'";
         self.db.execute(before, params![load.epoch.as_str(), load.source])?;
-        let now = "UPDATE load SET state = 'current', loaded_at = ?2 WHERE id = ?1";
-        self.db.execute(now, params![text, loaded_at.unix_timestamp()])?;
+        let now = "UPDATE load SET state = 'current', loaded_at = ?2, report = ?3 WHERE id = ?1";
+        self.db.execute(now, params![text, loaded_at.unix_timestamp(), report])?;
         find(self.db, id)
     }
 
@@ -167,6 +167,17 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub fn load(&self, id: &LoadId) -> Result<Load, StoreError> {
         self.read(|db| find(db, id))
+    }
+
+    /// What was said of a load when it became current.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn load_report(&self, id: &LoadId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT report FROM load WHERE id = ?1";
+        let report =
+            |db: &Connection| Ok(db.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()?);
+        self.read(report)?.ok_or(StoreError::NotFound("load"))
     }
 
     /// The load that answers for a source in an epoch.

@@ -12,5 +12,6 @@ mod log;
 mod operations;
 mod questions;
 mod regulation;
+mod reports;
 mod rotation;
 mod support;

@@ -188,6 +188,7 @@ fn law(shipped: &Path, folder: &Path) -> Regulation {
         ("household_per_month", "31"),
         ("misses", "10000"),
         ("most_change", "1.0"),
+        ("bound", "1.0"),
     ] {
         let changed = text.lines().map(|line| {
             if line.starts_with(&format!("{key} = ")) { format!("{key} = {value}") } else { line.to_owned() }

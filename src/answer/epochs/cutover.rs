@@ -32,7 +32,8 @@ pub(in super::super) async fn activate(
     let Asked { caller, in_force, regulation, entry } =
         app.asked(caller, &id, Act::ActivateEpoch, Action::EpochActivate).await?;
     let before = app.answering(&regulation);
-    let step = match check(&regulation, &in_force, before.as_deref(), how) {
+    let checked = check(&regulation, &in_force, before.as_deref(), how);
+    let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };

@@ -5,6 +5,7 @@
 
 mod cutover;
 pub(super) mod end;
+mod reports;
 mod shares;
 mod view;
 
@@ -28,6 +29,7 @@ use crate::store::{StoreError, Taken, Tx};
 
 pub(super) use cutover::activate;
 pub(super) use end::{End, abort, destroy, retire};
+pub(super) use reports::reports;
 pub(super) use shares::{contribute, reseal, shares};
 
 /// Most days of a grace, or between an announcement and its dates.

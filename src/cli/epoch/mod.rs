@@ -12,8 +12,8 @@ use time::Date;
 use super::client::Client;
 use super::inputs::parse_day;
 use super::output::Output;
-use super::regulation;
-use crate::answer::wire::{Activation, Ending, EpochView};
+use super::{quality_report, regulation};
+use crate::answer::wire::{Activation, Ending, EpochView, SourceReport};
 use crate::ids::{EpochId, Oin};
 
 /// The steps of an epoch.
@@ -29,6 +29,8 @@ pub enum EpochCommand {
     Fetch(FetchArgs),
     /// Epochs: their state, what is missing, and who must act
     List(ListArgs),
+    /// What the service said of the loads of an epoch: thresholds, expected errors, what readers may infer (officer)
+    Reports(ReportsArgs),
     /// Cut over to a loaded epoch (administrator)
     Activate(ActivateArgs),
     /// Propose that an epoch answers no more from now on: without a successor, or before its grace ends (administrator)
@@ -118,6 +120,16 @@ pub struct ListArgs {
     pub json: bool,
 }
 
+/// What reading the reports takes.
+#[derive(Debug, clap::Args)]
+pub struct ReportsArgs {
+    #[command(flatten)]
+    pub epoch: EpochArgs,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What cutting over takes.
 #[derive(Debug, clap::Args)]
 pub struct ActivateArgs {
@@ -145,13 +157,13 @@ pub struct EndArgs {
 pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
     let done = perform(command)?;
     match command {
-        EpochCommand::List(_) => println!("{done}"),
+        EpochCommand::List(_) | EpochCommand::Reports(_) => println!("{done}"),
         EpochCommand::Retire(_) => print!("{done}"),
         EpochCommand::Abort(EndArgs { output: None, .. }) | EpochCommand::Destroy(EndArgs { output: None, .. }) => {
             print!("{done}");
         }
         EpochCommand::Fetch(FetchArgs { print_salt: true, .. }) => println!("{done}"),
-        _ => eprintln!("{done}"),
+        _ => eprintln!("{}", done.trim_end()),
     }
     Ok(())
 }
@@ -167,11 +179,28 @@ pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
         EpochCommand::Reseal(args) => ceremony::reseal(args),
         EpochCommand::Fetch(args) => ceremony::fetch(args),
         EpochCommand::List(args) => list::list(args),
+        EpochCommand::Reports(args) => reports(args),
         EpochCommand::Activate(args) => activate(args),
         EpochCommand::Retire(epoch) => end(&EndArgs { epoch: epoch.clone(), output: None }, "retire"),
         EpochCommand::Abort(args) => end(args, "abort"),
         EpochCommand::Destroy(args) => end(args, "destroy"),
     }
+}
+
+fn reports(args: &ReportsArgs) -> anyhow::Result<String> {
+    let client = Client::open(&args.epoch.config)?;
+    let reports: Vec<SourceReport> = client.get(&format!("epochs/{}/reports", args.epoch.epoch))?;
+    if args.json {
+        return Ok(serde_json::to_string_pretty(&reports)?);
+    }
+    let mut text = Vec::new();
+    for one in &reports {
+        let (source, records, day) = (one.source.as_str(), one.records, one.reference_date);
+        text.push(format!("{source}: {records} records of {day}, {} persons with codes", one.persons));
+        text.extend(one.inference.as_ref().map(quality_report::inference));
+        text.push(quality_report::text(&one.quality));
+    }
+    Ok(text.join("\n"))
 }
 
 fn activate(args: &ActivateArgs) -> anyhow::Result<String> {

@@ -85,7 +85,8 @@ CREATE TABLE load (
     state          TEXT NOT NULL CHECK (state IN ('staging', 'current', 'superseded')),
     begun_at       INTEGER NOT NULL,
     loaded_at      INTEGER,
-    revision       INTEGER NOT NULL DEFAULT 0 -- counts the chunks that arrived, repeated ones too
+    revision       INTEGER NOT NULL DEFAULT 0, -- counts the chunks that arrived, repeated ones too
+    report         TEXT -- JSON, of one that is or was current
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX load_current ON load (epoch, source) WHERE state = 'current';
 CREATE TABLE chunk (
