@@ -185,6 +185,21 @@ fn every_class_of_household_is_found_as_an_expert_would() {
     }
 }
 
+#[test]
+fn who_is_registered_elsewhere_is_told_apart_from_who_lives_at_the_address() {
+    let city = City::new();
+    let fatima = "F.,,,Yilmaz,V,1990-07-21,Kadestraat,3,,1011AB";
+    let karel = "K.,,,Jansen,M,1975-02-14,Kadestraat,3,,1011AB";
+    assert_eq!(city.ask(&[JOHANNA]).moved, None);
+    let elsewhere = city.ask(&[fatima]);
+    assert_eq!((elsewhere.groups.minor, elsewhere.moved), (true, Some(NONE)));
+    let both = city.ask(&[karel, fatima]);
+    assert_eq!((both.groups.minor, both.moved), (true, Some(NONE)), "the household at the address has no minor");
+    assert_eq!(city.ask(&["J.,,de,Vries,V,1980-03-12,,,,"]).moved, Some(NONE), "no address: nobody lives there");
+    let member = city.ask(&["R.,,,Dekker,M,1988-04-19,Kadestraat,3,,1011AB"]);
+    assert_eq!(member.moved, Some(OGGZ), "a tenant on the care list counts wherever he is registered");
+}
+
 /// Institutions and student houses are filled with people of all ages.
 fn senior(groups: Groups) -> bool {
     groups.senior_tenant

@@ -14,6 +14,7 @@ use super::quality::Estimate;
 use super::register::Register;
 use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
+use crate::code::AddressToken;
 
 /// The registers of one epoch, joined: which households have a member of the care list.
 ///
@@ -62,6 +63,9 @@ pub struct Finding {
     pub certain: bool,
     /// Found groups are found, certain or not.
     pub groups: Groups,
+    /// Where a tenant is linked to somebody who is registered at another address than the question's: the groups without
+    /// the households of those.
+    pub moved: Option<Groups>,
 }
 
 impl Registers {
@@ -133,15 +137,25 @@ impl Registers {
         let on_care_list = on_care_list.unwrap_or_default();
 
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
-        let households: BTreeSet<usize> = linked.iter().filter_map(|row| self.population.household_of(*row)).collect();
-        let mut groups = self.groups(&linked, &households);
-        groups.oggz |= on_care_list.iter().any(|outcome| linked_row(outcome).is_some());
+        let households = self.households(&linked);
+        let listed = on_care_list.iter().any(|outcome| linked_row(outcome).is_some());
+        let groups = |linked: &[usize]| {
+            let groups = self.groups(linked);
+            Groups { oggz: groups.oggz || listed, ..groups }
+        };
+        let staying: Vec<usize> = linked.iter().copied().filter(|row| self.is_at(*row, question.address())).collect();
         let unsure = here.iter().chain(&on_care_list).any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
         Finding {
             certain: !unsure && self.are_clear(&linked, &households),
             tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
-            groups,
+            groups: groups(&linked),
+            moved: (staying.len() < linked.len()).then(|| groups(&staying)),
         }
+    }
+
+    /// Whether a person of the population is registered at this address.
+    fn is_at(&self, row: usize, address: Option<AddressToken>) -> bool {
+        address.is_some() && self.population.address(row) == address
     }
 
     /// The population.
@@ -192,7 +206,12 @@ impl Registers {
         self.membership.iter().map(|membership| format!("{membership:?}")).collect()
     }
 
-    fn groups(&self, linked: &[usize], households: &BTreeSet<usize>) -> Groups {
+    fn households(&self, linked: &[usize]) -> BTreeSet<usize> {
+        linked.iter().filter_map(|row| self.population.household_of(*row)).collect()
+    }
+
+    fn groups(&self, linked: &[usize]) -> Groups {
+        let households = self.households(linked);
         let any = |holds: &dyn Fn(usize) -> bool| households.iter().any(|household| holds(*household));
         Groups {
             minor: any(&|household| self.population.household(household).minor),

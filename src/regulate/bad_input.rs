@@ -40,6 +40,8 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("shield = true\n", "", "shield"),
         ("bound = 0.5", "bound = nan", "posterior.bound"),
         ("oggz_share = 0.03", "oggz_share = 0.0", "oggz_share"),
+        ("whose = \"registered\"", "whose = \"nobody\"", "registered"),
+        ("whose = \"registered\"\n", "", "whose"),
         ("minor_below = 18", "minor_below = 0", "minor_below"),
         ("minor_below = 18", "minor_below = -18", "minor_below"),
         ("senior_from = 65", "senior_from = 6", "senior_from"),

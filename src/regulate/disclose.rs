@@ -34,6 +34,26 @@ pub enum WhoseAge {
     Resident,
 }
 
+/// Whose household counts for a tenant who is registered elsewhere than at the address that is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhoseHousehold {
+    /// The one in which the tenant is registered.
+    Registered,
+    /// Households at the address alone.
+    Address,
+}
+
+impl WhoseHousehold {
+    /// The groups that count, and whether the absence of one means its absence.
+    fn of(self, finding: &Finding) -> (Groups, bool) {
+        match (self, finding.moved) {
+            (Self::Address, Some(staying)) => (staying, false),
+            _ => (finding.groups, finding.certain),
+        }
+    }
+}
+
 /// On what ground a group is told to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,9 +207,10 @@ impl Permit {
             return Vec::new();
         }
         let finding = finding.filter(|_| fresh);
-        let told = |rule: &GroupRule| match finding {
-            Some(finding) if rule.is_in(&finding.groups) => Told::Yes,
-            Some(finding) if finding.certain => Told::No,
+        let found = finding.map(|finding| document.household.whose.of(finding));
+        let told = |rule: &GroupRule| match found {
+            Some((groups, _)) if rule.is_in(&groups) => Told::Yes,
+            Some((_, true)) => Told::No,
             _ => Told::Undetermined,
         };
         let served = document.groups.iter().filter(|rule| rule.is_served_to(self.role));
@@ -201,28 +222,30 @@ fn answer(document: &Document, recipient: Role, finding: Option<&Finding>) -> An
     let Some(disclosure) = document.disclosures.iter().find(|d| d.recipient == recipient) else {
         return Answer::Undetermined;
     };
-    match (disclosure.form, three_valued(&document.groups, recipient, finding)) {
+    let found = finding.map(|finding| document.household.whose.of(finding));
+    match (disclosure.form, three_valued(&document.groups, recipient, found)) {
         (Form::Consult, Answer::Undetermined) => Answer::Priority,
         (Form::Groups, _) => Answer::Undetermined,
         (_, answer) => answer,
     }
 }
 
-fn three_valued(groups: &[GroupRule], recipient: Role, finding: Option<&Finding>) -> Answer {
+/// `found` is the groups that count, and whether that is all.
+fn three_valued(groups: &[GroupRule], recipient: Role, found: Option<(Groups, bool)>) -> Answer {
     let mut served = groups.iter().filter(|rule| rule.is_served_to(recipient)).peekable();
     // Nothing served: a "no" would say that groups were looked at.
-    let (Some(finding), true) = (finding, served.peek().is_some()) else {
+    let (Some((found, certain)), true) = (found, served.peek().is_some()) else {
         return Answer::Undetermined;
     };
     let mut shielded = false;
-    for rule in served.filter(|rule| rule.is_in(&finding.groups)) {
+    for rule in served.filter(|rule| rule.is_in(&found)) {
         if !rule.shield {
             // Even when not certain: more protection, never less.
             return Answer::Priority;
         }
         shielded = true;
     }
-    if finding.certain && !shielded { Answer::NoPriority } else { Answer::Undetermined }
+    if certain && !shielded { Answer::NoPriority } else { Answer::Undetermined }
 }
 
 #[cfg(test)]
@@ -244,17 +267,13 @@ mod tests {
             .into()
     }
 
-    fn finding(certain: bool, groups: Groups) -> Finding {
-        Finding { tenants: vec![], certain, groups }
-    }
-
     const NONE: Groups = Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false };
     const MINOR: Groups = Groups { minor: true, ..NONE };
     const RESIDENT: Groups = Groups { senior_resident: true, ..NONE };
     const OGGZ: Groups = Groups { oggz: true, ..NONE };
 
     fn told(rules: &[GroupRule], certain: bool, groups: Groups) -> Answer {
-        three_valued(rules, Role::Corporation, Some(&finding(certain, groups)))
+        three_valued(rules, Role::Corporation, Some((groups, certain)))
     }
 
     #[test]

@@ -33,7 +33,7 @@ use time::Date;
 pub use article::Article;
 pub use changes::Change;
 pub use check::{Decided, Remark, Severity};
-pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge};
+pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge, WhoseHousehold};
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader};
 pub use party::{Party, Role};

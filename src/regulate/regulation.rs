@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Deserializer, de};
 use time::{Date, Month};
 
-use super::disclose::{Disclosure, Form, GroupRule, Posterior};
+use super::disclose::{Disclosure, Form, GroupRule, Posterior, WhoseHousehold};
 use super::rotation::Rotation;
 use super::steps::{AppliesTo, By, Consent, Moment, Step};
 use super::{Party, RegulationError, Role};
@@ -126,6 +126,12 @@ pub struct Evaluation {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Household {
+    pub whose: WhoseHousehold,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Ages {
     pub minor_below: u16,
     pub senior_from: u16,
@@ -164,6 +170,7 @@ pub(super) struct Document {
     pub purposes: Vec<PurposeText>,
     #[serde(rename = "party")]
     pub parties: Vec<Party>,
+    pub household: Household,
     pub ages: Ages,
     #[serde(rename = "group")]
     pub groups: Vec<GroupRule>,

@@ -211,7 +211,29 @@ fn a_party_of_one_city_is_nobody_in_the_other() {
 }
 
 pub(super) fn finding(certain: bool, groups: Groups) -> Finding {
-    Finding { tenants: vec![], certain, groups }
+    Finding { tenants: vec![], certain, groups, moved: None }
+}
+
+#[test]
+fn the_regulation_says_whose_household_counts_for_a_tenant_who_is_registered_elsewhere() {
+    let none = Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false };
+    let minor = Groups { minor: true, ..none };
+    let registered = haarlem();
+    let address = read(&replaced(TOML_TEXT, "whose = \"registered\"", "whose = \"address\""), CEDAR_TEXT).unwrap();
+    // Groups of all, and of those who are registered at the address; no tenant elsewhere: the same either way.
+    for (groups, moved, by_registration, by_address) in [
+        (minor, Some(none), Answer::Priority, Answer::Undetermined),
+        (none, Some(none), Answer::NoPriority, Answer::Undetermined),
+        (minor, Some(minor), Answer::Priority, Answer::Priority),
+        (minor, None, Answer::Priority, Answer::Priority),
+        (none, None, Answer::NoPriority, Answer::NoPriority),
+    ] {
+        for (regulation, want) in [(&registered, by_registration), (&address, by_address)] {
+            let found = Finding { moved, ..finding(true, groups) };
+            let permit = regulation.decide(&question(YMERE)).unwrap();
+            assert_eq!(permit.disclose(regulation, Some(&found), true), want, "{groups:?} {moved:?}");
+        }
+    }
 }
 
 #[test]

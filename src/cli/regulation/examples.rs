@@ -138,6 +138,7 @@ fn told(regulation: &Regulation, example: &Example, facts: &Facts, permit: Permi
             senior_resident: found.senior_resident,
             oggz: found.oggz,
         },
+        moved: None,
     });
     match facts.action {
         Act::Ask => {
