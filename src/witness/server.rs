@@ -4,11 +4,12 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
-use actix_web::web::{self, Bytes, Data, Path, PayloadConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::http::header::{CONTENT_LENGTH, ContentType};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::web::{self, Bytes, Data, Path, Payload};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 
 use super::{Keeper, WitnessError};
 use crate::audit::{AddCheckpoint, WitnessRefusal};
@@ -16,6 +17,12 @@ use crate::clock::Clock;
 
 /// 63 hashes and a note with more signatures than any log has.
 const BODY_BYTES: usize = 64 << 10;
+
+/// Who is slower than this with a request's head, or with its body, is cut off; a log's request is one packet or two.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections at a time. A witness has a log or a few, and anybody on the network may knock.
+const CONNECTIONS: usize = 64;
 
 /// What the witness does when a log shows two histories, besides not cosigning.
 pub type Alarm = Arc<dyn Fn(&WitnessRefusal, &str) + Send + Sync>;
@@ -32,15 +39,23 @@ pub fn run(keeper: Keeper, listen: SocketAddr, alarm: Alarm, ready: impl FnOnce(
         App::new()
             .app_data(keeper.clone())
             .app_data(alarm.clone())
-            .app_data(PayloadConfig::new(BODY_BYTES))
             .route("/add-checkpoint", web::post().to(add))
             .route("/{hash}/checkpoint", web::get().to(latest))
     };
-    let server = HttpServer::new(factory).workers(1).listen(listener)?;
+    let server = HttpServer::new(factory)
+        .workers(1)
+        .max_connections(CONNECTIONS)
+        .client_request_timeout(PATIENCE)
+        .keep_alive(PATIENCE)
+        .listen(listener)?;
     actix_web::rt::System::new().block_on(server.run())
 }
 
-async fn add(keeper: Data<Keeper>, alarm: Data<Alarm>, body: Bytes) -> HttpResponse {
+async fn add(keeper: Data<Keeper>, alarm: Data<Alarm>, request: HttpRequest, body: Payload) -> HttpResponse {
+    let body = match read(&request, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
     let work = web::block(move || {
         let malformed = WitnessRefusal::Malformed("is not UTF-8");
         let request = AddCheckpoint::parse(str::from_utf8(&body).map_err(|_| malformed)?)?;
@@ -58,6 +73,27 @@ async fn add(keeper: Data<Keeper>, alarm: Data<Alarm>, body: Bytes) -> HttpRespo
             plain(StatusCode::INTERNAL_SERVER_ERROR, "the witness cannot keep what it sees\n".into())
         }
         Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the witness is stopping\n".into()),
+    }
+}
+
+/// A request's body, within its bounds of size and time.
+async fn read(request: &HttpRequest, body: Payload) -> Result<Bytes, HttpResponse> {
+    // The connection ends with the refusal: the rest of the body is nobody's to wait for.
+    let end = |status, text: &str| {
+        let mut refusal = plain(status, text.to_owned());
+        refusal.head_mut().set_connection_type(ConnectionType::Close);
+        refusal
+    };
+    let too_long = || end(StatusCode::PAYLOAD_TOO_LARGE, "a request is at most 64 KiB long\n");
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > BODY_BYTES) {
+        return Err(too_long());
+    }
+    match tokio::time::timeout(PATIENCE, body.to_bytes_limited(BODY_BYTES)).await {
+        Err(_) => Err(end(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")),
+        Ok(Err(_)) => Err(too_long()),
+        Ok(Ok(Err(_))) => Err(end(StatusCode::BAD_REQUEST, "the body ended early\n")),
+        Ok(Ok(Ok(body))) => Ok(body),
     }
 }
 
@@ -107,6 +143,34 @@ mod tests {
 
     use super::super::tests::{LOG, Log, keeper};
     use super::*;
+
+    #[test]
+    fn who_is_slow_or_sends_too_much_is_cut_off_and_the_next_is_served() {
+        let (home, log) = (tempfile::tempdir().unwrap(), Log::new());
+        let keeper = keeper(&home, &log);
+        let (to_us, here) = mpsc::channel();
+        std::thread::spawn(move || {
+            run(keeper, "127.0.0.1:0".parse().unwrap(), Arc::new(|_, _| ()), |address| to_us.send(address).unwrap())
+        });
+        let address = here.recv().unwrap();
+        let begun = |length: usize, body: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head = format!("POST /add-checkpoint HTTP/1.1\r\nHost: witness\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all((head + body).as_bytes()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE * 6)).unwrap();
+            stream
+        };
+        let mut slow = begun(100, "old 0");
+        let status = |stream: &mut TcpStream| {
+            let mut text = String::new();
+            stream.read_to_string(&mut text).expect("the witness ends the connection");
+            text.split(' ').nth(1).unwrap_or_default().to_owned()
+        };
+        assert_eq!(status(&mut begun(BODY_BYTES + 1, "")), "413");
+        // It does not wait for the slow one.
+        assert_eq!(ask(address, "POST", "/add-checkpoint", &log.request(0, 7).to_body()).0, 200);
+        assert_eq!(status(&mut slow), "408");
+    }
 
     /// Status, content type and body.
     fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String, String) {
