@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use time::Duration;
-use voorrang::answer::wire::{EpochView, Resealed};
+use voorrang::answer::wire::{EpochView, Resealed, SourceReport};
 use voorrang::audit::{Action, NoteVerifier};
 use voorrang::cli::client::{Client, PartyBook};
 use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs, NewArgs, ResealArgs};
@@ -75,6 +75,11 @@ fn end(house: &House, epoch: &str) -> EndArgs {
 fn abort(house: &House, epoch: &str) -> anyhow::Result<String> {
     let proposal = epoch::perform(&EpochCommand::Abort(end(house, epoch)))?;
     Ok(confirm(&proposal.trim().parse()?, &house.client(OFFICER))?.record.unwrap())
+}
+
+fn retire(house: &House, epoch: &str) {
+    let proposal = epoch::perform(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, epoch))).unwrap();
+    confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
 }
 
 fn reseal(house: &House, by: &str, epoch: &str, party: &str) -> anyhow::Result<()> {
@@ -224,19 +229,19 @@ fn of_two_administrators_at_once_one_is_told_that_it_came_second() {
 }
 
 #[test]
-fn a_register_that_shrank_is_activated_only_if_somebody_accepts_that() {
+fn a_list_that_shrank_is_activated_only_if_somebody_accepts_that() {
     let house = House::open();
     house.agree("haarlem-2");
     let path = house.file("half.csv");
     let mut row = 0;
-    rows(&demo("brp.csv"), &path, |_| {
+    rows(&demo("oggz.csv"), &path, |_| {
         row += 1;
         row % 2 == 0
     });
-    house.load(POPULATION, Kind::Population, &path).unwrap();
-    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, Kind::Care, &path).unwrap();
     let error = format!("{:#}", house.activate("haarlem-2").unwrap_err());
-    assert!(error.contains("source_changed") && error.contains("population") && error.contains("10 %"), "{error}");
+    assert!(error.contains("source_changed") && error.contains("care") && error.contains("10 %"), "{error}");
     assert_eq!((view(&house, EPOCH).state, view(&house, "haarlem-2").state), ("active".into(), "loading".into()));
     let epoch = house.epoch_args(ADMINISTRATOR, "haarlem-2");
     epoch::run(&EpochCommand::Activate(ActivateArgs { epoch, accept_shrink: true })).unwrap();
@@ -310,6 +315,48 @@ fn questions_counted(house: &House) -> u64 {
     db.query_row("SELECT coalesce(sum(questions), 0) FROM budget", [], |row| row.get::<_, i64>(0)).unwrap() as u64
 }
 
+/// Loads that were begun and are not complete.
+fn staging(house: &House) -> i64 {
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    db.query_row("SELECT count(*) FROM load WHERE state = 'staging'", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_load_that_meets_the_end_of_its_epoch_goes_into_the_next_one_once() {
+    let house = House::open();
+    house.announce("haarlem-2").unwrap();
+    house.contribute(POPULATION, "haarlem-2").unwrap();
+    // Five towns, so that the end falls into the middle of sending them.
+    let path = house.file("five-towns.csv");
+    let text = fs::read_to_string(demo("brp.csv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let town = |town: usize| rows.lines().map(|row| format!("P{town}{}\n", &row[2..])).collect::<String>();
+    fs::write(&path, format!("{header}\n{}", (1..6).map(town).collect::<String>())).unwrap();
+    let loaded = std::thread::scope(|scope| {
+        let loading = scope.spawn(|| house.load(POPULATION, Kind::Population, &path));
+        while staging(&house) == 0 {
+            assert!(!loading.is_finished(), "the load was over before the end of the epoch");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        house.contribute(CARE, "haarlem-2").unwrap();
+        retire(&house, EPOCH);
+        loading.join().unwrap().unwrap()
+    });
+    assert_eq!(loaded.records, 5 * 901);
+    let records = |epoch: &str| -> Vec<u64> {
+        let reports: Vec<SourceReport> = house.client(OFFICER).get(&format!("epochs/{epoch}/reports")).unwrap();
+        reports.into_iter().map(|one| one.records).collect()
+    };
+    assert_eq!(
+        (records(EPOCH), records("haarlem-2")),
+        (vec![901, 18], vec![5 * 901]),
+        "half a load counts for nothing"
+    );
+    let loads: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::Load).collect();
+    let refused = loads.iter().filter(|load| String::from(load.result.clone()) == "refused:epoch_not_loading").count();
+    assert_eq!((loads.len() - refused, refused), (3, 1), "once refused, once loaded");
+}
+
 #[test]
 fn a_run_of_questions_goes_on_over_a_cut_over_and_counts_none_twice() {
     let house = House::open();
@@ -326,8 +373,7 @@ fn a_run_of_questions_goes_on_over_a_cut_over_and_counts_none_twice() {
         }
         house.activate("haarlem-2").unwrap();
         // No grace at all: the run finds the epoch silent in its middle.
-        let proposal = epoch::perform(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, EPOCH))).unwrap();
-        confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
+        retire(&house, EPOCH);
         asking.join().unwrap()
     });
     let answered: usize = summary.answers.values().sum();
