@@ -173,7 +173,9 @@ pub(super) async fn commit(
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
     // In an epoch that answers this load would answer at once; another one is judged at its activation.
-    if next.epoch.state != State::Loading
+    let complete = report.records as u64 == read.records;
+    if complete
+        && next.epoch.state != State::Loading
         && let Err(problem) = app.check_inference(&next)
     {
         return Err(app.refuse(entry, problem).await);

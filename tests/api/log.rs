@@ -90,10 +90,13 @@ fn on_a_full_disk_nothing_is_answered_and_no_answer_is_lost() {
     let encoder = house.encoder(EPOCH);
     let questions: Vec<Value> = contracts().iter().map(|contract| value(&encoder, contract)).collect();
     house.stop();
-    // No file of the service grows beyond this: as on a disk that is full.
-    let files = fs::read_dir(house.state()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
-    // In blocks of 512 bytes, of which some shells take 1,024.
-    let blocks = (files.max().unwrap() + 400_000) / 512;
+    // Larger than the write-ahead log, which has its length from the start: what does not fit is the database.
+    let database = house.state().join("voorrang.db");
+    let db = rusqlite::Connection::open(&database).unwrap();
+    db.execute_batch("CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(6000000))").unwrap();
+    drop(db);
+    // No file of the service grows beyond this, in blocks of 512 bytes: as on a disk that is full.
+    let blocks = (fs::metadata(&database).unwrap().len() + 40_000) / 512;
     let limited = format!(r#"trap '' XFSZ; ulimit -f {blocks}; exec "$0" serve --config "$1""#);
     let mut command = Command::new("sh");
     command.args(["-c", &limited, env!("CARGO_BIN_EXE_voorrang")]).arg(house.keys().join("voorrang.toml"));
