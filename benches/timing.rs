@@ -1,0 +1,85 @@
+//! Whether the time of an answer tells which one it is: `cargo bench --bench timing`. Questions whose answers are
+//! `priority`, `no_priority` and `undetermined` go over one open connection, in pairs whose order is drawn; what counts is
+//! the difference within a pair, so that both meet the same machine. It prints the median difference and its 95 %
+//! interval (Wilcoxon's signed ranks would need symmetric noise; these are order statistics, which need none), and fails
+//! if an interval does not contain 0 or lies beyond a microsecond where `VOORRANG_BENCH_STRICT` is set. `--pairs N` on a
+//! quiet machine; the disk's sync is within the time, as it is for whoever asks.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use service::Bench;
+use voorrang::answer::wire::Question;
+
+mod service;
+
+const PERSONS: usize = 10_000;
+const PAIRS: usize = 12_000;
+
+/// Microseconds until the answer is read.
+fn timed(bench: &Bench, question: &Question) -> f64 {
+    let started = Instant::now();
+    drop(bench.ask(question));
+    started.elapsed().as_secs_f64() * 1e6
+}
+
+/// Median of the differences and its 95 % interval, microseconds: the ranks around the middle between which the median
+/// lies with that probability (binomial, normal approximation).
+fn interval(mut differences: Vec<f64>) -> (f64, f64, f64) {
+    differences.sort_by(f64::total_cmp);
+    let (middle, n) = (differences.len() / 2, differences.len() as f64);
+    let reach = (0.98 * n.sqrt()).ceil() as usize;
+    (differences[middle - reach], differences[middle], differences[middle + reach])
+}
+
+fn main() -> anyhow::Result<()> {
+    let pairs = std::env::args().skip_while(|word| word != "--pairs").nth(1);
+    let pairs = pairs.map_or(Ok(PAIRS), |pairs| pairs.parse())?;
+    let (bench, _) = Bench::set_up(PERSONS)?;
+    let mut by_answer: BTreeMap<String, Vec<&Question>> = BTreeMap::new();
+    for question in bench.at_home.iter().chain(&bench.unknown) {
+        by_answer.entry(bench.ask(question).answer).or_default().push(question);
+    }
+    for (answer, questions) in &by_answer {
+        println!("{answer}: {} households", questions.len());
+    }
+    anyhow::ensure!(by_answer.len() == 3, "the invented people get every answer");
+    let random = SystemRandom::new();
+    let coin = || {
+        let mut byte = [0];
+        random.fill(&mut byte).expect("the system's random generator answers");
+        byte[0] & 1 == 0
+    };
+    // What the machine does to two requests that are alike.
+    let noop = || {
+        let started = Instant::now();
+        bench.get_empty("ping");
+        started.elapsed().as_secs_f64() * 1e6
+    };
+    let (low, median, high) = interval((0..pairs).map(|_| noop() - noop()).collect());
+    println!("no-op - no-op: {median:+.2} us, 95 % interval {low:+.2} to {high:+.2}, n = {pairs} pairs");
+    let mut shows = Vec::new();
+    for (one, other) in [("priority", "no_priority"), ("priority", "undetermined"), ("no_priority", "undetermined")] {
+        let (ones, others) = (&by_answer[one], &by_answer[other]);
+        let pair = |at: usize| {
+            let (one, other) = (ones[at % ones.len()], others[at % others.len()]);
+            if coin() {
+                let first = timed(&bench, one);
+                first - timed(&bench, other)
+            } else {
+                let first = timed(&bench, other);
+                timed(&bench, one) - first
+            }
+        };
+        let (low, median, high) = interval((0..pairs).map(pair).collect());
+        println!("{one} - {other}: {median:+.2} us, 95 % interval {low:+.2} to {high:+.2}, n = {pairs} pairs");
+        if low > 0.0 || high < 0.0 || low < -1.0 || high > 1.0 {
+            shows.push(format!("{one} and {other}"));
+        }
+    }
+    bench.service.stop()?;
+    let strict = std::env::var_os("VOORRANG_BENCH_STRICT").is_some();
+    anyhow::ensure!(shows.is_empty() || !strict, "not within a microsecond: {}", shows.join(", "));
+    Ok(())
+}
