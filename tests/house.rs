@@ -34,7 +34,7 @@ const ONLY: [(&str, &[&str]); 23] = [
     ("age::", &["audit/seal.rs", "epoch/share.rs"]),
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
-    ("x509_parser", &["answer/identity.rs"]),
+    ("x509_parser", &["answer/identity.rs", "answer/tls/"]),
     ("ureq", &["cli/client.rs", "answer/ldv.rs"]),
     ("rcgen", &["cli/pki.rs", "answer/identity.rs"]),
     ("csv::", &["encode/read/", "cli/"]),

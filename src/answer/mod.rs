@@ -12,8 +12,10 @@ mod epochs;
 mod four_eyes;
 mod groups;
 mod identity;
+mod knocks;
 mod laws;
 mod ldv;
+mod listener;
 mod loads;
 mod log;
 mod pace;
@@ -90,6 +92,7 @@ pub struct App {
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
+    knocks: Arc<knocks::Knocks>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
     /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
@@ -124,8 +127,8 @@ impl App {
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, &store, &sealing)?;
         let latest = today::Latest::of(&store)?;
-        let (epochs, stocks, pace, changing) = Default::default();
-        let app = Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, changing };
+        let (epochs, stocks, pace, knocks, changing) = Default::default();
+        let app = Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, knocks, changing };
         app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();

@@ -1,23 +1,24 @@
 //! The listener: actix-web on rustls, one mutual-TLS port, problem+json from the outermost layer on.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
-use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError};
+use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::Background;
 use super::problem::{Problem, json_error, query_error, trace_of};
+use super::tls::{Door, Gate, Reloader};
 use super::{
-    App, StartError, batches, epochs, four_eyes, groups, identity, laws, loads, log, questions, retention, service,
-    stock, subject, tls,
+    App, StartError, batches, epochs, four_eyes, groups, identity, laws, listener, loads, log, questions, retention,
+    service, stock, subject, tls,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,11 +28,6 @@ use crate::ids::TraceId;
 const JSON_BYTES: usize = 1 << 20;
 /// Bytes of a batch of questions.
 const BATCH_BYTES: usize = 8 << 20;
-/// A client that is silent in the handshake, or sends its request's head slower, is cut off.
-const HANDSHAKE: Duration = Duration::from_secs(3);
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
 const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
     ("cache-control", "no-store"),
@@ -91,32 +87,28 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
 type Ready = oneshot::Sender<(SocketAddr, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
-    let (knock, knocks) = mpsc::sync_channel(tls::KNOCKS);
-    let tls = tls::server(&config.tls, knock.clone())?;
+    let gate = Gate::open(&config.tls)?;
     let cannot_listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let app = Arc::new(App::open(&config, clock)?);
-    let background = Background::start(&app, &config, knocks);
+    let door = Arc::new(Door::new(gate, app.knocks.clone()));
+    let tls = tls::server(&door, config.tls.tls12)?;
+    let reloader = Arc::new(Reloader::new(&config, door.clone()));
+    let background = Background::start(&app, &config, &reloader);
     let shared = web::Data::from(app.clone());
-    let workers =
-        if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, usize::from) };
-    let door = web::Data::new(knock);
-    let factory =
-        move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).app_data(door.clone()).configure(routes);
-    let mut server = HttpServer::new(factory)
-        .on_connect(identity::on_connect)
-        .workers(workers)
-        .tls_handshake_timeout(HANDSHAKE)
-        .client_request_timeout(REQUEST_HEAD)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(config.shutdown_seconds);
-    if !signals {
-        server = server.disable_signals();
-    }
-    let server = server.listen_rustls_0_23(listener, tls).map_err(cannot_listen)?;
+    let guarded = web::Data::from(door.clone());
+    let factory = move || {
+        let web = Web::new().wrap(from_fn(guard)).wrap(from_fn(envelope));
+        web.app_data(shared.clone()).app_data(guarded.clone()).configure(routes)
+    };
+    let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
+    let server = if signals { server } else { server.disable_signals() };
     actix_web::rt::System::new()
         .block_on(async {
+            if signals {
+                actix_web::rt::spawn(reload_on_hangup(reloader));
+            }
             let server = server.run();
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the service listens");
             if let Some(ready) = ready {
@@ -130,6 +122,20 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     app.stopped()?;
     tracing::info!("the service has stopped");
     Ok(())
+}
+
+/// SIGHUP: what the timer does, at once.
+async fn reload_on_hangup(reloader: Arc<Reloader>) {
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"),
+    };
+    while hangups.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        if web::block(move || reloader.reload()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Every route. Methods that a resource lacks are 405 and paths that do not exist 404, both as problems.
@@ -193,6 +199,26 @@ async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
 async fn no_such_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let detail = "this resource does not have this method";
     Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail).traced(trace_of(&request)))
+}
+
+/// Nothing is routed for a connection whose certificate does not count, or no longer.
+async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let judge = |app: &web::Data<App>, door: &web::Data<Door>| identity::admit(request.request(), app, door);
+    let admitted = request.app_data().zip(request.app_data()).map(|(app, door)| judge(app, door));
+    match admitted.expect("every listener with routes has an app and a door") {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
+        Err(problem) => {
+            let mut response = problem.error_response();
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            Ok(request.into_response(response))
+        }
+    }
 }
 
 /// Around every request: a trace id, a line in the operational log, the headers that every response has, and a

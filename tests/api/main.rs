@@ -3,6 +3,7 @@
 mod age_tool;
 mod answers;
 mod audit;
+mod authority;
 mod campaign;
 mod ends;
 mod epochs;
@@ -14,3 +15,4 @@ mod questions;
 mod regulation;
 mod rotation;
 mod support;
+mod walls;
