@@ -1,5 +1,7 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
+mod internal;
+mod limits;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use internal::Internal;
+pub use limits::Limits;
 pub use tls::Tls;
 
 /// The documented defaults, every key with its comment.
@@ -125,6 +129,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// From saying least to most.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
     /// The word that a tracing filter takes.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -163,6 +170,8 @@ pub struct Config {
     pub access_log: AccessLog,
     pub ldv: Ldv,
     pub tls: Tls,
+    pub limits: Limits,
+    pub internal: Internal,
     pub log: Log,
     /// The file that it was read from, to be read again when it changes.
     #[serde(skip)]
@@ -185,6 +194,8 @@ impl Default for Config {
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
             tls: Tls::default(),
+            limits: Limits::default(),
+            internal: Internal::default(),
             log: Log::default(),
             file: None,
         }
@@ -261,7 +272,11 @@ impl Config {
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
-        self.tls.fault().map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
+        self.tls
+            .fault()
+            .or(self.limits.fault())
+            .or(self.internal.fault())
+            .map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
     }
 
     fn resolve(&mut self, folder: &Path) {

@@ -1,12 +1,14 @@
 //! Who is asking: the client certificate, read at the handshake and judged again at every request.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::{Ready, ready};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ring::digest::{SHA256, digest};
@@ -16,6 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::App;
 use super::knocks::Refused;
+use super::limits::{Excess, Place};
 use super::problem::{Problem, trace_of};
 use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
@@ -87,6 +90,8 @@ struct Line {
     shown: Shown,
     identity: Result<Identity, NoIdentity>,
     judged: RefCell<Option<Judged>>,
+    /// From the first request on.
+    place: OnceCell<Rc<Place>>,
 }
 
 /// A judgement of the certificate's chain: by which gate, and when.
@@ -101,7 +106,16 @@ pub(super) fn on_connect(connection: &TlsStream<TcpStream>, data: &mut Extension
     let shown = Shown::new(connection.get_ref().1.peer_certificates().unwrap_or_default());
     door.warn_of_short_keys(&shown);
     let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
-    data.insert(Line { shown, identity, judged: RefCell::default() });
+    data.insert(Line { shown, identity, judged: RefCell::default(), place: OnceCell::new() });
+}
+
+/// Who may send this request.
+pub(super) struct Admitted {
+    pub(super) identity: Identity,
+    /// Whether it has a part in a regulation of today.
+    pub(super) is_party: bool,
+    /// Whether an Inway speaks for it, on a connection that many share.
+    by_inway: bool,
 }
 
 /// Who sends this request: what the certificate says, if it still counts. A connection may outlive its certificate,
@@ -109,30 +123,56 @@ pub(super) fn on_connect(connection: &TlsStream<TcpStream>, data: &mut Extension
 ///
 /// # Errors
 /// A refusal, which the access log is told of.
-pub(super) fn admit(request: &HttpRequest, app: &App, door: &Door) -> Result<Identity, Problem> {
+pub(super) fn admit(request: &HttpRequest, app: &App, door: &Door) -> Result<Admitted, Problem> {
     let refuse = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail).traced(trace_of(request));
     let Some(line) = request.conn_data::<Line>() else {
         return Err(refuse("no_identity", "no client certificate came with this connection".into()));
     };
-    line.speaker(app, door).map_err(|(code, detail)| {
+    line.speaker(request.headers(), app, door).map_err(|(code, detail)| {
         let word = if code == "no_identity" { code } else { "certificate_refused" };
         app.knocks.tell(Refused { code, fingerprint: line.shown.fingerprint.clone() });
         refuse(word, detail)
     })
 }
 
+/// The connection's place among those that its party has open; the first request takes it.
+///
+/// # Errors
+/// There are too many.
+pub(super) fn place(
+    request: &HttpRequest,
+    admitted: &Admitted,
+    connect: impl FnOnce() -> Result<Place, Excess>,
+) -> Result<Rc<Place>, Excess> {
+    // On an Inway's connection each request has its own.
+    let line = request.conn_data::<Line>().filter(|_| !admitted.by_inway);
+    if let Some(place) = line.and_then(|line| line.place.get()) {
+        return Ok(place.clone());
+    }
+    let place = Rc::new(connect()?);
+    Ok(line.map_or(place.clone(), |line| line.place.get_or_init(|| place).clone()))
+}
+
 impl Line {
     /// The identity, or a stable code and what to do.
-    fn speaker(&self, app: &App, door: &Door) -> Result<Identity, (&'static str, String)> {
-        let identity = self.identity.as_ref().map_err(|why| ("no_identity", why.to_string()))?;
-        if identity.not_after < OffsetDateTime::now_utc() {
+    fn speaker(&self, headers: &HeaderMap, app: &App, door: &Door) -> Result<Admitted, (&'static str, String)> {
+        let own = self.identity.as_ref().map_err(|why| ("no_identity", why.to_string()))?;
+        if own.not_after < OffsetDateTime::now_utc() {
             return Err(("no_identity", "the client certificate has expired; connect with a new one".into()));
         }
         let refused = |code| (code, format!("the client certificate is not accepted ({code}); connect with another"));
         let (number, gate) = door.gate();
         let pins = self.judge(number, &gate).map_err(refused)?;
-        gate.admits(&identity.oin, &identity.fingerprint, &app.roles(&identity.oin), &pins).map_err(refused)?;
-        Ok(Identity { arrived: Instant::now(), ..identity.clone() })
+        let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
+        let header = gate.speaks_for_others(&pins);
+        if let Some(header) = header {
+            let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
+            identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
+            identity.person = None;
+        }
+        let roles = app.roles(&identity.oin);
+        gate.admits(&identity.oin, &identity.fingerprint, &roles, &pins).map_err(refused)?;
+        Ok(Admitted { identity, is_party: !roles.is_empty(), by_inway: header.is_some() })
     }
 
     /// Signatures are checked again only for another gate, and now and then because revocation lists end.
@@ -146,6 +186,13 @@ impl Line {
         *judged = Some(Judged { gate: number, at: Instant::now(), pins: pins.clone() });
         pins
     }
+}
+
+/// The OIN in a header that is there once.
+fn only_oin(headers: &HeaderMap, name: &str) -> Option<Oin> {
+    let mut values = headers.get_all(name);
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok()?.parse().ok()
 }
 
 impl App {

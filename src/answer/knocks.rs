@@ -2,10 +2,11 @@
 //! certificate they showed, the rest of a minute as numbers. Whoever knocks thousands of times fills no disk.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::metrics::Metrics;
 use crate::audit::{Action, Actor, Entry, Outcome};
 use crate::ids::TraceId;
 use crate::store::{StoreError, Tx};
@@ -25,7 +26,10 @@ pub(super) struct Refused {
 
 /// Refusals that wait for their entry.
 #[derive(Debug)]
-pub(super) struct Knocks(Mutex<Minute>);
+pub(super) struct Knocks {
+    minute: Mutex<Minute>,
+    metrics: Arc<Metrics>,
+}
 
 #[derive(Debug)]
 struct Minute {
@@ -42,17 +46,16 @@ struct Told {
     once: bool,
 }
 
-impl Default for Knocks {
-    fn default() -> Self {
-        let (named, others) = Default::default();
-        Self(Mutex::new(Minute { began: Instant::now(), named, others }))
-    }
-}
-
 impl Knocks {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let (named, others) = Default::default();
+        Self { minute: Mutex::new(Minute { began: Instant::now(), named, others }), metrics }
+    }
+
     /// Takes note.
     pub(super) fn tell(&self, refused: Refused) {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.refused(refused.code);
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let counter = if minute.named.contains_key(&refused) || minute.named.len() < NAMED {
             &mut minute.named.entry(refused).or_default().waiting
         } else {
@@ -63,7 +66,7 @@ impl Knocks {
 
     /// What is to be recorded now: what is new, and at a minute's end, or at the service's, everything.
     fn due(&self, now: Instant, ending: bool) -> Vec<(Refused, u32)> {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = ending || now.saturating_duration_since(minute.began) >= MINUTE;
         let mut due = Vec::new();
         for (refused, told) in minute.named.iter_mut().filter(|(_, told)| told.waiting > 0) {
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_first_knock_is_recorded_at_once_and_its_repetitions_at_the_minutes_end() {
-        let (knocks, now) = (Knocks::default(), Instant::now());
+        let (knocks, now) = (Knocks::new(Arc::default()), Instant::now());
         knocks.tell(knock("a", 1));
         assert_eq!(knocks.due(now, false), [(knock("a", 1), 1)]);
         for _ in 0..1000 {
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_certificates_makes_few_entries_and_none_is_left_uncounted() {
-        let (knocks, now) = (Knocks::default(), Instant::now());
+        let (knocks, now) = (Knocks::new(Arc::default()), Instant::now());
         let mut entries = Vec::new();
         for number in 0..100_000 {
             knocks.tell(knock(if number % 2 == 0 { "a" } else { "b" }, number));

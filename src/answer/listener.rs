@@ -14,6 +14,7 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::ServerConfig;
 
 use super::identity;
@@ -25,6 +26,8 @@ use crate::config::Config;
 const HANDSHAKE: Duration = Duration::from_secs(3);
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A client that takes nothing of what is sent is cut off (TCP_USER_TIMEOUT): actix waits for one for ever.
+const UNREAD: Duration = Duration::from_secs(30);
 /// For a client to take notice that its connection is closed.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
@@ -48,7 +51,9 @@ where
 {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.workers > 0 { config.workers } else { cores() };
-    let builder = ServerBuilder::new().workers(workers).shutdown_timeout(config.shutdown_seconds);
+    let connections = config.limits.connections.div_ceil(workers);
+    let builder = ServerBuilder::new().workers(workers).max_concurrent_connections(connections);
+    let builder = builder.shutdown_timeout(config.shutdown_seconds);
     let (stopping, door) = (builder.graceful_shutdown_signal(), door.clone());
     builder.listen("voorrang", socket, move || {
         let (stopping, opened, told) = (stopping.clone(), door.clone(), door.clone());
@@ -56,7 +61,12 @@ where
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         };
-        let on_connect = move |io: &TlsStream<TcpStream>, data: &mut _| identity::on_connect(io, data, &opened);
+        let on_connect = move |io: &TlsStream<TcpStream>, data: &mut _| {
+            if let Err(error) = set_tcp_user_timeout(io.get_ref().0, UNREAD.as_millis() as u32) {
+                tracing::debug!(%error, "a client that reads nothing cannot be cut off");
+            }
+            identity::on_connect(io, data, &opened);
+        };
         let service = factory().into_factory().map_err(|error: Error| error.error_response());
         HttpService::build()
             .graceful_shutdown_signal(stopped)

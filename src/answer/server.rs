@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -14,11 +14,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::Background;
+use super::guard::guard;
+use super::internal::{self, Inside};
+use super::limits::Meters;
 use super::problem::{Problem, json_error, query_error, trace_of};
 use super::tls::{Door, Gate, Reloader};
+use super::trace::Trace;
 use super::{
-    App, StartError, batches, epochs, four_eyes, groups, identity, laws, listener, loads, log, questions, retention,
-    service, stock, subject, tls,
+    App, StartError, batches, epochs, four_eyes, groups, laws, listener, loads, log, questions, retention, service,
+    stock, subject, tls,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -41,6 +45,8 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
 pub struct Running {
     /// Where it listens; the port is the real one, also if the configuration said 0.
     pub address: SocketAddr,
+    /// Where the internal listener is, if there is one.
+    pub internal: Option<SocketAddr>,
     handle: ServerHandle,
     thread: std::thread::JoinHandle<Result<(), StartError>>,
 }
@@ -79,12 +85,12 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     let (ready, started) = oneshot::channel();
     let thread = std::thread::spawn(move || serve(config, clock, false, Some(ready)));
     match started.blocking_recv() {
-        Ok((address, handle)) => Ok(Running { address, handle, thread }),
+        Ok((address, internal, handle)) => Ok(Running { address, internal, handle, thread }),
         Err(_) => Err(thread.join().expect("the service's thread does not panic").expect_err("it did not start")),
     }
 }
 
-type Ready = oneshot::Sender<(SocketAddr, ServerHandle)>;
+type Ready = oneshot::Sender<(SocketAddr, Option<SocketAddr>, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
     let gate = Gate::open(&config.tls)?;
@@ -98,9 +104,12 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let background = Background::start(&app, &config, &reloader);
     let shared = web::Data::from(app.clone());
     let guarded = web::Data::from(door.clone());
+    let meters = Arc::new(Meters::new(&config.limits));
+    let metered = web::Data::from(meters.clone());
+    let inside = Inside { app: app.clone(), door: door.clone(), meters };
     let factory = move || {
         let web = Web::new().wrap(from_fn(guard)).wrap(from_fn(envelope));
-        web.app_data(shared.clone()).app_data(guarded.clone()).configure(routes)
+        web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone()).configure(routes)
     };
     let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
@@ -109,15 +118,22 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             if signals {
                 actix_web::rt::spawn(reload_on_hangup(reloader));
             }
+            let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Internal { address, source });
+            let inner = config.internal.address().map(inner).transpose()?;
+            let internal = inner.as_ref().map(|(address, ..)| *address);
+            let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
-            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the service listens");
+            tracing::info!(%address, internal = internal.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "the service listens");
             if let Some(ready) = ready {
                 // Whoever started us may be gone already; then nobody stops us but a signal.
-                drop(ready.send((address, server.handle())));
+                drop(ready.send((address, internal, server.handle())));
             }
-            server.await
-        })
-        .map_err(StartError::Server)?;
+            let ended = server.await.map_err(StartError::Server);
+            if let Some((_, handle)) = stop_inner {
+                handle.stop(false).await;
+            }
+            ended
+        })?;
     drop(background);
     app.stopped()?;
     tracing::info!("the service has stopped");
@@ -201,38 +217,25 @@ async fn no_such_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail).traced(trace_of(&request)))
 }
 
-/// Nothing is routed for a connection whose certificate does not count, or no longer.
-async fn guard(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let judge = |app: &web::Data<App>, door: &web::Data<Door>| identity::admit(request.request(), app, door);
-    let admitted = request.app_data().zip(request.app_data()).map(|(app, door)| judge(app, door));
-    match admitted.expect("every listener with routes has an app and a door") {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
-            Ok(next.call(request).await?.map_into_boxed_body())
-        }
-        Err(problem) => {
-            let mut response = problem.error_response();
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            Ok(request.into_response(response))
-        }
-    }
-}
-
 /// Around every request: a trace id, a line in the operational log, the headers that every response has, and a
 /// problem document for whatever a layer below refused with another body.
 async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let trace = trace_from(&request);
+    let read = Trace::of(request.headers());
+    let trace = read.as_ref().map_or_else(|(id, _)| *id, |trace| trace.id);
     request.extensions_mut().insert(trace);
     let method = request.method().clone();
     let route = request.match_pattern();
     let started = std::time::Instant::now();
-    let mut response = if request.headers().contains_key(CONTENT_ENCODING) {
+    let (transaction, unread) = match read {
+        Ok(trace) => (trace.transaction, None),
+        Err((_, problem)) => (None, Some(problem)),
+    };
+    let mut response = if let Some(problem) = unread {
+        request.into_response(problem.traced(trace).error_response())
+    } else if request.headers().contains_key(CONTENT_ENCODING) {
         // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
         let detail = "send the body as it is, without Content-Encoding";
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
@@ -252,8 +255,15 @@ async fn envelope(
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let route = route.as_deref().unwrap_or("-");
-    let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(trace.id = %trace, %method, route, status = status.as_u16(), elapsed_us, "request");
+    let took = started.elapsed();
+    if let Some(app) = response.request().app_data::<web::Data<App>>() {
+        app.metrics.request(route, method_label(&method), status.as_u16(), took);
+    }
+    let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let transaction = transaction.as_deref();
+    tracing::info!(
+        trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us, "request"
+    );
     Ok(response)
 }
 
@@ -267,9 +277,8 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
     ServiceResponse::from_err(problem.traced(trace), request)
 }
 
-/// The trace id of a W3C `traceparent` header, or a fresh one.
-fn trace_from(request: &ServiceRequest) -> TraceId {
-    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let id = header.and_then(|text| text.strip_prefix("00-")).and_then(|rest| rest.split('-').next());
-    id.and_then(|id| id.parse().ok()).unwrap_or_else(TraceId::random)
+/// A method as a label: there are as many as the service knows, whatever a client makes up.
+fn method_label(method: &Method) -> &str {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    if known.contains(method) { method.as_str() } else { "other" }
 }

@@ -24,6 +24,10 @@ pub struct Tls {
     pub shut_out: Vec<String>,
     /// By OIN or role: `key:` or `issuer:` and the SHA-256 of a public key, hexadecimal.
     pub bound: BTreeMap<String, Vec<String>>,
+    /// SHA-256 of the public keys of FSC Inways that speak for others.
+    pub inways: Vec<String>,
+    /// The header in which an Inway names whom it speaks for.
+    pub inway_header: String,
 }
 
 impl Default for Tls {
@@ -37,6 +41,8 @@ impl Default for Tls {
             reload_seconds: 30,
             shut_out: Vec::new(),
             bound: BTreeMap::new(),
+            inways: Vec::new(),
+            inway_header: "fsc-peer-id".into(),
         }
     }
 }
@@ -58,6 +64,13 @@ impl Tls {
                 "tls.bound gives each OIN or role at least one \"key:\" or \"issuer:\", each with a SHA-256 of 64 \
                  lower-case hex digits",
             );
+        }
+        if !self.inways.iter().all(|text| text.starts_with("key:") && pin(text)) {
+            return Some("tls.inways holds \"key:\" with a SHA-256 of 64 lower-case hex digits");
+        }
+        let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.inway_header.is_empty() || !self.inway_header.bytes().all(name) {
+            return Some("tls.inway_header is the name of a header, in lower case");
         }
         None
     }

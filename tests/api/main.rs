@@ -8,6 +8,7 @@ mod campaign;
 mod ends;
 mod epochs;
 mod identity;
+mod limits;
 mod loads;
 mod log;
 mod operations;

@@ -274,3 +274,98 @@ fn tls_1_2_is_spoken_only_where_it_is_configured() {
         assert_eq!(reply.ok(), allowed.then_some((204, Some(ProtocolVersion::TLSv1_2))));
     }
 }
+
+#[test]
+fn an_inway_speaks_for_others_and_nobody_else_does() {
+    const INWAY: &str = "00000099000000007777";
+    const TRANSACTION: (&str, &str) = ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ab");
+    let (root, key) = (Root::new("Root"), KeyPair::generate().unwrap());
+    let mut house = House::built(false);
+    house.believe(&root.certificate());
+    house.configure(|table| table["tls"]["inways"] = vec![format!("key:{}", pin(&key))].into());
+    house.start();
+    let inway = Card::new(&root.issue(INWAY, 1, &key));
+    let other = Card::new(&root.issue(INWAY, 2, &KeyPair::generate().unwrap()));
+    let officer =
+        house.regulation.parties().iter().find(|party| file_stem(&party.name) == OFFICER).unwrap().oin.clone();
+    let get = |card: &Card, headers: &[(&str, &str)]| {
+        let mut line = Line::open(house.port(), house.tls(Some(card))).unwrap();
+        line.send("GET", "/v1/access-log/entries?from=0", headers, b"").unwrap()
+    };
+    let peer = ("Fsc-Peer-Id", officer.as_str());
+    assert_eq!(get(&inway, &[peer, TRANSACTION]).status, 200);
+    let entry = house.log().into_iter().rfind(|entry| entry.trace_id.to_string() == TRANSACTION.1.replace('-', ""));
+    let actor = entry.expect("the transaction is the trace").actor;
+    assert_eq!((actor.oin, actor.role.as_str()), (Some(officer.clone()), "privacy-officer"));
+    get(&inway, &[]).is_problem(403, "no_identity");
+    for bad in ["", "officer", "0000009900000000500"] {
+        get(&inway, &[("Fsc-Peer-Id", bad)]).is_problem(403, "no_identity");
+    }
+    get(&inway, &[peer, peer]).is_problem(403, "no_identity");
+    // The same name without the Inway's key, and a party with another's OIN: only the certificate counts.
+    get(&other, &[peer]).is_problem(403, "refused");
+    get(&house.card(CORPORATION), &[peer]).is_problem(403, "refused");
+    get(&house.card(OFFICER), &[("Fsc-Transaction-Id", "4")]).is_problem(400, "fsc_transaction_id");
+}
+
+/// What the internal listener says.
+fn inside(port: u16, request: &str) -> (u16, String) {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (line, body) = request.split_once('\n').unwrap_or((request, ""));
+    let length = body.len();
+    let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    socket.write_all((head + body).as_bytes()).unwrap();
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, true);
+    house.start();
+    let stderr = fs::read_to_string(house.stderr()).unwrap();
+    let port = stderr.split_once("internal=127.0.0.1:").unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(inside(port, "GET /livez"), (200, "ok\n".into()));
+    let readiness = || -> (u16, serde_json::Value) {
+        let (status, body) = inside(port, "GET /readyz");
+        (status, serde_json::from_str(&body).unwrap())
+    };
+    let (status, found) = readiness();
+    assert_eq!((status, &found["ready"], &found["reasons"]), (200, &true.into(), &serde_json::json!([])));
+    let codes = |found: &serde_json::Value, list: &str| -> Vec<String> {
+        found[list].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "no_epoch"]);
+    for _ in 0..3 {
+        assert_eq!(house.line(CORPORATION).get("/v1/ping").status, 204);
+    }
+    house.line(CORPORATION).get("/v1/nothing/00000099000000004001").is_problem(404, "no_such_path");
+    let (status, text) = inside(port, "GET /metrics");
+    assert_eq!(status, 200);
+    let line =
+        |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
+    assert!(
+        line("voorrang_requests_total{method=\"GET\",route=\"/v1/ping\",status=\"204\"}").ends_with(" 3"),
+        "{text}"
+    );
+    assert!(line("voorrang_requests_total{method=\"GET\",route=\"-\",status=\"404\"}").ends_with(" 1"), "{text}");
+    for name in ["log_entries", "certificate_ends_seconds", "revocation_lists_end_seconds", "store_commits"] {
+        let value: f64 = line(&format!("voorrang_{name} ")).rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(value > 0.0, "{name}");
+    }
+    assert!(!text.contains("0000009900000000"), "no party: {text}");
+    fs::remove_file(house.keys().join("list.pem")).unwrap();
+    soon("it is not ready", || readiness().0 == 503);
+    let (_, found) = readiness();
+    assert_eq!(codes(&found, "reasons"), ["revocation_lists"]);
+    assert_eq!(codes(&found, "warnings"), ["files_faulty", "no_epoch"]);
+    assert!(inside(port, "GET /metrics").1.contains("voorrang_files_faulty 1"));
+    assert_eq!(inside(port, "GET /log-level").1, "info\n");
+    assert_eq!(inside(port, "PUT /log-level\nwarn").0, 204);
+    assert_eq!((inside(port, "GET /log-level").1.as_str(), inside(port, "PUT /log-level\nloud").0), ("warn\n", 400));
+    assert_eq!(inside(port, "GET /v1/service").0, 404, "nothing else is here");
+}

@@ -53,6 +53,11 @@ impl Door {
         &self.knocks
     }
 
+    /// What was wrong with the files at the last look.
+    pub(in crate::answer) fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Remembers what is wrong; whether that is new.
     pub(super) fn set_fault(&self, fault: Option<String>) -> bool {
         let mut place = self.fault.lock().unwrap_or_else(PoisonError::into_inner);

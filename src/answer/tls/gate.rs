@@ -31,6 +31,8 @@ pub(in crate::answer) struct Gate {
     roots: Vec<CertificateDer<'static>>,
     bound: Bound,
     shut_out: Vec<String>,
+    inways: Vec<String>,
+    inway_header: String,
     /// When the service's own certificate ends.
     pub(in crate::answer) own_until: OffsetDateTime,
     /// When the first revocation list ends.
@@ -102,7 +104,8 @@ impl Gate {
         }
         let bound = Bound::new(&tls.bound)?;
         let (verifier, own, shut_out) = (Some(verifier.build()?), Arc::new(own), tls.shut_out.clone());
-        Ok(Self { verifier, own, roots, bound, shut_out, own_until, lists_until })
+        let (inways, inway_header) = (tls.inways.clone(), tls.inway_header.clone());
+        Ok(Self { verifier, own, roots, bound, shut_out, inways, inway_header, own_until, lists_until })
     }
 
     /// The same certificate of the service, and nobody is let in.
@@ -113,6 +116,8 @@ impl Gate {
             roots: Vec::new(),
             bound: Bound::default(),
             shut_out: Vec::new(),
+            inways: Vec::new(),
+            inway_header: String::new(),
             own_until: self.own_until,
             lists_until: self.lists_until,
         }
@@ -151,6 +156,12 @@ impl Gate {
             signed.then(|| pin(&candidate))
         });
         Some(Pins { key: pin(&own), issuer })
+    }
+
+    /// The header in which whoever has this key names the party that it speaks for; only an Inway does.
+    pub(in crate::answer) fn speaks_for_others(&self, pins: &Pins) -> Option<&str> {
+        let is_inway = self.inways.iter().any(|inway| inway.strip_prefix("key:") == Some(pins.key.as_str()));
+        is_inway.then_some(self.inway_header.as_str())
     }
 
     /// Whether a certificate that the roots vouch for may speak for this OIN.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ring::digest::{Context, Digest, SHA256};
 
 use super::{Door, Gate};
-use crate::config::{Config, Tls};
+use crate::config::{Config, Log, Tls};
+use crate::telemetry;
 
 /// What was read last, and where it goes.
 pub(in crate::answer) struct Reloader {
@@ -65,9 +66,14 @@ impl Reloader {
         if new == *current {
             return;
         }
-        let kept = Config { tls: Tls { tls12: current.tls.tls12, ..new.tls.clone() }, ..current.clone() };
+        let tls = Tls { tls12: current.tls.tls12, ..new.tls.clone() };
+        let log = Log { level: new.log.level, ..current.log.clone() };
+        if log != current.log {
+            telemetry::set_level(log.level);
+        }
+        let kept = Config { tls, log, ..current.clone() };
         if kept != new {
-            tracing::warn!("the configuration has changes that take a restart; all but [tls] does");
+            tracing::warn!("the configuration has changes that take a restart; all but [tls] and log.level does");
         }
         *current = kept;
     }
