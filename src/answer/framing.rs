@@ -2,8 +2,8 @@
 //! length in one spelling. Where two readers could understand a request differently, neither gets it.
 
 use actix_web::dev::RequestHead;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 
 use super::problem::Problem;
 
@@ -17,10 +17,6 @@ const HOST_BYTES: usize = 255;
 /// What is wrong with a head, if anything is.
 pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
     let bad = |code, detail: &str| Some(Problem::bad_request(code, detail));
-    if !is_known(&head.method) {
-        let detail = "this service has no such method";
-        return Some(Problem::new(StatusCode::NOT_IMPLEMENTED, "no_such_method", detail));
-    }
     if head.uri.scheme().is_some() || head.uri.authority().is_some() {
         return bad("absolute_uri", "begin the request with the path; this service is no proxy");
     }
@@ -44,11 +40,6 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
     None
 }
 
-fn is_known(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
-        .contains(method)
-}
-
 /// A header that is there once.
 fn only<'a>(headers: &'a HeaderMap, name: &actix_web::http::header::HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name);
@@ -67,6 +58,7 @@ fn is_length(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::Method;
     use actix_web::test::TestRequest;
 
     fn code(request: TestRequest) -> Option<(u16, &'static str)> {
@@ -100,9 +92,6 @@ mod tests {
                 Some((400, "content_length")),
                 "{length}"
             );
-        }
-        for method in [Method::TRACE, Method::CONNECT, Method::from_bytes(b"post").unwrap()] {
-            assert_eq!(bad(get("/").method(method)), Some((501, "no_such_method")));
         }
         assert_eq!(bad(get("https://localhost/v1/ping")), Some((400, "absolute_uri")));
         let path = |length: usize| format!("/{}", "a".repeat(length - 1));
