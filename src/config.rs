@@ -1,9 +1,17 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
+mod internal;
+mod limits;
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use internal::Internal;
+pub use limits::Limits;
+pub use tls::Tls;
 
 /// The documented defaults, every key with its comment.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
@@ -55,21 +63,6 @@ impl From<Shipped> for String {
             Shipped::BuiltIn(name) => format!("{BUILT_IN}{name}"),
             Shipped::Path(path) => path.display().to_string(),
         }
-    }
-}
-
-/// How the service speaks TLS.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    pub client_roots: PathBuf,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self { certificate: "server.pem".into(), key: "server.key".into(), client_roots: "ca.pem".into() }
     }
 }
 
@@ -135,6 +128,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// From saying least to most.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
     /// The word that a tracing filter takes.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -171,7 +167,12 @@ pub struct Config {
     pub access_log: AccessLog,
     pub ldv: Ldv,
     pub tls: Tls,
+    pub limits: Limits,
+    pub internal: Internal,
     pub log: Log,
+    /// The file that it was read from, to be read again when it changes.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -189,7 +190,10 @@ impl Default for Config {
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
             tls: Tls::default(),
+            limits: Limits::default(),
+            internal: Internal::default(),
             log: Log::default(),
+            file: None,
         }
     }
 }
@@ -203,7 +207,8 @@ impl Config {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Self::from_parts(&text, &path.display().to_string(), folder, std::env::vars())
+        let config = Self::from_parts(&text, &path.display().to_string(), folder, std::env::vars())?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
     }
 
     /// The pieces of [`Config::load`], for tests and for a service inside another program.
@@ -263,26 +268,23 @@ impl Config {
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
-        Ok(())
+        self.tls
+            .fault()
+            .or(self.limits.fault())
+            .or(self.internal.fault())
+            .map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let tls = &mut self.tls;
         let log = &mut self.access_log;
         let credentials = Some(&mut self.epoch_credentials).filter(|path| !path.as_os_str().is_empty());
-        let files = [
-            &mut self.state,
-            &mut self.epoch_keys,
-            &mut log.anchor,
-            &mut tls.certificate,
-            &mut tls.key,
-            &mut tls.client_roots,
-        ];
+        let files = [&mut self.state, &mut self.epoch_keys, &mut log.anchor];
         let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
             Shipped::Path(path) => Some(path),
             Shipped::BuiltIn(_) => None,
         });
-        for path in files.into_iter().chain(credentials).chain(&mut log.witnessed).chain(shipped) {
+        let files = files.into_iter().chain(self.tls.paths());
+        for path in files.chain(credentials).chain(&mut log.witnessed).chain(shipped) {
             *path = folder.join(&*path);
         }
         if !self.ldv.ca.is_empty() {

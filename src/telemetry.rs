@@ -1,15 +1,21 @@
 //! Tracing set-up: a sentence plus fields on standard error, text or JSON; never a quasi-identifier, code, salt
 //! or body.
 
-use tracing_subscriber::EnvFilter;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
-use crate::config::{Format, Log};
+use crate::config::{Format, Level, Log};
+
+/// The filter of this process's log, once it has one.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static LEVEL: Mutex<Level> = Mutex::new(Level::Info);
 
 /// Starts the operational log of this process. A second call changes nothing.
 pub fn start(log: &Log) {
-    let filter = EnvFilter::new(format!("warn,voorrang={}", log.level.as_str()));
+    let (filter, handle) = reload::Layer::new(filter(log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let started = match log.format {
@@ -17,5 +23,25 @@ pub fn start(log: &Log) {
         Format::Json => registry.with(lines.json()).try_init(),
     };
     // Only a test or the demonstration starts twice; the first set-up stays.
-    drop(started);
+    if started.is_ok() && FILTER.set(handle).is_ok() {
+        *LEVEL.lock().unwrap_or_else(PoisonError::into_inner) = log.level;
+    }
+}
+
+/// How much the operational log says now.
+pub fn level() -> Level {
+    *LEVEL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Changes how much the operational log says. Without a log it changes nothing.
+pub fn set_level(level: Level) {
+    if let Some(handle) = FILTER.get()
+        && handle.reload(filter(level)).is_ok()
+    {
+        *LEVEL.lock().unwrap_or_else(PoisonError::into_inner) = level;
+    }
+}
+
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::new(format!("warn,voorrang={}", level.as_str()))
 }

@@ -1,18 +1,19 @@
-//! What runs beside the answers: forwarding processing records, recording refused handshakes, deleting what has expired.
+//! What runs beside the answers: forwarding processing records, recording refused connections, reading
+//! certificates anew, deleting what has expired.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::tls::Refused;
+use super::tls::Reloader;
 use super::{App, ldv, retention};
 use crate::config::Config;
 
 /// Between two rounds of deleting what has expired; the first is at the start.
 const ROUND: Duration = Duration::from_secs(3600);
 
-/// Between two entries about refused handshakes: whoever knocks thousands of times fills no disk.
+/// Between two looks at refused connections.
 const KNOCKS: Duration = Duration::from_secs(1);
 
 /// The threads of a running service. Dropping it ends them and waits.
@@ -23,7 +24,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(app: &Arc<App>, config: &Config, knocks: Receiver<Refused>) -> Self {
+    pub(super) fn start(app: &Arc<App>, config: &Config, reloader: &Arc<Reloader>) -> Self {
         let mut all = Self { running: Vec::new(), threads: Vec::new() };
         if let Some(forwarder) = ldv::Forwarder::new(&config.ldv) {
             all.spawn(app, move |app, ending| forwarder.run(app, ending));
@@ -34,11 +35,17 @@ impl Background {
                 retention::tidy(app);
             }
         });
-        all.spawn(app, move |app, ending| {
+        all.spawn(app, |app, ending| {
             while !is_over(ending, KNOCKS) {
-                app.record_knocks(knocks.try_iter());
+                app.record_knocks(&app.knocks, false);
             }
-            app.record_knocks(knocks.try_iter());
+            app.record_knocks(&app.knocks, true);
+        });
+        let (reloader, period) = (Arc::clone(reloader), Duration::from_secs(config.tls.reload_seconds));
+        all.spawn(app, move |_, ending| {
+            while !is_over(ending, period) {
+                reloader.reload();
+            }
         });
         all
     }

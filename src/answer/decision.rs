@@ -1,15 +1,13 @@
 //! One way for every request: facts to the regulation, the decision into the log, a refusal out as a problem.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 
 use super::problem::Problem;
-use super::tls::Refused;
 use super::{App, Caller, EpochInForce, reference};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
-use crate::ids::{EpochId, TraceId};
+use crate::ids::EpochId;
 use crate::regulate::{Act, Facts, Permit, Refusal, Regulation};
 use crate::store::{StoreError, Tx};
 
@@ -78,26 +76,6 @@ impl App {
         let written = self.store.write_async(move |tx: &Tx<'_>| tx.append(&entry).map(drop)).await;
         let written = written.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
         Ok(only(written.receipts))
-    }
-
-    /// Records handshakes that were refused, alike ones in one entry.
-    pub(super) fn record_knocks(&self, knocks: impl Iterator<Item = Refused>) {
-        let mut alike: BTreeMap<Refused, u32> = BTreeMap::new();
-        knocks.for_each(|one| *alike.entry(one).or_default() += 1);
-        let entry = |(Refused { code, fingerprint }, count): (Refused, u32)| {
-            let actor = Actor { oin: None, certificate: fingerprint, person: None, role: "stranger".into() };
-            let result = Outcome::Refused(code.to_owned());
-            let entry = Entry::new(self.clock.now(), TraceId::random(), actor, Action::Connect, result);
-            Entry { count: Some(count).filter(|count| *count > 1), ..entry }
-        };
-        let entries: Vec<Entry> = alike.into_iter().map(entry).collect();
-        if entries.is_empty() {
-            return;
-        }
-        let written = self.store.write(move |tx: &Tx<'_>| entries.iter().try_for_each(|one| tx.append(one).map(drop)));
-        if let Err::<_, StoreError>(error) = written {
-            tracing::error!(code = error.code(), "refused handshakes could not be recorded");
-        }
     }
 
     /// The epoch that a request brings codes for; that there is none is a refusal like any other.

@@ -1,25 +1,32 @@
 //! Who is asking: the client certificate, read at the handshake and judged again at every request.
 
-use std::any::Any;
+use std::cell::{OnceCell, RefCell};
 use std::future::{Ready, ready};
-use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
-use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 use x509_parser::oid_registry::{OID_USERID, OID_X509_SERIALNUMBER};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
+use super::App;
+use super::knocks::Refused;
+use super::limits::{Excess, Place};
 use super::problem::{Problem, trace_of};
-use super::tls::Refused;
+use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
 use crate::ids::Oin;
+use crate::regulate::Role;
+
+/// How long a judgement of a chain counts for the requests of its connection.
+const JUDGED_FOR: Duration = Duration::from_secs(10);
 
 /// The caller, as the certificate names it. No header can say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,24 +85,121 @@ fn person_of(subject: &X509Name<'_>) -> Result<Option<String>, NoIdentity> {
     text.map(|text| Some(text.to_owned())).ok_or(NoIdentity::Person)
 }
 
+/// A connection, and what was last found of its certificate.
+struct Line {
+    shown: Shown,
+    identity: Result<Identity, NoIdentity>,
+    judged: RefCell<Option<Judged>>,
+    /// From the first request on.
+    place: OnceCell<Rc<Place>>,
+}
+
+/// A judgement of the certificate's chain: by which gate, and when.
+struct Judged {
+    gate: u64,
+    at: Instant,
+    pins: Result<Pins, &'static str>,
+}
+
 /// Keeps the certificate's identity with the connection.
-pub fn on_connect(connection: &dyn Any, data: &mut Extensions) {
-    if let Some(tls) = connection.downcast_ref::<TlsStream<TcpStream>>() {
-        let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        data.insert(Shown(certificate.map_or_else(String::new, |der| hex::encode(digest(&SHA256, der)))));
-        data.insert(certificate.map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der)));
+pub(super) fn on_connect(connection: &TlsStream<TcpStream>, data: &mut Extensions, door: &Door) {
+    let shown = Shown::new(connection.get_ref().1.peer_certificates().unwrap_or_default());
+    door.warn_of_short_keys(&shown);
+    let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
+    data.insert(Line { shown, identity, judged: RefCell::default(), place: OnceCell::new() });
+}
+
+/// Who may send this request.
+pub(super) struct Admitted {
+    pub(super) identity: Identity,
+    /// Whether it has a part in a regulation of today.
+    pub(super) is_party: bool,
+    /// Whether an Inway speaks for it, on a connection that many share.
+    by_inway: bool,
+}
+
+/// Who sends this request: what the certificate says, if it still counts. A connection may outlive its certificate,
+/// its root, its place in the regulation.
+///
+/// # Errors
+/// A refusal, which the access log is told of.
+pub(super) fn admit(request: &HttpRequest, app: &App, door: &Door) -> Result<Admitted, Problem> {
+    let refuse = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail).traced(trace_of(request));
+    let Some(line) = request.conn_data::<Line>() else {
+        return Err(refuse("no_identity", "no client certificate came with this connection".into()));
+    };
+    line.speaker(request.headers(), app, door).map_err(|(code, detail)| {
+        let word = if code == "no_identity" { code } else { "certificate_refused" };
+        app.knocks.tell(Refused { code, fingerprint: line.shown.fingerprint.clone() });
+        refuse(word, detail)
+    })
+}
+
+/// The connection's place among those that its party has open; the first request takes it.
+///
+/// # Errors
+/// There are too many.
+pub(super) fn place(
+    request: &HttpRequest,
+    admitted: &Admitted,
+    connect: impl FnOnce() -> Result<Place, Excess>,
+) -> Result<Rc<Place>, Excess> {
+    // On an Inway's connection each request has its own.
+    let line = request.conn_data::<Line>().filter(|_| !admitted.by_inway);
+    if let Some(place) = line.and_then(|line| line.place.get()) {
+        return Ok(place.clone());
+    }
+    let place = Rc::new(connect()?);
+    Ok(line.map_or(place.clone(), |line| line.place.get_or_init(|| place).clone()))
+}
+
+impl Line {
+    /// The identity, or a stable code and what to do.
+    fn speaker(&self, headers: &HeaderMap, app: &App, door: &Door) -> Result<Admitted, (&'static str, String)> {
+        let own = self.identity.as_ref().map_err(|why| ("no_identity", why.to_string()))?;
+        if own.not_after < OffsetDateTime::now_utc() {
+            return Err(("no_identity", "the client certificate has expired; connect with a new one".into()));
+        }
+        let refused = |code| (code, format!("the client certificate is not accepted ({code}); connect with another"));
+        let (number, gate) = door.gate();
+        let pins = self.judge(number, &gate).map_err(refused)?;
+        let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
+        let header = gate.speaks_for_others(&pins);
+        if let Some(header) = header {
+            let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
+            identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
+            identity.person = None;
+        }
+        let roles = app.roles(&identity.oin);
+        gate.admits(&identity.oin, &identity.fingerprint, &roles, &pins).map_err(refused)?;
+        Ok(Admitted { identity, is_party: !roles.is_empty(), by_inway: header.is_some() })
+    }
+
+    /// Signatures are checked again only for another gate, and now and then because revocation lists end.
+    fn judge(&self, number: u64, gate: &Gate) -> Result<Pins, &'static str> {
+        let mut judged = self.judged.borrow_mut();
+        let counts = |known: &&mut Judged| known.gate == number && known.at.elapsed() < JUDGED_FOR;
+        if let Some(known) = judged.as_mut().filter(counts) {
+            return known.pins.clone();
+        }
+        let pins = gate.judge(&self.shown);
+        *judged = Some(Judged { gate: number, at: Instant::now(), pins: pins.clone() });
+        pins
     }
 }
 
-/// SHA-256 of the connection's certificate, hexadecimal.
-struct Shown(String);
+/// The OIN in a header that is there once.
+fn only_oin(headers: &HeaderMap, name: &str) -> Option<Oin> {
+    let mut values = headers.get_all(name);
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok()?.parse().ok()
+}
 
-/// Has the access log told that a certificate named nobody.
-fn knock(request: &HttpRequest) {
-    let shown = request.conn_data::<Shown>().map_or_else(String::new, |Shown(fingerprint)| fingerprint.clone());
-    if let Some(door) = request.app_data::<Data<SyncSender<Refused>>>() {
-        // Full: somebody knocks without end, and a thousand entries say so.
-        drop(door.try_send(Refused { code: "no_identity", fingerprint: shown }));
+impl App {
+    /// What somebody is, in all regulations of today.
+    fn roles(&self, oin: &Oin) -> Vec<Role> {
+        let regulations = self.laws.all(self.today());
+        regulations.iter().filter_map(|regulation| regulation.party(oin)).map(|party| party.role).collect()
     }
 }
 
@@ -103,22 +207,13 @@ impl FromRequest for Identity {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
+    /// What [`admit`] found; a route that nobody guards knows nobody.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let refuse =
-            |detail: String| Problem::new(StatusCode::FORBIDDEN, "no_identity", detail).traced(trace_of(request));
-        let found = match request.conn_data::<Result<Self, NoIdentity>>() {
-            None => Err(refuse("no client certificate came with this connection".into())),
-            Some(Err(why)) => Err(refuse(why.to_string())),
-            // A connection may outlive its certificate.
-            Some(Ok(identity)) if identity.not_after < OffsetDateTime::now_utc() => {
-                Err(refuse("the client certificate has expired; connect with a new one".into()))
-            }
-            Some(Ok(identity)) => Ok(Self { arrived: Instant::now(), ..identity.clone() }),
+        let nobody = || {
+            let detail = "no client certificate came with this connection";
+            Problem::new(StatusCode::FORBIDDEN, "no_identity", detail).traced(trace_of(request))
         };
-        if found.is_err() {
-            knock(request);
-        }
-        ready(found)
+        ready(request.extensions().get::<Self>().cloned().ok_or_else(nobody))
     }
 }
 

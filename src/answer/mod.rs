@@ -6,16 +6,24 @@
 
 mod background;
 mod batches;
+mod body;
 mod charge;
 mod decision;
 mod epochs;
 mod four_eyes;
+mod framing;
 mod groups;
+mod guard;
 mod identity;
+mod internal;
+mod knocks;
 mod laws;
 mod ldv;
+mod limits;
+mod listener;
 mod loads;
 mod log;
+mod metrics;
 mod pace;
 mod problem;
 pub mod quality;
@@ -29,6 +37,7 @@ mod stock;
 mod subject;
 mod tls;
 mod today;
+mod trace;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -40,7 +49,7 @@ pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, State};
 use crate::ids::{EpochId, Oin, RegulationId, TraceId};
 use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
@@ -72,6 +81,8 @@ pub enum StartError {
     Read { place: String, source: std::io::Error },
     #[error(transparent)]
     NoOfficerKey(#[from] sealing::NoOfficerKey),
+    #[error("cannot listen on {address}; is another service using it? See `internal.listen` in the configuration")]
+    Internal { address: SocketAddr, source: std::io::Error },
     #[error("the server failed")]
     Server(#[source] std::io::Error),
 }
@@ -88,6 +99,8 @@ pub struct App {
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
+    knocks: Arc<knocks::Knocks>,
+    metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
     /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
@@ -122,8 +135,10 @@ impl App {
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, &store)?;
         let latest = today::Latest::of(&store)?;
-        let (epochs, stocks, pace, changing) = Default::default();
-        let app = Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, changing };
+        let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
+        let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
+        let app =
+            Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, knocks, metrics, changing };
         app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();
@@ -182,6 +197,11 @@ impl App {
         let mut all: Vec<_> = epochs.values().cloned().collect();
         all.sort_by(|a, b| (a.epoch.announced_at, &a.epoch.id).cmp(&(b.epoch.announced_at, &b.epoch.id)));
         all
+    }
+
+    /// How many epochs answer.
+    fn active_epochs(&self) -> usize {
+        self.all_epochs().iter().filter(|in_force| in_force.epoch.state == State::Active).count()
     }
 
     /// Reads an epoch back from the store, its registers included.

@@ -1,22 +1,27 @@
 //! The listener: actix-web on rustls, one mutual-TLS port, problem+json from the outermost layer on.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
-use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError};
+use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::Background;
+use super::guard::guard;
+use super::internal::{self, Inside};
+use super::limits::Meters;
 use super::problem::{Problem, json_error, query_error, trace_of};
+use super::tls::{Door, Gate, Reloader};
+use super::trace::Trace;
 use super::{
-    App, StartError, batches, epochs, four_eyes, groups, identity, laws, loads, log, questions, retention, service,
+    App, StartError, batches, epochs, four_eyes, groups, laws, listener, loads, log, questions, retention, service,
     stock, subject, tls,
 };
 use crate::clock::Clock;
@@ -27,11 +32,6 @@ use crate::ids::TraceId;
 const JSON_BYTES: usize = 1 << 20;
 /// Bytes of a batch of questions.
 const BATCH_BYTES: usize = 8 << 20;
-/// A client that is silent in the handshake, or sends its request's head slower, is cut off.
-const HANDSHAKE: Duration = Duration::from_secs(3);
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
 const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
     ("cache-control", "no-store"),
@@ -45,6 +45,8 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
 pub struct Running {
     /// Where it listens; the port is the real one, also if the configuration said 0.
     pub address: SocketAddr,
+    /// Where the internal listener is, if there is one.
+    pub internal: Option<SocketAddr>,
     handle: ServerHandle,
     thread: std::thread::JoinHandle<Result<(), StartError>>,
 }
@@ -83,53 +85,73 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     let (ready, started) = oneshot::channel();
     let thread = std::thread::spawn(move || serve(config, clock, false, Some(ready)));
     match started.blocking_recv() {
-        Ok((address, handle)) => Ok(Running { address, handle, thread }),
+        Ok((address, internal, handle)) => Ok(Running { address, internal, handle, thread }),
         Err(_) => Err(thread.join().expect("the service's thread does not panic").expect_err("it did not start")),
     }
 }
 
-type Ready = oneshot::Sender<(SocketAddr, ServerHandle)>;
+type Ready = oneshot::Sender<(SocketAddr, Option<SocketAddr>, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
-    let (knock, knocks) = mpsc::sync_channel(tls::KNOCKS);
-    let tls = tls::server(&config.tls, knock.clone())?;
+    let gate = Gate::open(&config.tls)?;
     let cannot_listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let app = Arc::new(App::open(&config, clock)?);
-    let background = Background::start(&app, &config, knocks);
+    let door = Arc::new(Door::new(gate, app.knocks.clone()));
+    let tls = tls::server(&door, config.tls.tls12)?;
+    let reloader = Arc::new(Reloader::new(&config, door.clone()));
+    let background = Background::start(&app, &config, &reloader);
     let shared = web::Data::from(app.clone());
-    let workers =
-        if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, usize::from) };
-    let door = web::Data::new(knock);
-    let factory =
-        move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).app_data(door.clone()).configure(routes);
-    let mut server = HttpServer::new(factory)
-        .on_connect(identity::on_connect)
-        .workers(workers)
-        .tls_handshake_timeout(HANDSHAKE)
-        .client_request_timeout(REQUEST_HEAD)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(config.shutdown_seconds);
-    if !signals {
-        server = server.disable_signals();
-    }
-    let server = server.listen_rustls_0_23(listener, tls).map_err(cannot_listen)?;
+    let guarded = web::Data::from(door.clone());
+    let meters = Arc::new(Meters::new(&config.limits));
+    let metered = web::Data::from(meters.clone());
+    let inside = Inside { app: app.clone(), door: door.clone(), meters };
+    let factory = move || {
+        let web = Web::new().wrap(from_fn(guard)).wrap(from_fn(envelope));
+        web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone()).configure(routes)
+    };
+    let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
+    let server = if signals { server } else { server.disable_signals() };
     actix_web::rt::System::new()
         .block_on(async {
+            if signals {
+                actix_web::rt::spawn(reload_on_hangup(reloader));
+            }
+            let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Internal { address, source });
+            let inner = config.internal.address().map(inner).transpose()?;
+            let internal = inner.as_ref().map(|(address, ..)| *address);
+            let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
-            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the service listens");
+            tracing::info!(%address, internal = internal.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "the service listens");
             if let Some(ready) = ready {
                 // Whoever started us may be gone already; then nobody stops us but a signal.
-                drop(ready.send((address, server.handle())));
+                drop(ready.send((address, internal, server.handle())));
             }
-            server.await
-        })
-        .map_err(StartError::Server)?;
+            let ended = server.await.map_err(StartError::Server);
+            if let Some((_, handle)) = stop_inner {
+                handle.stop(false).await;
+            }
+            ended
+        })?;
     drop(background);
     app.stopped()?;
     tracing::info!("the service has stopped");
     Ok(())
+}
+
+/// SIGHUP: what the timer does, at once.
+async fn reload_on_hangup(reloader: Arc<Reloader>) {
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"),
+    };
+    while hangups.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        if web::block(move || reloader.reload()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Every route. Methods that a resource lacks are 405 and paths that do not exist 404, both as problems.
@@ -202,12 +224,19 @@ async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let trace = trace_from(&request);
+    let read = Trace::of(request.headers());
+    let trace = read.as_ref().map_or_else(|(id, _)| *id, |trace| trace.id);
     request.extensions_mut().insert(trace);
     let method = request.method().clone();
     let route = request.match_pattern();
     let started = std::time::Instant::now();
-    let mut response = if request.headers().contains_key(CONTENT_ENCODING) {
+    let (transaction, unread) = match read {
+        Ok(trace) => (trace.transaction, None),
+        Err((_, problem)) => (None, Some(problem)),
+    };
+    let mut response = if let Some(problem) = unread {
+        request.into_response(problem.traced(trace).error_response())
+    } else if request.headers().contains_key(CONTENT_ENCODING) {
         // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
         let detail = "send the body as it is, without Content-Encoding";
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
@@ -227,8 +256,15 @@ async fn envelope(
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let route = route.as_deref().unwrap_or("-");
-    let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(trace.id = %trace, %method, route, status = status.as_u16(), elapsed_us, "request");
+    let took = started.elapsed();
+    if let Some(app) = response.request().app_data::<web::Data<App>>() {
+        app.metrics.request(route, method_label(&method), status.as_u16(), took);
+    }
+    let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let transaction = transaction.as_deref();
+    tracing::info!(
+        trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us, "request"
+    );
     Ok(response)
 }
 
@@ -242,9 +278,8 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
     ServiceResponse::from_err(problem.traced(trace), request)
 }
 
-/// The trace id of a W3C `traceparent` header, or a fresh one.
-fn trace_from(request: &ServiceRequest) -> TraceId {
-    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let id = header.and_then(|text| text.strip_prefix("00-")).and_then(|rest| rest.split('-').next());
-    id.and_then(|id| id.parse().ok()).unwrap_or_else(TraceId::random)
+/// A method as a label: there are as many as the service knows, whatever a client makes up.
+fn method_label(method: &Method) -> &str {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    if known.contains(method) { method.as_str() } else { "other" }
 }

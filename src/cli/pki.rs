@@ -239,6 +239,15 @@ fn service_file(place: &Path, service: &str) -> anyhow::Result<String> {
     let mut table: toml::Table = toml::from_str(DEFAULT).context("the shipped defaults")?;
     let port = service.rsplit_once(':').map_or("8443", |(_, port)| port);
     table.insert("listen".into(), format!("127.0.0.1:{port}").into());
+    let internal = match port.parse::<u16>() {
+        // Any free one, as for the service itself.
+        Ok(0) | Err(_) => 0,
+        Ok(port) => port.saturating_add(1),
+    };
+    table.insert(
+        "internal".into(),
+        toml::Table::from_iter([("listen".into(), format!("127.0.0.1:{internal}").into())]).into(),
+    );
     let place = place.display().to_string();
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))

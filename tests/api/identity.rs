@@ -42,14 +42,17 @@ fn without_a_certificate_of_the_roots_nothing_is_answered() {
     assert!(!answers(&house, Some(&Card { chain: other.chain, key: own.key })), "a certificate without its key");
     let refused = || house.log().into_iter().filter(|entry| entry.action == Action::Connect).collect::<Vec<_>>();
     let until = Instant::now() + std::time::Duration::from_secs(20);
-    while refused().len() < 6 && Instant::now() < until {
+    while refused().len() < 7 && Instant::now() < until {
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
     let mut codes: Vec<_> = refused().into_iter().map(|entry| entry.result.to_string()).collect();
     codes.sort();
-    let (bad, expired) = ("refused:tls_bad_signature", "refused:tls_expired");
-    assert_eq!(codes, [bad, bad, "refused:tls_certificate", expired, expired, "refused:tls_not_yet_valid"]);
-    assert!(refused().iter().all(|entry| entry.actor.oin.is_none() && entry.actor.certificate.len() == 64));
+    let (bad, expired, none) = ("refused:tls_bad_signature", "refused:tls_expired", "refused:tls_no_certificate");
+    assert_eq!(codes, [bad, bad, "refused:tls_certificate", expired, expired, none, "refused:tls_not_yet_valid"]);
+    for entry in refused() {
+        let shown = if entry.result.to_string() == none { 0 } else { 64 };
+        assert_eq!((entry.actor.oin, entry.actor.certificate.len()), (None, shown));
+    }
 }
 
 #[test]
@@ -58,11 +61,13 @@ fn a_certificate_without_a_usable_oin_names_nobody() {
     let question = value(&house.encoder(EPOCH), FAMILY);
     for oin in ["", "4001", "0000009900000000400x", "000000990000000040011", "00000099000000004001 "] {
         let card = house.issue(&Subject::party("Ymere", oin));
-        let mut line = Line::open(house.port(), house.tls(Some(&card))).unwrap();
-        for reply in [line.get("/v1/ping"), line.get("/v1/service")] {
+        let line = || Line::open(house.port(), house.tls(Some(&card))).unwrap();
+        for path in ["/v1/ping", "/v1/service", "/v1/nothing"] {
+            let reply = line().get(path);
             reply.is_problem(403, "no_identity");
+            assert_eq!(reply.header("connection"), Some("close"), "nothing more is heard from it");
         }
-        line.ask(&question).is_problem(403, "no_identity");
+        line().ask(&question).is_problem(403, "no_identity");
     }
 }
 

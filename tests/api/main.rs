@@ -3,10 +3,12 @@
 mod age_tool;
 mod answers;
 mod audit;
+mod authority;
 mod campaign;
 mod ends;
 mod epochs;
 mod identity;
+mod limits;
 mod loads;
 mod log;
 mod operations;
@@ -15,3 +17,4 @@ mod regulation;
 mod reports;
 mod rotation;
 mod support;
+mod walls;

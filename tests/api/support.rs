@@ -181,7 +181,28 @@ impl House {
 
     pub fn config(&self) -> Config {
         let text = fs::read_to_string(self.keys().join("voorrang.toml")).unwrap();
-        Config::from_parts(&text, "voorrang.toml", &self.keys(), std::iter::empty()).unwrap()
+        let config = Config::from_parts(&text, "voorrang.toml", &self.keys(), std::iter::empty()).unwrap();
+        Config { file: Some(self.keys().join("voorrang.toml")), ..config }
+    }
+
+    /// Changes the service's configuration file, also while it runs.
+    pub fn configure(&self, change: impl FnOnce(&mut toml::Table)) {
+        let path = self.keys().join("voorrang.toml");
+        let mut table = fs::read_to_string(&path).unwrap().parse().unwrap();
+        change(&mut table);
+        fs::write(path, table.to_string()).unwrap();
+    }
+
+    /// Adds a root to those that the service believes.
+    pub fn believe(&self, root: &str) {
+        let path = self.keys().join("roots.pem");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + root).unwrap();
+    }
+
+    /// Gives a party another certificate.
+    pub fn give(&self, stem: &str, issued: &Issued) {
+        fs::write(self.keys().join(format!("{stem}.pem")), &issued.certificate).unwrap();
+        fs::write(self.keys().join(format!("{stem}.key")), &issued.key).unwrap();
     }
 
     /// Starts the service, anew if it ran before on the same state.
@@ -239,8 +260,13 @@ impl House {
 
     /// SIGTERM, without waiting.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// A signal to the service's process.
+    pub fn signal(&self, name: &str) {
         if let Service::Outside { child, .. } = &self.service {
-            signal("TERM", child);
+            signal(name, child);
         }
     }
 
@@ -487,7 +513,7 @@ impl Card {
 
     pub fn new(issued: &Issued) -> Self {
         Self {
-            chain: vec![CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap()],
+            chain: CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).map(Result::unwrap).collect(),
             key: PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap(),
         }
     }

@@ -1,0 +1,119 @@
+//! What every request passes before it is routed: its head's form, the certificate behind it, the caller's share of the
+//! service, and its body's pace.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix_http::BoxedPayloadStream;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+
+use super::body::Body;
+use super::identity::{self, Identity};
+use super::knocks::Refused;
+use super::limits::{Entered, Excess, Meters};
+use super::problem::{Problem, trace_of};
+use super::tls::Door;
+use super::{App, framing};
+
+/// What ends in this brings many questions at once.
+const BATCHES: &str = "-batches";
+
+/// The parts that judge a request.
+struct Judges {
+    app: Data<App>,
+    door: Data<Door>,
+    meters: Data<Meters>,
+}
+
+/// Nothing is routed that has no place here.
+pub(super) async fn guard(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let (identity, entered) = match admit(request.request()).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(request.into_response(response_of(refusal))),
+    };
+    request.extensions_mut().insert(identity);
+    let cut = Rc::new(Cell::new(None));
+    match request.take_payload() {
+        Payload::None => {}
+        payload => {
+            let body: BoxedPayloadStream = Box::pin(Body::new(payload, entered.body.clone(), cut.clone()));
+            request.set_payload(Payload::Stream { payload: body });
+        }
+    }
+    let response = next.call(request).await?.map_into_boxed_body();
+    // Whatever the handler made of half a body: the reason is that it was cut.
+    match cut.get() {
+        Some(excess) => {
+            let refusal = excess_of(response.request(), excess);
+            let mut refusal = response_of(refusal);
+            // The rest of the body may still be on its way.
+            refusal.head_mut().set_connection_type(ConnectionType::Close);
+            Ok(response.into_response(refusal))
+        }
+        None => Ok(response),
+    }
+}
+
+/// A refusal, and after how many seconds to come again.
+type Refusal = (Problem, Option<u64>);
+
+async fn admit(request: &HttpRequest) -> Result<(Identity, Entered), Refusal> {
+    let trace = trace_of(request);
+    if let Some(problem) = framing::fault(request.head()) {
+        return Err((problem.traced(trace), None));
+    }
+    let judges = Judges::of(request);
+    let admitted = identity::admit(request, &judges.app, &judges.door).map_err(|problem| (problem, None))?;
+    let identity = &admitted.identity;
+    let party = admitted.is_party.then_some(&identity.oin);
+    let meters = judges.meters.clone().into_inner();
+    let excess = |excess: Excess| {
+        match excess {
+            // Not the caller's fault.
+            Excess::Busy => judges.app.metrics.refused(excess.code()),
+            _ => judges.app.knocks.tell(Refused { code: excess.code(), fingerprint: identity.fingerprint.clone() }),
+        }
+        excess_of(request, excess)
+    };
+    let place = identity::place(request, &admitted, || meters.connect(party)).map_err(excess)?;
+    let entered = place.enter(request.path().ends_with(BATCHES)).await.map_err(excess)?;
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    entered.body.has_room(length.unwrap_or(0)).map_err(excess)?;
+    Ok((admitted.identity, entered))
+}
+
+impl Judges {
+    fn of(request: &HttpRequest) -> Self {
+        let found = || {
+            let (app, door, meters) = (request.app_data()?, request.app_data()?, request.app_data()?);
+            Some(Self { app: Data::clone(app), door: Data::clone(door), meters: Data::clone(meters) })
+        };
+        found().expect("every listener with routes has an app, a door and meters")
+    }
+}
+
+fn excess_of(request: &HttpRequest, excess: Excess) -> Refusal {
+    let (problem, seconds) = excess.problem();
+    (problem.traced(trace_of(request)), seconds)
+}
+
+/// The refusal as a response. Whoever only came too early may stay.
+fn response_of((problem, seconds): Refusal) -> HttpResponse {
+    let mut response = problem.error_response();
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if seconds.is_none() || problem.code == Excess::Connections.code() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}

@@ -1,0 +1,334 @@
+//! How much of the service a party has at this moment. What is too much waits a moment, and then is refused before it
+//! costs anything: a greedy party slows itself down and nobody else.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::problem::Problem;
+use crate::config::Limits;
+use crate::ids::Oin;
+
+/// A request that finds no place waits this long for one: a client that is a little too fast needs to know of no limit.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Of the rates, in seconds: what may come at once after a pause.
+const BURST: u32 = 2;
+const KILOBYTE: usize = 1 << 10;
+const MEGABYTE: usize = 1 << 20;
+
+/// What there was too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    Connections,
+    Requests,
+    AtOnce,
+    Batches,
+    Bytes,
+    Memory,
+    /// Not the caller's fault: all together are too many.
+    Busy,
+    /// A body that comes too slowly, or not at all.
+    Slow,
+}
+
+impl Excess {
+    /// Stable code.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Connections => "too_many_connections",
+            Self::Requests => "too_many_requests",
+            Self::AtOnce => "too_many_at_once",
+            Self::Batches => "too_many_batches",
+            Self::Bytes => "too_many_bytes",
+            Self::Memory => "too_many_bytes_at_once",
+            Self::Busy => "busy",
+            Self::Slow => "slow_body",
+        }
+    }
+
+    /// The problem, and after how many seconds to try again.
+    pub(super) fn problem(self) -> (Problem, Option<u64>) {
+        let too_many = StatusCode::TOO_MANY_REQUESTS;
+        let (status, seconds, detail) = match self {
+            Self::Connections => {
+                (too_many, Some(5), "you have too many connections open; close some, or use those there are")
+            }
+            Self::Requests => (too_many, Some(1), "you send more requests a second than the service takes"),
+            Self::AtOnce => (too_many, Some(1), "too many of your requests are being worked on; send fewer at once"),
+            Self::Batches => (too_many, Some(1), "too many of your batches are being worked on; send fewer at once"),
+            Self::Bytes => (too_many, Some(1), "you send more bytes a second than the service takes"),
+            Self::Memory => (too_many, Some(1), "your requests under way are too large together; send fewer at once"),
+            Self::Busy => {
+                let detail = "the service is too busy; nothing was done, try again in a moment";
+                (StatusCode::SERVICE_UNAVAILABLE, Some(2), detail)
+            }
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, None, "the body came too slowly; send it as one piece"),
+        };
+        (Problem::new(status, self.code(), detail), seconds)
+    }
+}
+
+/// What everybody has.
+pub(super) struct Meters {
+    limits: Limits,
+    running: Arc<Semaphore>,
+    /// Bytes of bodies in memory.
+    held: AtomicUsize,
+    /// By party; whoever is none shares one.
+    each: Mutex<HashMap<Option<Oin>, Arc<Meter>>>,
+}
+
+/// What one party has.
+struct Meter {
+    connections: AtomicUsize,
+    running: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
+    requests: DefaultDirectRateLimiter,
+    kilobytes: DefaultDirectRateLimiter,
+    held: AtomicUsize,
+}
+
+impl Meters {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let (held, each) = Default::default();
+        Self { limits: limits.clone(), running: Arc::new(Semaphore::new(limits.requests_at_once)), held, each }
+    }
+
+    /// A connection's place; it is free again when this is dropped.
+    pub(super) fn connect(self: &Arc<Self>, party: Option<&Oin>) -> Result<Place, Excess> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = each.entry(party.cloned()).or_insert_with(|| Arc::new(Meter::new(&self.limits))).clone();
+        drop(each);
+        if !add(&meter.connections, 1, self.limits.connections_each) {
+            return Err(Excess::Connections);
+        }
+        Ok(Place { meters: self.clone(), meter })
+    }
+
+    /// Requests that are being worked on, and bytes of bodies in memory.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let running = self.limits.requests_at_once - self.running.available_permits();
+        (running, self.held.load(Ordering::Relaxed))
+    }
+}
+
+impl Meter {
+    fn new(limits: &Limits) -> Self {
+        let rate = |each: u32| {
+            let each = NonZeroU32::new(each).expect("checked limits are at least 1");
+            RateLimiter::direct(
+                Quota::per_second(each).allow_burst(each.saturating_mul(NonZeroU32::MIN.saturating_add(BURST - 1))),
+            )
+        };
+        Self {
+            connections: AtomicUsize::new(0),
+            running: Arc::new(Semaphore::new(limits.requests_at_once_each)),
+            batches: Arc::new(Semaphore::new(limits.batches_at_once_each)),
+            requests: rate(limits.requests_per_second_each),
+            kilobytes: rate(limits.body_megabytes_per_second_each * (MEGABYTE / KILOBYTE) as u32),
+            held: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// A connection that counts.
+pub(super) struct Place {
+    meters: Arc<Meters>,
+    meter: Arc<Meter>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.meter.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    /// A request's place.
+    ///
+    /// # Errors
+    /// [`Excess`], at once where all together are too many, and after a second where the caller alone is.
+    pub(super) async fn enter(&self, is_batch: bool) -> Result<Entered, Excess> {
+        let until = Instant::now() + PATIENCE;
+        let clock = DefaultClock::default();
+        while let Err(not_yet) = self.meter.requests.check() {
+            let wait = not_yet.wait_time_from(clock.now());
+            if Instant::now() + wait > until {
+                // Whoever does not wait by itself is made to.
+                sleep(until.saturating_duration_since(Instant::now())).await;
+                return Err(Excess::Requests);
+            }
+            sleep(wait).await;
+        }
+        let own = place_in(&self.meter.running, until).await.ok_or(Excess::AtOnce)?;
+        let batch =
+            if is_batch { Some(place_in(&self.meter.batches, until).await.ok_or(Excess::Batches)?) } else { None };
+        let all = self.meters.running.clone().try_acquire_owned().map_err(|_| Excess::Busy)?;
+        let body = Held { meters: self.meters.clone(), meter: self.meter.clone(), bytes: AtomicUsize::new(0) };
+        Ok(Entered { body: Arc::new(body), _places: (own, batch, all) })
+    }
+}
+
+async fn place_in(semaphore: &Arc<Semaphore>, until: Instant) -> Option<OwnedSemaphorePermit> {
+    timeout_at(until, semaphore.clone().acquire_owned()).await.ok()?.ok()
+}
+
+/// A request that is being worked on, until this is dropped.
+pub(super) struct Entered {
+    pub(super) body: Arc<Held>,
+    _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+/// The bytes of one request's body, as long as the request is worked on.
+pub(super) struct Held {
+    meters: Arc<Meters>,
+    meter: Arc<Meter>,
+    bytes: AtomicUsize,
+}
+
+impl Held {
+    /// Whether a body that announces this length would find room.
+    pub(super) fn has_room(&self, length: usize) -> Result<(), Excess> {
+        let limits = &self.meters.limits;
+        let fits =
+            |held: &AtomicUsize, most: usize| held.load(Ordering::Relaxed).saturating_add(length) <= most * MEGABYTE;
+        if !fits(&self.meter.held, limits.body_megabytes_each) {
+            return Err(Excess::Memory);
+        }
+        if fits(&self.meters.held, limits.body_megabytes) { Ok(()) } else { Err(Excess::Busy) }
+    }
+
+    /// Counts bytes that came.
+    pub(super) fn take(&self, length: usize) -> Result<(), Excess> {
+        let limits = &self.meters.limits;
+        let kilobytes = u32::try_from(length.div_ceil(KILOBYTE)).ok().and_then(NonZeroU32::new);
+        if kilobytes.is_some_and(|count| !matches!(self.meter.kilobytes.check_n(count), Ok(Ok(())))) {
+            return Err(Excess::Bytes);
+        }
+        if !add(&self.meter.held, length, limits.body_megabytes_each * MEGABYTE) {
+            return Err(Excess::Memory);
+        }
+        if !add(&self.meters.held, length, limits.body_megabytes * MEGABYTE) {
+            self.meter.held.fetch_sub(length, Ordering::Relaxed);
+            return Err(Excess::Busy);
+        }
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How slowly a body may come.
+    pub(super) fn pace(&self) -> (Duration, u32) {
+        (Duration::from_secs(self.meters.limits.body_seconds), self.meters.limits.body_bytes_per_second)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let bytes = *self.bytes.get_mut();
+        self.meter.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.meters.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Adds, if the sum is not more than this.
+fn add(counter: &AtomicUsize, count: usize, most: usize) -> bool {
+    let sum = |now: usize| now.checked_add(count).filter(|sum| *sum <= most);
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meters(change: impl FnOnce(&mut Limits)) -> Arc<Meters> {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Arc::new(Meters::new(&limits))
+    }
+
+    fn oin(number: u8) -> Oin {
+        format!("000000990000000040{number:02}").parse().unwrap()
+    }
+
+    #[test]
+    fn connections_are_counted_by_party_and_freed_when_they_close() {
+        let meters = meters(|limits| limits.connections_each = 2);
+        let one = meters.connect(Some(&oin(1))).ok().unwrap();
+        let _two = meters.connect(Some(&oin(1))).ok().unwrap();
+        assert_eq!(meters.connect(Some(&oin(1))).err(), Some(Excess::Connections));
+        assert!(meters.connect(Some(&oin(2))).is_ok(), "another party");
+        drop(one);
+        assert!(meters.connect(Some(&oin(1))).is_ok());
+    }
+
+    #[actix_web::test]
+    async fn too_many_at_once_wait_a_second_and_then_are_refused() {
+        let meters = meters(|limits| (limits.requests_at_once_each, limits.batches_at_once_each) = (2, 1));
+        let (greedy, other) =
+            (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
+        let _batch = greedy.enter(true).await.ok().unwrap();
+        let began = Instant::now();
+        assert_eq!(greedy.enter(true).await.err(), Some(Excess::Batches));
+        let second = greedy.enter(false).await.ok().unwrap();
+        assert_eq!(greedy.enter(false).await.err(), Some(Excess::AtOnce));
+        assert!(began.elapsed() >= PATIENCE * 2);
+        actix_web::rt::spawn(async {
+            sleep(PATIENCE / 2).await;
+            drop(second);
+        });
+        assert!(greedy.enter(false).await.is_ok(), "a place became free in time");
+        let began = Instant::now();
+        assert!(other.enter(true).await.is_ok());
+        assert!(began.elapsed() < PATIENCE / 10, "another party waits for nobody");
+    }
+
+    #[actix_web::test]
+    async fn when_all_together_are_too_many_the_next_one_is_told_at_once() {
+        let meters = meters(|limits| (limits.requests_at_once, limits.requests_at_once_each) = (2, 2));
+        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
+        let _running = (one.enter(false).await.ok().unwrap(), two.enter(false).await.ok().unwrap());
+        assert_eq!(meters.load().0, 2);
+        let began = Instant::now();
+        assert_eq!(one.enter(false).await.err(), Some(Excess::Busy));
+        assert!(began.elapsed() < PATIENCE / 10);
+    }
+
+    #[actix_web::test]
+    async fn a_rate_is_that_of_the_party_and_not_of_its_connection() {
+        let meters = meters(|limits| limits.requests_per_second_each = 1);
+        let ask = |_| {
+            let fresh = meters.connect(Some(&oin(1))).ok().unwrap();
+            actix_web::rt::spawn(async move { fresh.enter(false).await.err() })
+        };
+        let asked: Vec<_> = (0..6).map(ask).collect();
+        let mut refused = 0;
+        for one in asked {
+            refused += u32::from(one.await.unwrap() == Some(Excess::Requests));
+        }
+        assert!((2..=4).contains(&refused), "two at once, one within the second of patience: {refused}");
+        assert!(meters.connect(None).ok().unwrap().enter(false).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn bytes_of_bodies_are_bounded_by_party_and_in_all_and_freed_with_the_request() {
+        let meters = meters(|limits| (limits.body_megabytes, limits.body_megabytes_each) = (3, 2));
+        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
+        let (first, second) = (one.enter(false).await.ok().unwrap(), two.enter(false).await.ok().unwrap());
+        assert_eq!(first.body.take(2 * MEGABYTE), Ok(()));
+        assert_eq!(first.body.take(1), Err(Excess::Memory));
+        assert_eq!(second.body.has_room(MEGABYTE + 1), Err(Excess::Busy));
+        assert_eq!((second.body.take(MEGABYTE), second.body.take(1)), (Ok(()), Err(Excess::Busy)));
+        assert_eq!(meters.load().1, 3 * MEGABYTE);
+        drop(first);
+        assert_eq!(meters.load().1, MEGABYTE);
+        assert_eq!(second.body.take(1), Ok(()));
+    }
+}

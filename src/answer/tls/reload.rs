@@ -1,0 +1,102 @@
+//! Reads the configuration and the files of `[tls]` again, on a signal and on a timer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::digest::{Context, Digest, SHA256};
+
+use super::{Door, Gate};
+use crate::config::{Config, Log, Tls};
+use crate::telemetry;
+
+/// What was read last, and where it goes.
+pub(in crate::answer) struct Reloader {
+    door: Arc<Door>,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    config: Config,
+    /// Of the files as they were when they last served.
+    digest: Option<Digest>,
+}
+
+impl Reloader {
+    /// Takes what the door was made from.
+    pub(in crate::answer) fn new(config: &Config, door: Arc<Door>) -> Self {
+        let last = Last { digest: Some(digest_of(&config.tls)), config: config.clone() };
+        Self { door, last: Mutex::new(last) }
+    }
+
+    /// Reads everything again and takes over what has changed. What is faulty is reported and not taken over; a faulty
+    /// revocation list closes the door until there is a good one.
+    pub(in crate::answer) fn reload(&self) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fault = None;
+        match last.config.file.clone().map(|file| Config::load(&file)) {
+            None => {}
+            Some(Ok(config)) => self.take_over(&mut last.config, config),
+            Some(Err(error)) => fault = Some(chain(&error)),
+        }
+        let digest = digest_of(&last.config.tls);
+        if last.digest.is_none_or(|old| old.as_ref() != digest.as_ref()) {
+            match Gate::open(&last.config.tls) {
+                Ok(gate) => {
+                    self.door.replace(gate);
+                    last.digest = Some(digest);
+                    tracing::info!("certificates, roots and revocation lists were read anew");
+                }
+                Err(error) => {
+                    if error.is_revocation() && !self.door.gate().1.is_closed() {
+                        let closed = self.door.gate().1.closed();
+                        self.door.replace(closed);
+                    }
+                    last.digest = None;
+                    fault = Some(chain(&error));
+                }
+            }
+        }
+        if self.door.set_fault(fault.clone())
+            && let Some(fault) = fault
+        {
+            tracing::error!(fault, closed = self.door.gate().1.is_closed(), "the files of [tls] cannot be taken over");
+        }
+    }
+
+    fn take_over(&self, current: &mut Config, new: Config) {
+        if new == *current {
+            return;
+        }
+        let tls = Tls { tls12: current.tls.tls12, ..new.tls.clone() };
+        let log = Log { level: new.log.level, ..current.log.clone() };
+        if log != current.log {
+            telemetry::set_level(log.level);
+        }
+        let kept = Config { tls, log, ..current.clone() };
+        if kept != new {
+            tracing::warn!("the configuration has changes that take a restart; all but [tls] and log.level does");
+        }
+        *current = kept;
+    }
+}
+
+/// SHA-256 over the section and its files; one that cannot be read counts as empty.
+fn digest_of(tls: &Tls) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(format!("{tls:?}").as_bytes());
+    for path in [&tls.certificate, &tls.key, &tls.client_roots].into_iter().chain(&tls.crls) {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        context.update(&(bytes.len() as u64).to_be_bytes());
+        context.update(&bytes);
+    }
+    context.finish()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,89 @@
+//! Which request this is, in the words of whoever sent it: W3C Trace Context, or the transaction of an FSC Inway.
+
+use actix_web::http::header::HeaderMap;
+
+use super::problem::Problem;
+use crate::ids::TraceId;
+
+/// Of FSC Core: a UUID of version 7.
+const FSC_TRANSACTION: &str = "fsc-transaction-id";
+
+/// How a request is found again.
+pub(super) struct Trace {
+    /// Stands in the access log and in every problem.
+    pub(super) id: TraceId,
+    /// The FSC transaction, where it is one; its bytes are the trace id.
+    pub(super) transaction: Option<String>,
+}
+
+impl Trace {
+    /// Reads the headers. FSC carries no `traceparent` from one Inway to the next, so its transaction goes first.
+    ///
+    /// # Errors
+    /// A fresh id, and the problem with the transaction.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, (TraceId, Problem)> {
+        let mut transactions = headers.get_all(FSC_TRANSACTION);
+        let Some(first) = transactions.next() else {
+            let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+            let id = parent.and_then(|text| text.strip_prefix("00-")).and_then(|rest| rest.split('-').next());
+            let id = id.and_then(|id| id.parse().ok()).unwrap_or_else(TraceId::random);
+            return Ok(Self { id, transaction: None });
+        };
+        let read = first.to_str().ok().filter(|_| transactions.next().is_none()).and_then(transaction);
+        read.ok_or_else(|| {
+            let detail = "Fsc-Transaction-Id is one UUID of version 7, in lower case with hyphens";
+            (TraceId::random(), Problem::bad_request("fsc_transaction_id", detail))
+        })
+    }
+}
+
+fn transaction(text: &str) -> Option<Trace> {
+    let hyphens = [8, 13, 18, 23];
+    let in_place =
+        text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == hyphens.contains(&at));
+    let seven = in_place && text.as_bytes()[14] == b'7' && b"89ab".contains(&text.as_bytes()[19]);
+    let id = Some(text).filter(|_| seven).and_then(|text| text.replace('-', "").parse().ok())?;
+    Some(Trace { id, transaction: Some(text.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    const UUID: &str = "01939c0a-7d3c-7abc-9def-0123456789ab";
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn an_fsc_transaction_is_the_trace_and_goes_before_a_traceparent() {
+        let of = |pairs: &[_]| Trace::of(&headers(pairs)).map(|trace| (trace.id.to_string(), trace.transaction)).ok();
+        let fsc = Some(("01939c0a7d3c7abc9def0123456789ab".to_owned(), Some(UUID.to_owned())));
+        assert_eq!(of(&[(FSC_TRANSACTION, UUID)]), fsc);
+        assert_eq!(of(&[("traceparent", PARENT), (FSC_TRANSACTION, UUID)]), fsc);
+        assert_eq!(of(&[("traceparent", PARENT)]), Some(("4bf92f3577b34da6a3ce929d0e0e4736".to_owned(), None)));
+    }
+
+    #[test]
+    fn what_is_no_uuid_of_version_seven_is_refused() {
+        for bad in [
+            "",
+            "01939c0a7d3c7abc9def0123456789ab",
+            "01939c0a-7d3c-4abc-9def-0123456789ab",
+            "01939c0a-7d3c-7abc-1def-0123456789ab",
+            "01939c0a-7d3c-7abc-9def-0123456789ax",
+            "01939C0A-7D3C-7ABC-9DEF-0123456789AB",
+            "{1939c0a-7d3c-7abc-9def-0123456789ab}",
+        ] {
+            assert!(Trace::of(&headers(&[(FSC_TRANSACTION, bad)])).is_err(), "{bad}");
+        }
+        assert!(Trace::of(&headers(&[(FSC_TRANSACTION, UUID), (FSC_TRANSACTION, UUID)])).is_err(), "two of them");
+    }
+}

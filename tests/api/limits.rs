@@ -1,0 +1,204 @@
+//! Nobody has more of the service than its share: connections, requests, bytes, time. What is too much is refused, and
+//! the others do not notice.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use voorrang::audit::Action;
+
+use super::support::*;
+
+/// A service with these limits.
+fn house_with(limits: &[(&str, i64)]) -> House {
+    let mut house = House::built(false);
+    house.configure(|table| {
+        let section = table["limits"].as_table_mut().unwrap();
+        limits.iter().for_each(|(key, value)| drop(section.insert((*key).into(), (*value).into())));
+    });
+    house.start();
+    house
+}
+
+#[test]
+fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not() {
+    let house = house_with(&[("connections_each", 3)]);
+    let mut open: Vec<Line> = (0..3).map(|_| house.line(CORPORATION)).collect();
+    assert!(open.iter_mut().all(|line| line.get("/v1/ping").status == 204));
+    let refused = house.line(CORPORATION).get("/v1/ping");
+    refused.is_problem(429, "too_many_connections");
+    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("5"), Some("close")));
+    assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204);
+    assert!(open.iter_mut().all(|line| line.get("/v1/ping").status == 204), "those that were there stay");
+    open.pop();
+    let until = Instant::now() + Duration::from_secs(5);
+    while house.line(CORPORATION).get("/v1/ping").status != 204 {
+        assert!(Instant::now() < until, "a closed connection frees its place");
+    }
+    let told = |house: &House| house.log().into_iter().any(|entry| entry.result.code() == Some("too_many_connections"));
+    while !told(&house) {
+        assert!(Instant::now() < until, "the access log counts refusals");
+        sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connection() {
+    let house = house_with(&[("requests_per_second_each", 10)]);
+    let began = Instant::now();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let flood = || {
+            let mut line = house.line(CORPORATION);
+            let mut ping = || {
+                let reply = line.get("/v1/ping");
+                assert_eq!(reply.header("retry-after").is_some(), reply.status == 429);
+                reply.status
+            };
+            (0..12).map(|_| ping()).collect::<Vec<_>>()
+        };
+        let floods: Vec<_> = (0..16).map(|_| scope.spawn(flood)).collect();
+        sleep(Duration::from_millis(300));
+        let quiet = Instant::now();
+        assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204);
+        assert!(quiet.elapsed() < Duration::from_millis(900), "another party does not wait");
+        floods.into_iter().flat_map(|flood| flood.join().unwrap()).collect()
+    });
+    let served = statuses.iter().filter(|status| **status == 204).count() as f64;
+    // The burst, ten a second, and what the start took of it.
+    assert!(served <= 22.0 + 10.0 * began.elapsed().as_secs_f64(), "{served} in {:?}", began.elapsed());
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert!(refused > 20 && statuses.iter().all(|status| [204, 429].contains(status)), "{statuses:?}");
+    assert!(began.elapsed() > Duration::from_secs(5), "whoever does not wait is made to: {:?}", began.elapsed());
+}
+
+#[test]
+fn a_body_that_stalls_or_drips_is_cut_and_its_connection_closed() {
+    let house = house_with(&[]);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let house = &house;
+        let headers = [("Content-Type", "application/json")];
+        let stalled = scope.spawn(move || {
+            let mut line = house.line(CORPORATION);
+            line.head("POST", "/v1/priority-questions", &headers, 1000).unwrap();
+            line.write(b"{\"header\":").unwrap();
+            (line.reply("POST").unwrap(), line)
+        });
+        let dripping = scope.spawn(move || {
+            let mut line = house.line(CORPORATION);
+            line.head("POST", "/v1/priority-batches", &headers, 1000).unwrap();
+            for _ in 0..19 {
+                line.write(b" ").unwrap();
+                sleep(Duration::from_millis(500));
+            }
+            let reply = line.reply("POST").unwrap();
+            assert!(began.elapsed() < Duration::from_secs(15), "silence alone would have been cut later");
+            (reply, line)
+        });
+        for (what, thread) in [("stalled", stalled), ("dripping", dripping)] {
+            let (reply, mut line) = thread.join().unwrap();
+            reply.is_problem(408, "slow_body");
+            assert!(line.send("GET", "/v1/ping", &[], b"").is_err(), "{what}: the connection is closed");
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn bodies_that_together_are_too_large_are_refused_before_they_are_read() {
+    let house = house_with(&[("body_megabytes_each", 1)]);
+    let headers = [("Content-Type", "application/json")];
+    let mut line = house.line(CORPORATION);
+    line.head("POST", "/v1/priority-batches", &headers, 2 << 20).unwrap();
+    let refused = line.reply("POST").unwrap();
+    refused.is_problem(429, "too_many_bytes_at_once");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // The same without saying how much will come.
+    let mut line = house.line(CORPORATION);
+    let head = "POST /v1/priority-batches HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    line.write(head.as_bytes()).unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    // It may be cut before all of it is sent.
+    drop((0..20).try_for_each(|_| line.write(chunk.as_bytes())));
+    line.reply("POST").unwrap().is_problem(429, "too_many_bytes_at_once");
+    let small = house.line(CORPORATION).json("POST", "/v1/priority-batches", &json!({}));
+    assert_eq!(small.problem().status, 400, "what fits is read: {}", small.text());
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    let house = house_with(&[]);
+    let mut line = house.line(OFFICER);
+    line.tls.get_ref().sock.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    // More answers than all buffers on the way hold; the service stops reading when nobody takes them.
+    let request = b"GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    while line.write(request).is_ok() {}
+    sleep(Duration::from_secs(40));
+    let socket: &mut TcpStream = &mut line.tls.get_mut().sock;
+    let mut taken = vec![0; 1 << 20];
+    let ended = loop {
+        match socket.read(&mut taken) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) => break error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    };
+    assert!(ended, "the service did not wait");
+}
+
+#[test]
+fn what_two_readers_could_understand_differently_nobody_gets() {
+    let house = house_with(&[]);
+    let hidden = "GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let cases: &[(&str, String)] = &[
+        ("TRACE", "TRACE /v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
+        ("CONNECT", "CONNECT localhost:8443 HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
+        ("lower case", "get /v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
+        ("no host", "GET /v1/ping HTTP/1.1\r\n\r\n".into()),
+        ("host list", "GET /v1/ping HTTP/1.1\r\nHost: localhost, evil\r\n\r\n".into()),
+        ("two hosts", "GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n".into()),
+        ("absolute", "GET https://evil/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
+        (
+            "both",
+            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}"),
+        ),
+        (
+            "two lengths",
+            format!(
+                "GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 47\r\n\r\n{hidden}"
+            ),
+        ),
+        ("zeros", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 00\r\n\r\n{hidden}")),
+        (
+            "coding",
+            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
+        ),
+        (
+            "space",
+            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        ),
+        ("chunk size", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\n{chunked}\r\n-1\r\n{hidden}")),
+        ("long address", format!("GET /v1/ping?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(3000))),
+        ("many headers", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: 1\r\n".repeat(80))),
+        ("long header", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(20_000))),
+        ("endless head", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(200_000))),
+    ];
+    for (what, bytes) in cases {
+        let mut line = house.line(OFFICER);
+        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        drop(line.write(bytes.as_bytes()));
+        let mut answer = Vec::new();
+        // It ends, one way or the other.
+        drop(line.tls.read_to_end(&mut answer));
+        let answer = String::from_utf8_lossy(&answer);
+        let statuses: Vec<_> = answer.lines().filter(|line| line.starts_with("HTTP/1.1 ")).collect();
+        assert!(statuses.len() <= 1, "{what}: {statuses:?}");
+        assert!(statuses.iter().all(|status| status[9..].starts_with(['4', '5'])), "{what}: {statuses:?}");
+    }
+    let read = house.log().into_iter().filter(|entry| entry.action != Action::Connect && entry.result.code().is_some());
+    assert_eq!(read.count(), 0, "nothing was asked");
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# What scanners say of the service's TLS: sslyze against the NCSC's guideline of 2025-05 (ncsc-tls-2025-05.json), sslscan
+# and testssl.sh, with TLS 1.3 alone and with 1.2 allowed. Fails on anything that they find.
+#   tests/tls/scan.sh VOORRANG FOLDER     the program; a folder for keys, Python packages and reports
+set -euo pipefail
+voorrang="$(realpath "$1")"
+folder="$2"
+here="$(realpath "$(dirname "$0")")"
+service=
+trap '[ -z "$service" ] || kill "$service"' EXIT
+
+mkdir -p "$folder"
+folder="$(realpath "$folder")"
+if [ "$("$folder/python/bin/sslyze" --help 2>/dev/null | grep -c custom_tls_config)" -eq 0 ]; then
+  python3 -m venv "$folder/python"
+  "$folder/python/bin/pip" install --quiet sslyze==6.3.1
+fi
+
+for tls12 in false true; do
+  rm -rf "$folder/keys"
+  "$voorrang" pki dev --out "$folder/keys" --service localhost:0 2>/dev/null
+  VOORRANG_TLS__TLS12=$tls12 "$voorrang" serve --config "$folder/keys/voorrang.toml" 2>"$folder/log" &
+  service=$!
+  for _ in $(seq 100); do
+    port="$(sed -n 's/.*address=127.0.0.1:\([0-9]*\).*/\1/p' "$folder/log")"
+    [ -z "$port" ] || break
+    sleep 0.1
+  done
+  [ -n "$port" ] || { cat "$folder/log" >&2; exit 1; }
+  ca="$folder/keys/ca.pem"
+  card=("$folder/keys/ymere.pem" "$folder/keys/ymere.key")
+
+  # It exits with 1 on whatever the guideline does not allow.
+  if ! "$folder/python/bin/sslyze" --cert "${card[0]}" --key "${card[1]}" \
+    --custom_tls_config "$here/ncsc-tls-2025-05.json" --certinfo --certinfo_ca_file "$ca" --sslv2 --sslv3 --tlsv1 \
+    --tlsv1_1 --tlsv1_2 --tlsv1_3 --elliptic_curves --early_data --resum --reneg --compression --heartbleed \
+    --openssl_ccs --robot --fallback --ems --json_out "$folder/sslyze.json" "localhost:$port" \
+    >"$folder/sslyze.txt" 2>"$folder/sslyze.err"; then
+    cat "$folder/sslyze.txt" "$folder/sslyze.err" >&2
+    exit 1
+  fi
+  # What the guideline leaves open and we do not.
+  python3 - "$folder/sslyze.json" "$tls12" <<'PYTHON'
+import json, sys
+report, tls12 = json.load(open(sys.argv[1])), sys.argv[2] == "true"
+scan = report["server_scan_results"][0]["scan_result"]
+def result(name):
+    assert scan[name]["status"] == "COMPLETED", (name, scan[name]["error_reason"])
+    return scan[name]["result"]
+def accepted(name):
+    return [suite["cipher_suite"]["name"] for suite in result(name)["accepted_cipher_suites"]]
+for old in ["ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1"]:
+    assert not accepted(old + "_cipher_suites"), old
+assert accepted("tls_1_3_cipher_suites")
+assert bool(accepted("tls_1_2_cipher_suites")) == tls12
+assert not result("tls_1_3_early_data")["supports_early_data"]
+assert not result("tls_compression")["supports_compression"]
+resumed = result("session_resumption")
+assert resumed["session_id_successful_resumptions_count"] == 0, "a session was resumed"
+assert resumed["tls_ticket_successful_resumptions_count"] == 0, "a ticket was taken"
+assert not result("heartbleed")["is_vulnerable_to_heartbleed"]
+assert not result("openssl_ccs_injection")["is_vulnerable_to_ccs_injection"]
+assert not result("session_renegotiation")["is_vulnerable_to_client_renegotiation_dos"]
+print("sslyze: compliant with the NCSC profile; no resumption, no early data, TLS 1.2:", tls12)
+PYTHON
+
+  sslscan --no-colour --certs="${card[0]}" --pk="${card[1]}" "localhost:$port" >"$folder/sslscan.txt"
+  if grep -E '(SSLv[23]|TLSv1\.[01]) +enabled' "$folder/sslscan.txt" || grep -qE 'vulnerable to heartbleed' \
+    <(grep -v 'not vulnerable' "$folder/sslscan.txt"); then
+    echo "sslscan found what stands above" >&2
+    exit 1
+  fi
+  [ "$tls12" = true ] || ! grep -E 'TLSv1\.2 +enabled' "$folder/sslscan.txt"
+  echo "sslscan: $(grep -cE '^(Accepted|Preferred)' "$folder/sslscan.txt") suites, none of an old version"
+
+  # Protocols only: it cannot show a client certificate.
+  testssl --quiet --color 0 --warnings off -p "localhost:$port" >"$folder/testssl.txt" || true
+  if grep -E '^ (SSLv2|SSLv3|TLS 1|TLS 1\.1) ' "$folder/testssl.txt" | grep -v 'not offered'; then
+    echo "testssl.sh found what stands above" >&2
+    exit 1
+  fi
+  grep -qE '^ TLS 1\.3 +offered' "$folder/testssl.txt"
+  echo "testssl.sh: nothing below $([ "$tls12" = true ] && echo 1.2 || echo 1.3) is offered"
+  kill "$service"
+  wait "$service" || true
+  service=
+done
