@@ -225,6 +225,10 @@ impl Profile {
             if pass.code_bits == 0 || pass.code_bits % 64 != 0 || pass.code_bits > 1 << 16 {
                 return fail(format!("pass {name}: code_bits must be a multiple of 64 up to 65536"));
             }
+            // Longer codes lie in the image of the diffusion, from which whoever has enough of them computes the map.
+            if pass.code_bits > pass.filter_bits {
+                return fail(format!("pass {name}: code_bits must be at most filter_bits"));
+            }
             if pass.diffusion == 0 || pass.diffusion > 32 {
                 return fail(format!("pass {name}: diffusion must be 1 to 32"));
             }
@@ -274,7 +278,8 @@ mod tests {
     fn nonsense_is_refused_with_the_key() {
         for (from, to, key) in [
             ("filter_bits = 1024", "filter_bits = 1000", "filter_bits"),
-            ("code_bits = 1536", "code_bits = 1538", "code_bits"),
+            ("code_bits = 256", "code_bits = 250", "code_bits"),
+            ("code_bits = 256", "code_bits = 320", "at most filter_bits"),
             ("links_at_address = 0.3", "links_at_address = nan", "rates"),
             ("links_elsewhere = 0.1", "links_elsewhere = 0.0", "rates"),
             ("unsure_at_address = 7.0", "unsure_at_address = 0.2", "doubts"),

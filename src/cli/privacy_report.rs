@@ -22,7 +22,9 @@ use super::output::{Output, bar};
 use crate::clock::Clock;
 use crate::code::{Code, Codes};
 use crate::encode::{Ages, Encoder, Resident, Source};
-use crate::privacy::{Attacker, Covariance, Gate, KnownPairs, Sample, View, draw, graph_match, known_pairs, signature};
+use crate::privacy::{
+    Attacker, Covariance, Gate, KnownPairs, Sample, Score, View, draw, graph_match, known_pairs, signature,
+};
 use crate::profile::{Profile, Scope};
 pub use input::InputError;
 use input::{CodeFiles, Person};
@@ -36,6 +38,8 @@ const GLOBAL_AT_MOST: f64 = 0.01;
 const NO_MATE_AT_MOST: f64 = 0.005;
 const SIGNATURE_TIMES_CHANCE: f64 = 3.0;
 const CONTROL_AT_LEAST: f64 = 0.99;
+/// Share of their dimensions that codes may lack. A map with as many outputs as inputs lacks a few by chance.
+const SPAN_LACKS_AT_MOST: f64 = 0.02;
 
 /// A gate does not hold. The report is written all the same.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +158,7 @@ fn attack(
         return Err(InputError::NoKnown { people: sample.len() }.into());
     }
     report.sampled(sample.len(), scene.stolen.addresses(), args.seed, args.keys);
+    spans(files, profile, report);
     let progress = bar(fits.len() + 2, "attacking");
     for known in fits {
         scene.known_pairs(known, &mut report.attacks)?;
@@ -164,6 +169,19 @@ fn attack(
     scene.graphs(&mut report.attacks);
     progress.step();
     Ok(())
+}
+
+/// What the codes show of their diffusion without any person: nothing, unless they lie in a part of their space.
+fn spans(files: &CodeFiles, profile: &Profile, report: &mut Report) {
+    for (pass, statistics) in profile.passes.iter().zip(&files.statistics.passes) {
+        let Some(missing) = statistics.dimensions_missing() else {
+            report.notes.push(format!("{}: too few codes to tell which part of their space they span.", pass.name));
+            continue;
+        };
+        let score = Score { hits: missing, people: statistics.bits(), by_chance: 0.0 };
+        let gate = Some(Gate::AtMost(SPAN_LACKS_AT_MOST));
+        report.attacks.push(Attack::new("linear span, dimensions missing", &pass.name, None, score, gate));
+    }
 }
 
 impl Scene {

@@ -252,7 +252,7 @@ mod tests {
 
     fn written(count: usize) -> String {
         let profile = Profile::built_in();
-        let record = line(1536, 2).into_record(&profile).unwrap();
+        let record = line(512, 2).into_record(&profile).unwrap();
         let (writer, header, mut bytes) = (Writer::new(&profile), header(), Vec::new());
         for at in 0..count {
             writer.line(None, (at == 0).then_some(&header), &record, &mut bytes);
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let profile = Profile::built_in();
-        let record = line(1536, 2).into_record(&profile).unwrap();
+        let record = line(512, 2).into_record(&profile).unwrap();
         let whole = Record {
             address: Some(AddressToken([1; 16])),
             household: Some(HouseholdToken([2; 16])),
@@ -307,13 +307,13 @@ mod tests {
     fn a_line_of_another_profile_is_refused() {
         let profile = Profile::built_in();
         let refused = |line: Line| line.into_codes(&profile).unwrap_err();
-        assert!(line(1536, 2).into_codes(&profile).is_ok());
-        assert!(matches!(refused(line(1024, 2)), LineError::Bits { want: 1536, got: 1024, .. }));
-        assert!(matches!(refused(line(1536, 1)), LineError::Variants { want: 2, got: 1, .. }));
-        let mut less = line(1536, 2);
+        assert!(line(512, 2).into_codes(&profile).is_ok());
+        assert!(matches!(refused(line(1024, 2)), LineError::Bits { want: 512, got: 1024, .. }));
+        assert!(matches!(refused(line(512, 1)), LineError::Variants { want: 2, got: 1, .. }));
+        let mut less = line(512, 2);
         less.codes.remove("home");
         assert_eq!(refused(less), LineError::Passes);
-        let mut more = line(1536, 2);
+        let mut more = line(512, 2);
         more.codes.insert("extra".into(), Vec::new());
         assert_eq!(refused(more), LineError::Passes);
     }
@@ -321,11 +321,11 @@ mod tests {
     #[test]
     fn only_minors_have_no_codes() {
         let profile = Profile::built_in();
-        let none = Line { codes: BTreeMap::new(), ..line(1536, 2) };
+        let none = Line { codes: BTreeMap::new(), ..line(512, 2) };
         let minor = Line { groups: vec![Group::Minor], ..none.clone() };
         assert_eq!(none.into_record(&profile), Err(LineError::NoCodes));
         assert!(minor.into_record(&profile).is_ok());
-        let own_id = Line { id: "P00000001".into(), ..line(1536, 2) };
+        let own_id = Line { id: "P00000001".into(), ..line(512, 2) };
         assert_eq!(own_id.into_record(&profile), Err(LineError::Id));
     }
 }

@@ -15,10 +15,9 @@ use crate::profile::{Pass, Profile};
 pub(super) struct Keys {
     pub(super) address_token: Key,
     pub(super) household_token: Key,
-    pub(super) record_ref: Key,
     /// Of the tokens that names and dates are cut into.
     pub(super) token: Key,
-    /// Of records, for what is random per record.
+    /// Of records, for their references and for what is random in them.
     pub(super) record: Key,
     pub(super) filler: Numbers,
     /// Of positions where codes can agree everywhere.
@@ -48,7 +47,6 @@ impl Root {
         Keys {
             address_token: self.key("address-token"),
             household_token: self.key("household-token"),
-            record_ref: self.key("record-ref"),
             token: self.key("token"),
             record: self.key("record"),
             filler: self.numbers("filler"),
@@ -74,7 +72,7 @@ impl Root {
     }
 
     fn expand(&self, what: &str) -> [u8; 32] {
-        let info = format!("voorrang/v3/{}/{what}", self.schema_hash);
+        let info = format!("voorrang/v4/{}/{what}", self.schema_hash);
         let info = [info.as_bytes()];
         let mut key = [0; 32];
         let okm = self.prk.expand(&info, HMAC_SHA256);
@@ -249,7 +247,7 @@ mod tests {
         let root = root(&[1; 32], "haarlem-1");
         let keys = root.keys();
         let maps: Vec<Numbers> = Profile::built_in().passes.iter().map(|pass| root.diffusion(pass)).collect();
-        let macs = [&keys.address_token, &keys.household_token, &keys.record_ref, &keys.token, &keys.record];
+        let macs = [&keys.address_token, &keys.household_token, &keys.token, &keys.record];
         let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street]);
         let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
         let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
@@ -258,7 +256,7 @@ mod tests {
             tags.iter().collect::<std::collections::HashSet<_>>().len(),
             first.iter().collect::<std::collections::HashSet<_>>().len(),
         );
-        assert_eq!(distinct, (8, 2 + maps.len()));
+        assert_eq!(distinct, (7, 2 + maps.len()));
         assert_eq!(distinct, (tags.len(), first.len()));
     }
 

@@ -23,7 +23,6 @@ mod token;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::rc::Rc;
 use std::slice;
 
 use foldhash::HashMap;
@@ -38,7 +37,7 @@ use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, 
 use crate::ids::EpochId;
 use crate::profile::{Profile, Reading};
 use keys::{Keys, Root, Seed, tag};
-use passes::{Last, PassEncoder, Places, Subject};
+use passes::{Last, Neighbours, PassEncoder, Subject};
 use token::Token;
 
 /// Whose file a record is of. Records of different sources never share random bits, even with equal ids.
@@ -74,9 +73,19 @@ pub struct Encoder {
 /// A record to encode.
 struct Row<'a> {
     source: Source,
-    id: &'a str,
+    /// Of what is random in it.
+    seed: Seed,
     person: &'a Person,
 }
+
+impl<'a> Row<'a> {
+    fn new(source: Source, seed: Seed, person: &'a Person) -> Self {
+        Self { source, seed, person }
+    }
+}
+
+/// A record's reference, and the seed of what is random in it.
+type Own = (RecordRef, Seed);
 
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,7 +155,15 @@ impl Encoder {
 
     /// The reference of a record, by which a later load names it again.
     pub fn record_ref(&self, source: Source, id: &str) -> RecordRef {
-        RecordRef(tag(&self.keys.record_ref, &[source.name(), id.as_bytes()]))
+        self.record(source, id).0
+    }
+
+    /// What is a record's own: its reference and the seed of what is random in it. They are different parts of one
+    /// HMAC, so that the one tells nothing about the other.
+    fn record(&self, source: Source, id: &str) -> Own {
+        let own: [u8; 28] = tag(&self.keys.record, &[source.name(), id.as_bytes()]);
+        let (reference, seed) = own.split_at(16);
+        (RecordRef(reference.try_into().expect("16 bytes")), seed.try_into().expect("the 12 behind them"))
     }
 
     /// As [`Encoder::residents`] with the own surname's code first, for a file that stays with the custodian.
@@ -171,13 +188,13 @@ impl Encoder {
     /// The codes of a person, real name variants first. Uploads carry them in an order that tells nothing, see
     /// [`Encoder::residents`].
     pub fn codes(&self, source: Source, id: &str, person: &Person) -> Codes {
-        only(self.in_order(&[Row { source, id, person }]))
+        only(self.in_order(&[Row::new(source, self.record(source, id).1, person)]))
     }
 
     /// The filters before diffusion, real name variants first: for attack tests in a laboratory, never for upload.
     /// Undiffused filters of people are as good as their names.
     pub fn lab_filters(&self, source: Source, id: &str, person: &Person) -> Codes {
-        let subjects = self.subjects(&[Row { source, id, person }]);
+        let subjects = self.subjects(&[Row::new(source, self.record(source, id).1, person)]);
         let filters = |pass: &PassEncoder| {
             let mut sheet = pass.sheet();
             pass.filters(&self.keys, &subjects[0], &mut sheet);
@@ -193,38 +210,36 @@ impl Encoder {
         ages: &Ages,
         encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>,
     ) -> Vec<Record> {
-        let is_adult = |resident: &&Resident| ages.can_be_adult(resident.person.birth, reference);
-        let row = |resident| {
-            let Resident { id, person, .. }: &Resident = resident;
-            Row { source: Source::Population, id, person }
-        };
-        let adults: Vec<Row<'_>> = residents.iter().filter(is_adult).map(row).collect();
+        let own: Vec<_> = residents.iter().map(|resident| self.record(Source::Population, &resident.id)).collect();
+        let is_adult = |resident: &Resident| ages.can_be_adult(resident.person.birth, reference);
+        let adults = residents.iter().zip(&own).filter(|(resident, _)| is_adult(resident));
+        let adults: Vec<Row<'_>> =
+            adults.map(|(resident, own)| Row::new(Source::Population, own.1, &resident.person)).collect();
         let mut codes = encode(self, &adults).into_iter();
         let (mut addresses, mut households) = (Last::default(), Last::default());
-        let record = |resident: &Resident| Record {
-            id: self.record_ref(Source::Population, &resident.id),
+        let record = |(resident, (id, _)): (&Resident, Own)| Record {
+            id,
             address: resident.person.address.as_ref().and_then(|place| *addresses.of(place, || self.address(place))),
             household: Some(*households.of(&*resident.household, || self.household(&resident.household))),
             groups: ages.groups(resident.person.birth, reference),
-            codes: if is_adult(&resident) { codes.next().expect("every adult has codes") } else { Codes::default() },
+            codes: if is_adult(resident) { codes.next().expect("every adult has codes") } else { Codes::default() },
         };
-        residents.iter().map(record).collect()
+        residents.iter().zip(own).map(record).collect()
     }
 
     fn care(&self, members: &[CareMember], encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>) -> Vec<Record> {
-        let row = |member| {
-            let CareMember { id, person }: &CareMember = member;
-            Row { source: Source::Care, id, person }
-        };
-        let codes = encode(self, &members.iter().map(row).collect::<Vec<_>>());
-        let record = |(member, codes): (&CareMember, Codes)| Record {
-            id: self.record_ref(Source::Care, &member.id),
+        let own: Vec<_> = members.iter().map(|member| self.record(Source::Care, &member.id)).collect();
+        let rows: Vec<Row<'_>> =
+            members.iter().zip(&own).map(|(member, own)| Row::new(Source::Care, own.1, &member.person)).collect();
+        let codes = encode(self, &rows);
+        let record = |((member, (id, _)), codes): ((&CareMember, Own), Codes)| Record {
+            id,
             address: member.person.address.as_ref().and_then(|address| self.address(address)),
             household: None,
             groups: vec![Group::Oggz],
             codes,
         };
-        members.iter().zip(codes).map(record).collect()
+        members.iter().zip(own).zip(codes).map(record).collect()
     }
 
     fn tenancy(
@@ -232,12 +247,10 @@ impl Encoder {
         tenants: &[Tenant],
         encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>,
     ) -> Vec<(Codes, Option<AddressToken>)> {
-        let ids: Vec<String> = tenants.iter().map(Tenant::id).collect();
-        let row = |(tenant, id)| {
-            let (Tenant { person, .. }, id): (&Tenant, &String) = (tenant, id);
-            Row { source: Source::Tenants, id, person }
-        };
-        let codes = encode(self, &tenants.iter().zip(&ids).map(row).collect::<Vec<_>>());
+        let seed = |tenant: &Tenant| self.record(Source::Tenants, &tenant.id()).1;
+        let rows: Vec<Row<'_>> =
+            tenants.iter().map(|tenant| Row::new(Source::Tenants, seed(tenant), &tenant.person)).collect();
+        let codes = encode(self, &rows);
         let address = |tenant: &Tenant| tenant.person.address.as_ref().and_then(|address| self.address(address));
         codes.into_iter().zip(tenants).map(|(codes, tenant)| (codes, address(tenant))).collect()
     }
@@ -247,12 +260,10 @@ impl Encoder {
             Some(seed) => *seed,
             None => tag(&self.keys.token, &[&token.bytes()]),
         };
-        let mut here = Last::default();
-        let subject = |Row { source, id, person }: &Row<'_>| {
-            let seed = tag(&self.keys.record, &[source.name(), id.as_bytes()]);
-            let places = |place| here.of(place, || Rc::new(Places::new(&self.keys, place))).clone();
-            let places = person.address.as_ref().map(places);
-            Subject::new((*source, seed), person, places, self.variants, &self.readings, of_token)
+        let mut neighbours = Neighbours::default();
+        let subject = |Row { source, seed, person }: &Row<'_>| {
+            let places = person.address.as_ref().map(|address| neighbours.at(&self.keys, address));
+            Subject::new((*source, *seed), person, places, self.variants, &self.readings, of_token)
         };
         rows.iter().map(subject).collect()
     }

@@ -35,7 +35,7 @@ const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}
 /// The parts of a surname without infixes, forms of address and trade names: one, or more for a double surname. Empty
 /// if there is no letter. Normalising them again changes nothing.
 pub fn surname_parts(text: &str) -> Vec<String> {
-    if is_plain(text) { vec![name_only(&one_spelling(text.to_ascii_lowercase()))] } else { all_parts(text) }
+    if is_plain(text) { vec![unglued(one_spelling(text.to_ascii_lowercase()))] } else { all_parts(text) }
 }
 
 fn all_parts(text: &str) -> Vec<String> {
@@ -78,23 +78,32 @@ fn is_plain(text: &str) -> bool {
 
 /// The first letter of initials or given names, forms of address left out.
 pub fn initial(text: &str) -> Option<char> {
-    first_word(text, |word| word.chars().next())
+    given_name(text)?.chars().next()
 }
 
-/// The first given name in full, forms of address left out; none where there is an initial at most.
-pub(super) fn first_given_name(text: &str) -> Option<String> {
-    first_word(text, |name| (name.chars().count() > 1).then(|| name.to_owned()))
-}
-
-/// Something of the first word behind forms of address, if there is a word.
-fn first_word<T>(text: &str, make: impl Fn(&str) -> Option<T>) -> Option<T> {
+/// The first given name, or the initial that stands for it, forms of address left out.
+pub(super) fn given_name(text: &str) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    let text = fold(&compatible(text));
-    let words = || text.split([' ', '-', ',']).filter(|word| !word.is_empty());
-    // "Ing" and "Fam" are given names too, if nothing follows.
-    make(words().find(|word| !TITLES.contains(word)).or_else(|| words().next())?)
+    let text = compatible(text);
+    if text.is_ascii() {
+        // Already folded but for the spelling of a word: no need to look at those behind the first.
+        let words = || text.split(|sign: char| !sign.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        return first_name(words().map(|word| one_spelling(word.to_ascii_lowercase())));
+    }
+    let text = fold(&text);
+    let words = text.split([' ', '-', ',']).filter(|word| !word.is_empty());
+    first_name(words.map(str::to_owned))
+}
+
+/// The first word that is no form of address. "Ing" and "Fam" are given names too, if nothing follows.
+fn first_name(mut words: impl Iterator<Item = String>) -> Option<String> {
+    let first = words.next()?;
+    if !TITLES.contains(&&*first) {
+        return Some(first);
+    }
+    words.find(|word| !TITLES.contains(&&**word)).or(Some(first))
 }
 
 /// Endings of street names that files abbreviate.
@@ -230,10 +239,17 @@ fn name_only(part: &str) -> String {
         }
         words = fewer;
     }
-    let name = words.join(" ");
-    // Shorter rests are no surnames; shorter infixes glued on (Dekker, Vank) begin too many others.
-    let unglued = |glued: &str| name.strip_prefix(glued).filter(|rest| rest.chars().count() >= 3);
-    ["vander", "vanden", "vande"].into_iter().find_map(unglued).map_or_else(|| name.clone(), name_only)
+    unglued(words.join(" "))
+}
+
+/// A name without the infixes that are glued to it. Shorter rests are no surnames; shorter infixes (Dekker, Vank) begin
+/// too many others.
+fn unglued(name: String) -> String {
+    let rest = |glued: &str| name.strip_prefix(glued).filter(|rest| rest.chars().count() >= 3);
+    match ["vander", "vanden", "vande"].into_iter().find_map(rest) {
+        Some(rest) => name_only(rest),
+        None => name,
+    }
 }
 
 /// Words without titles and infixes in front, and infixes, junior and senior behind; at least one stays.

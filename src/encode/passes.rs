@@ -30,18 +30,30 @@ enum Use {
 /// The numbers of positions of a person's places; nothing where a place is not known.
 pub(super) struct Places {
     address: Option<Numbers>,
-    postcode: Option<Numbers>,
+    postcode: Option<Rc<Numbers>>,
     street: Option<Numbers>,
 }
 
-impl Places {
-    pub(super) fn new(keys: &Keys, address: &Address) -> Self {
+/// Makes places. Neighbours often follow each other, and their postcode is made once.
+#[derive(Default)]
+pub(super) struct Neighbours {
+    address: Last<Address, Rc<Places>>,
+    postcode: Last<String, Rc<Numbers>>,
+}
+
+impl Neighbours {
+    pub(super) fn at(&mut self, keys: &Keys, address: &Address) -> Rc<Places> {
+        let Self { address: last, postcode } = self;
         let numbers = |key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
-        Self {
-            address: numbers(&keys.address, address.key()),
-            postcode: numbers(&keys.postcode, address.postcode_key()),
-            street: numbers(&keys.street, address.street_key()),
-        }
+        let make = || {
+            let of_postcode = |place| postcode.of(place, || Rc::new(Numbers::of_place(&keys.postcode, place))).clone();
+            Rc::new(Places {
+                address: numbers(&keys.address, address.key()),
+                postcode: address.postcode_key().map(of_postcode),
+                street: numbers(&keys.street, address.street_key()),
+            })
+        };
+        last.of(address, make).clone()
     }
 }
 
@@ -175,7 +187,7 @@ impl PassEncoder {
     fn numbers<'a>(&self, keys: &'a Keys, places: Option<&'a Places>) -> Option<&'a Numbers> {
         match self.pass.scope {
             Scope::Everywhere => Some(&keys.everywhere),
-            Scope::Postcode => places?.postcode.as_ref(),
+            Scope::Postcode => places?.postcode.as_deref(),
             Scope::Street => places?.street.as_ref(),
             Scope::Address => places?.address.as_ref(),
         }

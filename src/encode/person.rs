@@ -95,8 +95,8 @@ impl Address {
     }
 
     /// The postcode, if it is known.
-    pub(super) fn postcode_key(&self) -> Option<String> {
-        (!self.postcode.is_empty()).then(|| self.postcode.clone())
+    pub(super) fn postcode_key(&self) -> Option<&str> {
+        Some(self.postcode.as_str()).filter(|postcode| !postcode.is_empty())
     }
 
     /// The beginning of the street in one spelling and the number, `dorp|56`: most typing errors and abbreviations come

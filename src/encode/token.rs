@@ -1,6 +1,6 @@
 //! A person's fields as tokens: the pieces of which two records of the same person share most.
 
-use super::normalize::{first_given_name, initial, surname_parts};
+use super::normalize::{given_name, initial, surname_parts};
 use super::{Address, BirthDate, Person, Sex};
 use crate::profile::{Field, Reading};
 
@@ -74,6 +74,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
     /// Of at most `variants` surnames; `make` makes something of a token.
     pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
         let make = |token: Option<Token>| token.map(&make);
+        let given = given_name(&person.given_names);
         let (mut surnames, mut ends) = (Vec::new(), Vec::new());
         for name in self::surnames(person, variants) {
             surnames.extend(grams(Kind::Gram, &name).into_iter().map(|token| make(Some(token))));
@@ -91,8 +92,8 @@ impl<T: Copy + PartialEq> Evidence<T> {
             surnames,
             ends,
             together,
-            initial: [make(first_initial(person))],
-            given: match first_given_name(&person.given_names) {
+            initial: [make(first_initial(person, given.as_deref()))],
+            given: match given.filter(|name| name.chars().nth(1).is_some()) {
                 Some(name) => grams(Kind::GivenGram, &name).into_iter().map(|token| make(Some(token))).collect(),
                 None => vec![None],
             },
@@ -201,7 +202,7 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
         ("birth day and year", one(&date[5])),
         ("birth date", whole(&date)),
         ("sex", texts(&of.sex)),
-        ("postcode", vec![address.and_then(Address::postcode_key)]),
+        ("postcode", vec![address.and_then(Address::postcode_key).map(str::to_owned)]),
         ("address (postcode and number)", vec![address.and_then(Address::key)]),
         ("all fields of the global code", whole(&all)),
     ]
@@ -231,8 +232,8 @@ fn first_letter(letter: char) -> Token {
 }
 
 /// The file's initials go before a call name.
-fn first_initial(person: &Person) -> Option<Token> {
-    initial(&person.initials).or_else(|| initial(&person.given_names)).map(first_letter)
+fn first_initial(person: &Person, given: Option<&str>) -> Option<Token> {
+    initial(&person.initials).or_else(|| given?.chars().next()).map(first_letter)
 }
 
 fn sex(sex: Sex) -> Token {
@@ -340,7 +341,7 @@ mod tests {
         let row = Person { given_names: "Jansen".into(), initials: "J.".into(), ..person("Anna", "") };
         let swapped = reread(&row, Reading::Swapped).unwrap();
         assert_eq!(surnames(&swapped, 2), ["jansen"]);
-        assert!(first_initial(&swapped) == Some(first_letter('a')));
+        assert!(Evidence::new(&swapped, 2, |token| token).initial[0] == Some(first_letter('a')));
         for given in ["", "J.", "J", "J.P.", "J P"] {
             assert!(
                 reread(&Person { given_names: given.into(), ..row.clone() }, Reading::Swapped).is_none(),
@@ -371,10 +372,11 @@ mod tests {
 
     #[test]
     fn the_file_s_initials_go_before_a_call_name() {
+        let initial = |person: &Person| Evidence::new(person, 2, |token| token).initial[0];
         let both = Person { initials: "C.J.".into(), given_names: "Kees".into(), ..Person::default() };
-        assert!(first_initial(&both) == Some(first_letter('c')));
+        assert!(initial(&both) == Some(first_letter('c')));
         let name = Person { given_names: "Kees".into(), ..Person::default() };
-        assert!(first_initial(&name) == Some(first_letter('k')));
-        assert!(first_initial(&Person::default()).is_none());
+        assert!(initial(&name) == Some(first_letter('k')));
+        assert!(initial(&Person::default()).is_none());
     }
 }

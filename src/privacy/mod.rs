@@ -6,6 +6,7 @@
 //!
 //! - [`known_pairs`]: some stolen codes are known by name, the others are predicted from them (kriging) and looked up.
 //! - [`signature`]: no pair is known; households are recognised by the similarities inside them.
+//! - [`Statistics`]: no pair is known; the span of the codes shows the image of their diffusion.
 //! - [`graph_match`]: no pair is known; the graph of similarities is matched to the attacker's own.
 //!
 //! An attack that cannot break undiffused filters proves nothing about hardened codes, so each runs on those too.
@@ -18,6 +19,7 @@ mod known;
 mod sample;
 mod signature;
 mod similarity;
+mod span;
 mod statistics;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use super::span::Span;
 use crate::code::{AddressToken, Code};
 
 /// Classes of a histogram of set bits, the half in the middle one, some four standard deviations either way.
@@ -18,6 +19,7 @@ pub struct PassStatistics {
     set: Moments,
     histogram: Vec<u64>,
     seen: HashMap<u64, u32>,
+    span: Span,
 }
 
 #[derive(Default)]
@@ -39,6 +41,7 @@ impl PassStatistics {
             set: Moments::default(),
             histogram: vec![0; CLASSES],
             seen: HashMap::new(),
+            span: Span::new(bits),
         }
     }
 
@@ -56,6 +59,7 @@ impl PassStatistics {
         let lowest = self.bits as f64 / 2.0 - self.class_width() as f64 * CLASSES as f64 / 2.0;
         let place = (f64::from(set) - lowest) / self.class_width() as f64;
         self.histogram[(place.max(0.0) as usize).min(CLASSES - 1)] += 1;
+        self.span.add(code.words());
         *self.seen.entry(self.hasher.hash_one(code.words())).or_default() += 1;
     }
 
@@ -107,6 +111,17 @@ impl PassStatistics {
     /// Codes that stand there more than once.
     pub fn equal(&self) -> u64 {
         self.seen.values().filter(|&&count| count > 1).map(|&count| u64::from(count)).sum()
+    }
+
+    /// Dimensions that the codes span over GF(2): as many as they have bits, or where there are fewer codes, as many as
+    /// those.
+    pub fn dimensions(&self) -> usize {
+        self.span.dimensions()
+    }
+
+    /// Dimensions that codes of this length lack; nothing if there are too few codes to tell.
+    pub fn dimensions_missing(&self) -> Option<usize> {
+        self.span.is_known().then(|| self.bits - self.span.dimensions())
     }
 
     /// Counts of codes by number of set bits, in classes about the half.

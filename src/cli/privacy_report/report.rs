@@ -176,7 +176,7 @@ fn pass_json(name: &str, pass: &PassStatistics) -> Value {
         "bitFrequency": {"least": least, "most": most, "spread": pair(pass.frequency_spread())},
         "setBits": {"mean": pass.set_mean(), "least": fewest, "most": largest, "spread": pair(pass.set_spread()),
                     "histogram": pass.histogram()},
-        "equalCodes": pass.equal(),
+        "equalCodes": pass.equal(), "dimensions": pass.dimensions(),
     })
 }
 

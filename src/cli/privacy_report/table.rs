@@ -56,8 +56,20 @@ pub fn is_text(cell: &str) -> bool {
 
 /// Heading and rows of the statistics.
 pub fn statistics_rows(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let heading =
-        vec!["pass", "bits", "codes", "fill", "bit frequency", "spread", "fair", "set bits", "spread", "fair", "equal"];
+    let heading = vec![
+        "pass",
+        "bits",
+        "codes",
+        "fill",
+        "bit frequency",
+        "spread",
+        "fair",
+        "set bits",
+        "spread",
+        "fair",
+        "equal",
+        "span",
+    ];
     let row = |(name, pass): (&str, &crate::privacy::PassStatistics)| {
         let ((least, most), (fewest, largest)) = (pass.frequency_range(), pass.set_range());
         let ((frequency, fair_frequency), (set, fair_set)) = (pass.frequency_spread(), pass.set_spread());
@@ -73,6 +85,7 @@ pub fn statistics_rows(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>)
             format!("{set:.1}"),
             format!("{fair_set:.1}"),
             pass.equal().to_string(),
+            pass.dimensions().to_string(),
         ]
     };
     (heading, report.passes().map(row).collect())
