@@ -12,8 +12,8 @@ pub const DEFAULT: &str = include_str!("../config/default.toml");
 /// The origin stands twice in every receipt, and all answers fit into one length.
 const ORIGIN_BYTES: usize = 128;
 
-/// In place of a collector's address.
-const NO_COLLECTOR: &str = "none";
+/// In place of the address of a collector or listener that there is not.
+const NONE: &str = "none";
 
 const ENV_PREFIX: &str = "VOORRANG_";
 const BUILT_IN: &str = "built-in:";
@@ -100,14 +100,34 @@ pub struct Ldv {
 impl Default for Ldv {
     fn default() -> Self {
         let register = "https://voorrang.example/verwerkingen".into();
-        Self { collector: NO_COLLECTOR.into(), ca: String::new(), register }
+        Self { collector: NONE.into(), ca: String::new(), register }
     }
 }
 
 impl Ldv {
     /// The collector's address, if there is one.
     pub fn collector(&self) -> Option<&str> {
-        Some(self.collector.as_str()).filter(|address| *address != NO_COLLECTOR)
+        Some(self.collector.as_str()).filter(|address| *address != NONE)
+    }
+}
+
+/// Where the interface's document is published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Documentation {
+    pub listen: String,
+}
+
+impl Default for Documentation {
+    fn default() -> Self {
+        Self { listen: NONE.into() }
+    }
+}
+
+impl Documentation {
+    /// The listener's address, if there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
     }
 }
 
@@ -173,6 +193,7 @@ pub struct Config {
     pub officers: BTreeMap<String, String>,
     pub access_log: AccessLog,
     pub ldv: Ldv,
+    pub documentation: Documentation,
     pub tls: Tls,
     pub log: Log,
 }
@@ -192,6 +213,7 @@ impl Default for Config {
             officers: BTreeMap::new(),
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
+            documentation: Documentation::default(),
             tls: Tls::default(),
             log: Log::default(),
         }
@@ -263,6 +285,10 @@ impl Config {
             return Err(ConfigError::Value(
                 "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
             ));
+        }
+        let documentation = &self.documentation;
+        if documentation.listen != NONE && documentation.address().is_none() {
+            return Err(ConfigError::Value("documentation.listen is an address and a port, or \"none\""));
         }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
@@ -394,6 +420,7 @@ mod tests {
             "[access_log]\nanchor = 'state/anchor'",
             "[ldv]\ncollector = ''",
             "[ldv]\nregister = 'verwerkingen'",
+            "[documentation]\nlisten = 'localhost'",
         ] {
             assert!(matches!(read(bad, &[]), Err(ConfigError::Value(_))), "{bad}");
         }

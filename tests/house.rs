@@ -27,8 +27,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
 const ANSWER: [&str; 10] = ["audit", "clock", "code", "config", "epoch", "ids", "link", "profile", "regulate", "store"];
 
 /// Words of the code, and the only places where they may stand: a file, or a room with a slash behind it.
-const ONLY: [(&str, &[&str]); 23] = [
+const ONLY: [(&str, &[&str]); 25] = [
     ("actix_", &["answer/", "witness/server.rs"]),
+    ("utoipa", &["answer/", "audit/mod.rs", "code.rs"]),
+    ("jsonschema", &["answer/shape.rs"]),
     ("rusqlite", &["store/"]),
     ("cedar_policy", &["regulate/"]),
     ("age::", &["audit/seal.rs", "epoch/share.rs"]),

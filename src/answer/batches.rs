@@ -5,15 +5,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{self, Data};
 
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::questions::Reached;
 use super::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use super::wire::{Answered, Question};
 use super::{App, Caller};
 use crate::store::RepeatKey;
+
+/// Bytes of a batch: it may be as long as its questions.
+pub(super) const BYTES: usize = 8 << 20;
 
 /// Most households of one request.
 const MOST: usize = 100;

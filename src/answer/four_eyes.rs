@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::decision::{action_of, only, refusal_problem, refused, store_problem};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
 use super::{App, Caller, laws, stock};

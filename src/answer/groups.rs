@@ -4,10 +4,11 @@
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{self, Data};
 
 use super::decision::{refusal_problem, refused, unanswered};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::questions::{check_header, framed};
 use super::wire::law::{GroupQuestion, GroupsTold};

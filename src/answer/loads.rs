@@ -6,14 +6,15 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
+use actix_web::web::{self, Bytes, Data, Path, Payload};
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, json_fault, trace_of};
 use super::quality::LoadQuality;
 use super::wire::law::InferenceView;
-use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
+use super::wire::{ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
@@ -99,7 +100,7 @@ pub(super) async fn put_chunk(
     request: HttpRequest,
     place: Path<(LoadId, u32)>,
     body: Payload,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller { identity, trace: trace_of(&request) };
     let traced = |problem: Problem| problem.traced(caller.trace);
     if request.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/x-ndjson") {
@@ -120,7 +121,7 @@ pub(super) async fn put_chunk(
     let sealed = sealed.await.map_err(|_| traced(stopping()))?.map_err(|error| traced(load_problem(&error)))?;
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
     written.map_err(|error: StoreError| traced(store_problem(&error)))?;
-    Ok(Json(serde_json::json!({ "chunk": number })))
+    Ok(Json(ChunkKept { chunk: number }))
 }
 
 /// A chunk's body, within its bounds of size and time.

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::decision::store_problem;
 use super::identity::Identity;
+use super::json::{Json, Query};
 use super::problem::{Problem, trace_of};
 use super::wire::{ExpiredLine, LogPage};
 use super::{App, Caller};
@@ -22,7 +24,7 @@ use crate::store::{LogLine, StoreError};
 const PAGE: u64 = 1000;
 
 /// Which page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
     #[serde(default)]
@@ -133,7 +135,7 @@ pub(super) async fn proof(
 }
 
 /// Which older log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Old {
     old: u64,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::batches::answer_one;
 use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce, repeats};

@@ -15,6 +15,9 @@ use crate::store::{RepeatKey, Repeated, StoreError};
 
 const HEADER: &str = "idempotency-key";
 
+/// What a key looks like.
+pub(super) const FORM: &str = "^[A-Za-z0-9_-]{16,64}$";
+
 /// How long an answer can be had again.
 pub(super) const KEPT: Duration = Duration::DAY;
 

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Path};
 use time::{Duration, OffsetDateTime};
 
 use super::decision::store_problem;
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::{Expired, HoldView, NewHold};
 use super::{App, Caller, repeats};

@@ -2,12 +2,13 @@
 //! municipality's privacy officer confirms them; it can ask about no others.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 
 use super::four_eyes::Proposed;
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::law::Pending;
 use super::{App, Caller, wire};

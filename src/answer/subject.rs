@@ -3,9 +3,10 @@
 //! pseudonym goes to the other, and the log records that it did.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::{SubjectQuestion, SubjectView};
 use super::{App, Caller};

@@ -241,6 +241,10 @@ fn service_file(place: &Path, service: &str, officers: toml::Table) -> anyhow::R
     let place = place.display().to_string();
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
     table.insert("officers".into(), officers.into());
+    // Beside the service, or on any port where the service is.
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).map_or(0, |port| port.saturating_add(1));
+    let documentation = toml::Table::from_iter([("listen".to_owned(), format!("127.0.0.1:{port}").into())]);
+    table.insert("documentation".into(), documentation.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
 }
 

@@ -35,6 +35,8 @@ use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 
+use super::document;
+
 pub const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
@@ -272,6 +274,12 @@ impl House {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// The port of the interface's document.
+    pub fn documentation(&self) -> u16 {
+        let Service::Inside(running) = &self.service else { panic!("the service is no part of this process") };
+        running.documentation.expect("development services publish it").port()
     }
 
     pub fn port(&self) -> u16 {
@@ -532,7 +540,9 @@ impl Line {
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
         self.head(method, path, headers, body.len())?;
         self.write(body)?;
-        self.reply(method)
+        let reply = self.reply(method)?;
+        document::check(method, path, body, reply.status, reply.header("content-type"), &reply.body);
+        Ok(reply)
     }
 
     pub fn reply(&mut self, method: &str) -> io::Result<Reply> {

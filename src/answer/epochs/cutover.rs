@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use time::Duration;
 
 use super::super::identity::Identity;
+use super::super::json::Json;
 use super::super::problem::{Problem, trace_of};
 use super::super::wire::{Activation, EpochView, Source};
 use super::super::{App, Caller, EpochInForce};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Path};
 use time::format_description::well_known::Rfc3339;
 
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
+use super::super::json::Json;
 use super::super::problem::{Problem, trace_of};
 use super::super::wire::{Destroyed, EpochView};
 use super::super::{App, Caller, EpochInForce, StartError};

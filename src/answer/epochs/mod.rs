@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use time::Duration;
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::wire::{self, EpochView, NewEpoch};
 use super::{App, Caller, EpochInForce};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
+use super::super::json::Json;
 use super::super::problem::{Problem, trace_of};
 use super::super::wire::{self, Envelope, Resealed, SealedShare};
 use super::super::{App, Caller};

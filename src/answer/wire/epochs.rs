@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
+use utoipa::ToSchema;
 
+use super::words::whole_or_none;
 use super::{Source, date_only};
 use crate::ids::{EpochId, Oin, RegulationId};
 
 time::serde::format_description!(optional_date, Date, "[year]-[month]-[day]");
 
 /// `POST /v1/epochs`: an epoch is announced. Dates that are left out are the regulation's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewEpoch {
     pub id: EpochId,
@@ -26,12 +28,13 @@ pub struct NewEpoch {
     #[serde(default, with = "optional_date::option", skip_serializing_if = "Option::is_none")]
     pub load_by: Option<Date>,
     /// Days that it answers beside its successor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_or_none", skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 366)]
     pub grace_days: Option<u32>,
 }
 
 /// Who encodes in the epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Participant {
     pub oin: Oin,
@@ -40,7 +43,7 @@ pub struct Participant {
 }
 
 /// One epoch as every participant may see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EpochView {
     pub id: EpochId,
@@ -75,7 +78,7 @@ pub struct EpochView {
 }
 
 /// Something that a party has to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Todo {
     pub oin: Oin,
@@ -89,7 +92,7 @@ pub struct Todo {
 }
 
 /// A step of an epoch's life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepTaken {
     /// The state to which it led.
@@ -101,7 +104,7 @@ pub struct StepTaken {
 }
 
 /// `PUT /v1/epochs/{epoch}/share`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SealedShare {
     /// Armored age file.
@@ -110,7 +113,7 @@ pub struct SealedShare {
 
 /// `PUT /v1/epochs/{epoch}/participants/{oin}`: every share, sealed again by a custodian for one party that joins or
 /// has a new key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resealed {
     /// The key that they are sealed for.
@@ -120,7 +123,7 @@ pub struct Resealed {
 }
 
 /// `GET /v1/epochs/{epoch}/shares`, and the envelope file of `voorrang epoch fetch`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Envelope {
     pub epoch: EpochId,
@@ -130,7 +133,7 @@ pub struct Envelope {
 }
 
 /// `POST /v1/epochs/{epoch}/activate`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Activation {
     /// Cut over although a source has many more or fewer records than before. Logged.
@@ -138,7 +141,7 @@ pub struct Activation {
 }
 
 /// What `POST /v1/epochs/{epoch}/destroy` and `abort` answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destroyed {
     pub epoch: EpochId,
