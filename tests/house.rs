@@ -37,7 +37,7 @@ const ONLY: [(&str, &[&str]); 25] = [
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs"]),
-    ("ureq", &["cli/client.rs", "answer/ldv.rs"]),
+    ("ureq", &["cli/client.rs", "cli/client/patience.rs", "answer/ldv.rs"]),
     ("rcgen", &["cli/pki.rs", "answer/identity.rs"]),
     ("csv::", &["encode/read/", "cli/"]),
     ("anyhow", &["cli/"]),

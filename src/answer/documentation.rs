@@ -27,9 +27,8 @@ use crate::config::Tls;
 const DOCUMENT: &str = "/v1/openapi.json";
 const PAGES: &str = "/docs/";
 
-/// What the pages load is theirs; Swagger UI styles its elements in place.
-const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                           frame-ancestors 'none'";
+/// What the pages load is theirs, but for pictures that are in them.
+const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
 
 /// Listens; the server runs once it is awaited, in an actix system.
 pub(super) fn listen(address: SocketAddr, tls: &Tls) -> Result<(Bound, SocketAddr), StartError> {

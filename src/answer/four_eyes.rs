@@ -14,6 +14,7 @@ use super::decision::{action_of, only, refusal_problem, refused, store_problem};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::{Problem, trace_of};
+use super::repeats::{Kept, receipt_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
 use super::{App, Caller, laws, stock};
 use crate::audit::{Action, Outcome};
@@ -102,7 +103,7 @@ pub(super) async fn open_tap(
     id: Path<RegulationId>,
     body: Json<OpenTap>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let regulation = app.regulation(&id).map_err(|problem| problem.traced(caller.trace))?;
     let proposed = Proposed::OpenTap { oin: body.into_inner().oin };
     app.propose(&caller, &regulation, Act::OpenTap, proposed, None).await.map(Json)
@@ -115,7 +116,7 @@ pub(super) async fn confirm(
     request: HttpRequest,
     id: Path<ProposalId>,
 ) -> Result<Json<Confirmed>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let _changing = app.changing.lock().await;
     let found = app.alive().map_err(traced)?.into_iter().find(|(proposal, _)| proposal.id == *id);
@@ -133,18 +134,20 @@ pub(super) async fn confirm(
         Ok(prepared) => prepared,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let (refusal, id) = (entry.clone(), proposal.id);
+    let (refusal, id, once, now) = (entry.clone(), proposal.id, caller.once, app.clock.now());
+    let kind = proposed.kind();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.take_proposal(&id)?;
         change.write(tx)?;
-        tx.append(&entry).map(drop)
+        let receipt = receipt_of(tx.append(&entry)?);
+        once.keep(tx, &Kept::body(&Confirmed { kind: kind.into(), receipt }), now)
     });
     let written = match written.await {
         Ok(written) => written,
         Err(error) => return Err(app.refuse(refusal, store_problem(&error)).await),
     };
     app.take_effect(effect);
-    Ok(Json(Confirmed { kind: proposed.kind().into(), receipt: only(written.receipts) }))
+    Ok(Json(Confirmed { kind: kind.into(), receipt: only(written.receipts) }))
 }
 
 /// What a confirmed act changes in the store,
@@ -193,10 +196,11 @@ impl App {
             certificate: caller.identity.fingerprint.clone(),
             made_at: self.clock.now(),
         };
-        let (id, lapsed) = (proposal.id, self.clock.now() - LAPSES_AFTER);
+        let (id, now, once) = (proposal.id, self.clock.now(), caller.once.clone());
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            tx.propose(&proposal, lapsed)?;
-            tx.append(&entry).map(drop)
+            tx.propose(&proposal, now - LAPSES_AFTER)?;
+            let receipt = receipt_of(tx.append(&entry)?);
+            once.keep(tx, &Kept::body(&Pending { proposal: id, receipt }), now)
         });
         let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
         Ok(Pending { proposal: id, receipt: only(written.receipts) })

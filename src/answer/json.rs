@@ -99,7 +99,7 @@ fn unread() -> Problem {
 fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|cause| {
         let detail = format!("the body is not the expected JSON: {}", json_fault(&cause));
-        let faults = serde_json::from_slice(body).map(|value: Value| shape::faults(&T::name(), &value, "body"));
+        let faults = serde_json::from_slice(body).map(|value: Value| shape::faults::<T>(&value, "body"));
         Problem::bad_request("json", detail).with(faults.unwrap_or_default())
     })
 }
@@ -124,23 +124,24 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
         let read = web::Query::<T>::from_query(request.query_string()).map(|query| Self(query.into_inner()));
         std::future::ready(read.map_err(|_| {
             let detail = "the query parameters are not those of this resource";
-            let faults = query_faults(&T::name(), request.query_string());
+            let faults = query_faults::<T>(request.query_string());
             Problem::bad_request("query", detail).with(faults).traced(trace_of(request))
         }))
     }
 }
 
 /// Every fault of a query: what looks like a number is one.
-fn query_faults(schema: &str, query: &str) -> Vec<Fault> {
+fn query_faults<T: ToSchema>(query: &str) -> Vec<Fault> {
     let Ok(pairs) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Vec::new() };
     let number = |text: &str| text.parse().ok().map(Value::Number);
     let value = |text: String| number(&text).unwrap_or(Value::String(text));
     let members: Map<String, Value> = pairs.into_inner().into_iter().map(|(name, text)| (name, value(text))).collect();
-    shape::faults(schema, &Value::Object(members), "query")
+    shape::faults::<T>(&Value::Object(members), "query")
 }
 
 /// actix's own refusals of a path.
 pub(super) fn path_error(_: actix_web::error::PathError, request: &HttpRequest) -> actix_web::Error {
-    let detail = "a part of the path does not have its form; the document says which form each has";
-    Problem::bad_request("path", detail).traced(trace_of(request)).into()
+    let detail =
+        "a part of the path does not have its form, so nothing is there; the document says which form each has";
+    Problem::not_found("path", detail).traced(trace_of(request)).into()
 }

@@ -149,7 +149,7 @@ pub(super) async fn activate(
     id: Path<RegulationId>,
     body: Json<Activate>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let found = app.laws.in_folder(&id).and_then(|(regulation, note)| {
         if regulation.digest() != body.digest {
             let detail = "the service's folder holds another version than the one whose digest was given; compare both";

@@ -40,6 +40,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
+use actix_web::HttpRequest;
 pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
@@ -52,7 +53,8 @@ use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
 use crate::store::{Folders, Load, Setup, Store, StoreError};
 use identity::Identity;
-use problem::Problem;
+use problem::{Problem, trace_of};
+use repeats::Once;
 
 /// Why the service does not start or stop as it should: each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,14 @@ struct EpochInForce {
 struct Caller {
     identity: Identity,
     trace: TraceId,
+    /// Whether what is asked may come again, and is then done once.
+    once: Once,
+}
+
+impl Caller {
+    fn of(identity: Identity, request: &HttpRequest) -> Self {
+        Self { identity, trace: trace_of(request), once: Once::of(request) }
+    }
 }
 
 impl App {

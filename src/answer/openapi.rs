@@ -33,6 +33,7 @@ const TAGS: [(&str, &str); 5] = [
 /// What every request can meet with; what a body, a path or an operation can meet with besides.
 const ALWAYS: [u16; 5] = [400, 403, 406, 500, 503];
 const OF_A_BODY: [u16; 4] = [408, 413, 415, 422];
+const OF_A_KEY: [u16; 3] = [409, 413, 422];
 
 /// The document, OpenAPI 3.1.
 #[must_use]
@@ -107,7 +108,7 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     }
     if operation.keyed {
         about = about.parameter(idempotency_key());
-        statuses.push(409);
+        statuses.extend(OF_A_KEY);
     }
     if let Some(shape) = &operation.takes {
         let body = RequestBodyBuilder::new().required(Some(Required::True));

@@ -13,7 +13,7 @@ use super::wire::law::{
 };
 use super::wire::{
     Activation, Answered, Destroyed, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan,
-    LoadReport, LogPage, NewEpoch, NewHold, Question, RecordLine, Resealed, SealedShare, ServiceView, Stock,
+    LoadReport, LoadView, LogPage, NewEpoch, NewHold, Question, RecordLine, Resealed, SealedShare, ServiceView, Stock,
     SubjectQuestion, SubjectView,
 };
 use super::{
@@ -130,10 +130,11 @@ impl Answers {
 
 impl Operation {
     fn new(path: &'static str, method: Method, route: Route) -> Self {
+        let keyed = method != Method::GET;
         let gives = Answers { status: 204, about: "Done", shape: None };
         let (id, tag, summary) = ("", "", "");
         let (query, takes, most_bytes, refuses) = (None, None, None, &[][..]);
-        Self { path, method, route, id, tag, summary, query, takes, most_bytes, gives, refuses, keyed: false }
+        Self { path, method, route, id, tag, summary, query, takes, most_bytes, gives, refuses, keyed }
     }
 
     fn is(self, id: &'static str, tag: &'static str, summary: &'static str) -> Self {
@@ -145,7 +146,8 @@ impl Operation {
     }
 
     fn takes_lines<T: ToSchema>(self) -> Self {
-        Self { takes: Some(Shape::lines::<T>()), ..self }
+        // A part that is sent again replaces the first, without a key.
+        Self { takes: Some(Shape::lines::<T>()), keyed: false, ..self }
     }
 
     fn asks<T: ToSchema>(self) -> Self {
@@ -254,6 +256,10 @@ fn about_loads() -> Vec<Operation> {
             .takes::<LoadPlan>()
             .gives("The load's name, and how large a chunk may be", Shape::of::<LoadBegun>())
             .refuses(&[404, 409]),
+        get("/loads/{load}", loads::view)
+            .is("getLoad", TAG, "A load in progress: which of its chunks are there")
+            .gives("The load", Shape::of::<LoadView>())
+            .refuses(&[409]),
         put("/loads/{load}/chunks/{number}", loads::put_chunk)
             .is("putChunk", TAG, "Sends a chunk of a load; the same one again replaces the first")
             .takes_lines::<RecordLine>()

@@ -17,6 +17,7 @@ use super::background::Background;
 use super::json::{BodyLimit, path_error};
 use super::operations::{Operation, operations};
 use super::problem::{Problem, trace_of};
+use super::repeats::once;
 use super::{App, StartError, documentation, identity, tls};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -112,8 +113,14 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let workers =
         if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, usize::from) };
     let door = web::Data::new(knock);
-    let factory =
-        move || Web::new().wrap(from_fn(envelope)).app_data(shared.clone()).app_data(door.clone()).configure(routes);
+    let factory = move || {
+        Web::new()
+            .wrap(from_fn(once))
+            .wrap(from_fn(envelope))
+            .app_data(shared.clone())
+            .app_data(door.clone())
+            .configure(routes)
+    };
     let mut server = HttpServer::new(factory)
         .on_connect(identity::on_connect)
         .workers(workers)

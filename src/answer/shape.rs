@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use jsonschema::error::TypeKind;
 use jsonschema::{Draft, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::openapi;
 use super::wire::Fault;
@@ -19,12 +20,15 @@ static DOCUMENT: LazyLock<(Value, BTreeSet<String>)> = LazyLock::new(|| {
     let document = serde_json::to_value(openapi::document()).expect("the document has a JSON form");
     let mut names = BTreeSet::new();
     members(&document["components"]["schemas"], &mut names);
+    members(&document["paths"], &mut names);
     (document, names)
 });
 
 fn members(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
+            // A parameter is a member of its query.
+            into.extend(map.get("in").and(map.get("name")).and_then(Value::as_str).map(str::to_owned));
             into.extend(
                 map.get("properties").and_then(Value::as_object).into_iter().flat_map(|all| all.keys().cloned()),
             );
@@ -38,21 +42,19 @@ fn members(value: &Value, into: &mut BTreeSet<String>) {
 /// Schemas that were needed before.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Option<Arc<Validator>>>>> = LazyLock::new(Mutex::default);
 
-fn validator(schema: &str) -> Option<Arc<Validator>> {
+fn validator<T: ToSchema>() -> Option<Arc<Validator>> {
     let mut known = VALIDATORS.lock().unwrap_or_else(|broken| broken.into_inner());
     let build = || {
-        let components = &DOCUMENT.0["components"];
-        components["schemas"].get(schema)?;
-        let root = serde_json::json!({ "$ref": format!("#/components/schemas/{schema}"), "components": components });
+        let root = serde_json::json!({ "allOf": [T::schema()], "components": DOCUMENT.0["components"] });
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
         options.build(&root).ok().map(Arc::new)
     };
-    known.entry(schema.to_owned()).or_insert_with(build).clone()
+    known.entry(T::name().into_owned()).or_insert_with(build).clone()
 }
 
-/// Everything in which a JSON value differs from a schema of the document; `within` is the part of the request.
-pub(super) fn faults(schema: &str, value: &Value, within: &str) -> Vec<Fault> {
-    let Some(validator) = validator(schema) else { return Vec::new() };
+/// Everything in which a JSON value differs from the documented shape; `within` is the part of the request.
+pub(super) fn faults<T: ToSchema>(value: &Value, within: &str) -> Vec<Fault> {
+    let Some(validator) = validator::<T>() else { return Vec::new() };
     let mut faults: Vec<Fault> = validator.iter_errors(value).take(MOST).map(|error| fault(&error, within)).collect();
     faults.dedup();
     faults

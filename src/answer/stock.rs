@@ -9,7 +9,7 @@ use bloomfilter::Bloom;
 use super::four_eyes::Proposed;
 use super::identity::Identity;
 use super::json::Json;
-use super::problem::{Problem, trace_of};
+use super::problem::Problem;
 use super::wire::law::Pending;
 use super::{App, Caller, wire};
 use crate::audit::{Action, Outcome};
@@ -93,7 +93,7 @@ pub(super) async fn register(
     request: HttpRequest,
     stock: Json<wire::Stock>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let in_force = app.named_epoch(&caller, &stock.header.epoch, Action::Stock).await?;
     let regulation = app.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let epoch = in_force.epoch.id.clone();

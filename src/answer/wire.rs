@@ -156,10 +156,27 @@ pub struct LoadBegun {
 }
 
 /// A chunk that is kept.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChunkKept {
     pub chunk: u32,
+    pub records: u32,
+    /// SHA-256 of the chunk as it was sent, base64.
+    pub digest: Hash,
+}
+
+/// `GET /v1/loads/{load}`: a load in progress, for a client that goes on with it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadView {
+    pub load: LoadId,
+    pub source: Source,
+    /// As announced.
+    pub records: u64,
+    /// Most bytes of one chunk.
+    pub chunk_bytes: usize,
+    /// The chunks that are there, in order.
+    pub chunks: Vec<ChunkKept>,
 }
 
 /// One line of a chunk (NDJSON): a record without plaintext.

@@ -26,8 +26,9 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let path = path.strip_prefix("/v1")?.split('?').next()?;
     let fits = |template: &str| {
         // The last part of a tile's path has slashes of its own.
-        let (parts, given): (Vec<_>, Vec<_>) =
-            (template.split('/').collect(), path.splitn(template.split('/').count(), '/').collect());
+        let parts: Vec<_> = template.split('/').collect();
+        let most = if template.ends_with("/{place}") { parts.len() } else { usize::MAX };
+        let given: Vec<_> = path.splitn(most, '/').collect();
         parts.len() == given.len()
             && parts.iter().zip(given).all(|(part, given)| part.starts_with('{') || *part == given)
     };

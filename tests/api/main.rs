@@ -14,5 +14,6 @@ mod log;
 mod operations;
 mod questions;
 mod regulation;
+mod repeats;
 mod rotation;
 mod support;

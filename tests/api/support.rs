@@ -537,12 +537,17 @@ impl Line {
         self.write((head + "\r\n").as_bytes())
     }
 
+    /// Sends, and holds what comes back against the service's document.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
-        self.head(method, path, headers, body.len())?;
-        self.write(body)?;
-        let reply = self.reply(method)?;
+        let reply = self.exchange(method, path, headers, body)?;
         document::check(method, path, body, reply.status, reply.header("content-type"), &reply.body);
         Ok(reply)
+    }
+
+    pub fn exchange(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
+        self.head(method, path, headers, body.len())?;
+        self.write(body)?;
+        self.reply(method)
     }
 
     pub fn reply(&mut self, method: &str) -> io::Result<Reply> {

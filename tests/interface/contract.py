@@ -11,10 +11,11 @@ import sys
 
 import service
 
+HERE = pathlib.Path(__file__).resolve().parent
 voorrang, schemathesis, folder, seconds, *parties = sys.argv[1:]
 running = service.Service(voorrang, folder).start()
 os.environ["SCHEMATHESIS_HOOKS"] = "hooks"
-os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).resolve().parent)
+os.environ["PYTHONPATH"] = str(HERE)
 failed = []
 try:
     running.fill()
@@ -25,9 +26,9 @@ try:
             continue
         print(f"== schemathesis as {role}", flush=True)
         keys = running.keys
-        command = [schemathesis, "run", str(document), "--url", running.url, "--tls-verify", str(keys / "ca.pem"),
-                   "--request-cert", str(keys / f"{party}.pem"), "--request-cert-key", str(keys / f"{party}.key"),
-                   "--max-time", seconds, "--seed", "1", "--no-color"]
+        command = [pathlib.Path(schemathesis).resolve(), "--config-file", HERE / "schemathesis.toml", "run", document,
+                   "--url", running.url, "--tls-verify", keys / "ca.pem", "--request-cert", keys / f"{party}.pem",
+                   "--request-cert-key", keys / f"{party}.key", "--max-time", seconds, "--seed", "1", "--no-color"]
         if subprocess.run(command, cwd=running.folder).returncode:
             failed.append(role)
 finally:

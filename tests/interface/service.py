@@ -37,7 +37,7 @@ def free_port():
 
 class Service:
     def __init__(self, voorrang, folder):
-        self.voorrang, self.folder = str(voorrang), pathlib.Path(folder)
+        self.voorrang, self.folder = str(pathlib.Path(voorrang).resolve()), pathlib.Path(folder).resolve()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.keys, self.port = self.folder / "keys", free_port()
         self.url = f"https://localhost:{self.port}/v1"
@@ -89,6 +89,10 @@ class Service:
         for kind, party, file in (("population", POPULATION, "brp.csv"), ("care", CARE, "oggz.csv")):
             self.run("load", kind, DEMO / file, "--reference-date", day, "--config", self.config(party))
         self.run("epoch", "activate", EPOCH, "--config", self.config(ADMINISTRATOR))
+        self.stock()
+
+    def stock(self):
+        """The housing stock of the corporation, confirmed by the officer."""
         stock = self.folder / "stock.csv"
         rows = (DEMO / "huurders.csv").read_text().splitlines()
         stock.write_text("\n".join([rows[0], *(row for row in rows[1:] if row.split(",")[2] == "C1")]) + "\n")

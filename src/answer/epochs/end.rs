@@ -10,7 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
 use super::super::json::Json;
-use super::super::problem::{Problem, trace_of};
+use super::super::problem::Problem;
+use super::super::repeats::Kept;
 use super::super::wire::{Destroyed, EpochView};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::{Asked, illegal};
@@ -18,7 +19,7 @@ use crate::audit::{Action, Outcome};
 use crate::epoch::{State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
-use crate::store::{StoreError, Taken};
+use crate::store::{Appended, StoreError, Taken};
 
 /// How long questions under way may hold a register that is being destroyed.
 const LAST_READERS: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ pub(in super::super) async fn retire(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<EpochView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _changing = app.changing.lock().await;
     let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::EndEpoch, Action::EpochRetire).await?;
     let step = match Step::Retire.from(in_force.epoch.state) {
@@ -39,7 +40,10 @@ pub(in super::super) async fn retire(
     };
     let taken = Taken { answers_until: Some(app.clock.now()), ..app.taken(step, 0) };
     let epoch = id.clone();
-    app.change(entry, move |tx, log_index| tx.take_step(&epoch, step, &Taken { log_index, ..taken })).await?;
+    app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
+        tx.take_step(&epoch, step, &Taken { log_index, ..taken }).map(|()| Kept::Epoch(epoch))
+    })
+    .await?;
     let now = app.reread(&caller, &id)?;
     app.epoch_view(&now).map(Json).map_err(|problem| problem.traced(caller.trace))
 }
@@ -51,7 +55,7 @@ pub(in super::super) async fn abort(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Destroyed>, Problem> {
-    end(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), Step::Abort).await
+    end(app, Caller::of(identity, &request), id.into_inner(), Step::Abort).await
 }
 
 /// Destroys an epoch whose grace has ended. Once more, it gives the record again.
@@ -61,7 +65,7 @@ pub(in super::super) async fn destroy(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Destroyed>, Problem> {
-    end(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), Step::Destroy).await
+    end(app, Caller::of(identity, &request), id.into_inner(), Step::Destroy).await
 }
 
 async fn end(app: Data<App>, caller: Caller, id: EpochId, step: Step) -> Result<Json<Destroyed>, Problem> {
@@ -80,7 +84,10 @@ async fn end(app: Data<App>, caller: Caller, id: EpochId, step: Step) -> Result<
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
     let (epoch, taken) = (id.clone(), app.taken(step, 0));
-    app.change(entry, move |tx, log_index| tx.end_epoch(&epoch, step, &Taken { log_index, ..taken })).await?;
+    app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
+        tx.end_epoch(&epoch, step, &Taken { log_index, ..taken }).map(|()| Kept::Ended(epoch))
+    })
+    .await?;
     app.reread(&caller, &id)?;
     app.forget_stocks(&id);
     last_readers(in_force).await;
