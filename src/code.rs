@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::{Engine, display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 use crate::ids::EpochId;
 
@@ -129,7 +130,7 @@ token!(
 );
 
 /// A priority group. Which groups count, and for whom, is the regulation's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// Somebody below the age of majority.
@@ -163,7 +164,7 @@ pub struct Record {
 
 /// With what codes were made. It goes with every file of codes, every load and every question; another salt,
 /// schema or epoch is refused at once, instead of silently matching nobody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CodeHeader {
     pub epoch: EpochId,

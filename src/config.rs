@@ -19,8 +19,8 @@ pub const DEFAULT: &str = include_str!("../config/default.toml");
 /// The origin stands twice in every receipt, and all answers fit into one length.
 const ORIGIN_BYTES: usize = 128;
 
-/// In place of a collector's address.
-const NO_COLLECTOR: &str = "none";
+/// In place of the address of a collector or listener that there is not.
+const NONE: &str = "none";
 
 const ENV_PREFIX: &str = "VOORRANG_";
 const BUILT_IN: &str = "built-in:";
@@ -92,14 +92,34 @@ pub struct Ldv {
 impl Default for Ldv {
     fn default() -> Self {
         let register = "https://voorrang.example/verwerkingen".into();
-        Self { collector: NO_COLLECTOR.into(), ca: String::new(), register }
+        Self { collector: NONE.into(), ca: String::new(), register }
     }
 }
 
 impl Ldv {
     /// The collector's address, if there is one.
     pub fn collector(&self) -> Option<&str> {
-        Some(self.collector.as_str()).filter(|address| *address != NO_COLLECTOR)
+        Some(self.collector.as_str()).filter(|address| *address != NONE)
+    }
+}
+
+/// Where the interface's document is published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Documentation {
+    pub listen: String,
+}
+
+impl Default for Documentation {
+    fn default() -> Self {
+        Self { listen: NONE.into() }
+    }
+}
+
+impl Documentation {
+    /// The listener's address, if there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
     }
 }
 
@@ -166,6 +186,7 @@ pub struct Config {
     pub shutdown_seconds: u64,
     pub access_log: AccessLog,
     pub ldv: Ldv,
+    pub documentation: Documentation,
     pub tls: Tls,
     pub limits: Limits,
     pub internal: Internal,
@@ -189,6 +210,7 @@ impl Default for Config {
             shutdown_seconds: 20,
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
+            documentation: Documentation::default(),
             tls: Tls::default(),
             limits: Limits::default(),
             internal: Internal::default(),
@@ -264,6 +286,10 @@ impl Config {
             return Err(ConfigError::Value(
                 "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
             ));
+        }
+        let documentation = &self.documentation;
+        if documentation.listen != NONE && documentation.address().is_none() {
+            return Err(ConfigError::Value("documentation.listen is an address and a port, or \"none\""));
         }
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
@@ -392,6 +418,7 @@ mod tests {
             "[access_log]\nanchor = 'state/anchor'",
             "[ldv]\ncollector = ''",
             "[ldv]\nregister = 'verwerkingen'",
+            "[documentation]\nlisten = 'localhost'",
         ] {
             assert!(matches!(read(bad, &[]), Err(ConfigError::Value(_))), "{bad}");
         }

@@ -5,15 +5,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{self, Data};
 
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
 use super::questions::Reached;
 use super::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use super::wire::{Answered, Question};
 use super::{App, Caller};
 use crate::store::RepeatKey;
+
+/// Bytes of a batch: it may be as long as its questions.
+pub(super) const BYTES: usize = 8 << 20;
 
 /// Most households of one request.
 const MOST: usize = 100;
@@ -25,16 +29,17 @@ pub(super) async fn ask(
     request: HttpRequest,
     batch: Json<Batch>,
 ) -> Result<Json<BatchAnswers>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
     if !(1..=MOST).contains(&questions.len()) {
         let detail = format!("a batch has 1 to {MOST} questions");
         return Err(Problem::unprocessable("batch_size", detail).traced(caller.trace));
     }
     let households = households(&questions);
+    let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
     let mut answers = Vec::with_capacity(questions.len());
-    for question in questions {
-        let one = answer_one(&app, &caller, question, households, Ok(None)).await;
+    for (question, key) in questions.into_iter().zip(keys) {
+        let one = answer_one(&app, &caller, question, households, Ok(key)).await;
         answers.push(match one {
             Ok(answered) => BatchAnswer { answered: Some(answered), problem: None },
             Err(problem) => BatchAnswer { answered: None, problem: Some(problem.traced(caller.trace).body()) },

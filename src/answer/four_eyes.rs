@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -13,11 +13,13 @@ use time::format_description::well_known::Rfc3339;
 use super::decision::{action_of, only, store_problem};
 use super::epochs::{End, end};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
+use super::repeats::{Kept, receipt_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
 use super::{App, Caller, EpochInForce, laws, stock};
 use crate::audit::{Action, Outcome};
-use crate::epoch::Move;
+use crate::epoch::{Move, State};
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
 use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError};
 use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Taken, Tx};
@@ -117,7 +119,7 @@ pub(super) async fn open_tap(
     id: Path<RegulationId>,
     body: Json<OpenTap>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let regulation = app.regulation(&id).map_err(|problem| problem.traced(caller.trace))?;
     let proposed = Proposed::OpenTap { oin: body.into_inner().oin };
     app.propose(&caller, &regulation, Act::OpenTap, proposed, None).await.map(Json)
@@ -130,7 +132,7 @@ pub(super) async fn confirm(
     request: HttpRequest,
     id: Path<ProposalId>,
 ) -> Result<Json<Confirmed>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let _changing = app.changing.lock().await;
     let found = app.alive().map_err(traced)?.into_iter().find(|(proposal, _)| proposal.id == *id);
@@ -148,18 +150,21 @@ pub(super) async fn confirm(
         Ok(prepared) => prepared,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let (refusal, id) = (entry.clone(), proposal.id);
+    let (refusal, id, once, now) = (entry.clone(), proposal.id, caller.once.clone(), app.clock.now());
+    let kind = proposed.kind();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.take_proposal(&id)?;
-        let log_index = tx.append(&entry)?.index;
-        change.write(tx, log_index)
+        let appended = tx.append(&entry)?;
+        change.write(tx, appended.index)?;
+        let confirmed = Confirmed { kind: kind.into(), receipt: receipt_of(appended), record: None };
+        once.keep(tx, &change.kept(&confirmed), now)
     });
     let written = match written.await {
         Ok(written) => written,
         Err(error) => return Err(app.refuse(refusal, store_problem(&error)).await),
     };
     let record = take_effect(app.clone(), &caller, effect).await?;
-    Ok(Json(Confirmed { kind: proposed.kind().into(), receipt: only(written.receipts), record }))
+    Ok(Json(Confirmed { kind: kind.into(), receipt: only(written.receipts), record }))
 }
 
 /// What a confirmed act changes in the store,
@@ -188,6 +193,17 @@ impl Change {
             Self::OpenTap(regulation, oin) => tx.open_tap(regulation, oin),
         }
     }
+
+    /// What is answered again, should the answer be lost: of an epoch that is gone with its record, which is not there
+    /// yet.
+    fn kept(&self, confirmed: &Confirmed) -> Kept {
+        match (self, Kept::body(confirmed)) {
+            (Self::EndEpoch(epoch, step, _), Kept::Body(body)) if step.to() == State::Destroyed => {
+                Kept::Ended(epoch.clone(), body)
+            }
+            (_, kept) => kept,
+        }
+    }
 }
 
 impl App {
@@ -212,10 +228,11 @@ impl App {
             certificate: caller.identity.fingerprint.clone(),
             made_at: self.clock.now(),
         };
-        let (id, lapsed) = (proposal.id, self.clock.now() - LAPSES_AFTER);
+        let (id, now, once) = (proposal.id, self.clock.now(), caller.once.clone());
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            tx.propose(&proposal, lapsed)?;
-            tx.append(&entry).map(drop)
+            tx.propose(&proposal, now - LAPSES_AFTER)?;
+            let receipt = receipt_of(tx.append(&entry)?);
+            once.keep(tx, &Kept::body(&Pending { proposal: id, receipt }), now)
         });
         let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
         Ok(Pending { proposal: id, receipt: only(written.receipts) })

@@ -2,20 +2,25 @@
 //! It learns those groups alone for which the regulation gives it a ground of its own: a district team the minors,
 //! the care network its own clients.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{self, Data};
 
-use super::decision::{refusal_problem, refused, unanswered};
+use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
 use super::questions::{check_header, framed};
+use super::repeats::{Kept, receipt_of};
 use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
 use crate::audit::{Action, Disclosed, Entry, Outcome};
 use crate::code::Group;
 use crate::ids::RegulationId;
 use crate::regulate::{Act, Facts, Told};
+use crate::store::{StoreError, Tx};
 
 /// What was decided, before anybody is told.
 type Decided = (Entry, Result<Vec<(Group, Told)>, Problem>);
@@ -27,15 +32,27 @@ pub(super) async fn ask(
     request: HttpRequest,
     question: Json<GroupQuestion>,
 ) -> Result<HttpResponse, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let trace = caller.trace;
-    let (deciding, question) = (app.clone(), question.into_inner());
+    let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = web::block(move || deciding.decide_groups(&caller, question)).await;
     let (entry, told) = decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
-    let receipt = app.record(entry).await?;
+    let told = match told {
+        Ok(told) => told,
+        Err(problem) => {
+            app.record(entry).await?;
+            return Err(problem.traced(trace));
+        }
+    };
     let word = |(group, told): (Group, Told)| (name(group).to_owned(), told.as_str().to_owned());
-    let groups = told.map_err(|problem| problem.traced(trace))?.into_iter().map(word).collect();
-    framed(&GroupsTold { groups, receipt })
+    let groups: BTreeMap<_, _> = told.into_iter().map(word).collect();
+    let now = app.clock.now();
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        let told = GroupsTold { groups, receipt: receipt_of(tx.append(&entry)?) };
+        once.keep(tx, &Kept::body(&told), now).map(|()| told)
+    });
+    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
+    framed(&GroupsTold { receipt: only(written.receipts), ..written.value })
 }
 
 impl App {
@@ -93,7 +110,7 @@ impl App {
             return Ok(false);
         }
         let lines = self.store.entries(case..case + 1);
-        let lines = lines.map_err(|error| super::decision::store_problem(&error))?;
+        let lines = lines.map_err(|error| store_problem(&error))?;
         let entry = lines.into_iter().find_map(|line| Entry::from_bytes(&line.entry?).ok());
         Ok(entry.is_some_and(|entry| {
             entry.action == Action::Ask

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Path};
 use serde::Deserialize;
 use time::Date;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::decision::store_problem;
 use super::identity::Identity;
+use super::json::{Json, Query};
 use super::problem::{Problem, trace_of};
 use super::sealing::officers_of;
+use super::wire;
 use super::wire::law::{Activate, Pending, RegulationTexts, StepView, Version};
 use super::{App, Caller, StartError, four_eyes::Proposed};
 use crate::audit::Action;
@@ -145,7 +148,7 @@ pub(super) async fn activate(
     id: Path<RegulationId>,
     body: Json<Activate>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let found = app.laws.in_folder(&id).and_then(|(regulation, note)| {
         if regulation.digest() != body.digest {
             let detail = "the service's folder holds another version than the one whose digest was given; compare both";
@@ -197,13 +200,14 @@ pub(super) async fn view(
 }
 
 /// Where an arrears case stands. It names nobody.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Standing {
     months: f64,
     #[serde(default)]
     days: u32,
     /// Of the last question about the household.
+    #[schema(schema_with = wire::answer_word)]
     answer: String,
 }
 

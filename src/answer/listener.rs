@@ -23,8 +23,8 @@ use super::tls::{Door, failure};
 use crate::config::Config;
 
 /// A client that is silent in the handshake, or sends its request's head slower, is cut off.
-const HANDSHAKE: Duration = Duration::from_secs(3);
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(3);
+pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client that takes nothing of what is sent is cut off (TCP_USER_TIMEOUT): actix waits for one for ever.
 const UNREAD: Duration = Duration::from_secs(30);

@@ -6,22 +6,25 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, Data, Json, Path, Payload};
+use actix_web::web::{self, Bytes, Data, Path, Payload};
+use ring::digest::{SHA256, digest};
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
-use super::problem::{Problem, json_fault, trace_of};
+use super::json::Json;
+use super::problem::{Problem, json_fault};
 use super::quality::LoadQuality;
-use super::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, RecordLine, Source};
+use super::repeats::{Kept, receipt_of};
+use super::wire::{ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
-use crate::audit::{Action, Entry, Outcome};
+use crate::audit::{Action, Entry, Hash, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::{Epoch, State};
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
-use crate::store::{Load, NewLoad, Store, StoreError, Tx};
+use crate::store::{self, Load, LoadState, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
@@ -72,7 +75,7 @@ pub(super) async fn begin(
     request: HttpRequest,
     plan: Json<LoadPlan>,
 ) -> Result<Json<LoadBegun>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let in_force = app.named_epoch(&caller, &plan.header.epoch, Action::Load).await?;
     let entry = app.load_entry(&caller, &in_force.epoch, plan.source).await?;
     if let Err(problem) = app.check_plan(&in_force, &plan) {
@@ -86,9 +89,33 @@ pub(super) async fn begin(
         reference_date: plan.reference_date,
         begun_at: app.clock.now(),
     };
-    let begun = app.store.write_async(move |tx: &Tx<'_>| tx.begin_load(&new)).await;
-    let begun = begun.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(LoadBegun { load: begun.value, chunk_bytes: CHUNK_BYTES }))
+    let (once, now) = (caller.once, app.clock.now());
+    let begun = app.store.write_async(move |tx: &Tx<'_>| {
+        let begun = LoadBegun { load: tx.begin_load(&new)?, chunk_bytes: CHUNK_BYTES };
+        once.keep(tx, &Kept::body(&begun), now).map(|()| begun)
+    });
+    let begun = begun.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(begun.value))
+}
+
+/// A load in progress.
+pub(super) async fn view(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<LoadId>,
+) -> Result<Json<LoadView>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let (load, _) = app.own_load(&caller, &id).await?;
+    let traced = |error: StoreError| store_problem(&error).traced(caller.trace);
+    if load.state != LoadState::Staging {
+        return Err(traced(StoreError::NotFound("load in progress")));
+    }
+    let kept =
+        |chunk: store::ChunkKept| ChunkKept { chunk: chunk.n, records: chunk.records, digest: chunk.digest.into() };
+    let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(kept).collect();
+    let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
+    Ok(Json(LoadView { load: load.id, source, records: load.records, chunk_bytes: CHUNK_BYTES, chunks }))
 }
 
 /// Takes a chunk: NDJSON, one record a line. The same chunk again replaces the first.
@@ -98,8 +125,8 @@ pub(super) async fn put_chunk(
     request: HttpRequest,
     place: Path<(LoadId, u32)>,
     body: Payload,
-) -> Result<Json<serde_json::Value>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+) -> Result<Json<ChunkKept>, Problem> {
+    let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     if request.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/x-ndjson") {
         let detail = "send Content-Type: application/x-ndjson";
@@ -109,17 +136,33 @@ pub(super) async fn put_chunk(
     let (load, _) = app.own_load(&caller, &id).await?;
     // Read only now: nobody without the right to load fills this machine's memory.
     let body = body_of(&request, body).await.map_err(traced)?;
+    let digest = check_digest(&request, &body).map_err(traced)?;
     let worker = app.clone();
     let sealed = web::block(move || {
         let source = source_of(&load);
         let mut builder = RegisterBuilder::new(&worker.profile, source);
         let records = push_lines(&body, number as usize, &worker.profile, &mut builder)?;
-        Ok::<_, LoadError>(worker.store.seal_chunk(&id, number, records, &body)?)
+        Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
-    let sealed = sealed.await.map_err(|_| traced(stopping()))?.map_err(|error| traced(load_problem(&error)))?;
+    let (sealed, records) =
+        sealed.await.map_err(|_| traced(stopping()))?.map_err(|error| traced(load_problem(&error)))?;
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
     written.map_err(|error: StoreError| traced(store_problem(&error)))?;
-    Ok(Json(serde_json::json!({ "chunk": number })))
+    Ok(Json(ChunkKept { chunk: number, records, digest }))
+}
+
+/// SHA-256 of a chunk, which is that of its `Content-Digest` (RFC 9530), if it has one of that kind.
+fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
+    let digest: [u8; 32] = digest(&SHA256, body).as_ref().try_into().expect("SHA-256 has 32 bytes");
+    let digest = Hash::from(digest);
+    let named = request.headers().get("content-digest").map(|value| value.to_str().unwrap_or_default());
+    let named = named.and_then(|text| text.split(',').find_map(|one| one.trim().strip_prefix("sha-256=:")));
+    match named.map(|text| text.trim_end_matches(':').parse() == Ok(digest)) {
+        Some(false) => {
+            Err(Problem::bad_request("digest", "the chunk is not the one of its Content-Digest; send it again"))
+        }
+        _ => Ok(digest),
+    }
 }
 
 /// A chunk's body, within its bounds of size and time.
@@ -147,7 +190,7 @@ pub(super) async fn commit(
     id: Path<LoadId>,
     plan: Json<LoadCommit>,
 ) -> Result<Json<LoadReport>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let (load, entry) = app.own_load(&caller, &id).await?;
     if load.chunks != plan.chunks {
@@ -186,11 +229,13 @@ pub(super) async fn commit(
     let summary = serde_json::to_string(&summary).expect("plain data have a JSON form");
     let (now, epoch) = (app.clock.now(), next.epoch.id.clone());
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
-    let done = entry.clone();
+    let (done, once) = (entry.clone(), caller.once.clone());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
         tx.commit_load(&read, now, &summary)?;
-        tx.append(&done)
+        let receipt = receipt_of(tx.append(&done)?);
+        let report = LoadReport { records, persons, inference, quality, receipt };
+        once.keep(tx, &Kept::body(&report), now).map(|()| report)
     });
     let written = match written.await {
         Ok(written) => written,
@@ -198,7 +243,7 @@ pub(super) async fn commit(
     };
     app.replace(next);
     actix_web::rt::spawn(sweep(app.clone()));
-    Ok(Json(LoadReport { records, persons, inference, quality, receipt: only(written.receipts) }))
+    Ok(Json(LoadReport { receipt: only(written.receipts), ..written.value }))
 }
 
 /// Deletes superseded loads bit by bit, behind the answers.

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::{Json, Query};
+use super::problem::Problem;
 use super::wire::{ExpiredLine, LogPage};
 use super::{App, Caller};
 use crate::audit::{Action, Entry, Hash, Outcome, Range, TILE_WIDTH, bundle};
@@ -22,7 +24,7 @@ use crate::store::{LogLine, StoreError};
 const PAGE: u64 = 1000;
 
 /// Which page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
     #[serde(default)]
@@ -31,7 +33,7 @@ pub(super) struct From {
 
 /// The checkpoint alone.
 pub(super) async fn checkpoint(app: Data<App>, identity: Identity, request: HttpRequest) -> Result<String, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
     app.store.checkpoint().map_err(|error| store_problem(&error).traced(caller.trace))
 }
@@ -43,7 +45,7 @@ pub(super) async fn entries(
     request: HttpRequest,
     page: Query<From>,
 ) -> Result<Json<LogPage>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let from = page.from;
     let lines = app.read_entries(&caller, from..from.saturating_add(PAGE)).await?;
     let failed = |error| store_problem(&error).traced(caller.trace);
@@ -61,7 +63,7 @@ pub(super) async fn tile(
     request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
     let none =
         || Problem::not_found("no_such_tile", "the log has no such tile, see its checkpoint").traced(caller.trace);
@@ -118,7 +120,7 @@ pub(super) async fn proof(
     request: HttpRequest,
     index: Path<u64>,
 ) -> Result<String, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let failed = |error: StoreError| match error {
         StoreError::Entry(_) => no_such_entry(),
         error => store_problem(&error),
@@ -133,7 +135,7 @@ pub(super) async fn proof(
 }
 
 /// Which older log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Old {
     old: u64,
@@ -147,7 +149,7 @@ pub(super) async fn consistency(
     request: HttpRequest,
     old: Query<Old>,
 ) -> Result<String, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
     let larger = || Problem::unprocessable("old_size", "the log never had that many entries; see its checkpoint");
     let failed = |error: StoreError| match error {

@@ -9,6 +9,7 @@ mod batches;
 mod body;
 mod charge;
 mod decision;
+mod documentation;
 mod epochs;
 mod four_eyes;
 mod framing;
@@ -16,6 +17,7 @@ mod groups;
 mod guard;
 mod identity;
 mod internal;
+mod json;
 mod knocks;
 mod laws;
 mod ldv;
@@ -24,6 +26,8 @@ mod listener;
 mod loads;
 mod log;
 mod metrics;
+pub mod openapi;
+mod operations;
 mod pace;
 mod problem;
 pub mod quality;
@@ -33,6 +37,7 @@ mod retention;
 mod sealing;
 pub mod server;
 mod service;
+mod shape;
 mod stock;
 mod subject;
 mod tls;
@@ -44,6 +49,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
+use actix_web::HttpRequest;
 pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
@@ -56,7 +62,8 @@ use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
 use crate::store::{Folders, Load, Setup, Store, StoreError};
 use identity::Identity;
-use problem::Problem;
+use problem::{Problem, trace_of};
+use repeats::Once;
 
 /// Why the service does not start or stop as it should: each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +129,14 @@ struct EpochInForce {
 struct Caller {
     identity: Identity,
     trace: TraceId,
+    /// Whether what is asked may come again, and is then done once.
+    once: Once,
+}
+
+impl Caller {
+    fn of(identity: Identity, request: &HttpRequest) -> Self {
+        Self { identity, trace: trace_of(request), once: Once::of(request) }
+    }
 }
 
 impl App {

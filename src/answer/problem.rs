@@ -1,12 +1,11 @@
 //! Every error of every layer as `application/problem+json` (RFC 9457), with a stable code and no content of the
 //! request in it.
 
-use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
-use super::wire::ProblemBody;
+use super::wire::{Fault, ProblemBody};
 use crate::ids::TraceId;
 
 /// Why a request is not answered.
@@ -20,6 +19,8 @@ pub struct Problem {
     pub detail: String,
     /// The article that refused, if one did.
     pub article: Option<String>,
+    /// Everything that does not fit the document.
+    pub faults: Vec<Fault>,
     /// The request, for whoever searches the logs.
     pub trace_id: Option<TraceId>,
 }
@@ -27,7 +28,7 @@ pub struct Problem {
 impl Problem {
     /// A problem without an article.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), article: None, trace_id: None }
+        Self { status, code, detail: detail.into(), article: None, faults: Vec::new(), trace_id: None }
     }
 
     /// 400: the request is malformed.
@@ -63,8 +64,15 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             detail: self.detail.clone(),
             article: self.article.clone(),
+            errors: self.faults.clone(),
             trace_id: self.trace_id.map_or_else(String::new, |trace| trace.to_string()),
         }
+    }
+
+    /// The same problem, naming these faults.
+    #[must_use]
+    pub fn with(self, faults: Vec<Fault>) -> Self {
+        Self { faults, ..self }
     }
 
     /// The same problem, naming the request.
@@ -96,26 +104,6 @@ pub fn trace_of(request: &HttpRequest) -> TraceId {
     request.extensions().get::<TraceId>().copied().unwrap_or_else(TraceId::random)
 }
 
-/// actix's own refusals of a body.
-pub fn json_error(error: JsonPayloadError, request: &HttpRequest) -> actix_web::Error {
-    let problem = match &error {
-        JsonPayloadError::ContentType => {
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "send Content-Type: application/json")
-        }
-        JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {limit} bytes at most"))
-        }
-        JsonPayloadError::Deserialize(cause) => json_problem(cause),
-        _ => Problem::bad_request("body", "the body could not be read to its end"),
-    };
-    problem.traced(trace_of(request)).into()
-}
-
-/// What is wrong with a JSON text: the place and what was expected there, never what stood there.
-pub fn json_problem(cause: &serde_json::Error) -> Problem {
-    Problem::bad_request("json", format!("the body is not the expected JSON: {}", json_fault(cause)))
-}
-
 /// The part of a JSON error that repeats nothing of the input.
 pub fn json_fault(cause: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", cause.line(), cause.column());
@@ -131,13 +119,6 @@ pub fn json_fault(cause: &serde_json::Error) -> String {
         _ if cause.is_eof() => format!("it ends too early, at {place}"),
         _ => format!("not valid at {place}"),
     }
-}
-
-/// actix's own refusals of a query string.
-pub fn query_error(_: QueryPayloadError, request: &HttpRequest) -> actix_web::Error {
-    Problem::bad_request("query", "the query parameters are not those of this resource")
-        .traced(trace_of(request))
-        .into()
 }
 
 #[cfg(test)]
@@ -157,10 +138,10 @@ mod tests {
             [r#"{"number":"Jansen"}"#, r#"{"Jansen":1}"#, r#"{"number":1,"Jansen":2}"#, "{\"number\":Jansen", "{"]
         {
             let cause = serde_json::from_str::<Shape>(body).unwrap_err();
-            let detail = json_problem(&cause).detail;
+            let detail = json_fault(&cause);
             assert!(!detail.contains("Jansen") && detail.contains("line 1"), "{detail}");
         }
         let cause = serde_json::from_str::<Shape>("{}").unwrap_err();
-        assert!(json_problem(&cause).detail.contains("missing field `number`"));
+        assert!(json_fault(&cause).contains("missing field `number`"));
     }
 }

@@ -1,12 +1,13 @@
 //! The JSON shape of what a load says about how well it can be linked: counts and rates, nobody's codes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::link::{Estimate, Quality, Register, Registers};
 use crate::profile::Profile;
 
 /// How well a register can be linked, estimated without knowing who is who.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadQuality {
     /// Who can be found.
@@ -26,7 +27,7 @@ pub struct LoadQuality {
 }
 
 /// One pass that is compared with the whole register.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PassLimits {
     pub pass: String,
@@ -41,7 +42,7 @@ pub struct PassLimits {
 }
 
 /// How well people were linked, estimated.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LinkEstimate {
     pub asked: usize,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::batches::answer_one;
 use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
 use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
@@ -29,7 +30,7 @@ pub(super) async fn ask(
     request: HttpRequest,
     question: Json<Question>,
 ) -> Result<HttpResponse, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let question = question.into_inner();
     let repeat = app.repeat_key(&caller, &request, &question).map(|key| key.map(Arc::new));
     let answered = answer_one(&app, &caller, question, 1, repeat).await;
@@ -254,7 +255,7 @@ impl App {
         let (now, kept) = (self.clock.now(), repeats::kept(answer, &epoch));
         let paid = self.store.write_async(move |tx: &Tx<'_>| {
             let appended = charge.answered(tx, &entry)?;
-            match repeat.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, appended, now)) {
+            match repeat.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, Some(appended), now)) {
                 Err(StoreError::Conflict(_)) => Err(Unpaid::Spent),
                 done => done.map_err(Unpaid::Store),
             }

@@ -1,26 +1,172 @@
-//! `Idempotency-Key`: the same key with the same question gets the same answer, one entry and one charge, also when the
-//! first answer was lost on the way or the service was killed behind it.
+//! `Idempotency-Key`: the same key with the same body is done once and answered alike, also when the first answer was
+//! lost on the way or the service was killed behind it. What is kept is written in the job that does what was asked.
+//!
+//! A question is answered from what [`App::answered_before`] finds; a batch is claimed under its key, and each of its
+//! questions has a key of its own made from it; any other write is answered here before its handler sees it.
 
-use actix_web::HttpRequest;
-use time::Duration;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::middleware::Next;
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
 
 use super::decision::store_problem;
-use super::problem::Problem;
+use super::identity::Identity;
+use super::problem::{Problem, trace_of};
 use super::wire::{Answered, Question};
-use super::{App, Caller};
+use super::{App, Caller, batches};
 use crate::audit::Receipt;
 use crate::ids::EpochId;
 use crate::regulate::Answer;
-use crate::store::{RepeatKey, Repeated, StoreError};
+use crate::store::{Appended, RepeatKey, Repeated, StoreError, Tx};
 
 const HEADER: &str = "idempotency-key";
+
+/// What a key looks like.
+pub(super) const FORM: &str = "^[A-Za-z0-9_-]{16,64}$";
 
 /// How long an answer can be had again.
 pub(super) const KEPT: Duration = Duration::DAY;
 
-/// What is kept of an answer.
+/// What is kept of a question's answer.
 pub(super) fn kept(answer: Answer, epoch: &EpochId) -> String {
     format!("{} {epoch}", answer.as_str())
+}
+
+/// What is kept of the answer to another write.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kept {
+    /// The body. A receipt in it lacks its checkpoint, which is not known before the job is durable.
+    Body(Value),
+    /// An epoch was changed: it is shown as it is now.
+    Epoch(EpochId),
+    /// An epoch was destroyed: the body gets its record, which is made behind the job.
+    Ended(EpochId, Value),
+    /// A batch was begun: its questions are kept one by one.
+    Claimed,
+}
+
+impl Kept {
+    /// A body, with a receipt that gets its checkpoint later.
+    pub(super) fn body(body: &impl Serialize) -> Self {
+        Self::Body(serde_json::to_value(body).expect("plain data have a JSON form"))
+    }
+}
+
+/// A receipt whose checkpoint is not known yet.
+pub(super) fn receipt_of(appended: Appended) -> Receipt {
+    Receipt { index: appended.index, leaf: appended.leaf, checkpoint: String::new() }
+}
+
+/// A request that came with a key.
+pub(super) struct Sent {
+    key: String,
+    once: Arc<RepeatKey>,
+    /// Whether it came before, as a batch that was begun.
+    claimed: bool,
+}
+
+/// Keeps the answer of a request that came with a key, in the job that does what it asks.
+#[derive(Clone, Default)]
+pub(super) struct Once(Option<Arc<Sent>>);
+
+impl Once {
+    /// What the outer layer found of this request.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        Self(request.extensions().get::<Arc<Sent>>().cloned())
+    }
+
+    /// Keeps what is answered.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the same request was faster: then none of it is done a second time.
+    pub(super) fn keep(&self, tx: &Tx<'_>, answer: &Kept, now: OffsetDateTime) -> Result<(), StoreError> {
+        let Some(sent) = &self.0 else { return Ok(()) };
+        let kept = serde_json::to_string(answer).expect("plain data have a JSON form");
+        tx.keep_answer(&sent.once, &kept, None, now)
+    }
+}
+
+/// Around every handler: a write under a key that was done before is answered as it was then.
+pub(super) async fn once(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let trace = trace_of(request.request());
+    match found(&mut request).await {
+        Ok(None) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Ok(Some(answer)) => Ok(request.into_response(answer)),
+        Err(problem) => Ok(request.into_response(problem.traced(trace).error_response())),
+    }
+}
+
+/// The answer that this request got before; else it goes on to its handler, with its key beside it.
+async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
+    let Some(app) = request.app_data::<Data<App>>().cloned().filter(|_| is_write(request)) else { return Ok(None) };
+    let Some(key) = key_of(request.headers())? else { return Ok(None) };
+    let (parts, payload) = request.parts_mut();
+    // Whoever is nobody is told so by the handler.
+    let Ok(identity) = Identity::from_request(parts, payload).await else { return Ok(None) };
+    let body = web::Payload::from_request(parts, payload).await.map_err(|_| unread())?;
+    let large = |_| {
+        let detail = format!("a body under an Idempotency-Key may have {} bytes at most", batches::BYTES);
+        Problem::new(actix_web::http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    };
+    let body = body.to_bytes_limited(batches::BYTES).await.map_err(large)?.map_err(|_| unread())?;
+    // Re-spelled, so that white space makes no other request.
+    let spelled =
+        serde_json::from_slice::<Value>(&body).map_or_else(|_| body.to_vec(), |value| value.to_string().into());
+    let place = format!("{} {}\n", request.method(), request.path());
+    let once = Arc::new(app.store.repeat_key(&identity.oin, &key, &[place.as_bytes(), &spelled].concat()));
+    let kept = app.kept_before(&once)?;
+    let claimed = matches!(kept, Some(Kept::Claimed));
+    if let Some(kept) = kept.filter(|_| !claimed) {
+        return app.again(kept).map(Some);
+    }
+    request.extensions_mut().insert(Arc::new(Sent { key, once, claimed }));
+    request.set_payload(Payload::from(body));
+    Ok(None)
+}
+
+/// Whether a request is one of those that are answered here: a question has a way of its own, and a load's chunk may
+/// come twice without a key.
+fn is_write(request: &ServiceRequest) -> bool {
+    let lines = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-ndjson");
+    let write = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE);
+    write && !lines && request.path() != "/v1/priority-questions"
+}
+
+fn unread() -> Problem {
+    Problem::bad_request("body", "the body could not be read to its end")
+}
+
+/// The key of a request, if it came with one.
+pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let key = value.to_str().ok().map(|text| text.trim_matches('"')).filter(|key| is_key(key));
+    let detail = "an Idempotency-Key has 16 to 64 characters of A-Z, a-z, 0-9, hyphen and underscore, as a UUID has";
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::bad_request("idempotency_key", detail))
+}
+
+fn is_key(text: &str) -> bool {
+    (16..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn reused() -> Problem {
+    let detail = "this Idempotency-Key came with another request before; take a new one for each";
+    Problem::unprocessable("idempotency_key_reused", detail)
+}
+
+fn damaged() -> Problem {
+    store_problem(&StoreError::Damaged { what: "an answer that was kept for a repeated request" })
 }
 
 impl App {
@@ -31,14 +177,30 @@ impl App {
         request: &HttpRequest,
         question: &Question,
     ) -> Result<Option<RepeatKey>, Problem> {
-        let Some(value) = request.headers().get(HEADER) else { return Ok(None) };
-        let key = value.to_str().ok().map(|text| text.trim_matches('"')).filter(|key| is_key(key));
-        let detail =
-            "an Idempotency-Key has 16 to 64 characters of A-Z, a-z, 0-9, hyphen and underscore, as a UUID has";
-        let key = key.ok_or_else(|| Problem::bad_request("idempotency_key", detail))?;
+        Ok(key_of(request.headers())?.map(|key| self.key_of_question(caller, &key, question)))
+    }
+
+    fn key_of_question(&self, caller: &Caller, key: &str, question: &Question) -> RepeatKey {
         // Re-spelled, so that white space makes no other question.
         let body = serde_json::to_vec(question).expect("plain data have a JSON form");
-        Ok(Some(self.store.repeat_key(&caller.identity.oin, key, &body)))
+        self.store.repeat_key(&caller.identity.oin, key, &body)
+    }
+
+    /// The keys of a batch's questions, made from that of the batch. The batch is claimed first, so that another one under
+    /// its key is refused whatever became of this one.
+    pub(super) async fn claim(
+        &self,
+        caller: &Caller,
+        questions: &[Question],
+    ) -> Result<Vec<Option<Arc<RepeatKey>>>, Problem> {
+        let Some(sent) = caller.once.0.clone() else { return Ok(vec![None; questions.len()]) };
+        if !sent.claimed {
+            let (once, now) = (caller.once.clone(), self.clock.now());
+            let claimed = self.store.write_async(move |tx: &Tx<'_>| once.keep(tx, &Kept::Claimed, now));
+            claimed.await.map_err(|error: StoreError| store_problem(&error))?;
+        }
+        let key = |(n, question)| Some(Arc::new(self.key_of_question(caller, &format!("{}.{n}", sent.key), question)));
+        Ok(questions.iter().enumerate().map(key).collect())
     }
 
     /// The answer that this key and question got before.
@@ -46,22 +208,48 @@ impl App {
         let failed = |error: StoreError| store_problem(&error);
         let (kept, entry) = match self.store.repeated(key).map_err(failed)? {
             Repeated::First => return Ok(None),
-            Repeated::Other => {
-                let detail = "this Idempotency-Key came with another question before; take a new one for each question";
-                return Err(Problem::unprocessable("idempotency_key_reused", detail));
-            }
-            Repeated::Same { kept, entry } => (kept, entry),
+            Repeated::Other => return Err(reused()),
+            Repeated::Same { kept, entry } => (kept, entry.ok_or_else(damaged)?),
         };
-        let damaged = || failed(StoreError::Damaged { what: "an answer that was kept for a repeated question" });
         let (answer, epoch) = kept.split_once(' ').ok_or_else(damaged)?;
         let epoch = epoch.parse().map_err(|_| damaged())?;
         // Newer than the one of the first answer, and covers the same entry.
         let checkpoint = self.store.checkpoint().map_err(failed)?;
-        let receipt = Receipt { index: entry.index, leaf: entry.leaf, checkpoint };
-        Ok(Some(Answered { answer: answer.to_owned(), epoch, receipt }))
+        Ok(Some(Answered { answer: answer.to_owned(), epoch, receipt: Receipt { checkpoint, ..receipt_of(entry) } }))
     }
-}
 
-fn is_key(text: &str) -> bool {
-    (16..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    fn kept_before(&self, key: &RepeatKey) -> Result<Option<Kept>, Problem> {
+        match self.store.repeated(key).map_err(|error| store_problem(&error))? {
+            Repeated::First => Ok(None),
+            Repeated::Other => Err(reused()),
+            Repeated::Same { kept, .. } => serde_json::from_str(&kept).map(Some).map_err(|_| damaged()),
+        }
+    }
+
+    /// The answer once more.
+    fn again(&self, kept: Kept) -> Result<HttpResponse, Problem> {
+        let mut response = HttpResponse::Ok();
+        Ok(match kept {
+            Kept::Body(body) => response.json(self.with_checkpoint(body)?),
+            Kept::Epoch(id) => response.json(self.epoch_view(&*self.epoch(&id)?)?),
+            Kept::Ended(id, body) => {
+                let done = self.store.erase(&id, self.clock.now()).map_err(|error| store_problem(&error))?;
+                let mut body = self.with_checkpoint(body)?;
+                body["record"] = Value::String(done.note);
+                response.json(body)
+            }
+            Kept::Claimed => return Err(damaged()),
+        })
+    }
+
+    /// An answer whose receipt, if it has one, names the newest checkpoint.
+    fn with_checkpoint(&self, mut body: Value) -> Result<Value, Problem> {
+        let checkpoint = self.store.checkpoint().map_err(|error| store_problem(&error))?;
+        // A receipt is a member of the answer, or the answer itself.
+        let receipt = if body.get("receipt").is_some() { &mut body["receipt"] } else { &mut body };
+        if receipt.get("leaf").is_some() {
+            receipt["checkpoint"] = Value::String(checkpoint);
+        }
+        Ok(body)
+    }
 }

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Path};
 use time::{Duration, OffsetDateTime};
 
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
+use super::repeats::{self, Kept};
 use super::wire::{Expired, HoldView, NewHold};
-use super::{App, Caller, repeats};
+use super::{App, Caller};
 use crate::audit::{Action, Entry, Outcome, Range};
 use crate::regulate::Regulation;
 use crate::store::{Expiry, Hold, StoreError, Tx};
@@ -35,12 +37,16 @@ pub(super) async fn expire(
     // Read to its end, though it says nothing: a connection with an unread body is closed behind the answer.
     _body: web::Bytes,
 ) -> Result<Json<Expired>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let entry = app.officer_entry(&caller, Action::LogExpire).await?;
     let worker = app.clone();
     let expired = web::block(move || worker.expire(|_| entry.clone())).await;
     let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
-    let expired = expired.map_err(stopping)?.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let failed = |error: StoreError| store_problem(&error).traced(caller.trace);
+    let expired = expired.map_err(stopping)?.map_err(failed)?;
+    // Steps of their own, so this comes behind them: whoever was cut off in between is told what was left.
+    let (once, kept, now) = (caller.once, Kept::body(&expired), app.clock.now());
+    app.store.write_async(move |tx: &Tx<'_>| once.keep(tx, &kept, now)).await.map_err(failed)?;
     Ok(Json(expired))
 }
 
@@ -51,7 +57,7 @@ pub(super) async fn hold(
     request: HttpRequest,
     new: Json<NewHold>,
 ) -> Result<Json<HoldView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let mut entry = app.officer_entry(&caller, Action::LogHold).await?;
     if new.from >= new.to {
         let detail = "a hold begins before it ends: `from` is the first entry, `to` the one behind the last";
@@ -59,12 +65,14 @@ pub(super) async fn hold(
     }
     let (range, now) = (Range { from: new.from, to: new.to }, app.clock.now());
     entry.entries = Some(range);
+    let once = caller.once;
     let held = app.store.write_async(move |tx: &Tx<'_>| {
         tx.append(&entry)?;
-        tx.hold(range, now)
+        let hold = view(tx.hold(range, now)?);
+        once.keep(tx, &Kept::body(&hold), now).map(|()| hold)
     });
     let held = held.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(view(held.value)))
+    Ok(Json(held.value))
 }
 
 /// All holds.
@@ -73,7 +81,7 @@ pub(super) async fn holds(
     identity: Identity,
     request: HttpRequest,
 ) -> Result<Json<Vec<HoldView>>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
     let holds = app.store.holds().map_err(|error| store_problem(&error).traced(caller.trace))?;
     Ok(Json(holds.into_iter().map(view).collect()))
@@ -86,17 +94,18 @@ pub(super) async fn release(
     request: HttpRequest,
     id: Path<i64>,
 ) -> Result<Json<HoldView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let mut entry = app.officer_entry(&caller, Action::LogHoldEnd).await?;
-    let id = id.into_inner();
+    let (id, once, now) = (id.into_inner(), caller.once, app.clock.now());
     let ended = app.store.write_async(move |tx: &Tx<'_>| {
         let hold = tx.end_hold(id)?;
         entry.entries = Some(hold.entries);
         tx.append(&entry)?;
-        Ok::<_, StoreError>(hold)
+        let hold = view(hold);
+        once.keep(tx, &Kept::body(&hold), now).map(|()| hold)
     });
-    let ended = ended.await.map_err(|error| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(view(ended.value)))
+    let ended = ended.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(ended.value))
 }
 
 fn view(Hold { id, entries }: Hold) -> HoldView {

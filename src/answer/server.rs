@@ -5,33 +5,29 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
-use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use actix_web::web::{self, PathConfig, ServiceConfig};
+use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, Resource, ResponseError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::Background;
 use super::guard::guard;
 use super::internal::{self, Inside};
+use super::json::{BodyLimit, path_error};
 use super::limits::Meters;
-use super::problem::{Problem, json_error, query_error, trace_of};
+use super::operations::{Operation, operations};
+use super::problem::{Problem, trace_of};
+use super::repeats::once;
 use super::tls::{Door, Gate, Reloader};
 use super::trace::Trace;
-use super::{
-    App, StartError, batches, epochs, four_eyes, groups, laws, listener, loads, log, questions, retention, service,
-    stock, subject, tls,
-};
+use super::{App, StartError, documentation, listener, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
 
-/// Bytes of a JSON body.
-const JSON_BYTES: usize = 1 << 20;
-/// Bytes of a batch of questions.
-const BATCH_BYTES: usize = 8 << 20;
 const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
     ("cache-control", "no-store"),
@@ -41,12 +37,26 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("x-frame-options", "DENY"),
 ];
 
+/// Media that a client may ask for.
+const SPOKEN: [&str; 8] = [
+    "*/*",
+    "application/*",
+    "application/json",
+    "application/problem+json",
+    "application/x-ndjson",
+    "application/octet-stream",
+    "text/*",
+    "text/plain",
+];
+
 /// A service that runs in the background of this process.
 pub struct Running {
     /// Where it listens; the port is the real one, also if the configuration said 0.
     pub address: SocketAddr,
     /// Where the internal listener is, if there is one.
     pub internal: Option<SocketAddr>,
+    /// Where its document is, if anywhere.
+    pub documentation: Option<SocketAddr>,
     handle: ServerHandle,
     thread: std::thread::JoinHandle<Result<(), StartError>>,
 }
@@ -85,18 +95,28 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
     let (ready, started) = oneshot::channel();
     let thread = std::thread::spawn(move || serve(config, clock, false, Some(ready)));
     match started.blocking_recv() {
-        Ok((address, internal, handle)) => Ok(Running { address, internal, handle, thread }),
+        Ok((Places { address, internal, documentation }, handle)) => {
+            Ok(Running { address, internal, documentation, handle, thread })
+        }
         Err(_) => Err(thread.join().expect("the service's thread does not panic").expect_err("it did not start")),
     }
 }
 
-type Ready = oneshot::Sender<(SocketAddr, Option<SocketAddr>, ServerHandle)>;
+/// Where a service listens.
+struct Places {
+    address: SocketAddr,
+    internal: Option<SocketAddr>,
+    documentation: Option<SocketAddr>,
+}
+
+type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
     let gate = Gate::open(&config.tls)?;
     let cannot_listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let pages = config.documentation.address().map(|at| documentation::listen(at, &config.tls)).transpose()?;
     let app = Arc::new(App::open(&config, clock)?);
     let door = Arc::new(Door::new(gate, app.knocks.clone()));
     let tls = tls::server(&door, config.tls.tls12)?;
@@ -108,7 +128,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let metered = web::Data::from(meters.clone());
     let inside = Inside { app: app.clone(), door: door.clone(), meters };
     let factory = move || {
-        let web = Web::new().wrap(from_fn(guard)).wrap(from_fn(envelope));
+        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(guard)).wrap(from_fn(envelope));
         web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone()).configure(routes)
     };
     let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
@@ -123,10 +143,15 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             let internal = inner.as_ref().map(|(address, ..)| *address);
             let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
-            tracing::info!(%address, internal = internal.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "the service listens");
+            let documentation = pages.as_ref().map(|(_, address)| *address);
+            if let Some((pages, _)) = pages {
+                actix_web::rt::spawn(pages.run().map_err(StartError::Server)?);
+            }
+            let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+            tracing::info!(%address, internal = shown(internal), documentation = shown(documentation), version = env!("CARGO_PKG_VERSION"), "the service listens");
             if let Some(ready) = ready {
                 // Whoever started us may be gone already; then nobody stops us but a signal.
-                drop(ready.send((address, internal, server.handle())));
+                drop(ready.send((Places { address, internal, documentation }, server.handle())));
             }
             let ended = server.await.map_err(StartError::Server);
             if let Some((_, handle)) = stop_inner {
@@ -156,71 +181,45 @@ async fn reload_on_hangup(reloader: Arc<Reloader>) {
 
 /// Every route. Methods that a resource lacks are 405 and paths that do not exist 404, both as problems.
 pub fn routes(config: &mut ServiceConfig) {
-    let v1 = web::scope("/v1")
-        .service(resource("/ping").route(web::get().to(service::ping)))
-        .service(resource("/service").route(web::get().to(service::view)))
-        .service(resource("/priority-questions").route(web::post().to(questions::ask)))
-        .service(resource("/priority-batches").app_data(batches()).route(web::post().to(batches::ask)))
-        .service(resource("/group-questions").route(web::post().to(groups::ask)))
-        .service(resource("/loads").route(web::post().to(loads::begin)))
-        .service(resource("/loads/{load}/chunks/{number}").route(web::put().to(loads::put_chunk)))
-        .service(resource("/loads/{load}/commit").route(web::post().to(loads::commit)))
-        .service(resource("/stock").route(web::put().to(stock::register)))
-        .service(resource("/proposals").route(web::get().to(four_eyes::waiting)))
-        .service(resource("/proposals/{proposal}/confirm").route(web::post().to(four_eyes::confirm)))
-        .service(resource("/regulations/{regulation}").route(web::get().to(laws::view)))
-        .service(resource("/regulations/{regulation}/activate").route(web::post().to(laws::activate)))
-        .service(resource("/regulations/{regulation}/steps").route(web::get().to(laws::steps)))
-        .service(resource("/regulations/{regulation}/taps").route(web::post().to(four_eyes::open_tap)))
-        .service(resource("/epochs").route(web::post().to(epochs::announce)))
-        .service(resource("/epochs/{epoch}").route(web::get().to(epochs::view)))
-        .service(resource("/epochs/{epoch}/reports").route(web::get().to(epochs::reports)))
-        .service(resource("/epochs/{epoch}/share").route(web::put().to(epochs::contribute)))
-        .service(resource("/epochs/{epoch}/shares").route(web::get().to(epochs::shares)))
-        .service(resource("/epochs/{epoch}/participants/{oin}").route(web::put().to(epochs::reseal)))
-        .service(resource("/epochs/{epoch}/activate").route(web::post().to(epochs::activate)))
-        .service(resource("/epochs/{epoch}/retire").route(web::post().to(epochs::retire)))
-        .service(resource("/epochs/{epoch}/abort").route(web::post().to(epochs::abort)))
-        .service(resource("/epochs/{epoch}/destroy").route(web::post().to(epochs::destroy)))
-        .service(resource("/access-log/subjects").route(web::post().to(subject::pseudonym)))
-        .service(resource("/access-log/checkpoint").route(web::get().to(log::checkpoint)))
-        .service(resource("/access-log/entries").route(web::get().to(log::entries)))
-        .service(resource("/access-log/proofs/{index}").route(web::get().to(log::proof)))
-        .service(resource("/access-log/consistency").route(web::get().to(log::consistency)))
-        .service(resource("/access-log/tile/{kind}/{place:.*}").route(web::get().to(log::tile)))
-        .service(resource("/access-log/expire").route(web::post().to(retention::expire)))
-        .service(
-            resource("/access-log/holds").route(web::get().to(retention::holds)).route(web::post().to(retention::hold)),
-        )
-        .service(resource("/access-log/holds/{hold}").route(web::delete().to(retention::release)));
-    config
-        .app_data(JsonConfig::default().limit(JSON_BYTES).error_handler(json_error))
-        .app_data(QueryConfig::default().error_handler(query_error))
-        .service(v1)
-        .default_service(web::to(no_such_path));
+    let mut resources: Vec<(&str, Vec<Operation>)> = Vec::new();
+    for operation in operations() {
+        match resources.iter_mut().find(|(path, _)| *path == operation.path) {
+            Some((_, methods)) => methods.push(operation),
+            None => resources.push((operation.path, vec![operation])),
+        }
+    }
+    let v1 = resources.into_iter().fold(web::scope("/v1"), |v1, (path, methods)| v1.service(at_path(path, methods)));
+    config.app_data(PathConfig::default().error_handler(path_error)).service(v1).default_service(web::to(no_such_path));
 }
 
-/// A batch may be as long as its questions.
-fn batches() -> JsonConfig {
-    JsonConfig::default().limit(BATCH_BYTES).error_handler(json_error)
+/// A path and its methods; any other method is told which there are.
+pub(super) fn at_path(path: &str, methods: Vec<Operation>) -> Resource {
+    let names: Vec<&str> = methods.iter().map(|operation| operation.method.as_str()).collect();
+    let allow = names.join(", ");
+    let refuse = move |request: HttpRequest| std::future::ready(no_such_method(&request, &allow));
+    let resource = web::resource(path).default_service(web::to(refuse));
+    methods.into_iter().fold(resource, |resource, operation| {
+        let resource = resource.route(operation.route);
+        operation.most_bytes.map(BodyLimit).into_iter().fold(resource, Resource::app_data)
+    })
 }
 
-fn resource(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(no_such_method))
-}
-
-async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub(super) async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("no_such_path", "there is nothing at this path").traced(trace_of(&request)))
 }
 
-async fn no_such_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let detail = "this resource does not have this method";
-    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail).traced(trace_of(&request)))
+fn no_such_method(request: &HttpRequest, allow: &str) -> HttpResponse {
+    let detail = format!("this resource has {allow} and no other method");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail).traced(trace_of(request));
+    let mut response = problem.error_response();
+    let allow = HeaderValue::from_str(allow).expect("names of methods are a header's value");
+    response.headers_mut().insert(ALLOW, allow);
+    response
 }
 
 /// Around every request: a trace id, a line in the operational log, the headers that every response has, and a
 /// problem document for whatever a layer below refused with another body.
-async fn envelope(
+pub(super) async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -240,6 +239,10 @@ async fn envelope(
         // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
         let detail = "send the body as it is, without Content-Encoding";
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
+        request.into_response(problem.traced(trace).error_response())
+    } else if !accepts(request.headers()) {
+        let detail = "answers are JSON, NDJSON, plain text or bytes; accept application/json at least";
+        let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail);
         request.into_response(problem.traced(trace).error_response())
     } else {
         // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store
@@ -266,6 +269,18 @@ async fn envelope(
         trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us, "request"
     );
     Ok(response)
+}
+
+/// Whether an `Accept` header, if there is one, leaves room for JSON, in which every answer or its problem is.
+fn accepts(headers: &HeaderMap) -> bool {
+    let mut ranges = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let fits = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0)));
+        !refused && SPOKEN.contains(&kind.as_str())
+    };
+    !headers.contains_key(ACCEPT) || ranges.any(fits)
 }
 
 fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResponse<BoxBody> {

@@ -1,11 +1,12 @@
 //! `GET /v1/service` and `GET /v1/ping`: what a client needs before its first question.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 
 use super::App;
 use super::decision::store_problem;
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::Problem;
 use super::wire::{HandOver, RegulationView, ServiceView};
 

@@ -2,13 +2,14 @@
 //! municipality's privacy officer confirms them; it can ask about no others.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 
 use super::four_eyes::Proposed;
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
 use super::wire::law::Pending;
 use super::{App, Caller, wire};
 use crate::audit::{Action, Outcome};
@@ -92,7 +93,7 @@ pub(super) async fn register(
     request: HttpRequest,
     stock: Json<wire::Stock>,
 ) -> Result<Json<Pending>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let in_force = app.named_epoch(&caller, &stock.header.epoch, Action::Stock).await?;
     let regulation = app.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let epoch = in_force.epoch.id.clone();

@@ -3,13 +3,17 @@
 //! pseudonym goes to the other, and the log records that it did.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 
+use super::decision::store_problem;
 use super::identity::Identity;
-use super::problem::{Problem, trace_of};
+use super::json::Json;
+use super::problem::Problem;
+use super::repeats::Kept;
 use super::wire::{SubjectQuestion, SubjectView};
 use super::{App, Caller};
 use crate::audit::{Action, Outcome};
+use crate::store::{StoreError, Tx};
 
 /// The handler.
 pub(super) async fn pseudonym(
@@ -18,7 +22,7 @@ pub(super) async fn pseudonym(
     request: HttpRequest,
     question: Json<SubjectQuestion>,
 ) -> Result<Json<SubjectView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let (regulation, permit) = app.officer(&caller).await?;
     let mut entry = app.entry(&caller, Some(&regulation), Action::SubjectRead, Outcome::Done);
     entry.articles = permit.articles().to_vec();
@@ -27,6 +31,12 @@ pub(super) async fn pseudonym(
     entry.epoch = Some(epoch.epoch.id.clone());
     let object = app.store.pseudonym(&question.address.0);
     entry.object = Some(object.clone());
-    app.record(entry).await?;
-    Ok(Json(SubjectView { object }))
+    let view = SubjectView { object };
+    let (once, kept, now) = (caller.once, Kept::body(&view), app.clock.now());
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.append(&entry)?;
+        once.keep(tx, &kept, now)
+    });
+    written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(view))
 }

@@ -3,6 +3,7 @@
 
 mod epochs;
 pub mod law;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +11,11 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
+use utoipa::ToSchema;
 
 pub use epochs::*;
+pub use words::answer_word;
+use words::whole;
 
 use super::quality::LoadQuality;
 use crate::audit::{Hash, Receipt};
@@ -46,7 +50,7 @@ fn each_once<'de, D: Deserializer<'de>>(from: D) -> Result<PassCodes, D::Error> 
 }
 
 /// `POST /v1/priority-questions`: one household.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Question {
     pub header: CodeHeader,
@@ -60,20 +64,22 @@ pub struct Question {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressToken>,
     /// The contract's tenants, 1 to 8.
+    #[schema(min_items = 1, max_items = 8)]
     pub tenants: Vec<Tenant>,
 }
 
 /// How far behind the rent is: whole or fractional months, and days beyond them.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Arrears {
     pub months: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(maximum = 4294967295_u32)]
     pub days: u32,
 }
 
 /// The landlord's statutory conditions (Besluit gemeentelijke schuldhulpverlening, article 2).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Conditions {
     pub personal_contact: bool,
@@ -85,18 +91,19 @@ pub struct Conditions {
 }
 
 /// One tenant of the contract.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tenant {
     #[serde(deserialize_with = "each_once")]
+    #[schema(value_type = BTreeMap<String, Vec<Code>>)]
     pub codes: PassCodes,
 }
 
 /// The answer, padded with white space to [`ANSWER_BYTES`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Answered {
-    /// `priority`, `no_priority` or `undetermined`.
+    #[schema(schema_with = answer_word)]
     pub answer: String,
     pub epoch: EpochId,
     /// Proof that the decision stands in the access log.
@@ -107,12 +114,14 @@ pub struct Answered {
 pub const ANSWER_BYTES: usize = 1024;
 
 /// `POST /v1/loads`: what is going to be loaded.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadPlan {
     pub header: CodeHeader,
     pub source: Source,
-    /// Records that will follow, at least 1.
+    /// Records that will follow.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 20000000)]
     pub records: u64,
     /// The day on which the register was read: ages are counted on it, and freshness from it.
     #[serde(with = "date_only")]
@@ -120,7 +129,7 @@ pub struct LoadPlan {
 }
 
 /// Whose records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     Population,
@@ -138,7 +147,7 @@ impl Source {
 }
 
 /// A load that was begun.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBegun {
     pub load: LoadId,
@@ -146,8 +155,32 @@ pub struct LoadBegun {
     pub chunk_bytes: usize,
 }
 
+/// A chunk that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChunkKept {
+    pub chunk: u32,
+    pub records: u32,
+    /// SHA-256 of the chunk as it was sent, base64.
+    pub digest: Hash,
+}
+
+/// `GET /v1/loads/{load}`: a load in progress, for a client that goes on with it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadView {
+    pub load: LoadId,
+    pub source: Source,
+    /// As announced.
+    pub records: u64,
+    /// Most bytes of one chunk.
+    pub chunk_bytes: usize,
+    /// The chunks that are there, in order.
+    pub chunks: Vec<ChunkKept>,
+}
+
 /// One line of a chunk (NDJSON): a record without plaintext.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecordLine {
     pub id: RecordRef,
@@ -158,6 +191,7 @@ pub struct RecordLine {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
     #[serde(default, deserialize_with = "each_once", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Vec<Code>>)]
     pub codes: PassCodes,
 }
 
@@ -199,14 +233,16 @@ pub fn in_order(mut codes: PassCodes, profile: &Profile) -> Result<Codes, WrongP
 }
 
 /// `POST /v1/loads/{load}/commit`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadCommit {
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 4294967295_u32)]
     pub chunks: u32,
 }
 
 /// A finished load, as its custodian may know it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadReport {
     pub records: usize,
@@ -231,7 +267,7 @@ pub struct LoadSummary {
 }
 
 /// One of `GET /v1/epochs/{epoch}/reports`: a load that answers, as its custodian was told of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceReport {
     pub source: Source,
@@ -246,17 +282,19 @@ pub struct SourceReport {
 }
 
 /// `PUT /v1/stock`: the addresses that a corporation lets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stock {
     pub header: CodeHeader,
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 400000)]
     pub dwellings: u32,
     /// Bloom filter of address tokens (crate bloomfilter, false positives 1 in 1,000), base64.
     pub filter: String,
 }
 
 /// `GET /v1/service`: what a client needs before its first question.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceView {
     pub version: String,
@@ -270,7 +308,7 @@ pub struct ServiceView {
 }
 
 /// One log key replaced by the next.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HandOver {
     /// Verifier key of the next key.
@@ -280,7 +318,7 @@ pub struct HandOver {
 }
 
 /// A regulation in force.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegulationView {
     pub id: RegulationId,
@@ -291,7 +329,7 @@ pub struct RegulationView {
 }
 
 /// A page of `GET /v1/access-log/entries`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogPage {
     pub from: u64,
@@ -305,7 +343,7 @@ pub struct LogPage {
 }
 
 /// `POST /v1/access-log/subjects`: how does the log call the households of this address?
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubjectQuestion {
     pub epoch: EpochId,
@@ -313,7 +351,7 @@ pub struct SubjectQuestion {
 }
 
 /// The pseudonym.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubjectView {
     /// As entries have it in `object`.
@@ -321,7 +359,7 @@ pub struct SubjectView {
 }
 
 /// An entry whose contents have expired.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpiredLine {
     pub index: u64,
@@ -330,7 +368,7 @@ pub struct ExpiredLine {
 }
 
 /// `POST /v1/access-log/expire`: contents that were deleted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expired {
     /// How many.
@@ -342,15 +380,19 @@ pub struct Expired {
 }
 
 /// `POST /v1/access-log/holds`: entries `from` up to and without `to` keep their contents.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewHold {
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9007199254740991_u64)]
     pub from: u64,
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9007199254740991_u64)]
     pub to: u64,
 }
 
 /// A hold that is in force, or was just ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HoldView {
     pub id: i64,
@@ -358,9 +400,22 @@ pub struct HoldView {
     pub to: u64,
 }
 
-/// Any error of any layer (RFC 9457).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One fault of a request: where, and what is expected there. Never what stood there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// `body` or `query`.
+    #[serde(rename = "in")]
+    pub within: String,
+    /// JSON pointer, as far as it is made of members that the document names.
+    pub pointer: String,
+    pub detail: String,
+}
+
+/// Any error of any layer (RFC 9457).
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
 pub struct ProblemBody {
     pub status: u16,
     /// Stable; never reworded.
@@ -371,5 +426,8 @@ pub struct ProblemBody {
     /// The article that refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub article: Option<String>,
+    /// Everything that does not fit the document, where the request was not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Fault>,
     pub trace_id: String,
 }

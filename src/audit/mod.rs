@@ -36,7 +36,7 @@ pub use words::{Action, Consent, Latency, Outcome, is_person};
 
 /// What a caller gets for one entry: where it is, and the checkpoint that covers it. Kept outside the service, it
 /// shows later whether the entry is still there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Receipt {
     /// Position in the log, from 0.

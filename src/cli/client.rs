@@ -2,6 +2,7 @@
 //! remembers between runs.
 
 mod config;
+mod patience;
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -15,11 +16,12 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use zeroize::Zeroizing;
 
 pub use config::{ClientConfig, QueryDefaults};
+pub use patience::{ComeAgain, fresh_key, patiently};
 
 use super::output::Output;
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
-use crate::audit::NoteSigner;
+use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
 use crate::ids::EpochId;
 use crate::profile::Profile;
@@ -141,6 +143,15 @@ impl Client {
         self.read(response)
     }
 
+    /// [`Client::put`] that may be sent again: under the same key it is done once.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn put_once<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, key: &str) -> anyhow::Result<T> {
+        let response = self.agent.put(self.url(path)).header("Idempotency-Key", key).send_json(body);
+        self.read(response)
+    }
+
     /// `DELETE`, the answer as JSON.
     ///
     /// # Errors
@@ -150,12 +161,13 @@ impl Client {
         self.read(response)
     }
 
-    /// `PUT` of NDJSON lines.
+    /// `PUT` of NDJSON lines, with their digest (RFC 9530).
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn put_lines<T: DeserializeOwned>(&self, path: &str, lines: &[u8]) -> anyhow::Result<T> {
-        let response = self.agent.put(self.url(path)).content_type("application/x-ndjson").send(lines);
+    pub fn put_lines<T: DeserializeOwned>(&self, path: &str, lines: &[u8], digest: &Hash) -> anyhow::Result<T> {
+        let request = self.agent.put(self.url(path)).content_type("application/x-ndjson");
+        let response = request.header("Content-Digest", format!("sha-256=:{digest}:")).send(lines);
         self.read(response)
     }
 
@@ -173,16 +185,20 @@ impl Client {
             let service = &self.config.service;
             format!("no answer from {service}; does the service run there, and is `ca` in client.toml its root?")
         };
-        let mut response = response.with_context(unreachable)?;
+        let lost = |source: ureq::Error| ComeAgain::lost(unreachable(), source);
+        let mut response = response.map_err(lost)?;
         let status = response.status();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().with_context(unreachable)?;
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().map_err(lost)?;
         if status.is_success() {
             return Ok(body);
         }
         match serde_json::from_slice::<ProblemBody>(&body).map(printable) {
             // A failure of the service is not a refusal: whoever asks for many stops there.
+            Ok(problem) if status == 429 => Err(ComeAgain::refused(problem, after).into()),
             Ok(problem) if status.is_client_error() => Err(Refused(problem).into()),
-            Ok(problem) => bail!("the service failed ({}, {}): {}", problem.status, problem.code, problem.detail),
+            Ok(problem) => Err(ComeAgain::failed(&problem, after).into()),
+            Err(_) if status.is_server_error() => Err(ComeAgain::silent(status.as_u16(), after).into()),
             Err(_) => bail!("the service answered with status {status}"),
         }
     }

@@ -1,5 +1,7 @@
 //! `voorrang load`: encode a register, a care list or a housing stock, upload it, report.
 
+mod sending;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
 
-use super::client::{Client, Refused};
+use super::client::{Client, Refused, fresh_key, patiently};
 use super::inputs::{parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
@@ -18,13 +20,14 @@ use super::quality_report;
 use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::quality::LoadQuality;
 use crate::answer::wire::law::{InferenceView, Pending};
-use crate::answer::wire::{self, EpochView, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine};
+use crate::answer::wire::{self, EpochView, LoadPlan, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{AddressToken, Record};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
 use crate::ids::ProposalId;
 use crate::profile::Profile;
+use sending::{Sending, file_digest};
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -172,6 +175,8 @@ struct Session<'a> {
     encoder: Encoder,
     profile: Profile,
     day: Date,
+    /// SHA-256 of the input file, hexadecimal: a load that was cut goes on with the same file only.
+    input: String,
     dry_run: bool,
 }
 
@@ -181,7 +186,8 @@ impl<'a> Session<'a> {
         let epoch = client.epoch_in(&["loading", "active"])?;
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
-        Ok(Self { client, encoder, profile, day, dry_run: args.dry_run })
+        let input = file_digest(&args.input)?;
+        Ok(Self { client, encoder, profile, day, input, dry_run: args.dry_run })
     }
 
     fn upload(
@@ -202,18 +208,9 @@ impl<'a> Session<'a> {
         };
         let plan =
             LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
-        let begun: Option<LoadBegun> = if self.dry_run { None } else { Some(self.client.post("loads", &plan)?) };
-        let limit = begun.as_ref().map_or(1 << 20, |begun| begun.chunk_bytes);
-        let (mut chunk, mut number) = (Vec::new(), 0_u32);
-        let mut send = |chunk: &mut Vec<u8>| -> anyhow::Result<()> {
-            if let Some(begun) = &begun {
-                let place = format!("loads/{}/chunks/{number}", begun.load);
-                self.client.put_lines::<serde_json::Value>(&place, chunk)?;
-            }
-            number += 1;
-            chunk.clear();
-            Ok(())
-        };
+        let mut sending = if self.dry_run { None } else { Some(Sending::open(self.client, &plan, &self.input)?) };
+        let limit = sending.as_ref().map_or(1 << 20, Sending::chunk_bytes);
+        let (mut chunk, mut lines) = (Vec::new(), 0);
         let progress = bar(order.len(), &format!("loading {}", source.as_str()));
         let records =
             order.chunks(CHUNK).flat_map(|rows| rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>());
@@ -226,15 +223,16 @@ impl<'a> Session<'a> {
             let line = serde_json::to_vec(&line).context("a record has a JSON form")?;
             loaded.bytes += line.len() + 1;
             if chunk.len() + line.len() >= limit {
-                send(&mut chunk)?;
+                sending.as_mut().map_or(Ok(()), |sending| sending.chunk(&chunk, lines))?;
+                (lines, chunk) = (0, Vec::with_capacity(limit));
             }
             chunk.extend_from_slice(&line);
             chunk.push(b'\n');
+            lines += 1;
         }
-        send(&mut chunk)?;
-        if let Some(begun) = &begun {
-            let commit = LoadCommit { chunks: number };
-            let report: LoadReport = self.client.post(&format!("loads/{}/commit", begun.load), &commit)?;
+        if let Some(mut sending) = sending {
+            sending.chunk(&chunk, lines)?;
+            let report = sending.commit()?;
             (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
             loaded.quality = Some(report.quality);
         }
@@ -266,7 +264,8 @@ impl<'a> Session<'a> {
         };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
-            let pending: Pending = self.client.put("stock", &stock)?;
+            let key = fresh_key();
+            let pending: Pending = patiently(|| self.client.put_once("stock", &stock, &key))?;
             (loaded.receipt, loaded.pending) = (Some(pending.receipt), Some(pending.proposal));
         }
         Ok(loaded)

@@ -12,6 +12,7 @@ mod inputs;
 pub mod link;
 pub mod load;
 mod log_key;
+mod openapi;
 mod output;
 mod parties;
 pub mod people;
@@ -68,6 +69,8 @@ enum Command {
     /// Regulations: check, sign, activate, show; acts that need two people
     #[command(subcommand)]
     Regulation(regulation::RegulationCommand),
+    /// Print the OpenAPI document of the service's interface
+    Openapi,
     /// Read and verify the access log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -115,6 +118,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Query(args) => query::run(&args),
         Command::Epoch(command) => epoch::run(&command),
         Command::Regulation(command) => regulation::run(&command),
+        Command::Openapi => openapi::run(),
         Command::Audit(command) => audit::run(&command),
         Command::Evaluate(args) => evaluate::run(&args),
     }

@@ -250,6 +250,10 @@ fn service_file(place: &Path, service: &str) -> anyhow::Result<String> {
     );
     let place = place.display().to_string();
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
+    // Any free one, as for the service itself; or behind that of the internal listener.
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).map_or(0, |port| port.saturating_add(2));
+    let documentation = toml::Table::from_iter([("listen".to_owned(), format!("127.0.0.1:{port}").into())]);
+    table.insert("documentation".into(), documentation.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
 }
 

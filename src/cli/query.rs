@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,7 +10,7 @@ use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
 
-use super::client::{Client, Refused};
+use super::client::{Client, Refused, patiently};
 use super::inputs::{parse_day, read_profile};
 use super::load::encoder;
 use super::output::{Output, bar, finish_csv};
@@ -44,6 +43,9 @@ pub struct QueryArgs {
     /// Go on where a run with the same -o was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
+    /// Read and encode everything, ask nothing and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Purpose [default: client.toml's]
     #[arg(long)]
     pub purpose: Option<String>,
@@ -146,11 +148,18 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         profile,
         purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
         day,
-        seed: seed(&client, args.resume)?,
+        // A dry run takes no run's keys away.
+        seed: seed(&client, args.resume, args.dry_run)?,
         client,
         given_salt: args.salt_file.is_some(),
     };
     let mut summary = Summary { asked: households.len(), ..Summary::default() };
+    if args.dry_run {
+        let whole = |household: &(Arrears, Vec<Tenant>)| asker.question(household).address.is_some();
+        let with_address = bar(households.len(), "encoding").over(households.iter()).filter(|one| whole(one)).count();
+        eprintln!("Dry run, nothing asked: {} households, {with_address} with a whole address.", households.len());
+        return Ok(summary);
+    }
     let mut flags = csv::Writer::from_writer(Output::create(&args.output)?);
     let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(&args.output))?);
     refusals.write_record(["contract_id", "code", "article", "detail"])?;
@@ -256,21 +265,26 @@ impl Asker {
         Ok(true)
     }
 
-    fn ask_once(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
+    /// The question about a household, with the codes of the epoch.
+    fn question(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> Question {
         let mut address = None;
         let mut codes = Vec::new();
         for (one, token) in self.encoder.tenants(tenants) {
             address = address.or(token);
             codes.push(wire::Tenant { codes: by_name(one, &self.profile) });
         }
-        let question = Question {
+        Question {
             header: self.encoder.header(),
             purpose: self.purpose.clone(),
             arrears: standing(arrears, self.day),
             conditions: self.client.config.query.conditions,
             address,
             tenants: codes,
-        };
+        }
+    }
+
+    fn ask_once(&self, household: &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
+        let (arrears, question) = (&household.0, self.question(household));
         let answered = self.send(&question, &arrears.contract)?;
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == question.header.epoch, "the service answered from another epoch than it was asked");
@@ -287,9 +301,6 @@ impl Asker {
     }
 }
 
-/// Waits before a question is sent again: a service that restarts is back within them.
-const BACK_OFF_MS: [u64; 5] = [250, 500, 1000, 2000, 4000];
-
 /// The seed's file in the party's memory folder.
 const SEED: &str = "query-seed";
 
@@ -298,23 +309,19 @@ impl Asker {
     fn send(&self, question: &Question, contract: &str) -> anyhow::Result<Answered> {
         let place = format!("{contract}/{}", question.header.epoch);
         let key = hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16]);
-        let ask = || self.client.post_once("priority-questions", question, &key);
-        for wait_ms in BACK_OFF_MS {
-            match ask() {
-                Err(error) if !error.is::<Refused>() => std::thread::sleep(Duration::from_millis(wait_ms)),
-                told => return told,
-            }
-        }
-        ask()
+        patiently(|| self.client.post_once("priority-questions", question, &key))
     }
 }
 
 /// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
-fn seed(client: &Client, resume: bool) -> anyhow::Result<hmac::Key> {
+fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
     let path = client.remembered(SEED);
     if !resume {
         let bytes: [u8; 32] =
             rand::generate(&SystemRandom::new()).ok().context("the system gives no randomness")?.expose();
+        if dry_run {
+            return Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes));
+        }
         client.remember(SEED, &hex::encode(bytes))?;
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

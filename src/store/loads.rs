@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
@@ -62,7 +63,17 @@ pub struct SealedChunk {
     load: LoadId,
     n: u32,
     records: u32,
+    digest: [u8; 32],
     sealed: Vec<u8>,
+}
+
+/// A chunk that is there, without its contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkKept {
+    pub n: u32,
+    pub records: u32,
+    /// SHA-256 of what was sent.
+    pub digest: [u8; 32],
 }
 
 impl Tx<'_> {
@@ -93,8 +104,9 @@ impl Tx<'_> {
     pub fn put_chunk(&self, chunk: &SealedChunk) -> Result<(), StoreError> {
         let load = self.staging(&chunk.load)?;
         let id = chunk.load.to_string();
-        let sql = "INSERT OR REPLACE INTO chunk (load, n, records, sealed) VALUES (?1, ?2, ?3, ?4)";
-        self.db.prepare_cached(sql)?.execute(params![id, chunk.n, chunk.records, chunk.sealed])?;
+        let sql = "INSERT OR REPLACE INTO chunk (load, n, records, digest, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let row = params![id, chunk.n, chunk.records, chunk.digest, chunk.sealed];
+        self.db.prepare_cached(sql)?.execute(row)?;
         self.db.prepare_cached("UPDATE load SET revision = revision + 1 WHERE id = ?1")?.execute([&id])?;
         let sql = "SELECT sum(records) FROM chunk WHERE load = ?1";
         let records: i64 = self.db.prepare_cached(sql)?.query_row([&id], |row| row.get(0))?;
@@ -199,7 +211,8 @@ impl Store {
     pub fn seal_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<SealedChunk, StoreError> {
         let (key, bound) = self.load_key(load)?;
         let sealed = key.seal(&bound.place(n), plain);
-        Ok(SealedChunk { load: *load, n, records, sealed })
+        let digest = digest(&SHA256, plain).as_ref().try_into().expect("SHA-256 has 32 bytes");
+        Ok(SealedChunk { load: *load, n, records, digest, sealed })
     }
 
     /// Seals a chunk and returns when it is durable. Blocks, as [`Store::write`] does.
@@ -209,6 +222,16 @@ impl Store {
     pub fn put_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<(), StoreError> {
         let chunk = self.seal_chunk(load, n, records, plain)?;
         self.write(move |tx| tx.put_chunk(&chunk)).map(|written| written.value)
+    }
+
+    /// Which chunks of a load are there, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn chunks_there(&self, load: &LoadId) -> Result<Vec<ChunkKept>, StoreError> {
+        let sql = "SELECT n, records, digest FROM chunk WHERE load = ?1 ORDER BY n";
+        let kept = |row: &Row<'_>| Ok(ChunkKept { n: row.get(0)?, records: row.get(1)?, digest: row.get(2)? });
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([load.to_string()], kept)?.collect::<Result<_, _>>()?))
     }
 
     /// The opened chunks of a load, in order, one in memory at a time. It ends early only with an error.
@@ -278,11 +301,11 @@ impl Iterator for Chunks<'_> {
     }
 }
 
-/// Deletes the half loads of a killed process, and what was being deleted.
-pub(super) fn delete_half(db: &mut Connection) -> Result<(), StoreError> {
+/// Deletes what was being deleted. Half loads stay: their custodians go on with them.
+pub(super) fn delete_superseded(db: &mut Connection) -> Result<(), StoreError> {
     let tx = db.transaction()?;
-    tx.execute("DELETE FROM chunk WHERE load IN (SELECT id FROM load WHERE state != 'current')", [])?;
-    tx.execute("DELETE FROM load WHERE state != 'current'", [])?;
+    tx.execute("DELETE FROM chunk WHERE load IN (SELECT id FROM load WHERE state = 'superseded')", [])?;
+    tx.execute("DELETE FROM load WHERE state = 'superseded'", [])?;
     Ok(tx.commit()?)
 }
 

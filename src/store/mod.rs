@@ -41,7 +41,7 @@ use crate::ids::EpochId;
 pub use budgets::{Asked, Stock};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
-pub use loads::{Chunks, Load, LoadState, NewLoad, SealedChunk};
+pub use loads::{ChunkKept, Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
 pub use regulations::{ActivatedRegulation, Proposal};
@@ -213,7 +213,7 @@ impl Store {
     /// Opens or creates the store in these folders, whose log has the name `origin` (a URL without schema).
     ///
     /// Every start reads the whole log: entries against leaf hashes, leaf hashes against the last signed checkpoint.
-    /// Half loads of a killed process are deleted.
+    /// Half loads stay, and their custodians go on with them.
     ///
     /// # Errors
     /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.

@@ -37,7 +37,7 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let database = setup.database();
     let epoch_keys = Arc::new(EpochKeys::open(&setup.folders)?);
     let verifier = log.verifier();
-    loads::delete_half(&mut db)?;
+    loads::delete_superseded(&mut db)?;
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;

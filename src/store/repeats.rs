@@ -14,8 +14,8 @@ use super::wrapping::DataKey;
 use super::{Store, StoreError, Tx};
 use crate::ids::Oin;
 
-/// Bytes of what is kept, padding included, so that length tells nothing.
-const PLAIN_BYTES: usize = 64;
+/// What is kept is padded to a multiple of this, so that its length does not tell an answer.
+const PADDED_BYTES: usize = 64;
 
 /// A request that may come twice.
 pub struct RepeatKey {
@@ -29,8 +29,8 @@ pub struct RepeatKey {
 pub enum Repeated {
     /// It is the first.
     First,
-    /// It was answered: what was kept, and the entry of the log.
-    Same { kept: String, entry: Appended },
+    /// It was answered: what was kept, and the entry of the log, where it has one.
+    Same { kept: String, entry: Option<Appended> },
     /// The key came with another request before.
     Other,
 }
@@ -63,47 +63,47 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`]; [`StoreError::Damaged`] if what was kept does not open.
     pub fn repeated(&self, key: &RepeatKey) -> Result<Repeated, StoreError> {
-        let sql = "SELECT body, sealed, idx, hash FROM repeat JOIN leaf USING (idx) WHERE id = ?1";
+        let sql = "SELECT body, sealed, idx, hash FROM repeat LEFT JOIN leaf USING (idx) WHERE id = ?1";
         let row = self.read(|db| {
             let read = |row: &rusqlite::Row<'_>| {
-                let hash: [u8; 32] = row.get(3)?;
-                Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, hash))
+                let entry = row.get::<_, Option<i64>>(2)?.zip(row.get::<_, Option<[u8; 32]>>(3)?);
+                Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, entry))
             };
             Ok(db.prepare_cached(sql)?.query_row([&key.id], read).optional()?)
         })?;
-        let Some((body, sealed, index, leaf)) = row else { return Ok(Repeated::First) };
+        let Some((body, sealed, entry_of)) = row else { return Ok(Repeated::First) };
         if body != key.body {
             return Ok(Repeated::Other);
         }
         let damaged = || StoreError::Damaged { what: "an answer that was kept for a repeated question" };
         let plain = key.cipher.open(key.id.as_bytes(), &sealed).ok_or_else(damaged)?;
         let kept = String::from_utf8(plain).map_err(|_| damaged())?.trim_end().to_owned();
-        let index = u64::try_from(index).map_err(|_| damaged())?;
-        Ok(Repeated::Same { kept, entry: Appended { index, leaf: leaf.into() } })
+        let entry = |(index, leaf): (i64, [u8; 32])| {
+            u64::try_from(index).map(|index| Appended { index, leaf: leaf.into() }).map_err(|_| damaged())
+        };
+        Ok(Repeated::Same { kept, entry: entry_of.map(entry).transpose()? })
     }
 }
 
 impl Tx<'_> {
-    /// Keeps an answer for its repetition, in the job that records it.
+    /// Keeps an answer for its repetition, in the job that does what was asked.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the key is there already: another request with it was faster.
-    ///
-    /// # Panics
-    /// If `kept` is longer than 64 bytes.
     pub fn keep_answer(
         &self,
         key: &RepeatKey,
         kept: &str,
-        entry: Appended,
+        entry: Option<Appended>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        assert!(kept.len() <= PLAIN_BYTES, "a word and an epoch fit into 64 bytes");
-        let sealed = key.cipher.seal(key.id.as_bytes(), format!("{kept:PLAIN_BYTES$}").as_bytes());
+        let padded = kept.len().next_multiple_of(PADDED_BYTES);
+        let sealed = key.cipher.seal(key.id.as_bytes(), format!("{kept:padded$}").as_bytes());
+        let index = entry.map(|entry| int(entry.index)).transpose()?;
         let sql = "INSERT OR IGNORE INTO repeat (id, body, sealed, idx, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let row = params![key.id, key.body, sealed, int(entry.index)?, now.unix_timestamp()];
+        let row = params![key.id, key.body, sealed, index, now.unix_timestamp()];
         match self.db.prepare_cached(sql)?.execute(row)? {
-            0 => Err(StoreError::Conflict("question was asked at the same moment under the same key")),
+            0 => Err(StoreError::Conflict("request came twice at the same moment under one key")),
             _ => Ok(()),
         }
     }
@@ -126,7 +126,7 @@ mod tests {
         let key = store.repeat_key(&oin(), key, body);
         let written = store.write(move |tx| {
             let appended = tx.append(&entry())?;
-            tx.keep_answer(&key, word, appended, NOW).map(|()| appended)
+            tx.keep_answer(&key, word, Some(appended), NOW).map(|()| appended)
         });
         written.map(|written| written.value)
     }
@@ -139,7 +139,7 @@ mod tests {
         drop(store);
         let store = open_in(home.path());
         let known = |oin: &Oin, key: &str, body: &[u8]| store.repeated(&store.repeat_key(oin, key, body)).unwrap();
-        let same = Repeated::Same { kept: "priority haarlem-1".into(), entry: first };
+        let same = Repeated::Same { kept: "priority haarlem-1".into(), entry: Some(first) };
         assert_eq!(known(&oin(), "key-1", b"body"), same);
         assert_eq!(known(&oin(), "key-1", b"another"), Repeated::Other);
         assert_eq!(known(&oin(), "key-2", b"body"), Repeated::First);

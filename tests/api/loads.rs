@@ -5,8 +5,9 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use voorrang::answer::wire::{RecordLine, Source};
+use voorrang::answer::wire::{LoadView, RecordLine, Source};
 use voorrang::audit::Action;
 use voorrang::cli::load::Kind;
 use voorrang::encode::{Ages, Encoder, read};
@@ -46,6 +47,10 @@ impl ByHand {
 fn plan(house: &House, encoder: &Encoder, source: Source, records: usize) -> Value {
     let day = house.reference().to_string();
     json!({"header": encoder.header(), "source": source.as_str(), "records": records, "referenceDate": day})
+}
+
+fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// The demonstration's residents as lines of a load.
@@ -92,10 +97,9 @@ fn half_a_load_is_not_answered() {
     assert_eq!(load.put(&house, POPULATION, 2, &lines[half..]).status, 200);
     load.commit(&house, POPULATION, 2).is_problem(409, "load_incomplete");
     assert_eq!(loads_in_log(&house), before);
-    // A stop in between takes the half load along.
+    // A stop in between changes nothing: nobody is answered from half a load, and another takes its place.
     house.restart();
-    load.put(&house, POPULATION, 1, &lines[half..]).is_problem(404, "store_not_found");
-    load.commit(&house, POPULATION, 2).is_problem(404, "store_not_found");
+    load.commit(&house, POPULATION, 3).is_problem(409, "load_incomplete");
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
     let whole = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
     whole.put(&house, POPULATION, 0, &lines[..half]);
@@ -381,12 +385,12 @@ fn a_kill_in_the_middle_of_a_load_leaves_the_old_register() {
     house.kill();
     house.start();
     assert_eq!(ask(&house), before);
-    load.put(&house, POPULATION, 1, &lines[400..]).is_problem(404, "store_not_found");
-    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM load WHERE state = 'staging'"), 0);
-    assert_eq!(count("SELECT count(*) FROM chunk WHERE load NOT IN (SELECT id FROM load WHERE state = 'current')"), 0);
-    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    // The whole chunk is there, the half one is not, and the custodian goes on.
+    let view: LoadView = house.client(POPULATION).get(&format!("loads/{}", load.id)).unwrap();
+    assert_eq!(view.chunks.iter().map(|chunk| (chunk.chunk, chunk.records)).collect::<Vec<_>>(), [(0, 400)]);
+    assert_eq!(load.put(&house, POPULATION, 1, &lines[400..]).status, 200);
+    assert_eq!(load.commit(&house, POPULATION, 2).status, 200);
+    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "store_not_found");
     assert_eq!(ask(&house), before);
     house.verify(&[]).unwrap();
 }
@@ -419,4 +423,44 @@ fn a_kill_during_a_commit_leaves_one_register_or_the_other() {
         assert!(!told || logged, "what was acknowledged is there");
         house.verify(&[]).unwrap();
     }
+}
+
+#[test]
+fn a_chunk_that_is_not_the_one_of_its_digest_is_refused() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    let (path, body) = (format!("/v1/loads/{}/chunks/0", load.id), lines[..3].join("\n"));
+    let digest = base64(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref());
+    let put = |digest: &str| {
+        let headers = [("Content-Type", "application/x-ndjson"), ("Content-Digest", digest)];
+        house.line(POPULATION).send("PUT", &path, &headers, body.as_bytes()).unwrap()
+    };
+    put(&format!("sha-256=:{}:", base64(&[7; 32]))).is_problem(400, "digest");
+    put("sha-256=:CANARY:").is_problem(400, "digest");
+    let kept: Value = serde_json::from_slice(&put(&format!("sha-256=:{digest}:")).body).unwrap();
+    assert_eq!(kept, json!({ "chunk": 0, "records": 3, "digest": digest }));
+}
+
+#[test]
+fn a_load_that_was_cut_goes_on_with_the_chunks_that_are_missing() {
+    let mut house = House::open();
+    let before = loads_in_log(&house);
+    // The load's name is remembered before its first chunk is sent.
+    let memory = house.keys().join(format!("{POPULATION}.memory/load-population.json"));
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    let input = hex::encode(ring::digest::digest(&ring::digest::SHA256, &fs::read(demo("brp.csv")).unwrap()));
+    let left = json!({"load": load.id, "plan": plan(&house, &encoder, Source::Population, lines.len()), "input": input,
+                      "key": "k".repeat(32)});
+    fs::write(&memory, left.to_string()).unwrap();
+    house.restart();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert_eq!(loads_in_log(&house), before + 1);
+    assert!(!memory.exists(), "nothing is left to go on with");
+    // It was that load, not another one.
+    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "store_not_found");
+    load.commit(&house, POPULATION, 0).problem();
 }

@@ -35,6 +35,8 @@ use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 
+use super::document;
+
 pub const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
@@ -300,6 +302,12 @@ impl House {
         }
     }
 
+    /// The port of the interface's document.
+    pub fn documentation(&self) -> u16 {
+        let Service::Inside(running) = &self.service else { panic!("the service is no part of this process") };
+        running.documentation.expect("development services publish it").port()
+    }
+
     pub fn port(&self) -> u16 {
         match &self.service {
             Service::Nowhere => panic!("the service does not run"),
@@ -555,7 +563,14 @@ impl Line {
         self.write((head + "\r\n").as_bytes())
     }
 
+    /// Sends, and holds what comes back against the service's document.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
+        let reply = self.exchange(method, path, headers, body)?;
+        document::check(method, path, body, reply.status, reply.header("content-type"), &reply.body);
+        Ok(reply)
+    }
+
+    pub fn exchange(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
         self.head(method, path, headers, body.len())?;
         self.write(body)?;
         self.reply(method)

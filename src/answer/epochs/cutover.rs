@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use time::Duration;
 
 use super::super::identity::Identity;
-use super::super::problem::{Problem, trace_of};
+use super::super::json::Json;
+use super::super::problem::Problem;
+use super::super::repeats::Kept;
 use super::super::wire::{Activation, EpochView, Source};
 use super::super::{App, Caller, EpochInForce};
 use super::{Asked, illegal};
@@ -16,7 +18,7 @@ use crate::audit::{Action, Entry};
 use crate::epoch::{Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::{Act, Regulation, Role};
-use crate::store::{Load, Taken};
+use crate::store::{Appended, Load, Taken};
 
 /// Cuts over to a loaded epoch.
 pub(in super::super) async fn activate(
@@ -26,7 +28,7 @@ pub(in super::super) async fn activate(
     id: Path<EpochId>,
     how: Json<Option<Activation>>,
 ) -> Result<Json<EpochView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let how = how.into_inner().unwrap_or_default();
     let _changing = app.changing.lock().await;
     let Asked { caller, in_force, regulation, entry } =
@@ -47,12 +49,13 @@ pub(in super::super) async fn activate(
     });
     let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();
     let (next, taken) = (id.clone(), app.taken(step, 0));
-    app.change(entry, move |tx, log_index| {
+    let kept = Kept::Epoch(id.clone());
+    app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
         if let Some((old, step, taken)) = retiring {
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;
-        accepted.map_or(Ok(()), |accepted| tx.append(&accepted).map(drop))
+        accepted.map_or(Ok(()), |accepted| tx.append(&accepted).map(drop)).map(|()| kept)
     })
     .await?;
     // The new one first: in between both answer, and never neither.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Path};
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 
 use super::super::decision::store_problem;
 use super::super::four_eyes::Proposed;
 use super::super::identity::Identity;
-use super::super::problem::{Problem, trace_of};
+use super::super::json::Json;
+use super::super::problem::Problem;
 use super::super::wire::{Destroyed, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::illegal;
@@ -69,7 +70,7 @@ pub(in super::super) async fn retire(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Retire).await
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Retire).await
 }
 
 pub(in super::super) async fn abort(
@@ -78,7 +79,7 @@ pub(in super::super) async fn abort(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Abort).await
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Abort).await
 }
 
 pub(in super::super) async fn destroy(
@@ -87,7 +88,7 @@ pub(in super::super) async fn destroy(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller { identity, trace: trace_of(&request) }, id.into_inner(), End::Destroy).await
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Destroy).await
 }
 
 /// Proposes an end, if it could come now. Of an epoch that is gone it gives the record again, and brings to its end what

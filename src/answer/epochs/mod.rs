@@ -13,19 +13,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use time::Duration;
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
+use super::json::Json;
 use super::problem::{Problem, trace_of};
+use super::repeats::Kept;
 use super::wire::{self, EpochView, NewEpoch};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome, Receipt};
 use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
 use crate::ids::EpochId;
 use crate::regulate::{Act, Facts, Party, Regulation, Role};
-use crate::store::{StoreError, Taken, Tx};
+use crate::store::{Appended, StoreError, Taken, Tx};
 
 pub(super) use cutover::activate;
 pub(super) use end::{End, abort, destroy, retire};
@@ -42,7 +44,7 @@ pub(super) async fn announce(
     request: HttpRequest,
     new: Json<NewEpoch>,
 ) -> Result<Json<EpochView>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let regulation = app.regulation(&new.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, &new.id).await?;
     let epoch = match app.announced(&caller, &regulation, new.into_inner()) {
@@ -51,7 +53,8 @@ pub(super) async fn announce(
     };
     let row = epoch.clone();
     let _changing = app.changing.lock().await;
-    app.change(entry, move |tx, index| tx.insert_epoch(&row, index)).await?;
+    let kept = Kept::Epoch(row.id.clone());
+    app.change(&caller, entry, move |tx, entry| tx.insert_epoch(&row, entry.index).map(|()| kept)).await?;
     let in_force = EpochInForce { epoch, contributed: vec![], population: None, care: None, registers: None };
     let view = app.epoch_view(&in_force).map_err(|problem| problem.traced(caller.trace))?;
     app.replace(in_force);
@@ -148,17 +151,18 @@ impl App {
         })
     }
 
-    /// A change and its log entry, whose index it gets, in one transaction; in the log as refused if the store does not
-    /// take it.
+    /// A change and its log entry, whose place it gets, in one transaction, with what is answered if the same request
+    /// comes again; in the log as refused if the store does not take it.
     async fn change(
         &self,
+        caller: &Caller,
         entry: Entry,
-        job: impl FnOnce(&Tx<'_>, u64) -> Result<(), StoreError> + Send + 'static,
+        job: impl FnOnce(&Tx<'_>, Appended) -> Result<Kept, StoreError> + Send + 'static,
     ) -> Result<Receipt, Problem> {
-        let done = entry.clone();
+        let (done, once, now) = (entry.clone(), caller.once.clone(), self.clock.now());
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            let appended = tx.append(&done)?;
-            job(tx, appended.index)
+            let kept = job(tx, tx.append(&done)?)?;
+            once.keep(tx, &kept, now)
         });
         match written.await {
             Ok(written) => Ok(only(written.receipts)),

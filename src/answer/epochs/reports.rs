@@ -2,11 +2,12 @@
 //! before anybody is answered from it.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
-use super::super::problem::{Problem, trace_of};
+use super::super::json::Json;
+use super::super::problem::Problem;
 use super::super::wire::law::InferenceView;
 use super::super::wire::{LoadSummary, Source, SourceReport};
 use super::super::{App, Caller, EpochInForce};
@@ -24,7 +25,7 @@ pub(in super::super) async fn reports(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Vec<SourceReport>>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::ReadLog, Action::LogRead).await?;
     app.record(entry).await?;
     let sources = [Source::Population, Source::Care];

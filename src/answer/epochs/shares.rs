@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 
 use super::super::decision::store_problem;
 use super::super::identity::Identity;
-use super::super::problem::{Problem, trace_of};
+use super::super::json::Json;
+use super::super::problem::Problem;
+use super::super::repeats::{Kept, receipt_of};
 use super::super::wire::{self, Envelope, Resealed, SealedShare};
 use super::super::{App, Caller};
 use super::{Asked, encodes, illegal};
@@ -28,7 +30,7 @@ pub(in super::super) async fn contribute(
     id: Path<EpochId>,
     share: Json<SealedShare>,
 ) -> Result<Json<Receipt>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let _changing = app.changing.lock().await;
     let Asked { caller, in_force, entry, .. } =
         app.asked(caller, &id, Act::ContributeShare, Action::EpochContribute).await?;
@@ -43,9 +45,12 @@ pub(in super::super) async fn contribute(
     let last = in_force.epoch.contributors().all(|one| *one == oin || in_force.contributed.contains(one));
     let (epoch, sealed) = (in_force.epoch.id.clone(), share.into_inner().sealed);
     let taken = app.taken(complete, 0);
-    let receipt = app.change(entry, move |tx, log_index| {
+    let receipt = app.change(&caller, entry, move |tx, appended| {
         tx.put_share(&epoch, &oin, sealed.as_bytes())?;
-        if last { tx.take_step(&epoch, complete, &Taken { log_index, ..taken }) } else { Ok(()) }
+        if last {
+            tx.take_step(&epoch, complete, &Taken { log_index: appended.index, ..taken })?;
+        }
+        Ok(Kept::body(&receipt_of(appended)))
     });
     let receipt = receipt.await?;
     app.reread(&caller, &id)?;
@@ -59,7 +64,7 @@ pub(in super::super) async fn shares(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Envelope>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let Asked { caller, in_force, entry, .. } = app.asked(caller, &id, Act::FetchShares, Action::EpochFetch).await?;
     if let Err(problem) = check_complete(in_force.epoch.state) {
         return Err(app.refuse(entry, problem).await);
@@ -83,7 +88,7 @@ pub(in super::super) async fn reseal(
     place: Path<(EpochId, Oin)>,
     body: Json<Resealed>,
 ) -> Result<Json<Receipt>, Problem> {
-    let caller = Caller { identity, trace: trace_of(&request) };
+    let caller = Caller::of(identity, &request);
     let (id, oin) = place.into_inner();
     let _changing = app.changing.lock().await;
     let Asked { caller, in_force, regulation, entry } =
@@ -99,7 +104,9 @@ pub(in super::super) async fn reseal(
     }
     let to = Participant { oin, recipient, contributes: false };
     let epoch = id.clone();
-    let receipt = app.change(entry, move |tx, _| tx.put_resealed(&epoch, &to, &reseals(shares)));
+    let receipt = app.change(&caller, entry, move |tx, appended| {
+        tx.put_resealed(&epoch, &to, &reseals(shares)).map(|()| Kept::body(&receipt_of(appended)))
+    });
     let receipt = receipt.await?;
     app.reread(&caller, &id)?;
     Ok(Json(receipt))

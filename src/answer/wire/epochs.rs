@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
+use utoipa::ToSchema;
 
 use super::law::Pending;
+use super::words::whole_or_none;
 use super::{Source, date_only};
 use crate::ids::{EpochId, Oin, RegulationId};
 
 time::serde::format_description!(optional_date, Date, "[year]-[month]-[day]");
 
 /// `POST /v1/epochs`: an epoch is announced. Dates that are left out are the regulation's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewEpoch {
     pub id: EpochId,
@@ -27,12 +29,13 @@ pub struct NewEpoch {
     #[serde(default, with = "optional_date::option", skip_serializing_if = "Option::is_none")]
     pub load_by: Option<Date>,
     /// Days that it answers beside its successor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_or_none", skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 366)]
     pub grace_days: Option<u32>,
 }
 
 /// Who encodes in the epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Participant {
     pub oin: Oin,
@@ -41,7 +44,7 @@ pub struct Participant {
 }
 
 /// One epoch as every participant may see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EpochView {
     pub id: EpochId,
@@ -76,7 +79,7 @@ pub struct EpochView {
 }
 
 /// Something that a party has to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Todo {
     pub oin: Oin,
@@ -90,7 +93,7 @@ pub struct Todo {
 }
 
 /// A step of an epoch's life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepTaken {
     /// The state to which it led.
@@ -102,7 +105,7 @@ pub struct StepTaken {
 }
 
 /// `PUT /v1/epochs/{epoch}/share`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SealedShare {
     /// Armored age file.
@@ -111,7 +114,7 @@ pub struct SealedShare {
 
 /// `PUT /v1/epochs/{epoch}/participants/{oin}`: every share, sealed again by a custodian for one party that joins or
 /// has a new key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resealed {
     /// The key that they are sealed for.
@@ -121,7 +124,7 @@ pub struct Resealed {
 }
 
 /// `GET /v1/epochs/{epoch}/shares`, and the envelope file of `voorrang epoch fetch`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Envelope {
     pub epoch: EpochId,
@@ -131,7 +134,7 @@ pub struct Envelope {
 }
 
 /// `POST /v1/epochs/{epoch}/activate`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Activation {
     /// Cut over although a source has many more or fewer records than before. Logged.
@@ -140,7 +143,7 @@ pub struct Activation {
 
 /// What `POST /v1/epochs/{epoch}/retire`, `abort` and `destroy` answer: the end waits for a second person, or it came
 /// before.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Ending {
     Waits(Pending),
@@ -148,7 +151,7 @@ pub enum Ending {
 }
 
 /// That an epoch is gone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destroyed {
     pub epoch: EpochId,

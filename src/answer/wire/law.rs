@@ -4,27 +4,29 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::Date;
+use utoipa::ToSchema;
 
+use super::words::{moment, whole};
 use super::{Answered, ProblemBody, Question, date_only};
 use crate::audit::Receipt;
 use crate::ids::{Oin, ProposalId, RegulationId};
 
 /// `POST /v1/regulations/{id}/activate`: the version that the caller read and means.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Activate {
     pub digest: String,
 }
 
 /// `POST /v1/regulations/{id}/taps`: whose tap.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OpenTap {
     pub oin: Oin,
 }
 
 /// An act that now waits for a second person.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pending {
     pub proposal: ProposalId,
@@ -32,7 +34,7 @@ pub struct Pending {
 }
 
 /// `GET /v1/proposals`: what waits, for who may confirm it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProposalView {
     pub proposal: ProposalId,
@@ -41,13 +43,14 @@ pub struct ProposalView {
     pub regulation: RegulationId,
     pub by: Oin,
     /// RFC 3339, UTC.
+    #[schema(schema_with = moment)]
     pub made_at: String,
     /// What it would do: dwellings, digest, OIN or epoch.
     pub about: String,
 }
 
 /// `POST /v1/proposals/{proposal}/confirm`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confirmed {
     pub kind: String,
@@ -58,7 +61,7 @@ pub struct Confirmed {
 }
 
 /// `GET /v1/regulations/{id}`: the version in force, and all before it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegulationTexts {
     pub id: RegulationId,
@@ -70,11 +73,12 @@ pub struct RegulationTexts {
 }
 
 /// One version that was activated.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Version {
     pub digest: String,
     /// RFC 3339, UTC.
+    #[schema(schema_with = moment)]
     pub activated_at: String,
     #[serde(with = "date_only")]
     pub valid_from: Date,
@@ -84,7 +88,7 @@ pub struct Version {
 }
 
 /// One agreed step of `GET /v1/regulations/{id}/steps`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepView {
     pub id: String,
@@ -105,17 +109,19 @@ pub struct StepView {
 }
 
 /// `POST /v1/group-questions`: the care side asks about the household of a case.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupQuestion {
     /// Number in the access log of the corporation's answered question, from its receipt.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9007199254740991_u64)]
     pub case: u64,
     pub question: Question,
 }
 
 /// The groups that the caller has a ground for: `yes`, `no` or `undetermined` by `minor`, `senior`, `oggz`. Padded as
 /// every answer is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupsTold {
     pub groups: BTreeMap<String, String>,
@@ -123,21 +129,22 @@ pub struct GroupsTold {
 }
 
 /// `POST /v1/priority-batches`: 1 to 100 questions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Batch {
+    #[schema(min_items = 1, max_items = 100)]
     pub questions: Vec<Question>,
 }
 
 /// The answers, in the order of the questions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchAnswers {
     pub answers: Vec<BatchAnswer>,
 }
 
 /// One of both.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,7 +155,7 @@ pub struct BatchAnswer {
 
 /// How sure a reader of the answers may become that a household is in the OGGZ group, by the counts of the loads. Counts
 /// below ten are taken as ten, and shares are rounded to hundredths.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InferenceView {
     /// The worst reader and answer, 0 to 1.

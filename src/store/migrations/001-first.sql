@@ -93,6 +93,7 @@ CREATE TABLE chunk (
     load    TEXT NOT NULL REFERENCES load (id),
     n       INTEGER NOT NULL CHECK (n >= 0),
     records INTEGER NOT NULL CHECK (records >= 0),
+    digest  BLOB NOT NULL CHECK (length(digest) = 32), -- SHA-256 of what is sealed
     sealed  BLOB NOT NULL,
     PRIMARY KEY (load, n)
 ) STRICT;
@@ -121,13 +122,13 @@ CREATE TABLE household_questions (
     PRIMARY KEY (month, oin, object)
 ) STRICT, WITHOUT ROWID;
 
--- Questions that were answered under an Idempotency-Key. Neither key nor body stands here, and the answer opens only
+-- Requests that were answered under an Idempotency-Key. Neither key nor body stands here, and the answer opens only
 -- for who sends both again.
 CREATE TABLE repeat (
     id     TEXT PRIMARY KEY, -- keyed hash of the party and its key
     body   TEXT NOT NULL,    -- keyed hash of the request
     sealed BLOB NOT NULL,
-    idx    INTEGER NOT NULL REFERENCES leaf (idx),
+    idx    INTEGER REFERENCES leaf (idx), -- where it has an entry
     at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX repeat_at ON repeat (at);

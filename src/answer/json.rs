@@ -1,0 +1,147 @@
+//! JSON bodies, queries and paths as handlers take them. What cannot be read is refused with every fault that it has.
+
+use std::ops::Deref;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{self, Bytes};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::problem::{Problem, json_fault, trace_of};
+use super::shape;
+use super::wire::Fault;
+
+/// Most bytes of a JSON body, where its resource says nothing else.
+const BYTES: usize = 1 << 20;
+
+/// Most bytes of the bodies of a resource.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimit(pub usize);
+
+/// A JSON body of this shape, asked or answered.
+#[derive(Clone, Debug)]
+pub(super) struct Json<T>(pub T);
+
+impl<T> Json<T> {
+    /// What was read.
+    pub(super) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Serialize> Responder for Json<T> {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().json(self.0)
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), web::Payload::from_request(&request.clone(), payload));
+        Box::pin(async move {
+            let read = async {
+                check_type(&request)?;
+                let payload = payload.await.map_err(|_| unread())?;
+                let body = whole_body(&request, payload).await?;
+                parse(&body).map(Self)
+            };
+            read.await.map_err(|problem: Problem| problem.traced(trace_of(&request)))
+        })
+    }
+}
+
+fn check_type(request: &HttpRequest) -> Result<(), Problem> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let mut parts = kind.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let json = parts.next().as_deref() == Some("application/json");
+    if json && parts.all(|part| part == "charset=utf-8" || part == "charset=\"utf-8\"") {
+        return Ok(());
+    }
+    let detail = "send Content-Type: application/json, in UTF-8";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail))
+}
+
+/// The body, within the bound of its resource.
+async fn whole_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Problem> {
+    let limit = request.app_data::<BodyLimit>().map_or(BYTES, |limit| limit.0);
+    let large =
+        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {limit} bytes at most"));
+    let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > limit) {
+        return Err(large());
+    }
+    payload.to_bytes_limited(limit).await.map_err(|_| large())?.map_err(|_| unread())
+}
+
+fn unread() -> Problem {
+    Problem::bad_request("body", "the body could not be read to its end")
+}
+
+fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|cause| {
+        let detail = format!("the body is not the expected JSON: {}", json_fault(&cause));
+        let faults = serde_json::from_slice(body).map(|value: Value| shape::faults::<T>(&value, "body"));
+        Problem::bad_request("json", detail).with(faults.unwrap_or_default())
+    })
+}
+
+/// A query string of this shape.
+#[derive(Clone, Debug)]
+pub(super) struct Query<T>(pub T);
+
+impl<T> Deref for Query<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = web::Query::<T>::from_query(request.query_string()).map(|query| Self(query.into_inner()));
+        std::future::ready(read.map_err(|_| {
+            let detail = "the query parameters are not those of this resource";
+            let faults = query_faults::<T>(request.query_string());
+            Problem::bad_request("query", detail).with(faults).traced(trace_of(request))
+        }))
+    }
+}
+
+/// Every fault of a query: what looks like a number is one.
+fn query_faults<T: ToSchema>(query: &str) -> Vec<Fault> {
+    let Ok(pairs) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Vec::new() };
+    let number = |text: &str| text.parse().ok().map(Value::Number);
+    let value = |text: String| number(&text).unwrap_or(Value::String(text));
+    let members: Map<String, Value> = pairs.into_inner().into_iter().map(|(name, text)| (name, value(text))).collect();
+    shape::faults::<T>(&Value::Object(members), "query")
+}
+
+/// actix's own refusals of a path.
+pub(super) fn path_error(_: actix_web::error::PathError, request: &HttpRequest) -> actix_web::Error {
+    let detail =
+        "a part of the path does not have its form, so nothing is there; the document says which form each has";
+    Problem::not_found("path", detail).traced(trace_of(request)).into()
+}

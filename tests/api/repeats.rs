@@ -1,0 +1,96 @@
+//! What is sent twice under one key is done once, whatever happened in between.
+
+use serde_json::{Value, json};
+use voorrang::audit::Action;
+
+use super::support::*;
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+fn under(house: &House, stem: &str, key: &str, method: &str, path: &str, body: &Value) -> Reply {
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+    house.line(stem).send(method, path, &headers, body.to_string().as_bytes()).unwrap()
+}
+
+/// An answer without what is signed anew each time.
+fn told(reply: &Reply) -> Value {
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let mut value: Value = serde_json::from_slice(&reply.body).unwrap();
+    let receipt = if value.get("receipt").is_some() { &mut value["receipt"] } else { &mut value };
+    if let Some(checkpoint) = receipt.get_mut("checkpoint") {
+        assert!(checkpoint.as_str().unwrap().contains("access-log"), "a receipt is whole: {checkpoint}");
+        *checkpoint = Value::Null;
+    }
+    value
+}
+
+/// Sends it twice, stops the service, sends it once more, then with another body.
+fn once(house: &mut House, stem: &str, method: &str, path: &str, body: &Value, other: &Value) -> Value {
+    // A key is one request's.
+    let key = &format!("{KEY}{}", path.replace('/', "-"))[..52.min(KEY.len() + path.len())];
+    let first = told(&under(house, stem, key, method, path, body));
+    let entries = house.log().len();
+    assert_eq!(told(&under(house, stem, key, method, path, body)), first, "{path}");
+    // Reading the log is an entry.
+    assert_eq!(house.log().len(), entries + 1, "{path}: a repetition is no second act");
+    house.restart();
+    assert_eq!(told(&under(house, stem, key, method, path, body)), first, "{path}, after a restart");
+    under(house, stem, key, method, path, other).is_problem(422, "idempotency_key_reused");
+    under(house, stem, "short", method, path, body).is_problem(400, "idempotency_key");
+    first
+}
+
+#[test]
+fn a_write_under_a_key_is_done_once_and_answered_alike_after_a_restart() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let law = house.regulation.id().clone();
+    let day = house.reference().to_string();
+    let plan = |records: u32| json!({"header": encoder.header(), "source": "population", "records": records, "referenceDate": day});
+    let begun = once(&mut house, POPULATION, "POST", "/v1/loads", &plan(3), &plan(4));
+    assert_eq!(begun["load"].as_str().unwrap().len(), 32);
+    let hold = |to: u32| json!({"from": 0, "to": to});
+    let held = once(&mut house, OFFICER, "POST", "/v1/access-log/holds", &hold(3), &hold(4));
+    let holds = house.line(OFFICER).get("/v1/access-log/holds");
+    assert_eq!(serde_json::from_slice::<Value>(&holds.body).unwrap(), json!([held]));
+    let subject = |epoch: &str| json!({"epoch": epoch, "address": value(&encoder, FAMILY)["address"]});
+    once(&mut house, OFFICER, "POST", "/v1/access-log/subjects", &subject(EPOCH), &subject("haarlem-2"));
+    let tap = |oin: &str| json!({"oin": oin});
+    let path = format!("/v1/regulations/{law}/taps");
+    let (one, two) = ("00000099000000004001", "00000099000000004002");
+    let pending = once(&mut house, OFFICER, "POST", &path, &tap(one), &tap(two));
+    let waiting: Value = serde_json::from_slice(&house.line(OFFICER).get("/v1/proposals").body).unwrap();
+    let same = waiting.as_array().unwrap().iter().filter(|one| one["kind"] == "open-tap").count();
+    assert_eq!((same, pending["proposal"].as_str().unwrap().len()), (1, 32), "{waiting}");
+    // An epoch is shown as it is now.
+    let path = format!("/v1/epochs/{EPOCH}/retire");
+    let first = under(&house, ADMINISTRATOR, KEY, "POST", &path, &json!({}));
+    let again = under(&house, ADMINISTRATOR, KEY, "POST", &path, &json!({}));
+    assert_eq!(told(&first), told(&again));
+    let retired = house.log().iter().filter(|entry| entry.action == Action::EpochRetire).count();
+    assert_eq!(retired, 1);
+}
+
+#[test]
+fn a_batch_under_a_key_is_charged_once_and_another_one_is_refused() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let batch = |contracts: &[&str]| {
+        let questions: Vec<_> = contracts.iter().map(|contract| value(&encoder, contract)).collect();
+        json!({ "questions": questions })
+    };
+    let ask = |house: &House, body: &Value| under(house, CORPORATION, KEY, "POST", "/v1/priority-batches", body);
+    let indexes = |reply: &Reply| -> Vec<u64> {
+        let value: Value = serde_json::from_slice(&reply.body).unwrap();
+        let answers = value["answers"].as_array().unwrap().clone();
+        answers.iter().map(|one| one["answered"]["receipt"]["index"].as_u64().unwrap()).collect()
+    };
+    let both = batch(&[FAMILY, SINGLE]);
+    let first = indexes(&ask(&house, &both));
+    assert_eq!(indexes(&ask(&house, &both)), first);
+    house.restart();
+    assert_eq!(indexes(&ask(&house, &both)), first);
+    ask(&house, &batch(&[FAMILY])).is_problem(422, "idempotency_key_reused");
+    let asked = house.log().iter().filter(|entry| entry.action == Action::Ask).count();
+    assert_eq!(asked, 2);
+}

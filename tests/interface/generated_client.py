@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""The whole job with a Python client that was generated from the service's document: registers loaded, an epoch cut
+over, a stock registered and confirmed, a household asked about, the receipt found in the log.
+
+    generated_client.py VOORRANG OPENAPI_PYTHON_CLIENT FOLDER
+
+What makes codes and opens salts stays with `voorrang`: no service and no client of another language has the salt.
+"""
+
+import base64
+import hashlib
+import hmac
+import io
+import json
+import os
+import pathlib
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+
+import service
+from service import CARE, CORPORATION, DEMO, EPOCH, OFFICER, POPULATION
+
+voorrang, generator, folder = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
+running = service.Service(voorrang, folder)
+OWN_KEY = os.urandom(32)
+
+
+def generate():
+    """Makes the client and puts it where Python finds it."""
+    document = running.folder / "openapi.json"
+    document.write_text(running.run("openapi").stdout)
+    config = pathlib.Path(__file__).with_name("generator.yaml")
+    command = [generator, "generate", "--path", document, "--meta", "none", "--config", config,
+               "--output-path", running.folder / "voorrang_client"]
+    environment = {**os.environ, "PATH": f"{generator.parent}:{os.environ['PATH']}"}
+    made = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if made.returncode or "WARNING" in made.stdout:
+        sys.exit(f"no client was generated: {made.stdout}{made.stderr}")
+    sys.path.insert(0, str(running.folder))
+
+
+generate()
+from voorrang_client import Client  # noqa: E402
+from voorrang_client.api.access_log import get_checkpoint, get_entries, get_proof  # noqa: E402
+from voorrang_client.api.loads import begin_load, commit_load, get_load, put_chunk  # noqa: E402
+from voorrang_client.api.questions import ask_priorities, ask_priority, get_service, ping  # noqa: E402
+from voorrang_client.models import Batch, LoadCommit, LoadPlan, Problem, Question  # noqa: E402
+from voorrang_client.types import File  # noqa: E402
+
+
+def party(name):
+    """A connection of a party."""
+    tls = ssl.create_default_context(cafile=running.keys / "ca.pem")
+    tls.load_cert_chain(running.keys / f"{name}.pem", running.keys / f"{name}.key")
+    return Client(base_url=running.url, verify_ssl=tls, raise_on_unexpected_status=True)
+
+
+def good(response):
+    """What a success says; anything else ends the test."""
+    if isinstance(response.parsed, Problem) or response.status_code >= 300:
+        sys.exit(f"{response.status_code}: {response.content.decode()}")
+    return response.parsed
+
+
+def encoded(party_name, kind, file, day):
+    """Codes of a file, header taken off, as lines."""
+    envelope, lines = running.folder / f"{party_name}.envelope", running.folder / f"{kind}.ndjson"
+    if not envelope.exists():
+        running.run("epoch", "fetch", EPOCH, "--config", running.config(party_name), "-o", envelope)
+    running.run("encode", kind, DEMO / file, "--envelope", envelope, "--identity", running.keys / f"{party_name}.age",
+                "--parties", running.keys / "parties.toml", "--reference-date", day, "-o", lines)
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    return records[0].pop("header"), records
+
+
+def load(party_name, source, file, day):
+    """Begun twice under one key, sent in two chunks, asked about, committed twice under one key."""
+    header, records = encoded(party_name, source, file, day)
+    for record in records:
+        # The custodian's own number stays with the custodian.
+        record["id"] = base64.b64encode(hmac.digest(OWN_KEY, record["id"].encode(), "sha256")[:16]).decode()
+    client = party(party_name)
+    plan = LoadPlan.from_dict({"header": header, "source": source, "records": len(records), "referenceDate": day})
+    keys = [uuid.uuid4().hex, uuid.uuid4().hex]
+    begun = [good(begin_load.sync_detailed(client=client, body=plan, idempotency_key=keys[0])) for _ in range(2)]
+    assert begun[0] == begun[1], "the same load"
+    name, half = begun[0].load, len(records) // 2
+    for number, part in enumerate((records[:half], records[half:])):
+        lines = "\n".join(map(json.dumps, part)).encode()
+        kept = good(put_chunk.sync_detailed(name, number, client=client, body=File(io.BytesIO(lines))))
+        assert kept.digest == base64.b64encode(hashlib.sha256(lines).digest()).decode()
+    assert [chunk.records for chunk in good(get_load.sync_detailed(name, client=client)).chunks] == [
+        half, len(records) - half]
+    commit = LoadCommit(chunks=2)
+    reports = [good(commit_load.sync_detailed(name, client=client, body=commit, idempotency_key=keys[1]))
+               for _ in range(2)]
+    assert reports[0].records == len(records) and reports[0].receipt.index == reports[1].receipt.index
+
+
+def question(header, tenants):
+    return {"header": header, "purpose": "eviction-prevention", "arrears": {"months": 2},
+            "conditions": {"personalContact": True, "helpOffered": True, "reminderSent": True, "noObjection": True},
+            "address": next((one["address"] for one in tenants if "address" in one), None),
+            "tenants": [{"codes": one["codes"]} for one in tenants]}
+
+
+running.start()
+try:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    law = running.keys / "regulations" / "haarlem"
+    administrator = running.config(service.ADMINISTRATOR)
+    running.confirm(running.run("regulation", "activate", law, "--config", administrator))
+    running.run("epoch", "new", EPOCH, "--config", administrator)
+    for one in (POPULATION, CARE):
+        running.run("epoch", "contribute", EPOCH, "--config", running.config(one))
+    load(POPULATION, "population", "brp.csv", day)
+    load(CARE, "care", "oggz.csv", day)
+    running.run("epoch", "activate", EPOCH, "--config", administrator)
+    running.stock()
+
+    ymere = party(CORPORATION)
+    assert ping.sync_detailed(client=ymere).status_code == 204
+    assert [epoch.state for epoch in good(get_service.sync_detailed(client=ymere)).epochs] == ["active"]
+    header, tenants = encoded(CORPORATION, "tenants", "huurders.csv", day)
+    family = [one for one in tenants if one["id"].startswith("K0000037/")]
+    asked, key = Question.from_dict(question(header, family)), uuid.uuid4().hex
+    answers = [good(ask_priority.sync_detailed(client=ymere, body=asked, idempotency_key=key)) for _ in range(2)]
+    assert answers[0].answer == "priority", answers[0].answer
+    assert answers[0].receipt.index == answers[1].receipt.index, "one entry and one charge"
+    batch = Batch.from_dict({"questions": [question(header, family)] * 2})
+    assert [one.answered.answer for one in good(ask_priorities.sync_detailed(client=ymere, body=batch)).answers] == [
+        "priority"] * 2
+    bad = Question.from_dict({**question(header, family), "tenants": []})
+    refused = ask_priority.sync_detailed(client=ymere, body=bad)
+    assert refused.status_code == 422 and refused.parsed.code == "tenant_count", refused
+
+    officer = party(OFFICER)
+    index = answers[0].receipt.index
+    proof = get_proof.sync_detailed(index, client=ymere)
+    assert proof.status_code == 200 and f"index {index}\n".encode() in proof.content
+    page = good(get_entries.sync_detailed(client=officer, from_=index))
+    leaf = hashlib.sha256(b"\0" + base64.b64decode(page.entries[0])).digest()
+    assert base64.b64encode(leaf).decode() == answers[0].receipt.leaf, "the entry is the receipt's"
+    size = int(get_checkpoint.sync_detailed(client=officer).content.split(b"\n")[1])
+    assert size > index
+    print(f"a generated client loaded 2 registers, asked 4 questions and found its receipt among {size} entries")
+finally:
+    running.stop()
