@@ -31,7 +31,7 @@ const TAGS: [(&str, &str); 5] = [
 ];
 
 /// What every request can meet with; what a body, a path or an operation can meet with besides.
-const ALWAYS: [u16; 5] = [400, 403, 406, 500, 503];
+const ALWAYS: [u16; 6] = [400, 403, 406, 429, 500, 503];
 const OF_A_BODY: [u16; 4] = [408, 413, 415, 422];
 const OF_A_KEY: [u16; 3] = [409, 413, 422];
 
@@ -143,7 +143,7 @@ fn refusal(status: u16) -> Response {
         .description(reason.unwrap_or_default())
         .header("API-Version", version())
         .content("application/problem+json", Content::new(Some(schema)));
-    if status == 503 {
+    if [429, 503].contains(&status) {
         response = response.header("Retry-After", Header::new(Schema::from(integer("Seconds to wait"))));
     }
     response.build()

@@ -233,18 +233,18 @@ fn about_questions() -> Vec<Operation> {
             .is("askPriority", TAG, "Asks about one household")
             .takes::<Question>()
             .gives("The answer, always equally long, and its receipt", Shape::of::<Answered>())
-            .refuses(&[404, 409, 410, 429]),
+            .refuses(&[404, 409, 410]),
         post("/priority-batches", batches::ask)
             .is("askPriorities", TAG, "Asks about up to 100 households, answered at once")
             .takes::<Batch>()
             .bytes(batches::BYTES)
             .gives("The answers, in the order of the questions", Shape::of::<BatchAnswers>())
-            .refuses(&[404, 409, 410, 429]),
+            .refuses(&[404, 409, 410]),
         post("/group-questions", groups::ask)
             .is("askGroups", TAG, "The care side asks for the groups of a household of a case")
             .takes::<GroupQuestion>()
             .gives("The groups that the caller has a ground for", Shape::of::<GroupsTold>())
-            .refuses(&[404, 409, 410, 429]),
+            .refuses(&[404, 409, 410]),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
@@ -160,9 +161,18 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             ended
         })?;
     drop(background);
+    last_work(&app, Duration::from_secs(config.shutdown_seconds));
     app.stopped()?;
     tracing::info!("the service has stopped");
     Ok(())
+}
+
+/// Waits for what callers left behind who hung up: a commit under way writes until it is whole.
+fn last_work(app: &Arc<App>, most: Duration) {
+    let begun = Instant::now();
+    while Arc::strong_count(app) > 1 && begun.elapsed() < most {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// SIGHUP: what the timer does, at once.
@@ -231,7 +241,7 @@ pub(super) async fn envelope(
     let started = std::time::Instant::now();
     let (transaction, unread) = match read {
         Ok(trace) => (trace.transaction, None),
-        Err((_, problem)) => (None, Some(problem)),
+        Err((_, problem)) => (None, Some(*problem)),
     };
     let mut response = if let Some(problem) = unread {
         request.into_response(problem.traced(trace).error_response())

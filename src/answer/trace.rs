@@ -21,7 +21,7 @@ impl Trace {
     ///
     /// # Errors
     /// A fresh id, and the problem with the transaction.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, (TraceId, Problem)> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, (TraceId, Box<Problem>)> {
         let mut transactions = headers.get_all(FSC_TRANSACTION);
         let Some(first) = transactions.next() else {
             let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
@@ -32,7 +32,7 @@ impl Trace {
         let read = first.to_str().ok().filter(|_| transactions.next().is_none()).and_then(transaction);
         read.ok_or_else(|| {
             let detail = "Fsc-Transaction-Id is one UUID of version 7, in lower case with hyphens";
-            (TraceId::random(), Problem::bad_request("fsc_transaction_id", detail))
+            (TraceId::random(), Box::new(Problem::bad_request("fsc_transaction_id", detail)))
         })
     }
 }

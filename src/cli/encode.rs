@@ -182,7 +182,11 @@ impl File<'_> {
         encode: impl Fn(&[T]) -> Vec<Record> + Sync,
         own: impl Fn(&T) -> (Cow<'_, str>, Source, &Person) + Sync,
     ) -> anyhow::Result<u64> {
-        let header = self.encoder.header();
+        let mut header = self.encoder.header();
+        if self.lab_filters {
+            // As long as codes: nothing else would keep them from being taken for some.
+            header.profile += " filters";
+        }
         let encoded = |at: usize, people: &[T], is_first: bool| {
             let mut bytes = Vec::with_capacity(people.len() * USUAL_LINE);
             let mut header = (is_first && at == 0).then_some(&header);

@@ -125,6 +125,23 @@ pub(super) fn plain(letter: char) -> Option<&'static str> {
     LETTERS.iter().find(|(known, _)| *known == letter).map(|(_, plain)| *plain)
 }
 
+/// Windows-1252 at 0x80 to 0x9F, where it differs from Latin-1.
+const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+
+/// Undoes UTF-8 that was read as Latin-1 or Windows-1252, if the whole text is that and nothing else.
+pub(super) fn repair(text: &str) -> String {
+    let bytes: Option<Vec<u8>> = text.chars().map(single_byte).collect();
+    match bytes.map(String::from_utf8) {
+        Some(Ok(repaired)) => repaired,
+        _ => text.to_owned(),
+    }
+}
+
+fn single_byte(c: char) -> Option<u8> {
+    let high = || WINDOWS_1252.chars().position(|high| high == c).map(|at| at + 0x80);
+    u8::try_from(c as u32).ok().or_else(|| u8::try_from(high()?).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,8 +29,6 @@ const BEHIND: [&str; 4] = ["jr", "sr", "junior", "senior"];
 const SPOUSE: [&str; 8] = ["ev", "gv", "geb", "geboren", "echtg", "echtgenote", "wed", "weduwe"];
 /// Before the trade name of a sole trader, "trading as".
 const TRADE: &str = "hodn";
-/// Windows-1252 at 0x80 to 0x9F, where it differs from Latin-1.
-const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
 
 /// The parts of a surname without infixes, forms of address and trade names: one, or more for a double surname. Empty
 /// if there is no letter. Normalising them again changes nothing.
@@ -139,7 +137,7 @@ fn compatible(text: &str) -> Cow<'_, str> {
     // Apostrophes go first: NFKC would turn some of them into a space and a mark. They go again behind it, because
     // it makes some (of `ŉ`) and a middle dot (of `ŀ`).
     let without = |c: &char| !is_apostrophe(*c) && !is_unseen(*c);
-    repair(text).chars().filter(without).nfkc().filter(|c| without(c) && *c != '·').collect()
+    letters::repair(text).chars().filter(without).nfkc().filter(|c| without(c) && *c != '·').collect()
 }
 
 fn is_apostrophe(c: char) -> bool {
@@ -290,20 +288,6 @@ fn is_glued(letters: &str) -> bool {
     })
 }
 
-/// Undoes UTF-8 that was read as Latin-1 or Windows-1252, if the whole text is that and nothing else.
-fn repair(text: &str) -> String {
-    let bytes: Option<Vec<u8>> = text.chars().map(single_byte).collect();
-    match bytes.map(String::from_utf8) {
-        Some(Ok(repaired)) => repaired,
-        _ => text.to_owned(),
-    }
-}
-
-fn single_byte(c: char) -> Option<u8> {
-    let high = || WINDOWS_1252.chars().position(|high| high == c).map(|at| at + 0x80);
-    u8::try_from(c as u32).ok().or_else(|| u8::try_from(high()?).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,7 +395,7 @@ mod tests {
         #[test]
         fn composed_and_decomposed_text_are_one(text in "[ A-Za-zà-žÀ-Ž'’-]{0,24}") {
             // Mojibake is only recognised composed, as real files have it.
-            prop_assume!(repair(&text) == text);
+            prop_assume!(letters::repair(&text) == text);
             let (nfc, nfd) = (text.nfc().collect::<String>(), text.nfd().collect::<String>());
             prop_assert_eq!(fold(&compatible(&nfc)), fold(&compatible(&nfd)));
         }

@@ -62,13 +62,22 @@ fn a_write_under_a_key_is_done_once_and_answered_alike_after_a_restart() {
     let waiting: Value = serde_json::from_slice(&house.line(OFFICER).get("/v1/proposals").body).unwrap();
     let same = waiting.as_array().unwrap().iter().filter(|one| one["kind"] == "open-tap").count();
     assert_eq!((same, pending["proposal"].as_str().unwrap().len()), (1, 32), "{waiting}");
-    // An epoch is shown as it is now.
-    let path = format!("/v1/epochs/{EPOCH}/retire");
-    let first = under(&house, ADMINISTRATOR, KEY, "POST", &path, &json!({}));
-    let again = under(&house, ADMINISTRATOR, KEY, "POST", &path, &json!({}));
-    assert_eq!(told(&first), told(&again));
-    let retired = house.log().iter().filter(|entry| entry.action == Action::EpochRetire).count();
-    assert_eq!(retired, 1);
+    // The end of an epoch, and of the next one for good: its record is given again.
+    house.fill("haarlem-2");
+    for (end, action) in [("retire", Action::EpochRetire), ("destroy", Action::EpochDestroy)] {
+        let path = format!("/v1/epochs/{EPOCH}/{end}");
+        let key = format!("{KEY}-{end}");
+        let twice = |stem, key: &str, path: &str| {
+            let [first, again] = [(), ()].map(|()| told(&under(&house, stem, key, "POST", path, &json!({}))));
+            assert_eq!(first, again, "{path}");
+            first
+        };
+        let pending = twice(ADMINISTRATOR, &key, &path);
+        let confirm = format!("/v1/proposals/{}/confirm", pending["proposal"].as_str().unwrap());
+        let confirmed = twice(OFFICER, &format!("{key}-confirm"), &confirm);
+        assert_eq!(confirmed.get("record").is_some(), end == "destroy", "{confirmed}");
+        assert_eq!(house.log().iter().filter(|entry| entry.action == action).count(), 1, "{end}");
+    }
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_file_that_is_no_whole_file_of_codes_is_refused_by_its_line() {
         ("empty.ndjson", "has no records"),
         ("data/brp.csv", "line 1"),
         ("nowhere.ndjson", "cannot be opened"),
-        ("filters.ndjson", "line 1: not as the profile has it"),
+        ("filters.ndjson", "made with another profile"),
     ] {
         let stderr = fails(&mut report(path, &[file, "-o", "r.html", "--json", "r.json"]), 4);
         assert!(stderr.contains(says), "{stderr}");
