@@ -42,7 +42,7 @@ impl Span {
 
     /// Whether there were enough codes to tell.
     pub fn is_known(&self) -> bool {
-        self.dimensions == self.bits || self.seen >= 2 * self.bits + MORE
+        self.dimensions == self.bits || self.seen >= self.bits + MORE
     }
 
     /// Dimensions so far.
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn few_codes_tell_nothing() {
         let mut span = Span::new(128);
-        noise(100, 128, 1).iter().chain(&noise(100, 128, 1)).for_each(|code| span.add(code.words()));
+        noise(100, 128, 1).iter().chain(&noise(80, 128, 1)).for_each(|code| span.add(code.words()));
         assert_eq!((span.dimensions(), span.is_known()), (100, false));
     }
 }
