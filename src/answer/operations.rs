@@ -1,6 +1,8 @@
 //! Every operation of the interface: its route, and what the document says of it. One table, so that nothing is served
 //! that is not documented, and nothing documented that is not served.
 
+use std::sync::LazyLock;
+
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
@@ -211,6 +213,15 @@ where
     Operation::new(path, Method::DELETE, web::delete().to(handler))
 }
 
+/// Whether an `Idempotency-Key` means something at this path, written as actix has it, with `/v1`.
+pub(super) fn is_keyed(method: &Method, path: &str) -> bool {
+    static KEYED: LazyLock<Vec<(Method, &str)>> = LazyLock::new(|| {
+        operations().into_iter().filter(|operation| operation.keyed).map(|one| (one.method, one.path)).collect()
+    });
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    KEYED.iter().any(|(keyed, at)| keyed == method && *at == path)
+}
+
 /// The table.
 pub(super) fn operations() -> Vec<Operation> {
     [about_questions(), about_loads(), about_epochs(), about_regulations(), about_the_log()]
@@ -412,4 +423,22 @@ fn about_the_log() -> Vec<Operation> {
             .gives("The hold that ended", Shape::of::<HoldView>())
             .refuses(&[409]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_means_something_where_something_is_written_and_nowhere_else() {
+        assert!(is_keyed(&Method::POST, "/v1/loads") && is_keyed(&Method::DELETE, "/v1/access-log/holds/{hold}"));
+        for (method, path) in [
+            (Method::PUT, "/v1/loads"),
+            (Method::GET, "/v1/ping"),
+            (Method::PUT, "/v1/loads/{load}/chunks/{number}"),
+            (Method::POST, "/v1/nothing"),
+        ] {
+            assert!(!is_keyed(&method, path), "{method} {path}");
+        }
+    }
 }

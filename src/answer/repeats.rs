@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -19,6 +18,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::decision::store_problem;
 use super::identity::Identity;
+use super::operations::is_keyed;
 use super::problem::{Problem, trace_of};
 use super::wire::{Answered, Question};
 use super::{App, Caller, batches};
@@ -136,12 +136,11 @@ async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Pro
     Ok(None)
 }
 
-/// Whether a request is one of those that are answered here: a question has a way of its own, and a load's chunk may
-/// come twice without a key.
+/// Whether a request is one of those that are answered here: a question has a way of its own, a load's chunk may come
+/// twice without a key, and what is no operation at all is refused as such, whatever its key.
 fn is_write(request: &ServiceRequest) -> bool {
-    let lines = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-ndjson");
-    let write = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE);
-    write && !lines && request.path() != "/v1/priority-questions"
+    let keyed = request.match_pattern().is_some_and(|path| is_keyed(request.method(), &path));
+    keyed && request.path() != "/v1/priority-questions"
 }
 
 fn unread() -> Problem {
