@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -105,7 +105,7 @@ impl PartialSchema for Text {
 
 impl PartialSchema for Bytes {
     fn schema() -> RefOr<Schema> {
-        Schema::from(ObjectBuilder::new().build()).into()
+        Schema::from(ObjectBuilder::new().schema_type(SchemaType::AnyValue).build()).into()
     }
 }
 
@@ -391,7 +391,7 @@ fn about_the_log() -> Vec<Operation> {
             .is("getEntries", TAG, "A page of entries; reading it is recorded")
             .asks::<log::From>()
             .gives("Up to 1,000 entries and a checkpoint that covers them", Shape::of::<LogPage>())
-            .refuses(&[409]),
+            .refuses(&[404, 409]),
         get("/access-log/proofs/{index}", log::proof)
             .is("getProof", TAG, "Proof that an entry is in the log")
             .gives_text("c2sp.org/tlog-proof")
@@ -400,7 +400,7 @@ fn about_the_log() -> Vec<Operation> {
             .is("getConsistency", TAG, "Proof that the log extends an older one")
             .asks::<log::Old>()
             .gives_text("Proof lines, an empty line, the checkpoint (c2sp.org/tlog-witness)")
-            .refuses(&[409, 422]),
+            .refuses(&[404, 409, 422]),
         get("/access-log/tile/{kind}/{place:.*}", log::tile)
             .is("getTile", TAG, "A tile of hashes, or a bundle of entries")
             .gives_bytes("c2sp.org/tlog-tiles")
