@@ -1,4 +1,5 @@
-//! The end of an epoch: retired, aborted, destroyed, each by two people. What was destroyed stays so, whatever database is put back.
+//! The end of an epoch: retired, aborted, destroyed, each by two people. What was destroyed stays so, whatever database
+//! is put back.
 
 use std::sync::Arc;
 use std::time::Duration;
