@@ -12,8 +12,9 @@ use super::json::Json;
 use super::problem::Problem;
 use super::questions::Reached;
 use super::wire::law::{Batch, BatchAnswer, BatchAnswers};
-use super::wire::{Answered, Question};
+use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
+use crate::link::MAX_TENANTS;
 use crate::store::RepeatKey;
 
 /// Bytes of a batch: it may be as long as its questions.
@@ -31,10 +32,7 @@ pub(super) async fn ask(
 ) -> Result<Json<BatchAnswers>, Problem> {
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
-    if !(1..=MOST).contains(&questions.len()) {
-        let detail = format!("a batch has 1 to {MOST} questions");
-        return Err(Problem::unprocessable("batch_size", detail).traced(caller.trace));
-    }
+    check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
     let households = households(&questions);
     let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
     let mut answers = Vec::with_capacity(questions.len());
@@ -46,6 +44,27 @@ pub(super) async fn ask(
         });
     }
     Ok(Json(BatchAnswers { answers }))
+}
+
+/// What does not fit the document is refused as a whole, before anything is charged: by a count here, by all else where
+/// the body is read.
+fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
+    if !(1..=MOST).contains(&questions.len()) {
+        return Err(Problem::unprocessable("batch_size", format!("a batch has 1 to {MOST} questions")));
+    }
+    let wrong = questions.iter().enumerate().filter(|(_, one)| !(1..=MAX_TENANTS).contains(&one.tenants.len()));
+    let faults: Vec<Fault> = wrong
+        .map(|(place, _)| Fault {
+            within: "body".into(),
+            pointer: format!("/questions/{place}/tenants"),
+            detail: format!("has not 1 to {MAX_TENANTS} items"),
+        })
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let detail = "a question has too few or too many tenants; nothing of the batch was asked";
+    Err(Problem::unprocessable("tenant_count", detail).with(faults))
 }
 
 /// Different households, by address: the same one a hundred times is one.

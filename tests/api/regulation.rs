@@ -242,6 +242,19 @@ fn a_minimum_batch_refuses_single_questions_and_answers_each_of_a_batch() {
         .is_problem(422, "batch_size");
 }
 
+#[test]
+fn a_batch_with_one_question_without_tenants_is_refused_as_a_whole_and_says_which() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut questions: Vec<Value> = contracts().iter().take(3).map(|contract| value(&encoder, contract)).collect();
+    questions[1]["tenants"] = json!([]);
+    let reply = house.line(CORPORATION).json("POST", "/v1/priority-batches", &json!({"questions": questions}));
+    let pointers: Vec<String> =
+        reply.is_problem(422, "tenant_count").errors.into_iter().map(|fault| fault.pointer).collect();
+    assert_eq!(pointers, ["/questions/1/tenants"]);
+    assert_eq!(actions(&house, Action::Ask), 0, "none was asked");
+}
+
 /// A corporation with the salt forges households: it knows addresses of its stock and of others, and guesses people.
 /// `VOORRANG_PROBES` sets how many; 20,000 take some minutes.
 #[test]
