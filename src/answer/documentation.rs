@@ -21,7 +21,7 @@ use super::listener::{HANDSHAKE, REQUEST_HEAD};
 use super::openapi::published;
 use super::server::{at_path, envelope, no_such_path};
 use super::tls::{TlsError, certificates, private_key};
-use super::{StartError, operations};
+use super::{StartError, operation};
 use crate::config::Tls;
 
 /// Below the listener's root.
@@ -68,8 +68,8 @@ fn server(tls: &Tls) -> Result<ServerConfig, StartError> {
 fn routes(config: &mut web::ServiceConfig) {
     let pages = SwaggerUi::new("/docs/{file:.*}").config(Pages::new([DOCUMENT]).validator_url("none"));
     config
-        .service(at_path(DOCUMENT, vec![operations::get(DOCUMENT, document)]))
-        .service(at_path("/", vec![operations::get("/", to_pages)]))
+        .service(at_path(DOCUMENT, vec![operation::get(DOCUMENT, document)]))
+        .service(at_path("/", vec![operation::get("/", to_pages)]))
         .service(pages)
         .default_service(web::to(no_such_path));
 }

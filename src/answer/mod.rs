@@ -27,9 +27,11 @@ mod loads;
 mod log;
 mod metrics;
 pub mod openapi;
+mod operation;
 mod operations;
 mod pace;
 mod problem;
+mod processing;
 pub mod quality;
 mod questions;
 mod repeats;
@@ -106,6 +108,8 @@ pub struct App {
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
+    /// URI of the register of processing activities, see [`crate::config::Ldv`].
+    register: String,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
@@ -152,8 +156,22 @@ impl App {
         let latest = today::Latest::of(&store)?;
         let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
-        let app =
-            Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, knocks, metrics, changing };
+        let register = config.ldv.register.clone();
+        let app = Self {
+            clock,
+            store,
+            profile,
+            laws,
+            latest,
+            epochs,
+            stocks,
+            pace,
+            sealing,
+            register,
+            knocks,
+            metrics,
+            changing,
+        };
         app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();

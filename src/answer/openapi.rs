@@ -17,7 +17,8 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::operations::{Answers, Operation, Shape, operations};
+use super::operation::{Answers, Operation, Shape};
+use super::operations::operations;
 use super::wire::ProblemBody;
 use crate::ids::{EpochId, LoadId, Oin, ProposalId, RegulationId};
 

@@ -4,214 +4,22 @@
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, web};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
-use utoipa::openapi::{Ref, RefOr};
-use utoipa::{PartialSchema, ToSchema};
 
+use super::operation::{Bytes, Operation, Shape, delete, get, post, put};
 use super::wire::law::{
     Activate, Batch, BatchAnswers, Confirmed, GroupQuestion, GroupsTold, OpenTap, Pending, ProposalView,
     RegulationTexts, StepView,
 };
 use super::wire::{
     Activation, Answered, Ending, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan, LoadReport,
-    LoadView, LogPage, NewEpoch, NewHold, Question, RecordLine, Resealed, SealedShare, ServiceView, SourceReport,
-    Stock, SubjectQuestion, SubjectView,
+    LoadView, LogPage, NewEpoch, NewHold, ProcessingActivities, ProcessingQuery, Question, RecordLine, Resealed,
+    SealedShare, ServiceView, SourceReport, Stock, SubjectQuestion, SubjectView,
 };
 use super::{
-    batches, documentation, epochs, four_eyes, groups, laws, loads, log, questions, retention, service, stock, subject,
+    batches, documentation, epochs, four_eyes, groups, laws, loads, log, processing, questions, retention, service,
+    stock, subject,
 };
 use crate::audit::Receipt;
-
-/// One method of one path.
-pub(super) struct Operation {
-    /// Below `/v1`, as actix takes it.
-    pub path: &'static str,
-    pub method: Method,
-    pub route: Route,
-    /// Name for generated clients; never reworded.
-    pub id: &'static str,
-    pub tag: &'static str,
-    pub summary: &'static str,
-    pub query: Option<Shape>,
-    pub takes: Option<Shape>,
-    /// Most bytes of its body, where it is not the usual number.
-    pub most_bytes: Option<usize>,
-    pub gives: Answers,
-    /// Statuses of refusals besides those that every operation of its kind has.
-    pub refuses: &'static [u16],
-    /// Whether an `Idempotency-Key` makes it safe to send again.
-    pub keyed: bool,
-}
-
-/// A type of the interface, as the document shows it.
-pub(super) struct Shape {
-    pub media: &'static str,
-    /// Of a component of the document; others are written where they are used.
-    name: Option<String>,
-    pub schema: fn() -> RefOr<Schema>,
-    /// All components that it needs, itself included.
-    pub all: fn() -> Vec<(String, RefOr<Schema>)>,
-    list: bool,
-}
-
-const JSON: &str = "application/json";
-const LINES: &str = "application/x-ndjson";
-
-impl Shape {
-    pub(super) fn of<T: ToSchema>() -> Self {
-        let all = || {
-            let mut all = vec![(T::name().into_owned(), T::schema())];
-            T::schemas(&mut all);
-            all
-        };
-        Self { media: JSON, name: Some(T::name().into_owned()), schema: T::schema, all, list: false }
-    }
-
-    /// A list of these.
-    fn list<T: ToSchema>() -> Self {
-        Self { list: true, ..Self::of::<T>() }
-    }
-
-    /// One of these a line.
-    fn lines<T: ToSchema>() -> Self {
-        Self { media: LINES, ..Self::of::<T>() }
-    }
-
-    /// A form that has no name in the document.
-    pub(super) fn plain<T: PartialSchema>() -> Self {
-        Self { media: JSON, name: None, schema: T::schema, all: Vec::new, list: false }
-    }
-
-    /// As it stands where it is used.
-    pub(super) fn place(&self) -> RefOr<Schema> {
-        let one = match &self.name {
-            Some(name) => Ref::from_schema_name(name).into(),
-            None => (self.schema)(),
-        };
-        if self.list { Schema::from(ArrayBuilder::new().items(one).build()).into() } else { one }
-    }
-}
-
-/// Text, and bytes that are no text.
-struct Text;
-struct Bytes;
-
-impl PartialSchema for Text {
-    fn schema() -> RefOr<Schema> {
-        Schema::from(ObjectBuilder::new().schema_type(Type::String).build()).into()
-    }
-}
-
-impl PartialSchema for Bytes {
-    fn schema() -> RefOr<Schema> {
-        Schema::from(ObjectBuilder::new().schema_type(SchemaType::AnyValue).build()).into()
-    }
-}
-
-/// What a success answers.
-pub(super) struct Answers {
-    status: u16,
-    about: &'static str,
-    shape: Option<Shape>,
-}
-
-impl Answers {
-    pub(super) fn status(&self) -> u16 {
-        self.status
-    }
-
-    pub(super) fn about(&self) -> &'static str {
-        self.about
-    }
-
-    pub(super) fn shape(&self) -> Option<&Shape> {
-        self.shape.as_ref()
-    }
-}
-
-impl Operation {
-    fn new(path: &'static str, method: Method, route: Route) -> Self {
-        let keyed = method != Method::GET;
-        let gives = Answers { status: 204, about: "Done", shape: None };
-        let (id, tag, summary) = ("", "", "");
-        let (query, takes, most_bytes, refuses) = (None, None, None, &[][..]);
-        Self { path, method, route, id, tag, summary, query, takes, most_bytes, gives, refuses, keyed }
-    }
-
-    fn is(self, id: &'static str, tag: &'static str, summary: &'static str) -> Self {
-        Self { id, tag, summary, ..self }
-    }
-
-    fn takes<T: ToSchema>(self) -> Self {
-        Self { takes: Some(Shape::of::<T>()), ..self }
-    }
-
-    fn takes_lines<T: ToSchema>(self) -> Self {
-        // A part that is sent again replaces the first, without a key.
-        Self { takes: Some(Shape::lines::<T>()), keyed: false, ..self }
-    }
-
-    fn asks<T: ToSchema>(self) -> Self {
-        Self { query: Some(Shape { name: None, all: Vec::new, ..Shape::of::<T>() }), ..self }
-    }
-
-    fn gives(self, about: &'static str, shape: Shape) -> Self {
-        Self { gives: Answers { status: 200, about, shape: Some(shape) }, ..self }
-    }
-
-    fn gives_text(self, about: &'static str) -> Self {
-        self.gives(about, Shape { media: "text/plain; charset=utf-8", ..Shape::plain::<Text>() })
-    }
-
-    fn gives_bytes(self, about: &'static str) -> Self {
-        self.gives(about, Shape { media: "application/octet-stream", ..Shape::plain::<Bytes>() })
-    }
-
-    fn refuses(self, refuses: &'static [u16]) -> Self {
-        Self { refuses, ..self }
-    }
-
-    fn bytes(self, most: usize) -> Self {
-        Self { most_bytes: Some(most), ..self }
-    }
-}
-
-pub(super) fn get<F, Args>(path: &'static str, handler: F) -> Operation
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Operation::new(path, Method::GET, web::get().to(handler))
-}
-
-fn post<F, Args>(path: &'static str, handler: F) -> Operation
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Operation::new(path, Method::POST, web::post().to(handler))
-}
-
-fn put<F, Args>(path: &'static str, handler: F) -> Operation
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Operation::new(path, Method::PUT, web::put().to(handler))
-}
-
-fn delete<F, Args>(path: &'static str, handler: F) -> Operation
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Operation::new(path, Method::DELETE, web::delete().to(handler))
-}
 
 /// Whether an `Idempotency-Key` means something at this path, written as actix has it, with `/v1`.
 pub(super) fn is_keyed(method: &Method, path: &str) -> bool {
@@ -405,6 +213,12 @@ fn about_the_log() -> Vec<Operation> {
             .is("getTile", TAG, "A tile of hashes, or a bundle of entries")
             .gives_bytes("c2sp.org/tlog-tiles")
             .refuses(&[409, 410]),
+        post("/processing-activities", processing::read)
+            .is("readProcessing", TAG, "Records of the Logboek Dataverwerkingen (extension lezen 0.9)")
+            .takes::<ProcessingQuery>()
+            .gives("Up to 1,000 records", Shape::of::<ProcessingActivities>())
+            .reads()
+            .refuses(&[409, 422]),
         post("/access-log/expire", retention::expire)
             .is("expireEntries", TAG, "Deletes contents that are due, now")
             .gives("What was deleted", Shape::of::<Expired>())

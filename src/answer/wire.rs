@@ -3,6 +3,7 @@
 
 mod epochs;
 pub mod law;
+mod processing;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use time::Date;
 use utoipa::ToSchema;
 
 pub use epochs::*;
+pub use processing::*;
 pub use words::answer_word;
 use words::whole;
 

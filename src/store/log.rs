@@ -94,6 +94,37 @@ impl Store {
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
     }
 
+    /// Shows lines whose contents hold all these words, in order, until `take` wants no more. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], and what `take` fails with.
+    pub fn scan(
+        &self,
+        words: &[&str],
+        mut take: impl FnMut(LogLine) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let holds: String = (1..=words.len()).map(|at| format!(" AND instr(text, ?{at})")).collect();
+        let sql = format!("SELECT idx, hash, text FROM leaf JOIN entry USING (idx) WHERE 1{holds} ORDER BY idx");
+        self.read(|db| {
+            let mut query = db.prepare_cached(&sql)?;
+            let mut rows = query.query(rusqlite::params_from_iter(words))?;
+            while let Some(row) = rows.next()? {
+                if !take(line(row)?)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Entries under the newest checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], [`StoreError::Entry`].
+    pub fn log_size(&self) -> Result<u64, StoreError> {
+        Ok(Checkpoint::parse(&self.checkpoint()?, self.verifier())?.size)
+    }
+
     /// The first `size` leaf hashes.
     ///
     /// # Errors
@@ -110,7 +141,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Entry`] if the log is smaller.
     pub fn hashes(&self, level: u32, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let size = Checkpoint::parse(&self.checkpoint()?, self.verifier())?.size;
+        let size = self.log_size()?;
         let beyond = || AuditError::OutOfRange { index: range.end, size };
         let leaves = (TILE_WIDTH as u64).checked_pow(level).ok_or_else(beyond)?;
         let end = range.end.checked_mul(leaves).filter(|end| *end <= size).ok_or_else(beyond)?;

@@ -177,6 +177,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
     let new =
         json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});
     let share = json!({"sealed": "no share"});
+    let since = json!({"startTime": 0});
     let subject = json!({"epoch": "haarlem-1", "address": "BwcHBwcHBwcHBwcHBwcHBw=="});
     let resealed = json!({"recipient": "no key", "shares": {}});
     let (chunk_p, chunk_c) = (format!("/v1/loads/{population}/chunks/0"), format!("/v1/loads/{care}/chunks/0"));
@@ -208,6 +209,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
         ("GET", "/v1/access-log/checkpoint", &none, [403, 403, 403, 403, 200, 403]),
         ("GET", "/v1/access-log/entries", &none, [403, 403, 403, 403, 200, 403]),
         ("POST", "/v1/access-log/subjects", &subject, [403, 403, 403, 403, 200, 403]),
+        ("POST", "/v1/processing-activities", &since, [403, 403, 403, 403, 200, 403]),
     ];
     let stranger = house.issue(&Subject::party("Ymere", "00000099000000009999"));
     let people = [ADMINISTRATOR, POPULATION, CARE, CORPORATION, OFFICER].map(|stem| house.card(stem));

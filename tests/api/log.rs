@@ -276,6 +276,47 @@ fn processing_records_outlive_a_collector_that_is_away_and_a_lost_confirmation()
 }
 
 #[test]
+fn an_officer_reads_processing_records_by_trace_subject_activity_and_time() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    contracts().iter().take(3).for_each(|contract| drop(line.ask(&value(&encoder, contract)).answered()));
+    let asked: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::Ask).collect();
+    let mut officer = house.line(OFFICER);
+    let mut found = |query: Value| -> Vec<Value> {
+        let reply = officer.json("POST", "/v1/processing-activities", &query);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        serde_json::from_slice::<Value>(&reply.body).unwrap()["processingActivities"].as_array().unwrap().clone()
+    };
+    let trace = asked[1].trace_id.to_string();
+    let one = found(json!({ "traceId": trace }));
+    assert_eq!(one.len(), 1);
+    assert_eq!(
+        (&one[0]["traceId"], &one[0]["name"], &one[0]["status"]),
+        (&json!(trace), &json!("bevragen-prioriteit"), &json!("Ok"))
+    );
+    let subject = asked[2].object.clone().unwrap();
+    let of_subject = found(json!({ "dpl.core.data_subject_id": subject }));
+    assert_eq!(of_subject.len(), asked.iter().filter(|entry| entry.object.as_ref() == Some(&subject)).count());
+    let activity = &of_subject[0]["attributes"]["dpl.core.processing_activity_id"];
+    assert_eq!(found(json!({ "dpl.core.processing_activity_id": activity })).len(), 3, "one a subject, none left out");
+    let start = of_subject[0]["startTime"].as_u64().unwrap();
+    assert_eq!(found(json!({ "dpl.core.data_subject_id": subject, "startTime": start + 1 })), Vec::<Value>::new());
+    assert_eq!(found(json!({ "dpl.core.data_subject_id": subject, "startTime": start, "endTime": start })), of_subject);
+    let all = Value::from(found(json!({ "startTime": 0 }))).to_string();
+    assert!(!all.contains("00000099000000004001") && !all.contains("corporation"), "no user stands in them");
+    assert!(
+        house.log().iter().filter(|entry| entry.action == Action::LogRead).count() >= 7,
+        "each reading is recorded"
+    );
+    house.line(OFFICER).json("POST", "/v1/processing-activities", &json!({})).is_problem(400, "empty_query");
+    house
+        .line(CORPORATION)
+        .json("POST", "/v1/processing-activities", &json!({ "startTime": 0 }))
+        .is_problem(403, "refused");
+}
+
+#[test]
 fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
     let mut house = House::open();
     let encoder = house.encoder(EPOCH);
