@@ -185,7 +185,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
     let (none, commit, question) = (json!(null), json!({"chunks": 7}), value(&encoder, FAMILY));
     type Row<'a> = (&'a str, &'a str, &'a Value, [u16; 6]);
     let (plan_p, plan_c) = (plan("population"), plan("care"));
-    let table: [Row<'_>; 23] = [
+    let table: [Row<'_>; 24] = [
         ("GET", "/v1/ping", &none, [204, 204, 204, 204, 204, 204]),
         ("GET", "/v1/service", &none, [200, 200, 200, 200, 200, 200]),
         ("POST", "/v1/priority-questions", &question, [403, 403, 403, 200, 403, 403]),
