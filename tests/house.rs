@@ -36,7 +36,7 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("governor", &["answer/limits.rs"]),
     ("prometheus", &["answer/metrics.rs"]),
     ("cedar_policy", &["regulate/"]),
-    ("age::", &["audit/seal.rs", "epoch/share.rs"]),
+    ("age::", &["audit/seal.rs", "epoch/share.rs", "store/restore.rs"]),
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs", "answer/tls/"]),

@@ -45,6 +45,7 @@ mod subject;
 mod tls;
 mod today;
 mod trace;
+pub mod upkeep;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -265,14 +266,6 @@ impl App {
         let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
         epochs.insert(next.epoch.id.clone(), Arc::new(next));
     }
-}
-
-/// Replaces the access log's key, while the service does not run; returns the new verifier key.
-///
-/// # Errors
-/// [`StartError::Store`].
-pub fn rotate_log_key(config: &Config) -> Result<String, StartError> {
-    Ok(crate::store::rotate_log_key(&setup(config))?)
 }
 
 fn setup(config: &Config) -> Setup {

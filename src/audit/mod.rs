@@ -25,7 +25,7 @@ pub use cosign::{Cosigner, cosigned_at};
 pub use entry::{Actor, Entry, MAX_ENTRY_BYTES, Range, RegulationRef};
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
-pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient};
+pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient, unwrap, wrap};
 pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{
     Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,

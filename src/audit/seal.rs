@@ -143,10 +143,7 @@ impl Opener {
     /// # Errors
     /// [`AuditError::Seal`] if there is no key in it.
     pub fn from_file(text: &str) -> Result<Self, AuditError> {
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-        let identity = line.and_then(|line| line.parse().ok());
-        let identity = identity.ok_or(AuditError::Seal("the identity file holds no age secret key"))?;
-        Ok(Self { identity, keys: HashMap::new() })
+        Ok(Self { identity: identity_of(text)?, keys: HashMap::new() })
     }
 
     /// Takes the data key of an entry that brings one, if it is wrapped for this officer. Entries come in the order of
@@ -189,20 +186,43 @@ impl Opener {
     }
 }
 
-fn wrap(bytes: &[u8], officers: &[String]) -> Result<Vec<u8>, AuditError> {
-    let keys: Vec<_> = officers
+/// Seals a key for the holders of public age keys, as an age file.
+///
+/// # Errors
+/// [`AuditError::Seal`] if there is no recipient, or one's public key is none.
+pub fn wrap(bytes: &[u8], recipients: &[String]) -> Result<Vec<u8>, AuditError> {
+    let keys: Vec<_> = recipients
         .iter()
         .map(|key| x25519::Recipient::from_str(key))
         .collect::<Result<_, _>>()
-        .map_err(|_| AuditError::Seal("an officer's public age key is none; ask that officer for it again"))?;
-    let failed = |_| AuditError::Seal("the data key could not be wrapped");
+        .map_err(|_| AuditError::Seal("a recipient's public age key is none; ask its holder for it again"))?;
+    let failed = |_| AuditError::Seal("the key could not be sealed");
     let encryptor = Encryptor::with_recipients(keys.iter().map(|key| key as &dyn Recipient))
-        .map_err(|_| AuditError::Seal("no officer has a public age key"))?;
+        .map_err(|_| AuditError::Seal("nobody has a public age key to seal for"))?;
     let mut file = Vec::new();
     let mut writer = encryptor.wrap_output(&mut file).map_err(failed)?;
     std::io::Write::write_all(&mut writer, bytes).map_err(failed)?;
     writer.finish().map_err(failed)?;
     Ok(file)
+}
+
+/// Opens what [`wrap`] sealed, with the text of an identity file as `age-keygen` writes it.
+///
+/// # Errors
+/// [`AuditError::Seal`] if the identity is none, or it was not sealed for it.
+pub fn unwrap(file: &[u8], identity: &str) -> Result<Zeroizing<Vec<u8>>, AuditError> {
+    let identity = identity_of(identity)?;
+    let closed = || AuditError::Seal("the sealed key does not open with this identity; it was sealed for another");
+    let opened = Decryptor::new_buffered(file).ok().and_then(|file| file.decrypt(std::iter::once(&identity as _)).ok());
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::io::Read::read_to_end(&mut opened.ok_or_else(closed)?, &mut bytes).map_err(|_| closed())?;
+    Ok(bytes)
+}
+
+fn identity_of(text: &str) -> Result<x25519::Identity, AuditError> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let identity = line.and_then(|line| line.parse().ok());
+    identity.ok_or(AuditError::Seal("the identity file holds no age secret key"))
 }
 
 fn cipher(bytes: &[u8; 32]) -> LessSafeKey {

@@ -52,6 +52,8 @@ pub enum Action {
     SubjectRead,
     /// A new key seals what is disclosed.
     DayKey,
+    /// The database was put back from a backup; `entries` are those that are lost, if any are.
+    Restore,
     Start,
     Stop,
 }

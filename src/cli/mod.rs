@@ -2,6 +2,7 @@
 //! error. `anyhow` lives here and nowhere below.
 
 pub mod audit;
+pub mod backup;
 pub mod client;
 pub mod clk;
 pub mod demo;
@@ -12,6 +13,7 @@ mod inputs;
 pub mod link;
 pub mod load;
 mod log_key;
+pub mod manual;
 mod openapi;
 mod output;
 mod parties;
@@ -25,11 +27,12 @@ pub mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::encode::clkhash::{InputError, SchemaError, SetupError};
 use crate::encode::file::FileError;
 use crate::encode::read::ReadError;
+use crate::store::StoreError;
 
 /// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
 #[derive(Debug, Parser)]
@@ -48,6 +51,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the service
     Serve(serve::ServeArgs),
+    /// Copy the service's database, also while it runs
+    Backup(backup::BackupArgs),
+    /// Put a backup back where there is no database, after checking it
+    Restore(backup::RestoreArgs),
     /// Keys and certificates for development
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -76,6 +83,10 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Score a data set end to end, without the network, with a salt of its own
     Evaluate(evaluate::EvaluateArgs),
+    /// Completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Manual pages, one a command
+    Man(manual::ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +120,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Clk(args) => clk::run(&args),
@@ -121,6 +134,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Openapi => openapi::run(),
         Command::Audit(command) => audit::run(&command),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     }
 }
 
@@ -138,6 +153,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<regulation::HasErrors>(), 4))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
+                .or_else(|| is(cause.downcast_ref().is_some_and(StoreError::is_about_the_log), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))
         })
         .unwrap_or(1)

@@ -127,11 +127,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
-        self.read(|db| {
-            let mut query = db.prepare_cached("SELECT id FROM epoch ORDER BY announced_at, id")?;
-            let ids = query.query_map([], |row| parsed::<EpochId>(row, 0))?.collect::<Result<Vec<_>, _>>()?;
-            ids.iter().map(|id| find(db, id)).collect()
-        })
+        self.read(all)
     }
 
     /// The sealed shares of an epoch, by OIN.
@@ -189,6 +185,13 @@ where
 pub(super) fn at(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
     let seconds = row.get(column)?;
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, seconds))
+}
+
+/// Every epoch, oldest first.
+pub(super) fn all(db: &Connection) -> Result<Vec<Epoch>, StoreError> {
+    let mut query = db.prepare_cached("SELECT id FROM epoch ORDER BY announced_at, id")?;
+    let ids = query.query_map([], |row| parsed::<EpochId>(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+    ids.iter().map(|id| find(db, id)).collect()
 }
 
 fn find(db: &Connection, id: &EpochId) -> Result<Epoch, StoreError> {

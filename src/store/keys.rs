@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 use super::{StoreError, open};
 use crate::audit::NoteSigner;
 
+/// Every key file of a log; the last one only while its key is being replaced.
+pub(super) const FILES: [&str; 3] = ["log.key", "subject.key", "log.next"];
+
 /// The keys folder, open. `Debug` hides the keys.
 pub(super) struct Keys {
     folder: PathBuf,
@@ -29,6 +32,20 @@ impl Keys {
         };
         let subject = hmac::Key::new(hmac::HMAC_SHA256, subject.as_ref());
         Ok(Self { folder: folder.to_owned(), subject })
+    }
+
+    /// The folder of a log that has begun: nothing is drawn that is missing.
+    pub(super) fn existing(folder: &Path) -> Result<Self, StoreError> {
+        let missing = |path: PathBuf| StoreError::Key {
+            path,
+            what: "it is missing: put the folder keys/ back, or open the sealed keys of a backup",
+        };
+        for path in FILES[..2].iter().map(|name| folder.join(name)) {
+            if !path.exists() {
+                return Err(missing(path));
+            }
+        }
+        Self::open(folder)
     }
 
     pub(super) fn pseudonym(&self, subject: &[u8]) -> String {

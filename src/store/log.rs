@@ -224,38 +224,48 @@ impl Log {
     }
 }
 
-/// Rebuilds the tree and compares it with the last checkpoint and with what is remembered outside the database; makes
-/// all of it at the first start.
+/// The log of a database that may be used, or a new one at the first start.
 pub(super) fn start(db: &mut Connection, keys: &Keys, setup: &Setup) -> Result<Log, StoreError> {
-    let (origin, outbox) = (&setup.origin, setup.outbox);
-    let signer = rotate::signer(db, keys, origin)?;
+    if let Some((_, true)) = rotate::signer(db, keys, &setup.origin)? {
+        keys.adopt_next_log_signer()?;
+    }
+    if let Some(log) = verified(db, keys, setup)? {
+        return Ok(log);
+    }
+    let signer = keys.create_log_signer(&setup.origin)?;
+    setup.anchors(&signer.verifier())?;
+    let tx = db.transaction()?;
+    let log = Log { frontier: Frontier::default(), signer, outbox: setup.outbox };
+    log.store_checkpoint(&tx)?;
+    tx.commit()?;
+    Ok(log)
+}
+
+/// Rebuilds the tree and compares it with the last checkpoint and with what is remembered outside the database; `None`
+/// if there was no log ever. Changes nothing, also while the service runs.
+pub(super) fn verified(db: &Connection, keys: &Keys, setup: &Setup) -> Result<Option<Log>, StoreError> {
+    let signer = rotate::signer(db, keys, &setup.origin)?.map(|(signer, _)| signer);
+    // Before the log: what remembers it is never ahead of it then.
     let anchors = match &signer {
         Some(signer) => setup.anchors(&rotate::log_keys(db, &signer.verifier())?)?,
         None => Vec::new(),
     };
-    let frontier = rebuild(db, &anchors)?;
-    match (stored_note(db)?, signer) {
+    let moment = db.unchecked_transaction()?;
+    let (frontier, note) = (rebuild(&moment, &anchors)?, stored_note(&moment)?);
+    match (note, signer) {
         (Some(note), Some(signer)) => {
             let signed = Checkpoint::parse(&note, &signer.verifier()).map_err(|_| StoreError::LogKey)?;
             if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
                 return Err(StoreError::Damaged { what: "the access log is not the one that was signed" });
             }
             setup.require_anchor(frontier.size())?;
-            Ok(Log { frontier, signer, outbox })
+            Ok(Some(Log { frontier, signer, outbox: setup.outbox }))
         }
         (Some(_), None) => Err(StoreError::LogKey),
         (None, _) if frontier.size() > 0 => Err(StoreError::Damaged { what: "the access log has no checkpoint" }),
         // A key without a log: a lost database must not pass for a new one.
         (None, Some(_)) => Err(StoreError::LogLost { path: keys.log_path() }),
-        (None, None) => {
-            let signer = keys.create_log_signer(origin)?;
-            setup.anchors(&signer.verifier())?;
-            let tx = db.transaction()?;
-            let log = Log { frontier, signer, outbox };
-            log.store_checkpoint(&tx)?;
-            tx.commit()?;
-            Ok(log)
-        }
+        (None, None) => Ok(None),
     }
 }
 

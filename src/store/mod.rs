@@ -10,9 +10,11 @@
 //! folder of their own. Whoever destroys the file of an epoch destroys its loads, in every copy of the database.
 
 mod anchor;
+mod backup;
 mod budgets;
 mod destroy;
 mod epochs;
+mod inspect;
 mod keys;
 mod loads;
 mod log;
@@ -20,6 +22,7 @@ mod open;
 mod outbox;
 mod regulations;
 mod repeats;
+mod restore;
 mod retention;
 mod rotate;
 mod steps;
@@ -38,14 +41,17 @@ use rusqlite::Connection;
 use crate::audit::{AuditError, NoteVerifier, Receipt};
 use crate::ids::EpochId;
 
+pub use backup::{BackedUp, back_up};
 pub use budgets::{Asked, Stock};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
+pub use inspect::{Inspection, Seen, inspect};
 pub use loads::{ChunkKept, Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
 pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
+pub use restore::{Restored, Terms, restore};
 pub use retention::{Expiry, Hold, Step};
 pub use rotate::{HandOver, rotate_log_key};
 pub use steps::Taken;
@@ -65,6 +71,10 @@ pub enum StoreError {
     /// Do not repair by hand: an access log that was changed is an incident.
     #[error("the database is damaged or was changed outside the service ({what}): keep a copy, restore a backup")]
     Damaged { what: &'static str },
+    #[error("{} is there already, and nothing is overwritten: move it away, or choose another place", path.display())]
+    Exists { path: PathBuf },
+    #[error("{} cannot be read as a backup: name the folder that `voorrang backup` made", path.display())]
+    Backup { path: PathBuf, source: io::Error },
     #[error("{} exists but the database holds no log: restore the database; moving keys/ away starts a new log", path.display())]
     LogLost { path: PathBuf },
     #[error("the log in the database is signed by another key or origin: set the origin and restore keys/log.key")]
@@ -115,6 +125,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the access log is not what it should be.
+    pub fn is_about_the_log(&self) -> bool {
+        matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::Damaged { .. })
+    }
+
     /// Stable code for clients, metrics and the access log; never reworded.
     pub fn code(&self) -> &'static str {
         match self {
@@ -123,6 +138,8 @@ impl StoreError {
             Self::InUse { .. } => "store_in_use",
             Self::NewerSchema { .. } => "store_newer_schema",
             Self::Damaged { .. } => "store_damaged",
+            Self::Exists { .. } => "store_exists",
+            Self::Backup { .. } => "store_backup",
             Self::LogLost { .. } => "store_log_lost",
             Self::LogKey => "store_log_key",
             Self::RolledBack { .. } => "store_rolled_back",

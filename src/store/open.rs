@@ -62,7 +62,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let folder = |source| StoreError::Folder { path: path.parent().unwrap_or(path).to_owned(), source };
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(folder)?;
@@ -73,7 +73,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // SQLite gives its companions -wal and -shm the mode of the database.
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     match made {
@@ -107,7 +107,7 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     match Migrations::from_slice(MIGRATIONS).to_latest(db) {
         Ok(()) => Ok(()),
         Err(MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead)) => {
@@ -118,13 +118,13 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn quick_check(db: &Connection) -> Result<(), StoreError> {
+pub(super) fn quick_check(db: &Connection) -> Result<(), StoreError> {
     let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { what: "quick_check found a fault" }) }
 }
 
 /// A file that is no database, or a torn page, is named as such.
-fn damaged(error: rusqlite::Error) -> StoreError {
+pub(super) fn damaged(error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Damaged { what: "SQLite cannot read it" },

@@ -47,19 +47,16 @@ pub fn rotate_log_key(setup: &Setup) -> Result<String, StoreError> {
     Ok(new)
 }
 
-/// The log's signing key, if it was ever made. A rotation that was cut after its announcement is finished.
-pub(super) fn signer(db: &Connection, keys: &Keys, origin: &str) -> Result<Option<NoteSigner>, StoreError> {
+/// The log's signing key, if it was ever made, and whether it is the next one: a rotation was cut after its announcement.
+pub(super) fn signer(db: &Connection, keys: &Keys, origin: &str) -> Result<Option<(NoteSigner, bool)>, StoreError> {
     let announced = hand_overs(db)?.pop().map(|last| last.new);
     let signer = keys.log_signer(origin)?;
     let in_force = signer.as_ref().map(|signer| signer.verifier().vkey());
     if announced.is_none() || announced == in_force {
-        return Ok(signer);
+        return Ok(signer.map(|signer| (signer, false)));
     }
     match keys.next_log_signer(origin)? {
-        Some(next) if announced == Some(next.verifier().vkey()) => {
-            keys.adopt_next_log_signer()?;
-            Ok(Some(next))
-        }
+        Some(next) if announced == Some(next.verifier().vkey()) => Ok(Some((next, true))),
         _ => Err(StoreError::LogKey),
     }
 }

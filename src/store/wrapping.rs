@@ -49,8 +49,13 @@ pub(super) struct Wrapped {
 impl EpochKeys {
     pub(super) fn open(folders: &Folders) -> Result<Self, StoreError> {
         open::make_folder(&folders.epoch_keys)?;
+        Ok(Self::at(folders))
+    }
+
+    /// The folder as it is, if it is there.
+    pub(super) fn at(folders: &Folders) -> Self {
         let (folder, credentials) = (folders.epoch_keys.clone(), folders.credentials.clone());
-        Ok(Self { folder, credentials, open: Mutex::default() })
+        Self { folder, credentials, open: Mutex::default() }
     }
 
     /// Draws the data key of a new epoch and wraps it. A wrapping key that a crash left behind before its epoch was

@@ -165,7 +165,7 @@ fn the_log_gets_a_new_key_that_everybody_takes_from_the_old_one() {
     house.verify(std::slice::from_ref(&before)).unwrap();
     let old = house.client(OFFICER).log_keys().unwrap();
     house.stop();
-    let new = voorrang::answer::rotate_log_key(&house.config()).unwrap();
+    let new = voorrang::answer::upkeep::rotate_log_key(&house.config()).unwrap();
     house.start();
     let after = house.line(CORPORATION).ask(&value(&encoder, SINGLE)).answered();
     house.verify(&[before, after]).unwrap();

@@ -7,6 +7,7 @@ mod demo;
 mod encode;
 mod evaluate;
 mod link;
+mod manual;
 mod privacy_report;
 mod usage;
 

@@ -1,0 +1,158 @@
+//! A copy of the database as it was at one moment, made while the service runs. Keys of the log leave only sealed, keys
+//! of epochs never: what was destroyed is destroyed in every backup.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use ring::digest;
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::keys::{self, Keys};
+use super::{Setup, StoreError, log, open};
+use crate::audit;
+
+pub(super) const DATABASE: &str = "voorrang.db";
+pub(super) const MANIFEST: &str = "manifest";
+pub(super) const CHECKPOINT: &str = "checkpoint";
+/// First line of a manifest. It is no origin of a log, so its signature is never one under a checkpoint.
+const TITLE: &str = "voorrang backup v1";
+/// What a sealed key is called: `log.key.age`.
+pub(super) const SEALED: &str = "age";
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Entries of the access log.
+    pub entries: u64,
+    /// Bytes of the database.
+    pub bytes: u64,
+    /// Whether the log's keys are in it, sealed.
+    pub keys: bool,
+}
+
+/// Copies the database into a new folder `to`, checks the copy, and signs what it is. The log's keys come with it only
+/// for `recipients` (public age keys), each key an age file.
+///
+/// # Errors
+/// [`StoreError::Exists`] if something is in `to`; [`StoreError::Damaged`] and its kin if the copy is not whole. Nothing
+/// is left behind then.
+pub fn back_up(setup: &Setup, to: &Path, recipients: &[String], now: OffsetDateTime) -> Result<BackedUp, StoreError> {
+    let folder = |source| StoreError::Folder { path: to.to_owned(), source };
+    let beside = beside(to).map_err(folder)?;
+    let copy = beside.path().join(DATABASE);
+    copy_database(&setup.database(), &copy)?;
+    let found = Keys::existing(&setup.folders.state.join("keys"))?;
+    // Its memory outside may be ahead of the copy by now: the copy is held against itself only.
+    let alone = Setup { anchor: None, witnessed: Vec::new(), ..setup.clone() };
+    let db = open::reader(&copy)?;
+    let log = log::verified(&db, &found, &alone)?.ok_or(StoreError::Damaged { what: "it holds no log" })?;
+    let note = log::stored_note(&db)?.unwrap_or_default();
+    drop(db);
+    let entries = log.frontier().size();
+    let manifest = log.sign(&manifest(entries, &digest_of(&copy).map_err(folder)?, now));
+    put(&beside.path().join(MANIFEST), manifest.as_bytes()).map_err(folder)?;
+    put(&beside.path().join(CHECKPOINT), note.as_bytes()).map_err(folder)?;
+    if !recipients.is_empty() {
+        seal_keys(&setup.folders.state.join("keys"), beside.path(), recipients)?;
+    }
+    let bytes = fs::metadata(&copy).map_err(folder)?.len();
+    settle(beside, to)?;
+    Ok(BackedUp { entries, bytes, keys: !recipients.is_empty() })
+}
+
+/// A hidden folder, for its owner only, on the volume where the backup will stand.
+fn beside(to: &Path) -> io::Result<TempDir> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".voorrang-").permissions(Permissions::from_mode(0o700)).tempdir_in(folder)
+}
+
+/// All pages of one moment, in one file without a write-ahead log. Whoever writes meanwhile does not wait.
+fn copy_database(from: &Path, to: &Path) -> Result<(), StoreError> {
+    empty(to).map_err(|source| StoreError::Folder { path: to.to_owned(), source })?;
+    let (source, mut target) = (open::reader(from)?, Connection::open(to)?);
+    // In one step: one that is interrupted begins anew at each commit of the service.
+    Backup::new(&source, &mut target)?.step(-1)?;
+    let mode: String = target.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
+    if mode != "delete" {
+        return Err(StoreError::Damaged { what: "its copy keeps a write-ahead log" });
+    }
+    whole(&target)
+}
+
+/// SQLite's own look at every page and index.
+pub(super) fn whole(db: &Connection) -> Result<(), StoreError> {
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(open::damaged)?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { what: "integrity_check found a fault" }) }
+}
+
+fn manifest(entries: u64, digest: &str, now: OffsetDateTime) -> String {
+    let made = now.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form");
+    let program = env!("CARGO_PKG_VERSION");
+    format!("{TITLE}\nmade {made}\nprogram {program}\nentries {entries}\ndatabase sha256 {digest}\n")
+}
+
+/// Whether a manifest names this database.
+pub(super) fn names(manifest: &str, digest: &str) -> bool {
+    manifest.starts_with(TITLE) && manifest.lines().any(|line| line.strip_prefix("database sha256 ") == Some(digest))
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(super) fn digest_of(path: &Path) -> io::Result<String> {
+    struct Sum(digest::Context);
+    impl Write for Sum {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sum = Sum(digest::Context::new(&digest::SHA256));
+    io::copy(&mut File::open(path)?, &mut sum)?;
+    Ok(hex::encode(sum.0.finish()))
+}
+
+fn seal_keys(from: &Path, to: &Path, recipients: &[String]) -> Result<(), StoreError> {
+    for name in keys::FILES {
+        if let Some(key) = keys::read(&from.join(name))? {
+            let sealed = audit::wrap(&key, recipients)?;
+            let failed = |source| StoreError::Folder { path: to.to_owned(), source };
+            put(&to.join(format!("{name}.{SEALED}")), &sealed).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// An empty file that only its owner reads.
+pub(super) fn empty(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+pub(super) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = empty(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Durable first, then under its name, which nothing else may have.
+fn settle(beside: TempDir, to: &Path) -> Result<(), StoreError> {
+    let folder = |source| StoreError::Folder { path: to.to_owned(), source };
+    File::open(beside.path().join(DATABASE)).and_then(|file| file.sync_all()).map_err(folder)?;
+    File::open(beside.path()).and_then(|folder| folder.sync_all()).map_err(folder)?;
+    match fs::rename(beside.path(), to) {
+        Ok(()) => drop(beside.keep()),
+        Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
+            return Err(StoreError::Exists { path: to.to_owned() });
+        }
+        Err(error) => return Err(folder(error)),
+    }
+    let parent = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(folder)
+}

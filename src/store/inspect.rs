@@ -1,0 +1,72 @@
+//! A look at the store from outside, also while the service runs: nothing is written, drawn or put right.
+
+use rusqlite::{Connection, params};
+
+use super::keys::Keys;
+use super::wrapping::{EpochKeys, Wrapped};
+use super::{Setup, StoreError, epochs, log, open};
+use crate::epoch::Epoch;
+use crate::ids::EpochId;
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Entries of the access log, all of them verified.
+    pub entries: u64,
+    /// Every epoch, oldest first.
+    pub epochs: Vec<Seen>,
+}
+
+/// An epoch, and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub epoch: Epoch,
+    /// Sources that are loaded.
+    pub loaded: Vec<String>,
+    /// Whether its wrapping key is there and opens its data key.
+    pub key: bool,
+    /// Whether a tombstone says that it was destroyed.
+    pub buried: bool,
+}
+
+/// Checks database, log and epochs; `None` if there is no database yet.
+///
+/// # Errors
+/// What a start would refuse the store for.
+pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
+    let database = setup.database();
+    let keys = setup.folders.state.join("keys");
+    if !database.exists() {
+        let key = keys.join(super::keys::FILES[0]);
+        return if key.exists() { Err(StoreError::LogLost { path: key }) } else { Ok(None) };
+    }
+    let db = open::reader(&database)?;
+    open::quick_check(&db)?;
+    let keys = Keys::existing(&keys)?;
+    let log = log::verified(&db, &keys, setup)?.ok_or(StoreError::Damaged { what: "it holds no log" })?;
+    let wrapping = EpochKeys::at(&setup.folders);
+    let buried = if setup.folders.epoch_keys.exists() { wrapping.buried()? } else { Vec::new() };
+    let seen = |epoch: Epoch| -> Result<Seen, StoreError> {
+        let (loaded, key) = (loaded(&db, &epoch.id)?, opens(&db, &wrapping, &epoch.id)?);
+        Ok(Seen { loaded, key, buried: buried.contains(&epoch.id), epoch })
+    };
+    let epochs = epochs::all(&db)?.into_iter().map(seen).collect::<Result<_, _>>()?;
+    Ok(Some(Inspection { entries: log.frontier().size(), epochs }))
+}
+
+fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT source FROM load WHERE epoch = ?1 AND state = 'current' ORDER BY source";
+    Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Whether the wrapping key at hand opens the epoch's data key.
+fn opens(db: &Connection, keys: &EpochKeys, epoch: &EpochId) -> Result<bool, StoreError> {
+    let sql = "SELECT coalesce(data_key, x''), data_key_check FROM epoch WHERE id = ?1";
+    let wrapped =
+        db.query_row(sql, params![epoch.as_str()], |row| Ok(Wrapped { sealed: row.get(0)?, check: row.get(1)? }))?;
+    match keys.data_key(epoch, &wrapped) {
+        Ok(_) => Ok(true),
+        Err(StoreError::EpochKey { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,71 @@
+//! A backup of a service at work, and the way back: nothing destroyed rises, nothing is forgotten unnoticed.
+
+use std::fs;
+
+use voorrang::answer::upkeep::{back_up, restore};
+use voorrang::audit::{Action, Range};
+use voorrang::cli::audit::LogBroken;
+use voorrang::cli::audit::witness::{self, WitnessArgs};
+use voorrang::store::{StoreError, Terms};
+
+use super::support::*;
+
+/// Another disk for the database, as after the first one died.
+fn lose(house: &House) {
+    for name in ["voorrang.db", "voorrang.db-wal", "voorrang.db-shm"] {
+        let path = house.state().join(name);
+        assert!(fs::remove_file(&path).is_ok() || !path.exists());
+    }
+}
+
+#[test]
+fn a_service_goes_on_from_a_backup_that_was_taken_while_it_answered() {
+    let mut house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    let before = house.line(CORPORATION).ask(&question).answered();
+    let backup = house.file("backup");
+    let entries = back_up(&house.config(), &house.clock, &backup, &[]).unwrap().entries;
+    assert!(entries > before.receipt.index);
+    house.line(CORPORATION).ask(&question).answered();
+    house.stop();
+    // The last checkpoint that left the house is the backup's own.
+    fs::copy(backup.join("checkpoint"), house.keys().join("anchor/checkpoint")).unwrap();
+    lose(&house);
+    assert_eq!(restore(&house.config(), &house.clock, &backup, Terms::default()).unwrap().lost, 0);
+    house.start();
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, before.answer, "registers came with it");
+    assert!(house.log().iter().any(|entry| entry.action == Action::Restore && entry.entries.is_none()));
+    house.verify(&[before]).unwrap();
+}
+
+#[test]
+fn a_log_that_was_set_back_is_refused_by_the_anchor_and_alarms_officers_and_witnesses() {
+    let mut house = House::open();
+    let backup = house.file("backup");
+    back_up(&house.config(), &house.clock, &backup, &[]).unwrap();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    house.line(CORPORATION).ask(&question).answered();
+    let args = WitnessArgs {
+        state: house.file("witness"),
+        name: Some("officer.example/w1".into()),
+        config: None,
+        listen: None,
+        log: vec![],
+        alarm: None,
+    };
+    witness::look(&args, &house.party(OFFICER)).unwrap();
+    house.verify(&[]).unwrap();
+    house.stop();
+    lose(&house);
+    let refused = restore(&house.config(), &house.clock, &backup, Terms::default()).unwrap_err();
+    assert!(matches!(refused, StoreError::RolledBack { .. }), "{refused:?}");
+    let lost = restore(&house.config(), &house.clock, &backup, Terms { loss: true, identity: None }).unwrap().lost;
+    house.start();
+    let said = house.log().into_iter().find(|entry| entry.action == Action::Restore).unwrap();
+    assert!(matches!(said.entries, Some(Range { from, to }) if to - from == lost && lost > 1), "{:?}", said.entries);
+    // However far the log goes on from there.
+    while house.log().len() < usize::try_from(said.entries.unwrap().to).unwrap() + 2 {}
+    let alarm = house.verify(&[]).unwrap_err();
+    assert!(alarm.downcast_ref::<LogBroken>().is_some(), "{alarm:#}");
+    assert!(witness::look(&args, &house.party(OFFICER)).is_err());
+}
