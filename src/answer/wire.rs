@@ -326,6 +326,8 @@ pub struct RegulationView {
     pub digest: String,
     pub minor_below: u16,
     pub senior_from: u16,
+    /// Different addresses that one request must at least ask about; 1 where single questions are answered.
+    pub minimum_batch: u32,
 }
 
 /// A page of `GET /v1/access-log/entries`.

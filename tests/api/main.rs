@@ -20,4 +20,5 @@ mod repeats;
 mod reports;
 mod rotation;
 mod support;
+mod together;
 mod walls;
