@@ -82,7 +82,10 @@ pub(super) async fn answer_one(
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for _ in 0..2 {
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
-        let reached = web::block(move || deciding.reach(&caller, question, households, repeat));
+        let reached = web::block(move || {
+            let _first = deciding.desk.ahead();
+            deciding.reach(&caller, question, households, repeat)
+        });
         let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
         let answered = match reached? {
             Reached::Again(answered) => Some(answered),

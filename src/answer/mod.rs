@@ -8,6 +8,7 @@ mod background;
 mod batches;
 mod body;
 mod charge;
+mod chunks;
 mod decision;
 mod documentation;
 mod epochs;
@@ -31,6 +32,7 @@ mod operations;
 mod pace;
 mod problem;
 pub mod quality;
+mod question_batches;
 mod questions;
 mod repeats;
 mod retention;
@@ -106,6 +108,7 @@ pub struct App {
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
     sealing: sealing::Sealing,
+    desk: question_batches::Desk,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
@@ -152,8 +155,22 @@ impl App {
         let latest = today::Latest::of(&store)?;
         let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
-        let app =
-            Self { clock, store, profile, laws, latest, epochs, stocks, pace, sealing, knocks, metrics, changing };
+        let desk = question_batches::Desk::new(&config.batches);
+        let app = Self {
+            clock,
+            store,
+            profile,
+            laws,
+            latest,
+            epochs,
+            stocks,
+            pace,
+            sealing,
+            desk,
+            knocks,
+            metrics,
+            changing,
+        };
         app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
             let id = epoch.id.clone();

@@ -1,6 +1,7 @@
 //! The JSON of the interface, version 1, for service and client alike. Unknown members are refused; core types
 //! do not know these shapes.
 
+pub mod batches;
 mod epochs;
 pub mod law;
 mod words;

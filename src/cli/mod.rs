@@ -2,6 +2,7 @@
 //! error. `anyhow` lives here and nowhere below.
 
 pub mod audit;
+mod chunks;
 pub mod client;
 pub mod clk;
 pub mod demo;

@@ -2,6 +2,7 @@
 //! regulation wants a minimum in one request, households are asked about together.
 
 mod asker;
+mod batch;
 mod files;
 mod groups;
 
@@ -12,7 +13,7 @@ use anyhow::ensure;
 use time::Date;
 
 use super::client::Client;
-use super::inputs::{parse_day, read_profile};
+use super::inputs::{file_digest, parse_day, read_profile};
 use super::output::bar;
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::encode::Arrears;
 use crate::encode::read::{self, Household};
 use asker::Asker;
+use batch::MANY;
 use files::{Files, Row, part_path, refused_path};
 use groups::{Groups, groups};
 
@@ -44,6 +46,9 @@ pub struct QueryArgs {
     /// Go on where a run with the same -o was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
+    /// Ask in one batch that the service answers in the background, as is done for more than 1,000 households
+    #[arg(long)]
+    pub batch: bool,
     /// Read and encode everything, ask nothing and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -115,7 +120,9 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         "{} has arrears that were reported after {day}; give the day on which they stand with --day",
         args.arrears.display()
     );
-    let known = if args.resume { files::rows(&part_path(&args.output))? } else { BTreeMap::new() };
+    let as_batch = args.batch || households.len() > MANY;
+    // A batch is remembered where it is answered.
+    let known = if args.resume && !as_batch { files::rows(&part_path(&args.output))? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
     let minimum = client.minimum_batch()?;
     let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, day)?;
@@ -123,7 +130,10 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         return Ok(dry_run(&asker, &households, minimum));
     }
     let mut files = Files::create(&args.output, households.len())?;
-    let asked = if minimum > 1 {
+    let asked = if as_batch {
+        let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
+        batch::ask(&mut asker, &households, &input, &mut files)
+    } else if minimum > 1 {
         ask_together(&mut asker, &households, &known, minimum, &mut files)
     } else {
         ask_each(&mut asker, &households, &known, &mut files)

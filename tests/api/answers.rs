@@ -146,7 +146,7 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
 }
 
 /// Registers the corporation's stock with its own number of dwellings: 28, so a budget of 7.
-fn small_stock(house: &House) {
+pub fn small_stock(house: &House) {
     let stock = house.stock_of("C1");
     let args = LoadArgs { dwellings: Some(28), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
     let pending = load::load(&args).unwrap().pending.unwrap();
@@ -250,6 +250,7 @@ fn a_run_that_is_cut_keeps_its_answers_and_goes_on_where_it_was() {
         config: house.party(CORPORATION),
         output: house.file("flags.csv"),
         resume: false,
+        batch: false,
         dry_run: false,
         purpose: None,
         day: None,
@@ -296,6 +297,7 @@ fn a_file_of_refusals_goes_when_nothing_is_refused() {
             config: house.party(CORPORATION),
             output: house.file("flags.csv"),
             resume: false,
+            batch: false,
             dry_run: false,
             purpose: purpose.map(str::to_owned),
             day: None,

@@ -14,6 +14,7 @@ mod limits;
 mod loads;
 mod log;
 mod operations;
+mod question_batches;
 mod questions;
 mod regulation;
 mod repeats;

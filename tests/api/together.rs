@@ -32,6 +32,7 @@ fn arrears(house: &House, contracts: &[String]) -> QueryArgs {
         config: house.party(CORPORATION),
         output: house.file("flags.csv"),
         resume: false,
+        batch: false,
         dry_run: false,
         purpose: None,
         day: None,
@@ -96,4 +97,52 @@ fn a_run_of_requests_that_is_cut_goes_on_and_nobody_is_asked_about_twice() {
     let summary = query::ask_all(&args).unwrap();
     assert_eq!(summary.answers.values().sum::<usize>(), 9);
     assert_eq!(answered(&house), 9 * runs, "one charge and one entry each");
+}
+
+#[test]
+fn a_run_as_one_batch_writes_what_single_questions_do_and_leaves_nothing_behind() {
+    let house = House::open();
+    let contracts = contracts();
+    let mut args = arrears(&house, &contracts);
+    query::ask_all(&args).unwrap();
+    let words = |path: &Path| -> BTreeMap<String, String> {
+        let rows = csv::Reader::from_path(path).unwrap().into_records().map(Result::unwrap);
+        rows.map(|row| (row[0].to_owned(), row[1].to_owned())).collect()
+    };
+    let singly = words(&args.output);
+    (args.batch, args.output) = (true, house.file("batch.csv"));
+    let summary = query::ask_all(&args).unwrap();
+    assert_eq!((summary.asked, summary.answers.values().sum::<usize>()), (contracts.len(), contracts.len()));
+    assert_eq!(words(&args.output), singly);
+    assert_eq!(column(&args.output, 3).len(), contracts.len(), "a receipt each");
+    let memory = house.keys().join(format!("{CORPORATION}.memory/query-batch.json"));
+    assert!(!memory.exists() && !house.file("batch.part.csv").exists());
+    house.verify(&[]).unwrap();
+    // Another file is another batch: each household is asked about once more.
+    args.purpose = Some("tenant-screening".into());
+    let error = format!("{:#}", query::ask_all(&args).unwrap_err());
+    assert!(error.contains("purpose") || error.contains("refused"), "{error}");
+}
+
+#[test]
+fn a_batch_that_is_cut_goes_on_and_nobody_is_asked_about_twice() {
+    let house = House::open();
+    let contracts = contracts();
+    let mut args = arrears(&house, &contracts);
+    args.batch = true;
+    let text = fs::read_to_string(&args.config).unwrap();
+    let whole = args.config.clone();
+    args.config = house.keys().join("cut.toml");
+    // Cut early, where the batch is begun, and late, where its results are on the way.
+    for bytes in [8_500, 20_000] {
+        let through = cut_after(bytes, house.port());
+        fs::write(&args.config, text.replace(&format!(":{}", house.port()), &format!(":{through}"))).unwrap();
+        let error = format!("{:#}", query::ask_all(&args).unwrap_err());
+        assert!(error.contains("no answer"), "{error}");
+        args.resume = true;
+    }
+    args.config = whole;
+    let summary = query::ask_all(&args).unwrap();
+    assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+    assert_eq!(answered(&house), contracts.len());
 }

@@ -9,7 +9,8 @@ use time::Date;
 use super::super::client::{Client, ComeAgain, Refused, patiently};
 use super::super::load::encoder;
 use super::{Household, QueryArgs, Row, standing};
-use crate::answer::wire::law::{Batch, BatchAnswers};
+use crate::answer::wire::batches::{BatchPlan, ResultLine};
+use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use crate::answer::wire::{self, Answered, ProblemBody, Question, by_name};
 use crate::audit::{CheckpointKeys, LogKeys};
 use crate::code::AddressToken;
@@ -61,22 +62,37 @@ impl Asker {
         tenants.iter().find_map(|tenant: &Tenant| self.encoder.address(tenant.person.address.as_ref()?))
     }
 
-    /// The question about a household, with the codes of the epoch.
-    pub(super) fn question(&self, (arrears, tenants): &Household) -> Question {
-        let mut address = None;
-        let mut codes = Vec::new();
-        for (one, token) in self.encoder.tenants(tenants) {
-            address = address.or(token);
-            codes.push(wire::Tenant { codes: by_name(one, &self.profile) });
-        }
-        Question {
-            header: self.encoder.header(),
-            purpose: self.purpose.clone(),
-            arrears: standing(arrears, self.day),
-            conditions: self.client.config.query.conditions,
-            address,
-            tenants: codes,
-        }
+    /// The questions about households, with the codes of the epoch.
+    pub(super) fn questions(&self, households: &[&Household]) -> Vec<Question> {
+        let tenants: Vec<Tenant> = households.iter().flat_map(|(_, tenants)| tenants).cloned().collect();
+        let mut encoded = self.encoder.tenants(&tenants).into_iter();
+        let question = |(arrears, tenants): &&Household| {
+            let (codes, tokens): (Vec<_>, Vec<_>) = encoded.by_ref().take(tenants.len()).unzip();
+            let codes = codes.into_iter().map(|one| wire::Tenant { codes: by_name(one, &self.profile) });
+            Question {
+                header: self.encoder.header(),
+                purpose: self.purpose.clone(),
+                arrears: standing(arrears, self.day),
+                conditions: self.client.config.query.conditions,
+                address: tokens.into_iter().flatten().next(),
+                tenants: codes.collect(),
+            }
+        };
+        households.iter().map(question).collect()
+    }
+
+    /// The question about one household.
+    pub(super) fn question(&self, household: &Household) -> Question {
+        self.questions(&[household]).remove(0)
+    }
+
+    /// What all questions of a batch say.
+    pub(super) fn plan(&self, questions: u32) -> BatchPlan {
+        BatchPlan { header: self.encoder.header(), purpose: self.purpose.clone(), questions }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks about one household, and at a cut-over once more with the epoch that took over. The refused question was not
@@ -111,15 +127,14 @@ impl Asker {
         let (question, key) = (self.question(households[0]), self.key(households));
         let asked = patiently(|| self.client.post_once("priority-questions", &question, &key));
         Ok(vec![match asked.map_err(anyhow::Error::downcast::<Refused>) {
-            Ok(answered) => Ok(self.row(households[0], answered)?),
+            Ok(answered) => Ok(self.row(households[0], answered, &mut None)?),
             Err(Ok(refused)) => Err(refused),
             Err(Err(error)) => return Err(error),
         }])
     }
 
     fn ask_several(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
-        let questions = households.iter().map(|household| self.question(household)).collect();
-        let (batch, key) = (Batch { questions }, self.key(households));
+        let (batch, key) = (Batch { questions: self.questions(households) }, self.key(households));
         let asked = patiently(|| self.client.post_once("priority-batches", &batch, &key).and_then(each));
         let answers = match asked.map_err(anyhow::Error::downcast::<Refused>) {
             Ok(answers) => answers,
@@ -130,15 +145,33 @@ impl Asker {
             answers.len() == households.len(),
             "the service answered another number of questions than it was asked"
         );
+        self.rows(households, answers)
+    }
+
+    /// What a page of a batch's results says of the households from number `first` on.
+    pub(super) fn told(
+        &self,
+        households: &[&Household],
+        first: usize,
+        results: Vec<ResultLine>,
+    ) -> anyhow::Result<Vec<Told>> {
+        let in_order = results.iter().map(|one| one.number as usize).eq(first..first + results.len());
+        ensure!(in_order && results.len() <= households.len(), "the service's results are not those of the questions");
+        let came = results.into_iter().map(|one| came(one.answered, one.problem)).collect::<Result<_, _>>()?;
+        self.rows(households, came)
+    }
+
+    fn rows(&self, households: &[&Household], came: Vec<Came>) -> anyhow::Result<Vec<Told>> {
+        let mut checked = None;
         let told = |(household, came): (&&Household, Came)| match came {
-            Ok(answered) => self.row(household, answered).map(Ok),
+            Ok(answered) => self.row(household, answered, &mut checked).map(Ok),
             Err(problem) => Ok(Err(Refused::of(problem))),
         };
-        households.iter().zip(answers).map(told).collect()
+        households.iter().zip(came).map(told).collect()
     }
 
     /// Takes the epoch that is active now; whether it is another one. A salt that was given is of one epoch only.
-    fn cut_over(&mut self) -> anyhow::Result<bool> {
+    pub(super) fn cut_over(&mut self) -> anyhow::Result<bool> {
         if self.given_salt {
             return Ok(false);
         }
@@ -151,12 +184,22 @@ impl Asker {
         Ok(true)
     }
 
-    /// A household's answer, if it is one and its receipt holds.
-    fn row(&self, (arrears, _): &Household, answered: Answered) -> anyhow::Result<Row> {
+    /// A household's answer, if it is one and its receipt holds. `checked` is the checkpoint that was checked last, and its
+    /// size: many answers have the same one.
+    fn row(
+        &self,
+        (arrears, _): &Household,
+        answered: Answered,
+        checked: &mut Option<(String, u64)>,
+    ) -> anyhow::Result<Row> {
         let epoch: EpochId = self.encoder.header().epoch;
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == epoch, "the service answered from another epoch than it was asked");
-        let covered = self.log.checkpoint(&answered.receipt.checkpoint)?.size > answered.receipt.index;
+        let note = &answered.receipt.checkpoint;
+        if checked.as_ref().is_none_or(|(known, _)| known != note) {
+            *checked = Some((note.clone(), self.log.checkpoint(note)?.size));
+        }
+        let covered = checked.as_ref().is_some_and(|(_, size)| *size > answered.receipt.index);
         ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
         Ok(Row::new(&arrears.contract, answered))
     }
@@ -172,19 +215,27 @@ impl Asker {
 /// What each question came to. Where the service failed at one, the request is to be sent again: those that it answered
 /// are answered alike.
 fn each(answers: BatchAnswers) -> anyhow::Result<Vec<Came>> {
-    let one = |answer: wire::law::BatchAnswer| match (answer.answered, answer.problem) {
-        (Some(answered), None) => Ok(Ok(answered)),
-        (None, Some(problem)) if problem.status >= 500 => Err(ComeAgain::failed(&problem, None).into()),
-        (None, Some(problem)) => Ok(Err(problem)),
-        _ => anyhow::bail!("the service's answer is not what this version understands"),
+    let one = |answer: BatchAnswer| match came(answer.answered, answer.problem)? {
+        Err(problem) if problem.status >= 500 => Err(ComeAgain::failed(&problem, None).into()),
+        came => Ok(came),
     };
     answers.answers.into_iter().map(one).collect()
+}
+
+/// An answer or a problem, and not both.
+fn came(answered: Option<Answered>, problem: Option<ProblemBody>) -> anyhow::Result<Came> {
+    match (answered, problem) {
+        (Some(answered), None) => Ok(Ok(answered)),
+        (None, Some(problem)) => Ok(Err(problem)),
+        _ => anyhow::bail!("the service's answer is not what this version understands"),
+    }
 }
 
 /// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
 fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
     let path = client.remembered(SEED);
-    if !resume {
+    // A run that was cut before it had one asked nothing.
+    if !resume || !path.exists() {
         let bytes: [u8; 32] =
             rand::generate(&SystemRandom::new()).ok().context("the system gives no randomness")?.expose();
         if dry_run {
