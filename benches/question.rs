@@ -27,7 +27,7 @@ fn sync_a_page(file: &mut fs::File) {
 }
 
 fn ping(bench: &Bench) {
-    bench.get_empty("ping");
+    bench.asker.get_empty("ping").expect("the service answers");
 }
 
 fn timed(work: impl FnOnce()) -> Duration {

@@ -1,5 +1,6 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
+mod batches;
 mod internal;
 mod limits;
 mod tls;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use batches::Batches;
 pub use internal::Internal;
 pub use limits::Limits;
 pub use tls::Tls;
@@ -189,6 +191,7 @@ pub struct Config {
     pub documentation: Documentation,
     pub tls: Tls,
     pub limits: Limits,
+    pub batches: Batches,
     pub internal: Internal,
     pub log: Log,
     /// The file that it was read from, to be read again when it changes.
@@ -213,6 +216,7 @@ impl Default for Config {
             documentation: Documentation::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            batches: Batches::default(),
             internal: Internal::default(),
             log: Log::default(),
             file: None,
@@ -294,11 +298,8 @@ impl Config {
         if self.workers > 1024 {
             return Err(ConfigError::Value("workers is at most 1024"));
         }
-        self.tls
-            .fault()
-            .or(self.limits.fault())
-            .or(self.internal.fault())
-            .map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
+        let faults = [self.tls.fault(), self.limits.fault(), self.batches.fault(), self.internal.fault()];
+        faults.into_iter().flatten().next().map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
     }
 
     fn resolve(&mut self, folder: &Path) {

@@ -1,4 +1,4 @@
-//! Names of things: epochs, regulations, organisations, loads, traces. Each is checked where it enters.
+//! Names of things: epochs, regulations, organisations, loads, batches, traces. Each is checked where it enters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -146,6 +146,10 @@ macro_rules! random_id {
 random_id!(
     /// A load in progress.
     LoadId, 16
+);
+random_id!(
+    /// A batch of questions that is answered in the background.
+    BatchId, 16
 );
 random_id!(
     /// An act that waits for a second person.

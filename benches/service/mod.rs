@@ -26,7 +26,7 @@ const RESIDENTS_PER_HOUSEHOLD: usize = 3;
 pub struct Bench {
     _folder: TempDir,
     pub service: Running,
-    asker: Client,
+    pub asker: Client,
     /// Of tenants who live at their address.
     pub at_home: Vec<Question>,
     /// Of tenants who are not in the register: the whole of it is searched.
@@ -83,11 +83,6 @@ impl Bench {
 
     pub fn ask(&self, question: &Question) -> Answered {
         self.asker.post("priority-questions", question).expect("the question is answered")
-    }
-
-    /// A request that does nothing, over the same connection.
-    pub fn get_empty(&self, path: &str) {
-        self.asker.get_empty(path).expect("the service answers");
     }
 }
 

@@ -1,5 +1,5 @@
 //! What runs beside the answers: forwarding processing records, recording refused connections, reading
-//! certificates anew, deleting what has expired.
+//! certificates anew, answering batches of questions, deleting what has expired.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::tls::Reloader;
-use super::{App, ldv, retention};
+use super::{App, ldv, question_batches, retention};
 use crate::config::Config;
 
 /// Between two rounds of deleting what has expired; the first is at the start.
@@ -41,6 +41,7 @@ impl Background {
             }
             app.record_knocks(&app.knocks, true);
         });
+        all.spawn(app, question_batches::answer);
         let (reloader, period) = (Arc::clone(reloader), Duration::from_secs(config.tls.reload_seconds));
         all.spawn(app, move |_, ending| {
             while !is_over(ending, period) {

@@ -11,7 +11,7 @@ use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
 use super::questions::Reached;
-use super::wire::law::{Batch, BatchAnswer, BatchAnswers};
+use super::wire::law::{Batch, BatchAnswer, BatchAnswers, MOST_AT_ONCE as MOST};
 use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
 use crate::link::MAX_TENANTS;
@@ -19,9 +19,6 @@ use crate::store::RepeatKey;
 
 /// Bytes of a batch: it may be as long as its questions.
 pub(super) const BYTES: usize = 8 << 20;
-
-/// Most households of one request.
-const MOST: usize = 100;
 
 /// The handler. The answers come in the order of the questions.
 pub(super) async fn ask(
@@ -85,7 +82,10 @@ pub(super) async fn answer_one(
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for _ in 0..2 {
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
-        let reached = web::block(move || deciding.reach(&caller, question, households, repeat));
+        let reached = web::block(move || {
+            let _first = deciding.desk.ahead();
+            deciding.reach(&caller, question, households, repeat)
+        });
         let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
         let answered = match reached? {
             Reached::Again(answered) => Some(answered),

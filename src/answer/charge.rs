@@ -54,10 +54,11 @@ impl Charge {
     }
 
     /// Charges a question that was refused because it is about somebody else's address: trying costs, too.
-    pub(super) fn refused(&self, tx: &Tx<'_>, entry: &Entry) -> Result<(), StoreError> {
+    pub(super) fn refused(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, StoreError> {
         let asked = tx.charge(&self.regulation, &self.oin, &self.month, 1, 1)?;
-        tx.append(entry)?;
-        self.watch(tx, entry, asked)
+        let appended = tx.append(entry)?;
+        self.watch(tx, entry, asked)?;
+        Ok(appended)
     }
 
     /// Tells officers what the counts say, behind the question's own entry.

@@ -71,6 +71,11 @@ impl Identity {
         Ok(Self { oin, fingerprint, person, arrived: Instant::now(), not_after })
     }
 
+    /// A caller who is not there any more, as what it left behind names it.
+    pub(super) fn remembered(oin: Oin, fingerprint: String, person: Option<String>) -> Self {
+        Self { oin, fingerprint, person, arrived: Instant::now(), not_after: OffsetDateTime::UNIX_EPOCH }
+    }
+
     /// How long the caller has waited.
     pub fn latency(&self) -> Latency {
         Latency::of(self.arrived.elapsed())

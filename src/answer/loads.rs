@@ -1,42 +1,33 @@
 //! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, Data, Path, Payload};
-use ring::digest::{SHA256, digest};
+use actix_web::web::{self, Data, Path, Payload};
 
+use super::chunks::{self, BadLine};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::json::Json;
-use super::problem::{Problem, json_fault};
+use super::problem::Problem;
 use super::quality::LoadQuality;
 use super::repeats::{Kept, receipt_of};
 use super::wire::{ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, RecordLine, Source};
 use super::{App, Caller, EpochInForce};
-use crate::audit::{Action, Entry, Hash, Outcome};
+use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::{Epoch, State};
 use crate::ids::LoadId;
 use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
-use crate::store::{self, Load, LoadState, NewLoad, Store, StoreError, Tx};
+use crate::store::{Load, LoadState, NewLoad, Store, StoreError, Tx};
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
 
-/// Most bytes of a line; a record of the shipped profile has under 4 KiB.
-const LINE_BYTES: usize = 64 << 10;
-
 /// Most records of a load: there are 18 million people in the Netherlands.
 const RECORDS: u64 = 20_000_000;
-
-/// Slowest that a chunk may arrive.
-const CHUNK_TIME: Duration = Duration::from_secs(60);
 
 /// Superseded chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
 const SWEEP: u32 = 4;
@@ -44,8 +35,8 @@ const SWEEP: u32 = 4;
 /// Why stored records are no register.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("chunk {chunk}, line {line}: {what}")]
-    Line { chunk: usize, line: usize, what: String },
+    #[error(transparent)]
+    Line(#[from] BadLine),
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
@@ -111,9 +102,7 @@ pub(super) async fn view(
     if load.state != LoadState::Staging {
         return Err(traced(StoreError::NotFound("load in progress")));
     }
-    let kept =
-        |chunk: store::ChunkKept| ChunkKept { chunk: chunk.n, records: chunk.records, digest: chunk.digest.into() };
-    let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(kept).collect();
+    let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(chunks::kept).collect();
     let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
     Ok(Json(LoadView { load: load.id, source, records: load.records, chunk_bytes: CHUNK_BYTES, chunks }))
 }
@@ -128,15 +117,11 @@ pub(super) async fn put_chunk(
 ) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
-    if request.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/x-ndjson") {
-        let detail = "send Content-Type: application/x-ndjson";
-        return Err(traced(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)));
-    }
+    chunks::check_media(&request).map_err(traced)?;
     let (id, number) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
     // Read only now: nobody without the right to load fills this machine's memory.
-    let body = body_of(&request, body).await.map_err(traced)?;
-    let digest = check_digest(&request, &body).map_err(traced)?;
+    let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = web::block(move || {
         let source = source_of(&load);
@@ -149,37 +134,6 @@ pub(super) async fn put_chunk(
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
     written.map_err(|error: StoreError| traced(store_problem(&error)))?;
     Ok(Json(ChunkKept { chunk: number, records, digest }))
-}
-
-/// SHA-256 of a chunk, which is that of its `Content-Digest` (RFC 9530), if it has one of that kind.
-fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
-    let digest: [u8; 32] = digest(&SHA256, body).as_ref().try_into().expect("SHA-256 has 32 bytes");
-    let digest = Hash::from(digest);
-    let named = request.headers().get("content-digest").map(|value| value.to_str().unwrap_or_default());
-    let named = named.and_then(|text| text.split(',').find_map(|one| one.trim().strip_prefix("sha-256=:")));
-    match named.map(|text| text.trim_end_matches(':').parse() == Ok(digest)) {
-        Some(false) => {
-            Err(Problem::bad_request("digest", "the chunk is not the one of its Content-Digest; send it again"))
-        }
-        _ => Ok(digest),
-    }
-}
-
-/// A chunk's body, within its bounds of size and time.
-async fn body_of(request: &HttpRequest, body: Payload) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("a chunk may have {CHUNK_BYTES} bytes at most");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-    };
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > CHUNK_BYTES) {
-        return Err(too_large());
-    }
-    let slow =
-        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", "the chunk took more than a minute; send it again");
-    let read = tokio::time::timeout(CHUNK_TIME, body.to_bytes_limited(CHUNK_BYTES)).await.map_err(slow)?;
-    let cut = |_| Problem::bad_request("body", "the body could not be read to its end");
-    read.map_err(|_| too_large())?.map_err(cut)
 }
 
 /// Makes a complete load the one that answers.
@@ -370,18 +324,11 @@ fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Regist
 
 /// Reads a chunk into a register; returns how many records it held.
 fn push_lines(chunk: &[u8], number: usize, profile: &Profile, into: &mut RegisterBuilder) -> Result<u32, LoadError> {
-    let mut records = 0;
-    for (line, text) in chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n').enumerate() {
-        let fail = |what: String| LoadError::Line { chunk: number, line: line + 1, what };
-        if text.len() > LINE_BYTES {
-            return Err(fail(format!("longer than {LINE_BYTES} bytes")));
-        }
-        let parsed: RecordLine = serde_json::from_slice(text).map_err(|cause| fail(json_fault(&cause)))?;
-        let record = parsed.into_record(profile).map_err(|error| fail(error.to_string()))?;
-        into.push(record).map_err(|error| fail(error.to_string()))?;
-        records += 1;
-    }
-    Ok(records)
+    let records = chunks::each_line(chunk, number, |line: RecordLine| {
+        let record = line.into_record(profile).map_err(|error| error.to_string())?;
+        into.push(record).map_err(|error| error.to_string())
+    });
+    Ok(records?)
 }
 
 fn source_of(load: &Load) -> link::Source {
@@ -390,7 +337,7 @@ fn source_of(load: &Load) -> link::Source {
 
 fn load_problem(error: &LoadError) -> Problem {
     match error {
-        LoadError::Line { .. } => Problem::unprocessable("record", format!("{error}; nothing was loaded")),
+        LoadError::Line(_) => Problem::unprocessable("record", format!("{error}; nothing was loaded")),
         LoadError::Link(error) => Problem::unprocessable(error.code(), format!("{error}; nothing was loaded")),
         LoadError::Store(error) => store_problem(error),
     }

@@ -8,6 +8,7 @@ mod background;
 mod batches;
 mod body;
 mod charge;
+mod chunks;
 mod decision;
 mod documentation;
 mod epochs;
@@ -33,6 +34,7 @@ mod pace;
 mod problem;
 mod processing;
 pub mod quality;
+mod question_batches;
 mod questions;
 mod repeats;
 mod retention;
@@ -111,6 +113,7 @@ pub struct App {
     sealing: sealing::Sealing,
     /// URI of the register of processing activities, see [`crate::config::Ldv`].
     register: String,
+    desk: question_batches::Desk,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
@@ -158,6 +161,7 @@ impl App {
         let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
         let register = config.ldv.register.clone();
+        let desk = question_batches::Desk::new(&config.batches);
         let app = Self {
             clock,
             store,
@@ -169,6 +173,7 @@ impl App {
             pace,
             sealing,
             register,
+            desk,
             knocks,
             metrics,
             changing,

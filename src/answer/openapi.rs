@@ -20,7 +20,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::operation::{Answers, Operation, Shape};
 use super::operations::operations;
 use super::wire::ProblemBody;
-use crate::ids::{EpochId, LoadId, Oin, ProposalId, RegulationId};
+use crate::ids::{BatchId, EpochId, LoadId, Oin, ProposalId, RegulationId};
 
 /// Groups of operations, as the document's pages show them.
 const TAGS: [(&str, &str); 5] = [
@@ -182,8 +182,9 @@ fn query_parameters(shape: &Shape) -> Vec<(String, Required, RefOr<Schema>)> {
 }
 
 /// What the parts of paths are, by name.
-fn path_types() -> [(&'static str, Shape); 10] {
+fn path_types() -> [(&'static str, Shape); 11] {
     [
+        ("batch", Shape::of::<BatchId>()),
         ("epoch", Shape::of::<EpochId>()),
         ("load", Shape::of::<LoadId>()),
         ("regulation", Shape::of::<RegulationId>()),

@@ -143,6 +143,11 @@ impl Operation {
         Self { gives: Answers { status: 200, about, shape: Some(shape) }, ..self }
     }
 
+    /// It is taken, and done behind the answer.
+    pub(super) fn accepts(self, about: &'static str, shape: Shape) -> Self {
+        Self { gives: Answers { status: 202, about, shape: Some(shape) }, ..self }
+    }
+
     pub(super) fn gives_text(self, about: &'static str) -> Self {
         self.gives(about, Shape { media: "text/plain; charset=utf-8", ..Shape::plain::<Text>() })
     }

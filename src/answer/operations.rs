@@ -1,24 +1,20 @@
 //! Every operation of the interface: its route, and what the document says of it. One table, so that nothing is served
 //! that is not documented, and nothing documented that is not served.
 
+mod asking;
+
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
 
-use super::operation::{Bytes, Operation, Shape, delete, get, post, put};
-use super::wire::law::{
-    Activate, Batch, BatchAnswers, Confirmed, GroupQuestion, GroupsTold, OpenTap, Pending, ProposalView,
-    RegulationTexts, StepView,
-};
+use super::operation::{Operation, Shape, delete, get, post, put};
+use super::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView};
 use super::wire::{
-    Activation, Answered, Ending, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan, LoadReport,
-    LoadView, LogPage, NewEpoch, NewHold, ProcessingActivities, ProcessingQuery, Question, RecordLine, Resealed,
-    SealedShare, ServiceView, SourceReport, Stock, SubjectQuestion, SubjectView,
+    Activation, Ending, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadView,
+    LogPage, NewEpoch, NewHold, ProcessingActivities, ProcessingQuery, RecordLine, Resealed, SealedShare, SourceReport,
+    Stock, SubjectQuestion, SubjectView,
 };
-use super::{
-    batches, documentation, epochs, four_eyes, groups, laws, loads, log, processing, questions, retention, service,
-    stock, subject,
-};
+use super::{epochs, four_eyes, laws, loads, log, processing, retention, stock, subject};
 use crate::audit::Receipt;
 
 /// Whether an `Idempotency-Key` means something at this path, written as actix has it, with `/v1`.
@@ -32,39 +28,10 @@ pub(super) fn is_keyed(method: &Method, path: &str) -> bool {
 
 /// The table.
 pub(super) fn operations() -> Vec<Operation> {
-    [about_questions(), about_loads(), about_epochs(), about_regulations(), about_the_log()]
+    [asking::questions(), asking::batches(), about_loads(), about_epochs(), about_regulations(), about_the_log()]
         .into_iter()
         .flatten()
         .collect()
-}
-
-fn about_questions() -> Vec<Operation> {
-    const TAG: &str = "questions";
-    vec![
-        get("/ping", service::ping).is("ping", TAG, "Nothing but the connection and the certificate"),
-        get("/openapi.json", documentation::document)
-            .is("getDocument", TAG, "This document")
-            .gives("OpenAPI 3.1", Shape::plain::<Bytes>()),
-        get("/service", service::view)
-            .is("getService", TAG, "What a client needs before its first question")
-            .gives("Regulations and epochs of the caller, and the key of the access log", Shape::of::<ServiceView>()),
-        post("/priority-questions", questions::ask)
-            .is("askPriority", TAG, "Asks about one household")
-            .takes::<Question>()
-            .gives("The answer, always equally long, and its receipt", Shape::of::<Answered>())
-            .refuses(&[404, 409, 410]),
-        post("/priority-batches", batches::ask)
-            .is("askPriorities", TAG, "Asks about up to 100 households, answered at once")
-            .takes::<Batch>()
-            .bytes(batches::BYTES)
-            .gives("The answers, in the order of the questions", Shape::of::<BatchAnswers>())
-            .refuses(&[404, 409, 410]),
-        post("/group-questions", groups::ask)
-            .is("askGroups", TAG, "The care side asks for the groups of a household of a case")
-            .takes::<GroupQuestion>()
-            .gives("The groups that the caller has a ground for", Shape::of::<GroupsTold>())
-            .refuses(&[404, 409, 410]),
-    ]
 }
 
 fn about_loads() -> Vec<Operation> {

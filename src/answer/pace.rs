@@ -51,6 +51,18 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// Waits until decisions about so many tenants of several questions, begun at `started`, may show together. A sum of
+    /// searches varies less than one, and nobody waits for it: it needs no room for a busy machine. Blocks.
+    pub(super) fn hold_several(&self, epoch: &EpochId, started: Instant, tenants: usize) {
+        let each = self.0.read().unwrap_or_else(|broken| broken.into_inner()).get(epoch).copied();
+        std::thread::sleep(
+            (each.unwrap_or_default() / SLACK * u32::try_from(tenants).unwrap_or(u32::MAX))
+                .saturating_sub(started.elapsed()),
+        );
+    }
+}
+
 fn wait_until(due: Instant) {
     if let Some(asleep) = due.checked_duration_since(Instant::now() + AWAKE) {
         std::thread::sleep(asleep);

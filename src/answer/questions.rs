@@ -21,7 +21,7 @@ use crate::epoch::Silent;
 use crate::ids::EpochId;
 use crate::link::{HouseholdQuestion, Source, Standing};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Regulation, Role};
-use crate::store::{RepeatKey, StoreError, Tx};
+use crate::store::{Appended, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
 pub(super) async fn ask(
@@ -99,7 +99,7 @@ impl App {
     }
 
     /// Decides a question that came with so many others in one request.
-    fn decide(&self, caller: &Caller, question: Question, batch: u32) -> Decision {
+    pub(super) fn decide(&self, caller: &Caller, question: Question, batch: u32) -> Decision {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
         let mut charge = None;
         let outcome = self.decide_into(&mut entry, &mut charge, caller, question, batch);
@@ -237,35 +237,49 @@ impl App {
     /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between, or the same question
     /// under the same key was faster; then nothing is recorded.
     pub(super) async fn release(&self, decision: Decision) -> Result<Option<Answered>, Problem> {
-        let Decision { entry, outcome, charge, repeat } = decision;
-        let granted = match (outcome, charge) {
-            (Ok(granted), Some(charge)) => (granted, charge),
-            (Ok(_), None) => unreachable!("whoever is answered is charged"),
-            (Err(problem), None) => {
-                self.record(entry).await?;
-                return Err(problem);
-            }
-            (Err(problem), Some(charge)) => {
-                let written = self.store.write_async(move |tx: &Tx<'_>| charge.refused(tx, &entry)).await;
-                written.map_err(|error: StoreError| store_problem(&error))?;
-                return Err(problem);
-            }
+        let now = self.clock.now();
+        let (answered, repeat) = match &decision.outcome {
+            Ok(granted) => (Ok((granted.answer, granted.epoch.clone())), decision.repeat.clone()),
+            Err(problem) => (Err(problem.clone()), None),
         };
-        let (Granted { answer, epoch }, charge) = granted;
-        let (now, kept) = (self.clock.now(), repeats::kept(answer, &epoch));
-        let paid = self.store.write_async(move |tx: &Tx<'_>| {
-            let appended = charge.answered(tx, &entry)?;
-            match repeat.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, Some(appended), now)) {
+        let kept = answered.as_ref().ok().map(|(answer, epoch)| repeats::kept(*answer, epoch));
+        let written = self.store.write_async(move |tx: &Tx<'_>| {
+            let appended = decision.record(tx)?;
+            match repeat.zip(kept).map_or(Ok(()), |(key, kept)| tx.keep_answer(&key, &kept, Some(appended), now)) {
                 Err(StoreError::Conflict(_)) => Err(Unpaid::Spent),
                 done => done.map_err(Unpaid::Store),
             }
         });
-        match paid.await {
+        match written.await {
             Ok(written) => {
+                let (answer, epoch) = answered?;
                 Ok(Some(Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) }))
             }
             Err(Unpaid::Spent) => Ok(None),
             Err(Unpaid::Store(error)) => Err(store_problem(&error)),
+        }
+    }
+}
+
+impl Decision {
+    /// The answer, or why there is none.
+    pub(super) fn outcome(&self) -> Result<Answer, &Problem> {
+        self.outcome.as_ref().map(|granted| granted.answer)
+    }
+
+    /// The same decision, of which nobody awaits the end.
+    pub(super) fn unawaited(mut self) -> Self {
+        self.entry.latency = None;
+        self
+    }
+
+    /// Charges what it costs and puts it into the log.
+    pub(super) fn record(&self, tx: &Tx<'_>) -> Result<Appended, Unpaid> {
+        match (&self.outcome, &self.charge) {
+            (Ok(_), Some(charge)) => charge.answered(tx, &self.entry),
+            (Ok(_), None) => unreachable!("whoever is answered is charged"),
+            (Err(_), Some(charge)) => Ok(charge.refused(tx, &self.entry)?),
+            (Err(_), None) => Ok(tx.append(&self.entry)?),
         }
     }
 }

@@ -21,9 +21,9 @@ use super::identity::Identity;
 use super::operations::is_keyed;
 use super::problem::{Problem, trace_of};
 use super::wire::{Answered, Question};
-use super::{App, Caller, batches};
+use super::{App, Caller, batches, question_batches};
 use crate::audit::Receipt;
-use crate::ids::EpochId;
+use crate::ids::{BatchId, EpochId};
 use crate::regulate::Answer;
 use crate::store::{Appended, RepeatKey, Repeated, StoreError, Tx};
 
@@ -52,6 +52,10 @@ pub(super) enum Kept {
     Ended(EpochId, Value),
     /// A batch was begun: its questions are kept one by one.
     Claimed,
+    /// A batch that is answered in the background was begun.
+    Begun(BatchId),
+    /// A batch was changed: it is shown as it is now.
+    Batch(BatchId),
 }
 
 impl Kept {
@@ -237,6 +241,8 @@ impl App {
                 body["record"] = Value::String(done.note);
                 response.json(body)
             }
+            Kept::Begun(id) => question_batches::begun(id),
+            Kept::Batch(id) => response.json(self.batch_view(&id)?),
             Kept::Claimed => return Err(damaged()),
         })
     }

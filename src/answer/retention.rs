@@ -22,7 +22,8 @@ use crate::store::{Expiry, Hold, StoreError, Tx};
 pub(super) fn tidy(app: &App) {
     let forget = app.clock.now() - repeats::KEPT;
     let forgotten = app.store.write(move |tx: &Tx<'_>| tx.forget_answers(forget).map(drop));
-    let done = forgotten.map(drop).and_then(|()| app.expire(|app| app.own_entry(Action::LogExpire)).map(drop));
+    let swept = forgotten.map(drop).and_then(|()| app.sweep_batches());
+    let done = swept.and_then(|()| app.expire(|app| app.own_entry(Action::LogExpire)).map(drop));
     if let Err::<_, StoreError>(error) = done {
         // The next round tries again.
         tracing::warn!(code = error.code(), "what has expired could not be deleted");

@@ -40,6 +40,7 @@ pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<Serv
                     digest: regulation.digest().into(),
                     minor_below,
                     senior_from,
+                    minimum_batch: regulation.budgets().minimum_batch,
                 }
             })
             .collect(),

@@ -1,6 +1,7 @@
 //! The JSON of the interface, version 1, for service and client alike. Unknown members are refused; core types
 //! do not know these shapes.
 
+pub mod batches;
 mod epochs;
 pub mod law;
 mod processing;
@@ -328,6 +329,8 @@ pub struct RegulationView {
     pub digest: String,
     pub minor_below: u16,
     pub senior_from: u16,
+    /// Different addresses that one request must at least ask about; 1 where single questions are answered.
+    pub minimum_batch: u32,
 }
 
 /// A page of `GET /v1/access-log/entries`.

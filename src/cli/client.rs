@@ -27,11 +27,16 @@ use crate::ids::EpochId;
 use crate::profile::Profile;
 
 /// A refusal or failure that the service reported.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the service refused ({}, {}): {}", .0.status, .0.code, .0.detail)]
 pub struct Refused(pub ProblemBody);
 
 impl Refused {
+    /// A refusal inside an answer, fit to be shown.
+    pub fn of(problem: ProblemBody) -> Self {
+        Self(printable(problem))
+    }
+
     /// Whether the refusal says that another epoch has taken the place of the one that was used. Nothing was counted.
     pub fn is_cut_over(&self) -> bool {
         ["epoch_retired", "epoch_destroyed", "epoch_not_loading"].contains(&self.0.code.as_str())
@@ -242,6 +247,16 @@ impl Client {
                 Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()))
             }
         }
+    }
+
+    /// Different addresses that a request must at least ask about, by this party's regulation.
+    ///
+    /// # Errors
+    /// As [`Client::service`].
+    pub fn minimum_batch(&self) -> anyhow::Result<usize> {
+        let regulations = self.service()?.regulations;
+        let ours = regulations.iter().find(|regulation| regulation.id == self.config.regulation);
+        Ok(ours.map_or(1, |regulation| regulation.minimum_batch as usize))
     }
 
     /// A file in the party's memory folder.

@@ -270,6 +270,7 @@ impl Story {
             config: self.config(corporation),
             purpose: purpose.map(str::to_owned),
             resume: false,
+            batch: false,
             dry_run: false,
             day: Some(self.day + Duration::days(DAYS_LATER)),
             salt_file: None,

@@ -1,9 +1,11 @@
 //! Values and files that several commands take: days, profiles, salts, regulations.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use ring::digest::{Context as Digest, SHA256};
 use time::Date;
 use time::macros::format_description;
 use zeroize::Zeroizing;
@@ -58,5 +60,21 @@ pub fn regulation_or_built_in(folder: Option<&Path>) -> anyhow::Result<Regulatio
     match folder {
         Some(folder) => Ok(Regulation::load(folder)?),
         None => Ok(Regulation::built_in().into_iter().next().expect("a regulation is built in")),
+    }
+}
+
+/// SHA-256 of a file, hexadecimal.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn file_digest(path: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("cannot read {}", path.display());
+    let (mut file, mut digest) = (File::open(path).with_context(unreadable)?, Digest::new(&SHA256));
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).with_context(unreadable)? {
+            0 => return Ok(hex::encode(digest.finish())),
+            count => digest.update(&buffer[..count]),
+        }
     }
 }

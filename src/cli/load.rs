@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use time::Date;
 
 use super::client::{Client, Refused, fresh_key, patiently};
-use super::inputs::{parse_day, read_profile, read_salt};
+use super::inputs::{file_digest, parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use super::quality_report;
@@ -27,7 +27,7 @@ use crate::code::{AddressToken, Record};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
 use crate::ids::ProposalId;
 use crate::profile::Profile;
-use sending::{Sending, file_digest};
+use sending::Sending;
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -209,8 +209,6 @@ impl<'a> Session<'a> {
         let plan =
             LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
         let mut sending = if self.dry_run { None } else { Some(Sending::open(self.client, &plan, &self.input)?) };
-        let limit = sending.as_ref().map_or(1 << 20, Sending::chunk_bytes);
-        let (mut chunk, mut lines) = (Vec::new(), 0);
         let progress = bar(order.len(), &format!("loading {}", source.as_str()));
         let records =
             order.chunks(CHUNK).flat_map(|rows| rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>());
@@ -222,16 +220,9 @@ impl<'a> Session<'a> {
             }
             let line = serde_json::to_vec(&line).context("a record has a JSON form")?;
             loaded.bytes += line.len() + 1;
-            if chunk.len() + line.len() >= limit {
-                sending.as_mut().map_or(Ok(()), |sending| sending.chunk(&chunk, lines))?;
-                (lines, chunk) = (0, Vec::with_capacity(limit));
-            }
-            chunk.extend_from_slice(&line);
-            chunk.push(b'\n');
-            lines += 1;
+            sending.as_mut().map_or(Ok(()), |sending| sending.line(&line))?;
         }
-        if let Some(mut sending) = sending {
-            sending.chunk(&chunk, lines)?;
+        if let Some(sending) = sending {
             let report = sending.commit()?;
             (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
             loaded.quality = Some(report.quality);

@@ -1,27 +1,30 @@
-//! `voorrang query`: asks for every household in an arrears file and writes what came back, receipts included.
+//! `voorrang query`: asks for every household in an arrears file and writes what came back, receipts included. Where the
+//! regulation wants a minimum in one request, households are asked about together.
+
+mod asker;
+mod batch;
+mod files;
+mod groups;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::rand::SystemRandom;
-use ring::{hmac, rand};
+use anyhow::ensure;
 use time::Date;
 
-use super::client::{Client, Refused, patiently};
-use super::inputs::{parse_day, read_profile};
-use super::load::encoder;
-use super::output::{Output, bar, finish_csv};
+use super::client::Client;
+use super::inputs::{file_digest, parse_day, read_profile};
+use super::output::bar;
 use super::people::{FormatName, PeopleArgs};
-use crate::answer::wire::{self, Answered, Question, by_name};
-use crate::audit::{CheckpointKeys, LogKeys};
+use crate::answer::wire;
+use crate::answer::wire::law::MOST_AT_ONCE;
 use crate::clock::Clock;
-use crate::encode::{Arrears, Encoder, Tenant, read};
-use crate::ids::EpochId;
-use crate::profile::Profile;
-use crate::regulate::Answer;
+use crate::encode::Arrears;
+use crate::encode::read::{self, Household};
+use asker::Asker;
+use batch::MANY;
+use files::{Files, Row, part_path, refused_path};
+use groups::{Groups, groups};
 
 /// What `voorrang query` takes.
 #[derive(Debug, clap::Args)]
@@ -43,6 +46,9 @@ pub struct QueryArgs {
     /// Go on where a run with the same -o was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
+    /// Ask in one batch that the service answers in the background, as is done for more than 1,000 households
+    #[arg(long)]
+    pub batch: bool,
     /// Read and encode everything, ask nothing and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -99,30 +105,6 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refused_path(output: &Path) -> PathBuf {
-    output.with_extension("refused.csv")
-}
-
-/// What a cut run leaves, for [`QueryArgs::resume`].
-fn part_path(output: &Path) -> PathBuf {
-    output.with_extension("part.csv")
-}
-
-/// The columns of the file of answers.
-const COLUMNS: [&str; 6] = ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint"];
-
-/// One answer in the file of answers: [`COLUMNS`].
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-struct Row {
-    contract_id: String,
-    answer: String,
-    epoch: EpochId,
-    log_index: u64,
-    leaf_hash: String,
-    /// Base64 of the signed note.
-    checkpoint: String,
-}
-
 /// Asks for every contract and writes the files.
 ///
 /// # Errors
@@ -138,196 +120,99 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         "{} has arrears that were reported after {day}; give the day on which they stand with --day",
         args.arrears.display()
     );
-    let known = if args.resume { rows(&part_path(&args.output))? } else { BTreeMap::new() };
+    let as_batch = args.batch || households.len() > MANY;
+    // A batch is remembered where it is answered.
+    let known = if args.resume && !as_batch { files::rows(&part_path(&args.output))? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
-    let profile = read_profile(args.profile.as_deref())?;
-    let epoch = client.epoch_in(&["active", "retiring"])?;
-    let mut asker = Asker {
-        encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
-        log: client.log_keys()?,
-        profile,
-        purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
-        day,
-        // A dry run takes no run's keys away.
-        seed: seed(&client, args.resume, args.dry_run)?,
-        client,
-        given_salt: args.salt_file.is_some(),
-    };
-    let mut summary = Summary { asked: households.len(), ..Summary::default() };
+    let minimum = client.minimum_batch()?;
+    let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, day)?;
     if args.dry_run {
-        let whole = |household: &(Arrears, Vec<Tenant>)| asker.question(household).address.is_some();
-        let with_address = bar(households.len(), "encoding").over(households.iter()).filter(|one| whole(one)).count();
-        eprintln!("Dry run, nothing asked: {} households, {with_address} with a whole address.", households.len());
-        return Ok(summary);
+        return Ok(dry_run(&asker, &households, minimum));
     }
-    let mut flags = csv::Writer::from_writer(Output::create(&args.output)?);
-    let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(&args.output))?);
-    refusals.write_record(["contract_id", "code", "article", "detail"])?;
+    let mut files = Files::create(&args.output, households.len())?;
+    let asked = if as_batch {
+        let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
+        batch::ask(&mut asker, &households, &input, &mut files)
+    } else if minimum > 1 {
+        ask_together(&mut asker, &households, &known, minimum, &mut files)
+    } else {
+        ask_each(&mut asker, &households, &known, &mut files)
+    };
+    match asked {
+        Ok(()) => files.finish(),
+        Err(error) => Err(files.keep(error)),
+    }
+}
+
+fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {
+    let whole = |household: &&Household| asker.question(household).address.is_some();
+    let with_address = bar(households.len(), "encoding").over(households.iter()).filter(whole).count();
+    eprintln!("Dry run, nothing asked: {} households, {with_address} with a whole address.", households.len());
+    if minimum > 1 {
+        let left = grouped(asker, households, minimum).left.len();
+        eprintln!("The regulation wants {minimum} different addresses in one request: {left} households have too few.");
+    }
+    Summary { asked: households.len(), ..Summary::default() }
+}
+
+fn ask_each(
+    asker: &mut Asker,
+    households: &[Household],
+    known: &BTreeMap<String, Row>,
+    files: &mut Files,
+) -> anyhow::Result<()> {
     for household in bar(households.len(), "asking").over(households.iter()) {
         let contract = &household.0.contract;
-        let asked = known.get(contract).cloned().map_or_else(|| asker.ask(household), Ok);
-        match asked.map_err(anyhow::Error::downcast::<Refused>) {
-            Ok(row) => {
-                *summary.answers.entry(row.answer.clone()).or_default() += 1;
-                flags.serialize(row)?;
-            }
-            Err(Ok(Refused(problem))) => {
-                let article = problem.article.unwrap_or_default();
-                refusals.write_record([contract, &problem.code, &article, &problem.detail])?;
-                let by = if article.is_empty() { problem.code } else { article };
-                *summary.refused.entry(by).or_default() += 1;
-            }
-            Err(Err(error)) => return Err(keep(flags, &summary, &args.output, error)),
-        }
+        let told = known.get(contract).cloned().map_or_else(|| asker.ask(household), |row| Ok(Ok(row)))?;
+        files.put(contract, told)?;
     }
-    if summary.answers.is_empty() {
-        flags.write_record(COLUMNS)?;
-    }
-    finish_csv(flags)?;
-    if summary.refused.is_empty() {
-        remove(&refused_path(&args.output))?;
-    } else {
-        finish_csv(refusals)?;
-    }
-    remove(&part_path(&args.output))?;
-    Ok(summary)
+    Ok(())
 }
 
-/// Keeps the answers that came before an error under a name of their own.
-fn keep(flags: csv::Writer<Output>, summary: &Summary, output: &Path, error: anyhow::Error) -> anyhow::Error {
-    let part = part_path(output);
-    let count: usize = summary.answers.values().sum();
-    if count == 0 {
-        return error;
-    }
-    match flags
-        .into_inner()
-        .map_err(|error| anyhow::anyhow!("{}", error.error()))
-        .and_then(|file| file.finish_as(&part))
-    {
-        Ok(()) => error.context(format!("{count} answers are kept in {}; go on with --resume", part.display())),
-        Err(lost) => error.context(format!("{count} answers could not be kept ({lost})")),
-    }
+/// The requests in which households are asked about where one is not enough. The same file makes the same ones, so that a
+/// run that goes on sends the one that was cut under its key.
+fn grouped(asker: &Asker, households: &[Household], minimum: usize) -> Groups {
+    let addresses: Vec<_> = households.iter().map(|household| asker.address(household)).collect();
+    groups(&addresses, minimum, MOST_AT_ONCE)
 }
 
-/// The answers of a cut run, by contract.
-fn rows(part: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
-    let unreadable = || format!("cannot go on from {}", part.display());
-    let mut reader = csv::Reader::from_path(part).with_context(unreadable)?;
-    let rows = reader.deserialize().map(|row| row.map(|row: Row| (row.contract_id.clone(), row)));
-    rows.collect::<Result<_, _>>().with_context(unreadable)
+fn ask_together(
+    asker: &mut Asker,
+    households: &[Household],
+    known: &BTreeMap<String, Row>,
+    minimum: usize,
+    files: &mut Files,
+) -> anyhow::Result<()> {
+    let Groups { together, left } = grouped(asker, households, minimum);
+    let progress = bar(households.len(), "asking");
+    for group in together {
+        let these: Vec<&Household> = group.iter().map(|&at| &households[at]).collect();
+        let before: Option<Vec<Row>> = these.iter().map(|(arrears, _)| known.get(&arrears.contract).cloned()).collect();
+        let told = match before {
+            Some(rows) => rows.into_iter().map(Ok).collect(),
+            None => asker.ask_together(&these)?,
+        };
+        for ((arrears, _), told) in these.into_iter().zip(told) {
+            files.put(&arrears.contract, told)?;
+            progress.step();
+        }
+    }
+    if !left.is_empty() {
+        let detail = format!(
+            "the regulation wants questions about at least {minimum} different addresses in one request, and of this \
+             file too few were left; nothing was asked: put these contracts into the next run's file"
+        );
+        eprintln!("{} households are not asked about: {detail}", left.len());
+        for at in left {
+            files.refuse(&households[at].0.contract, "not_asked", Some(MINIMUM_BATCH), &detail)?;
+            progress.step();
+        }
+    }
+    Ok(())
 }
 
-/// Removes what an earlier run left, if it left something.
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-struct Asker {
-    client: Client,
-    encoder: Encoder,
-    log: LogKeys,
-    profile: Profile,
-    purpose: Option<String>,
-    day: Date,
-    /// Makes the keys under which questions may be sent again.
-    seed: hmac::Key,
-    given_salt: bool,
-}
-
-impl Asker {
-    /// Asks, and at a cut-over once more with the epoch that took over. The refused question was not counted.
-    fn ask(&mut self, household: &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
-        match self.ask_once(household) {
-            Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) && self.cut_over()? => {
-                self.ask_once(household)
-            }
-            asked => asked,
-        }
-    }
-
-    /// Takes the epoch that is active now; whether it is another one. A salt that was given is of one epoch only.
-    fn cut_over(&mut self) -> anyhow::Result<bool> {
-        if self.given_salt {
-            return Ok(false);
-        }
-        let Ok(epoch) = self.client.epoch_in(&["active"]) else { return Ok(false) };
-        if epoch.id == self.encoder.header().epoch {
-            return Ok(false);
-        }
-        self.encoder = encoder(&self.client, &epoch, &self.profile, None)?;
-        eprintln!("The epoch {} has taken over; going on with it.", epoch.id);
-        Ok(true)
-    }
-
-    /// The question about a household, with the codes of the epoch.
-    fn question(&self, (arrears, tenants): &(Arrears, Vec<Tenant>)) -> Question {
-        let mut address = None;
-        let mut codes = Vec::new();
-        for (one, token) in self.encoder.tenants(tenants) {
-            address = address.or(token);
-            codes.push(wire::Tenant { codes: by_name(one, &self.profile) });
-        }
-        Question {
-            header: self.encoder.header(),
-            purpose: self.purpose.clone(),
-            arrears: standing(arrears, self.day),
-            conditions: self.client.config.query.conditions,
-            address,
-            tenants: codes,
-        }
-    }
-
-    fn ask_once(&self, household: &(Arrears, Vec<Tenant>)) -> anyhow::Result<Row> {
-        let (arrears, question) = (&household.0, self.question(household));
-        let answered = self.send(&question, &arrears.contract)?;
-        ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
-        ensure!(answered.epoch == question.header.epoch, "the service answered from another epoch than it was asked");
-        let covered = self.log.checkpoint(&answered.receipt.checkpoint)?.size > answered.receipt.index;
-        ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
-        Ok(Row {
-            contract_id: arrears.contract.clone(),
-            answer: answered.answer,
-            epoch: answered.epoch,
-            log_index: answered.receipt.index,
-            leaf_hash: answered.receipt.leaf.to_string(),
-            checkpoint: STANDARD.encode(&answered.receipt.checkpoint),
-        })
-    }
-}
-
-/// The seed's file in the party's memory folder.
-const SEED: &str = "query-seed";
-
-impl Asker {
-    /// Asks, and asks again where no answer came: under one key, so that it is recorded and charged once.
-    fn send(&self, question: &Question, contract: &str) -> anyhow::Result<Answered> {
-        let place = format!("{contract}/{}", question.header.epoch);
-        let key = hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16]);
-        patiently(|| self.client.post_once("priority-questions", question, &key))
-    }
-}
-
-/// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
-fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
-    let path = client.remembered(SEED);
-    if !resume {
-        let bytes: [u8; 32] =
-            rand::generate(&SystemRandom::new()).ok().context("the system gives no randomness")?.expose();
-        if dry_run {
-            return Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes));
-        }
-        client.remember(SEED, &hex::encode(bytes))?;
-    }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let bytes = hex::decode(text.trim()).with_context(|| format!("{} holds no seed", path.display()))?;
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
-}
+/// The article that the service would refuse with.
+const MINIMUM_BATCH: &str = "minimum-batch";
 
 /// Months as reported, and the days that have passed since the report.
 pub fn standing(arrears: &Arrears, day: Date) -> wire::Arrears {

@@ -20,6 +20,9 @@ use crate::ids::EpochId;
 /// Chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
 const CHUNKS: u32 = 4;
 
+/// Results of batches that are deleted in one go.
+const RESULTS: u32 = 2000;
+
 /// Free pages that are given back in one go: 4 MiB.
 const PAGES: u32 = 1024;
 
@@ -49,6 +52,7 @@ impl Tx<'_> {
             "DELETE FROM share WHERE epoch = ?1",
             "DELETE FROM stock WHERE epoch = ?1",
             "UPDATE load SET state = 'superseded' WHERE epoch = ?1",
+            "UPDATE batch SET state = 'cancelled', expires_at = 0 WHERE epoch = ?1",
         ] {
             self.db.execute(sql, [epoch.as_str()])?;
         }
@@ -91,6 +95,7 @@ impl Store {
         self.epoch_keys.bury(id, &record(&epoch, &end, None))?;
         self.epoch_keys.destroy(id)?;
         while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
+        while self.write(move |tx| tx.sweep_batches(now, CHUNKS, RESULTS))?.value {}
         while self.write(|tx| tx.vacuum(PAGES))?.value {}
         self.empty_wal()?;
         let database = self.database.clone();
@@ -159,8 +164,8 @@ fn record(epoch: &Epoch, end: &Taken, erased: Option<OffsetDateTime>) -> String 
         || "begun: the wrapping key is being removed\n".to_owned(),
         |at| {
             format!(
-                "erased {}\nwrapping key overwritten, unlinked, its folder synced\nwrapped data key, sealed shares, loads and \
-                 stocks deleted\nfree pages zeroed and given back, write-ahead log cut\n",
+                "erased {}\nwrapping key overwritten, unlinked, its folder synced\nwrapped data key, sealed shares, loads, \
+                 batches and stocks deleted\nfree pages zeroed and given back, write-ahead log cut\n",
                 time(at)
             )
         },

@@ -1,15 +1,12 @@
 //! Loads: a custodian's codes in chunks, sealed under the data key of their epoch, current only when complete.
 
-use std::sync::Arc;
-
-use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
+use super::chunks::{self, ChunkKept, Chunks, Place, SealedChunk};
 use super::epochs::{at, parsed};
 use super::log::int;
-use super::wrapping::{DataKey, Wrapped};
 use super::{Store, StoreError, Tx};
 use crate::ids::{EpochId, LoadId};
 
@@ -57,25 +54,6 @@ pub struct Load {
     pub revision: u64,
 }
 
-/// A chunk that only its place in its load opens again. Made by [`Store::seal_chunk`], off the writer's thread.
-#[derive(Clone, Debug)]
-pub struct SealedChunk {
-    load: LoadId,
-    n: u32,
-    records: u32,
-    digest: [u8; 32],
-    sealed: Vec<u8>,
-}
-
-/// A chunk that is there, without its contents.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChunkKept {
-    pub n: u32,
-    pub records: u32,
-    /// SHA-256 of what was sent.
-    pub digest: [u8; 32],
-}
-
 impl Tx<'_> {
     /// Begins a load, in state staging. One that the source had begun before is given up: what a client left behind
     /// is never more than one load.
@@ -102,17 +80,10 @@ impl Tx<'_> {
     /// [`StoreError::NotFound`] if there is no such load in state staging, or [`StoreError::LoadOverfull`] if it
     /// would hold more than it announced.
     pub fn put_chunk(&self, chunk: &SealedChunk) -> Result<(), StoreError> {
-        let load = self.staging(&chunk.load)?;
-        let id = chunk.load.to_string();
-        let sql = "INSERT OR REPLACE INTO chunk (load, n, records, digest, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let row = params![id, chunk.n, chunk.records, chunk.digest, chunk.sealed];
-        self.db.prepare_cached(sql)?.execute(row)?;
-        self.db.prepare_cached("UPDATE load SET revision = revision + 1 WHERE id = ?1")?.execute([&id])?;
-        let sql = "SELECT sum(records) FROM chunk WHERE load = ?1";
-        let records: i64 = self.db.prepare_cached(sql)?.query_row([&id], |row| row.get(0))?;
-        if records > int(load.records)? {
-            return Err(StoreError::LoadOverfull { expected: load.records });
-        }
+        let load = self.staging(&chunk.upload().parse().map_err(|_| StoreError::NotFound("load"))?)?;
+        self.keep_chunk(chunk, load.records)?;
+        let sql = "UPDATE load SET revision = revision + 1 WHERE id = ?1";
+        self.db.prepare_cached(sql)?.execute([load.id.to_string()])?;
         Ok(())
     }
 
@@ -129,12 +100,7 @@ impl Tx<'_> {
             return Err(StoreError::Conflict("load got another chunk while it was committed"));
         }
         let text = id.to_string();
-        let sql = "SELECT coalesce(sum(records), 0), coalesce(max(n) + 1, 0) FROM chunk WHERE load = ?1";
-        let (records, end): (i64, i64) =
-            self.db.prepare_cached(sql)?.query_row([&text], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if records != int(load.records)? || end != i64::from(load.chunks) {
-            return Err(StoreError::LoadIncomplete { expected: load.records, got: records.unsigned_abs() });
-        }
+        chunks::complete(self.db, &text, load.records)?;
         let before = "UPDATE load SET state = 'superseded' WHERE epoch = ?1 AND source = ?2 AND state = 'current'";
         self.db.execute(before, params![load.epoch.as_str(), load.source])?;
         let now = "UPDATE load SET state = 'current', loaded_at = ?2, report = ?3 WHERE id = ?1";
@@ -159,9 +125,9 @@ impl Tx<'_> {
     /// [`StoreError::Sql`].
     pub fn sweep_loads(&self, chunks: u32) -> Result<bool, StoreError> {
         let sql = "DELETE FROM chunk WHERE rowid IN (SELECT chunk.rowid FROM chunk
-                   JOIN load ON load.id = chunk.load WHERE state = 'superseded' LIMIT ?1)";
+                   JOIN load ON load.id = chunk.upload WHERE state = 'superseded' LIMIT ?1)";
         let deleted = self.db.prepare_cached(sql)?.execute([chunks])?;
-        let sql = "DELETE FROM load WHERE state = 'superseded' AND id NOT IN (SELECT load FROM chunk)";
+        let sql = "DELETE FROM load WHERE state = 'superseded' AND id NOT IN (SELECT upload FROM chunk)";
         self.db.prepare_cached(sql)?.execute([])?;
         Ok(deleted > 0 && deleted == chunks as usize)
     }
@@ -209,10 +175,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
     pub fn seal_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<SealedChunk, StoreError> {
-        let (key, bound) = self.load_key(load)?;
-        let sealed = key.seal(&bound.place(n), plain);
-        let digest = digest(&SHA256, plain).as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Ok(SealedChunk { load: *load, n, records, digest, sealed })
+        Ok(self.load_place(load)?.seal(n, records, plain))
     }
 
     /// Seals a chunk and returns when it is durable. Blocks, as [`Store::write`] does.
@@ -229,9 +192,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn chunks_there(&self, load: &LoadId) -> Result<Vec<ChunkKept>, StoreError> {
-        let sql = "SELECT n, records, digest FROM chunk WHERE load = ?1 ORDER BY n";
-        let kept = |row: &Row<'_>| Ok(ChunkKept { n: row.get(0)?, records: row.get(1)?, digest: row.get(2)? });
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([load.to_string()], kept)?.collect::<Result<_, _>>()?))
+        self.read(|db| chunks::there(db, &load.to_string()))
     }
 
     /// The opened chunks of a load, in order, one in memory at a time. It ends early only with an error.
@@ -239,79 +200,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
     pub fn chunks(&self, load: &LoadId) -> Result<Chunks<'_>, StoreError> {
-        let ((key, bound), end) = (self.load_key(load)?, self.load(load)?.chunks);
-        Ok(Chunks { store: self, load: *load, key, bound, next: 0, end })
+        Ok(Chunks::new(self, self.load_place(load)?, self.load(load)?.chunks))
     }
 
-    fn load_key(&self, load: &LoadId) -> Result<(Arc<DataKey>, Bound), StoreError> {
-        let sql = "SELECT epoch.id, coalesce(data_key, x''), data_key_check, source, header
-                   FROM load JOIN epoch ON epoch.id = load.epoch WHERE load.id = ?1";
-        let found = |row: &Row<'_>| {
-            let epoch = parsed::<EpochId>(row, 0)?;
-            let wrapped = Wrapped { sealed: row.get(1)?, check: row.get(2)? };
-            let bound = Bound([load.to_string(), epoch.to_string(), row.get(3)?, row.get(4)?].join("\n").into_bytes());
-            Ok((epoch, wrapped, bound))
-        };
-        let row = self.read(|db| Ok(db.prepare_cached(sql)?.query_row([load.to_string()], found).optional()?))?;
-        let (epoch, wrapped, bound) = row.ok_or(StoreError::NotFound("load"))?;
-        Ok((self.epoch_keys.data_key(&epoch, &wrapped)?, bound))
-    }
-}
-
-/// What the chunks of a load are bound to: its id, epoch, source and header. None opens under another.
-struct Bound(Vec<u8>);
-
-impl Bound {
-    fn place(&self, n: u32) -> Vec<u8> {
-        [self.0.as_slice(), &n.to_be_bytes()].concat()
-    }
-}
-
-/// Iterator over the opened chunks of a load. `Debug` is absent: it holds a key.
-pub struct Chunks<'a> {
-    store: &'a Store,
-    load: LoadId,
-    key: Arc<DataKey>,
-    bound: Bound,
-    next: u32,
-    end: u32,
-}
-
-impl Chunks<'_> {
-    fn open(&self, n: u32) -> Result<Vec<u8>, StoreError> {
-        let sql = "SELECT sealed FROM chunk WHERE load = ?1 AND n = ?2";
-        let row = params![self.load.to_string(), n];
-        let sealed: Option<Vec<u8>> =
-            self.store.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?))?;
-        let sealed = sealed.ok_or(StoreError::NotFound("chunk: a newer load has taken its place, or it is missing"))?;
-        self.key.open(&self.bound.place(n), &sealed).ok_or(StoreError::Damaged { what: "a chunk of a load" })
-    }
-}
-
-impl Iterator for Chunks<'_> {
-    type Item = Result<Vec<u8>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next == self.end {
-            return None;
-        }
-        let chunk = self.open(self.next);
-        self.next = if chunk.is_ok() { self.next + 1 } else { self.end };
-        Some(chunk)
+    /// Its chunks are bound to its id, epoch, source and header.
+    fn load_place(&self, load: &LoadId) -> Result<Place, StoreError> {
+        let Load { epoch, source, header, .. } = self.load(load)?;
+        self.place(&epoch, &load.to_string(), &[&source, &header])
     }
 }
 
 /// Deletes what was being deleted. Half loads stay: their custodians go on with them.
 pub(super) fn delete_superseded(db: &mut Connection) -> Result<(), StoreError> {
     let tx = db.transaction()?;
-    tx.execute("DELETE FROM chunk WHERE load IN (SELECT id FROM load WHERE state = 'superseded')", [])?;
+    tx.execute("DELETE FROM chunk WHERE upload IN (SELECT id FROM load WHERE state = 'superseded')", [])?;
     tx.execute("DELETE FROM load WHERE state = 'superseded'", [])?;
     Ok(tx.commit()?)
 }
 
 fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
-               (SELECT count(*) FROM chunk WHERE load = load.id), revision FROM load WHERE id = ?1";
+               (SELECT count(*) FROM chunk WHERE upload = load.id), revision FROM load WHERE id = ?1";
     let load = |row: &Row<'_>| {
         let records = row.get::<_, i64>(3)?;
         Ok(Load {

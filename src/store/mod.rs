@@ -1,4 +1,5 @@
-//! What must survive a power cut: the access log, epochs with their sealed shares, sealed loads, stocks and budgets.
+//! What must survive a power cut: the access log, epochs with their sealed shares, sealed loads and batches of questions,
+//! stocks and budgets.
 //! One SQLite file (WAL, synchronous=FULL), one thread that writes, many readers. Only this room knows SQL and the
 //! sealing at rest; it knows no HTTP and no law.
 //!
@@ -11,7 +12,9 @@
 
 mod anchor;
 mod backup;
+mod batches;
 mod budgets;
+mod chunks;
 mod destroy;
 mod epochs;
 mod inspect;
@@ -42,11 +45,13 @@ use crate::audit::{AuditError, NoteVerifier, Receipt};
 use crate::ids::EpochId;
 
 pub use backup::{BackedUp, back_up};
+pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult};
 pub use budgets::{Asked, Stock};
+pub use chunks::{ChunkKept, Chunks, SealedChunk};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
 pub use inspect::{Inspection, Seen, inspect};
-pub use loads::{ChunkKept, Chunks, Load, LoadState, NewLoad, SealedChunk};
+pub use loads::{Load, LoadState, NewLoad};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
 pub use regulations::{ActivatedRegulation, Proposal};
@@ -114,9 +119,9 @@ pub enum StoreError {
     /// Somebody else changed it first, or it is already there.
     #[error("the {0}: read it again and decide anew")]
     Conflict(&'static str),
-    #[error("the load announced {expected} records and holds {got}, or misses a chunk: send what is missing")]
+    #[error("{expected} records were announced and {got} are there, or a chunk is missing: send what is missing")]
     LoadIncomplete { expected: u64, got: u64 },
-    #[error("the load announced {expected} records and this chunk brings more: begin again with the right number")]
+    #[error("{expected} records were announced and this chunk brings more: begin again with the right number")]
     LoadOverfull { expected: u64 },
     #[error("the log entry is refused")]
     Entry(#[from] AuditError),
@@ -277,6 +282,23 @@ impl Store {
     {
         let reply = self.writer.send(job);
         async move { reply.await.unwrap_or_else(|_| Err(StoreError::Stopped.into())) }
+    }
+
+    /// [`Store::write`] for several jobs at once: they share commits, and each fails alone.
+    ///
+    /// # Panics
+    /// As [`Store::write`].
+    pub fn write_each<T, E, F>(&self, jobs: impl IntoIterator<Item = F>) -> Vec<Result<Written<T>, E>>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let replies: Vec<_> = jobs.into_iter().map(|job| self.writer.send(job)).collect();
+        let reply = |reply: tokio::sync::oneshot::Receiver<Result<Written<T>, E>>| {
+            reply.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        };
+        replies.into_iter().map(reply).collect()
     }
 
     /// Commits and jobs since the start, and whether writes are refused.

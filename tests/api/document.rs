@@ -61,6 +61,12 @@ pub fn check(method: &str, path: &str, sent: &[u8], status: u16, media: Option<&
     let schema =
         content.filter(|(kind, _)| kind.split(';').next() == Some(media)).map(|(_, content)| &content["schema"]).next();
     match schema {
+        Some(schema) if media == "application/x-ndjson" => {
+            for line in body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                let value = serde_json::from_slice(line).unwrap();
+                fits(schema, &value).unwrap_or_else(|why| panic!("{method} {path} {status}: {why}"));
+            }
+        }
         Some(schema) if media.ends_with("json") => {
             let value = serde_json::from_slice(body).unwrap();
             fits(schema, &value).unwrap_or_else(|why| panic!("{method} {path} {status}: {why}"));

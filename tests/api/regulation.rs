@@ -23,7 +23,7 @@ fn actions(house: &House, action: Action) -> usize {
 }
 
 /// Changes the regulation in the service's folder, and has everybody sign it again.
-fn amend(house: &House, from: &str, to: &str) {
+pub fn amend(house: &House, from: &str, to: &str) {
     let file = house.law().join("regulation.toml");
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "{from}");

@@ -303,6 +303,7 @@ fn ask_all(house: &House, name: &str) -> anyhow::Result<Summary> {
         config: house.party(CORPORATION),
         output: house.file(name),
         resume: false,
+        batch: false,
         dry_run: false,
         purpose: None,
         day: Some(NOW.date()),

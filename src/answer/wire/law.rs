@@ -128,7 +128,10 @@ pub struct GroupsTold {
     pub receipt: Receipt,
 }
 
-/// `POST /v1/priority-batches`: 1 to 100 questions.
+/// Most questions of one request that is answered at once.
+pub const MOST_AT_ONCE: usize = 100;
+
+/// `POST /v1/priority-batches`: 1 to [`MOST_AT_ONCE`] questions.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Batch {

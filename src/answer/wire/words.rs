@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::audit::Hash;
 use crate::code::{AddressToken, Code, HouseholdToken, RecordRef};
-use crate::ids::{EpochId, LoadId, Oin, ProposalId, RegulationId, TraceId};
+use crate::ids::{BatchId, EpochId, LoadId, Oin, ProposalId, RegulationId, TraceId};
 
 /// Names: `EpochId` and its like, 1 to 40 characters.
 const SLUG: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
@@ -41,6 +41,7 @@ word!(EpochId, SLUG, (1, 40), "haarlem-2026-1", "One salt and everything encoded
 word!(RegulationId, SLUG, (1, 40), "haarlem", "One covenant and its rules.");
 word!(Oin, "^[0-9]{20}$", (20, 20), "00000099000000004001", "Organisation identification number (Logius).");
 word!(LoadId, HEX_32, (32, 32), "00112233445566778899aabbccddeeff", "A load in progress.");
+word!(BatchId, HEX_32, (32, 32), "00112233445566778899aabbccddeeff", "A batch of questions.");
 word!(ProposalId, HEX_32, (32, 32), "00112233445566778899aabbccddeeff", "An act that waits for a second person.");
 word!(TraceId, HEX_32, (32, 32), "00112233445566778899aabbccddeeff", "W3C trace id of a request.");
 word!(Hash, BASE64_32, (44, 44), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "SHA-256, base64.");

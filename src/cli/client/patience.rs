@@ -33,7 +33,7 @@ impl ComeAgain {
     }
 
     /// The service says that it failed, and perhaps when to come again.
-    pub(super) fn failed(problem: &ProblemBody, after: Option<u64>) -> Self {
+    pub fn failed(problem: &ProblemBody, after: Option<u64>) -> Self {
         let what = format!("the service failed ({}, {}): {}", problem.status, problem.code, problem.detail);
         Self { what, after: after.map(Duration::from_secs), problem: None, source: None }
     }

@@ -89,14 +89,42 @@ CREATE TABLE load (
     report         TEXT -- JSON, of one that is or was current
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX load_current ON load (epoch, source) WHERE state = 'current';
+-- Of a load, or of a batch of questions.
 CREATE TABLE chunk (
-    load    TEXT NOT NULL REFERENCES load (id),
+    upload  TEXT NOT NULL,
     n       INTEGER NOT NULL CHECK (n >= 0),
     records INTEGER NOT NULL CHECK (records >= 0),
     digest  BLOB NOT NULL CHECK (length(digest) = 32), -- SHA-256 of what is sealed
     sealed  BLOB NOT NULL,
-    PRIMARY KEY (load, n)
+    PRIMARY KEY (upload, n)
 ) STRICT;
+
+-- Questions that are answered in the background. They and what became of them are sealed under the data key of their
+-- epoch.
+CREATE TABLE batch (
+    id           TEXT PRIMARY KEY,
+    epoch        TEXT NOT NULL REFERENCES epoch (id),
+    oin          TEXT NOT NULL, -- whose it is
+    plan         TEXT NOT NULL, -- JSON: what all its questions say
+    questions    INTEGER NOT NULL CHECK (questions > 0), -- as announced
+    state        TEXT NOT NULL CHECK (state IN ('open', 'answering', 'done', 'cancelled', 'refused')),
+    revision     INTEGER NOT NULL DEFAULT 0, -- counts the chunks that arrived, repeated ones too
+    households   INTEGER NOT NULL DEFAULT 0, -- different addresses; more than a minimum can ask for are not counted
+    asker        TEXT NOT NULL DEFAULT '',   -- JSON: who committed it
+    answered     INTEGER NOT NULL DEFAULT 0,
+    refused      INTEGER NOT NULL DEFAULT 0,
+    begun_at     INTEGER NOT NULL,
+    ended_at     INTEGER,
+    expires_at   INTEGER -- absent while it is answered
+) STRICT, WITHOUT ROWID;
+CREATE INDEX batch_oin ON batch (oin);
+CREATE TABLE result (
+    batch  TEXT NOT NULL REFERENCES batch (id),
+    n      INTEGER NOT NULL CHECK (n >= 0), -- of the question, from 0
+    idx    INTEGER NOT NULL REFERENCES leaf (idx), -- its entry
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (batch, n)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE stock (
     epoch         TEXT NOT NULL REFERENCES epoch (id),

@@ -1,0 +1,98 @@
+//! Numbered chunks of lines (NDJSON), as loads and batches of questions take them: whole, in time, with their digest.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, Payload};
+use ring::digest::{SHA256, digest};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Problem, json_fault};
+use super::wire::ChunkKept;
+use crate::audit::Hash;
+use crate::store;
+
+/// Most bytes of a line; a record of the shipped profile has under 4 KiB, a question of eight tenants under 32 KiB.
+const LINE_BYTES: usize = 64 << 10;
+
+/// Slowest that a chunk may arrive.
+const CHUNK_TIME: Duration = Duration::from_secs(60);
+
+/// A line that is not what it should be, by its place.
+#[derive(Debug, thiserror::Error)]
+#[error("chunk {chunk}, line {line}: {what}")]
+pub struct BadLine {
+    pub chunk: usize,
+    pub line: usize,
+    pub what: String,
+}
+
+/// Whether lines are what is sent.
+pub(super) fn check_media(request: &HttpRequest) -> Result<(), Problem> {
+    if request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-ndjson") {
+        return Ok(());
+    }
+    let detail = "send Content-Type: application/x-ndjson";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail))
+}
+
+/// A chunk's body of at most so many bytes, and its SHA-256, which is that of its `Content-Digest`, if it has one.
+pub(super) async fn whole(request: &HttpRequest, body: Payload, most: usize) -> Result<(Bytes, Hash), Problem> {
+    let too_large = || {
+        let detail = format!("a chunk may have {most} bytes at most");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    };
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > most) {
+        return Err(too_large());
+    }
+    let slow =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", "the chunk took more than a minute; send it again");
+    let read = tokio::time::timeout(CHUNK_TIME, body.to_bytes_limited(most)).await.map_err(slow)?;
+    let cut = |_| Problem::bad_request("body", "the body could not be read to its end");
+    let body = read.map_err(|_| too_large())?.map_err(cut)?;
+    let digest = check_digest(request, &body)?;
+    Ok((body, digest))
+}
+
+/// SHA-256 of a chunk, which is that of its `Content-Digest` (RFC 9530), if it has one of that kind.
+fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
+    let digest: [u8; 32] = digest(&SHA256, body).as_ref().try_into().expect("SHA-256 has 32 bytes");
+    let digest = Hash::from(digest);
+    let named = request.headers().get("content-digest").map(|value| value.to_str().unwrap_or_default());
+    let named = named.and_then(|text| text.split(',').find_map(|one| one.trim().strip_prefix("sha-256=:")));
+    match named.map(|text| text.trim_end_matches(':').parse() == Ok(digest)) {
+        Some(false) => {
+            Err(Problem::bad_request("digest", "the chunk is not the one of its Content-Digest; send it again"))
+        }
+        _ => Ok(digest),
+    }
+}
+
+/// Takes each line of a chunk; returns how many there were.
+///
+/// # Errors
+/// [`BadLine`] at the first that cannot be read, or is not taken.
+pub(super) fn each_line<T: DeserializeOwned>(
+    chunk: &[u8],
+    number: usize,
+    mut take: impl FnMut(T) -> Result<(), String>,
+) -> Result<u32, BadLine> {
+    let mut count = 0;
+    for (line, text) in chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n').enumerate() {
+        let fail = |what: String| BadLine { chunk: number, line: line + 1, what };
+        if text.len() > LINE_BYTES {
+            return Err(fail(format!("longer than {LINE_BYTES} bytes")));
+        }
+        take(serde_json::from_slice(text).map_err(|cause| fail(json_fault(&cause)))?).map_err(fail)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// A chunk that is there, as its party is told of it.
+pub(super) fn kept(chunk: store::ChunkKept) -> ChunkKept {
+    ChunkKept { chunk: chunk.n, records: chunk.records, digest: chunk.digest.into() }
+}

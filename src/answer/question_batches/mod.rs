@@ -1,0 +1,234 @@
+//! `/v1/question-batches`: up to 500,000 questions, sent in chunks as a load is, answered behind the commit one by one as
+//! if each came alone, read as far as they are. All or nothing until the commit: a batch with a question that does not
+//! belong to it is refused as a whole. Behind it every question is decided, charged and recorded by itself.
+
+mod desk;
+mod judge;
+mod told;
+mod work;
+
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub(super) use desk::Desk;
+pub(super) use work::answer;
+
+use super::decision::{store_problem, unanswered};
+use super::identity::Identity;
+use super::json::{Json, Query};
+use super::problem::Problem;
+use super::repeats::Kept;
+use super::wire::batches::{BatchBegun, BatchPlan, BatchView};
+use super::wire::{ChunkKept, LoadCommit, ProblemBody};
+use super::{App, Caller, chunks};
+use crate::audit::{Action, Outcome};
+use crate::ids::{BatchId, TraceId};
+use crate::store::{Batch, BatchState, NewBatch, StoreError, Tx};
+use judge::BadChunk;
+
+/// Most bytes of a chunk: one is in memory while its questions are answered, then another batch has its turn.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Who committed a batch, as it is kept beside it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asker {
+    trace: TraceId,
+    certificate: String,
+    person: Option<String>,
+}
+
+/// What is kept of a question: one of both.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Came {
+    Answer(String),
+    Problem(ProblemBody),
+}
+
+/// Begins a batch.
+pub(super) async fn begin(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    plan: Json<BatchPlan>,
+) -> Result<HttpResponse, Problem> {
+    let caller = Caller::of(identity, &request);
+    let in_force = app.named_epoch(&caller, &plan.header.epoch, Action::Ask).await?;
+    let regulation = app.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
+    let mut entry = app.batch_entry(&caller, &regulation, &plan);
+    if let Err(problem) = app.check_batch(&caller, &in_force, &regulation, &plan, &mut entry) {
+        // An article that refuses has said so in the entry.
+        if matches!(entry.result, Outcome::Done) {
+            entry.result = unanswered(&problem);
+        }
+        app.record(entry).await?;
+        return Err(problem.traced(caller.trace));
+    }
+    let now = app.clock.now();
+    let new = NewBatch {
+        epoch: in_force.epoch.id.clone(),
+        oin: caller.identity.oin.clone(),
+        plan: serde_json::to_string(&*plan).expect("plain data have a JSON form"),
+        questions: plan.questions,
+        begun_at: now,
+        expires_at: now + time::Duration::hours(app.desk.bounds.open_hours.into()),
+    };
+    let once = caller.once;
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        let id = tx.begin_batch(&new)?;
+        once.keep(tx, &Kept::Begun(id), now).map(|()| id)
+    });
+    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(begun(written.value))
+}
+
+/// What is answered to who began a batch.
+pub(super) fn begun(batch: BatchId) -> HttpResponse {
+    let mut response = HttpResponse::Accepted();
+    response.insert_header((LOCATION, format!("/v1/question-batches/{batch}")));
+    response.json(BatchBegun { batch, chunk_bytes: CHUNK_BYTES })
+}
+
+/// How far a batch is.
+pub(super) async fn view(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<BatchId>,
+) -> Result<Json<BatchView>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let view = app.own_batch(&caller, &id).and_then(|_| app.batch_view(&id));
+    view.map(Json).map_err(|problem| problem.traced(caller.trace))
+}
+
+/// Takes a chunk: NDJSON, one question a line. The same chunk again replaces the first.
+pub(super) async fn put_chunk(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    place: Path<(BatchId, u32)>,
+    body: Payload,
+) -> Result<Json<ChunkKept>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    chunks::check_media(&request).map_err(traced)?;
+    let (id, number) = place.into_inner();
+    let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
+    let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
+    let (worker, read) = (app.clone(), batch.clone());
+    let sealed = web::block(move || worker.seal_questions(&read, number, &body));
+    let (sealed, records) = match sealed.await.map_err(|_| traced(stopping()))? {
+        Ok(sealed) => sealed,
+        Err(BadChunk::Unreadable(problem)) => return Err(traced(problem)),
+        Err(BadChunk::Refused(problem)) => return Err(app.refuse_batch(&caller, &batch, problem).await),
+    };
+    let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_questions(&id, &sealed)).await;
+    written.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    Ok(Json(ChunkKept { chunk: number, records, digest }))
+}
+
+/// Has a complete batch answered.
+pub(super) async fn commit(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<BatchId>,
+    plan: Json<LoadCommit>,
+) -> Result<Json<BatchView>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
+    let (worker, read) = (app.clone(), batch.clone());
+    let households = web::block(move || worker.count_households(&read)).await.map_err(|_| traced(stopping()))?;
+    let households = match households {
+        Ok(households) if batch.chunks == plan.chunks => households,
+        Ok(_) | Err(StoreError::NotFound(_)) => return Err(app.incomplete(&caller, &batch, plan.chunks).await),
+        Err(error) => return Err(traced(store_problem(&error))),
+    };
+    let asker = Asker {
+        trace: caller.trace,
+        certificate: caller.identity.fingerprint.clone(),
+        person: caller.identity.person.clone(),
+    };
+    let asker = serde_json::to_string(&asker).expect("plain data have a JSON form");
+    let (once, now, read) = (caller.once.clone(), app.clock.now(), batch.clone());
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.commit_batch(&read, households, &asker)?;
+        once.keep(tx, &Kept::Batch(read.id), now)
+    });
+    match written.await {
+        Ok(_) => {}
+        Err(StoreError::LoadIncomplete { .. }) => return Err(app.incomplete(&caller, &batch, plan.chunks).await),
+        Err(error) => return Err(traced(store_problem(&error))),
+    }
+    app.desk.wake();
+    app.batch_view(&id).map(Json).map_err(traced)
+}
+
+/// From which question on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    /// Number of a question, from 0.
+    #[serde(default)]
+    from: u32,
+}
+
+/// What became of the questions so far, in their order.
+pub(super) async fn results(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<BatchId>,
+    from: Query<From>,
+) -> Result<HttpResponse, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let batch = app.own_batch(&caller, &id).map_err(traced)?;
+    let worker = app.clone();
+    let lines = web::block(move || worker.result_lines(&batch, from.from)).await.map_err(|_| traced(stopping()))?;
+    let lines = lines.map_err(|error| traced(store_problem(&error)))?;
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(lines))
+}
+
+/// Ends a batch: what is not asked yet never is.
+pub(super) async fn cancel(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    id: Path<BatchId>,
+    // Read to its end, though it says nothing: a connection with an unread body is closed behind the answer.
+    _body: web::Bytes,
+) -> Result<Json<BatchView>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let batch = app.own_batch(&caller, &id).map_err(traced)?;
+    let (once, now, expires) = (caller.once.clone(), app.clock.now(), app.results_expire());
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        tx.end_batch(&batch.id, BatchState::Cancelled, now, expires)?;
+        once.keep(tx, &Kept::Batch(batch.id), now)
+    });
+    written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    app.desk.wake();
+    app.batch_view(&id).map(Json).map_err(traced)
+}
+
+fn damaged() -> StoreError {
+    StoreError::Damaged { what: "a batch of questions" }
+}
+
+fn check_open(batch: Batch) -> Result<Batch, Problem> {
+    if batch.state == BatchState::Open {
+        return Ok(batch);
+    }
+    let detail = format!("the batch is {} and takes nothing more; begin another one", batch.state.as_str());
+    Err(Problem::conflict("batch_not_open", detail))
+}
+
+fn stopping() -> Problem {
+    Problem::unavailable("the service is stopping")
+}

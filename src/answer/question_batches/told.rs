@@ -1,0 +1,92 @@
+//! What a party is told of its batches: how far they are, and what became of their questions.
+
+use time::OffsetDateTime;
+
+use super::super::chunks;
+use super::super::decision::store_problem;
+use super::super::problem::Problem;
+use super::super::repeats::receipt_of;
+use super::super::wire::batches::{BatchView, RESULTS_AT_ONCE, ResultLine};
+use super::super::wire::{ANSWER_BYTES, Answered};
+use super::super::{App, Caller};
+use super::{CHUNK_BYTES, Came, damaged};
+use crate::audit::Receipt;
+use crate::ids::BatchId;
+use crate::store::{Batch, BatchState, StoreError, Tx};
+
+/// Bytes of a line with an answer, so that length tells nothing: the answer, and room for the question's number.
+const LINE_BYTES: usize = ANSWER_BYTES + 64;
+
+impl App {
+    /// A batch of this caller. Those of others do not exist.
+    pub(super) fn own_batch(&self, caller: &Caller, id: &BatchId) -> Result<Batch, Problem> {
+        let is_there = |batch: &Batch| batch.expires_at.is_none_or(|end| self.clock.now() < end);
+        match self.store.batch(id) {
+            Ok(batch) if batch.oin == caller.identity.oin && is_there(&batch) => Ok(batch),
+            Ok(_) | Err(StoreError::NotFound(_)) => {
+                Err(Problem::not_found("unknown_batch", "you have no batch of this name, or it has expired"))
+            }
+            Err(error) => Err(store_problem(&error)),
+        }
+    }
+
+    /// A batch as its party sees it.
+    pub(in super::super) fn batch_view(&self, id: &BatchId) -> Result<BatchView, Problem> {
+        let read = || {
+            let batch = self.store.batch(id)?;
+            let is_open = batch.state == BatchState::Open;
+            let chunks = if is_open { self.store.question_chunks_there(id)? } else { Vec::new() };
+            Ok(BatchView {
+                batch: batch.id,
+                state: batch.state.as_str().into(),
+                questions: batch.questions,
+                answered: batch.answered,
+                refused: batch.refused,
+                chunk_bytes: CHUNK_BYTES,
+                chunks: chunks.into_iter().map(chunks::kept).collect(),
+                begun_at: batch.begun_at,
+                ended_at: batch.ended_at,
+                expires_at: batch.expires_at,
+            })
+        };
+        read().map_err(|error: StoreError| store_problem(&error))
+    }
+
+    /// A page of results, each with a receipt that the newest checkpoint covers.
+    pub(super) fn result_lines(&self, batch: &Batch, from: u32) -> Result<Vec<u8>, StoreError> {
+        let results = self.store.results(batch, from, RESULTS_AT_ONCE)?;
+        // Behind the results: it covers them all.
+        let checkpoint = if results.is_empty() { String::new() } else { self.store.checkpoint()? };
+        let mut lines = Vec::with_capacity(results.len() * LINE_BYTES);
+        for result in results {
+            let came = serde_json::from_str(&result.kept).map_err(|_| damaged())?;
+            let (answered, problem) = match came {
+                Came::Answer(answer) => {
+                    let receipt = Receipt { checkpoint: checkpoint.clone(), ..receipt_of(result.entry) };
+                    (Some(Answered { answer, epoch: batch.epoch.clone(), receipt }), None)
+                }
+                Came::Problem(problem) => (None, Some(problem)),
+            };
+            let padded = if answered.is_some() { LINE_BYTES } else { 0 };
+            let line = ResultLine { number: result.n, answered, problem };
+            let mut line = serde_json::to_vec(&line).expect("plain data have a JSON form");
+            line.resize(line.len().max(padded), b' ');
+            lines.append(&mut line);
+            lines.push(b'\n');
+        }
+        Ok(lines)
+    }
+
+    /// When results of a batch that ends now are deleted.
+    pub(super) fn results_expire(&self) -> OffsetDateTime {
+        self.clock.now() + time::Duration::days(self.desk.bounds.results_days.into())
+    }
+
+    /// Deletes what expired of batches, and questions that nobody asks any more, bit by bit.
+    pub(in super::super) fn sweep_batches(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // At most 4 MiB, so that answers wait for little.
+        while self.store.write(move |tx: &Tx<'_>| tx.sweep_batches(now, 4, 2000))?.value {}
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Answers batches behind the commit: a chunk of each in turn, its questions in slices whose entries share a commit. A
+//! question for which somebody waits goes first. What a stop or a crash cuts short goes on at the next start: a question
+//! has its result in the transaction that charges and records it.
+
+use std::collections::HashSet;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use super::super::background::is_over;
+use super::super::charge::Unpaid;
+use super::super::identity::Identity;
+use super::super::questions::Decision;
+use super::super::repeats::Once;
+use super::super::wire::Question;
+use super::super::{App, Caller};
+use super::{Asker, Came, damaged};
+use crate::ids::BatchId;
+use crate::store::{Batch, BatchState, ResultSealer, StoreError, Tx};
+
+/// Between two looks whether there is a batch.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// After a failure of the store or the log's key.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Questions that share a commit. Somebody who waits may wait for one slice.
+const SLICE: usize = 32;
+
+/// Why a batch is not gone on with.
+enum Halt {
+    /// The service stops.
+    Ending,
+    /// It was cancelled, or its epoch ended.
+    Ended,
+    /// Nothing can be decided or recorded now.
+    Failed,
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) | StoreError::NotFound(_) => Self::Ended,
+            _ => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a batch cannot be gone on with now");
+                Self::Failed
+            }
+        }
+    }
+}
+
+/// The worker, until the service stops.
+pub(in super::super) fn answer(app: &App, ending: &Receiver<()>) {
+    let mut wait = LOOK;
+    while !is_over(ending, wait) {
+        wait = LOOK;
+        if app.desk.has_more() {
+            match app.answer_batches(ending) {
+                Ok(()) | Err(Halt::Ended) => {}
+                Err(Halt::Ending) => return,
+                Err(Halt::Failed) => {
+                    app.desk.wake();
+                    wait = PAUSE;
+                }
+            }
+        }
+    }
+}
+
+/// Some questions of a batch that are not answered yet.
+struct Turn {
+    chunk: u32,
+    /// Number of the chunk's first question.
+    first: u32,
+    todo: Vec<u32>,
+}
+
+/// What a question needs besides itself.
+struct Behalf {
+    batch: Batch,
+    caller: Caller,
+    sealer: ResultSealer,
+}
+
+impl App {
+    /// A chunk of each batch in turn, until none is left.
+    fn answer_batches(&self, ending: &Receiver<()>) -> Result<(), Halt> {
+        loop {
+            let under_way = self.store.batches_under_way()?;
+            if under_way.is_empty() {
+                return Ok(self.sweep_batches()?);
+            }
+            for id in under_way {
+                match self.answer_some(&id, ending) {
+                    Ok(()) | Err(Halt::Ended) => {}
+                    halted => return halted,
+                }
+            }
+        }
+    }
+
+    fn answer_some(&self, id: &BatchId, ending: &Receiver<()>) -> Result<(), Halt> {
+        let batch = self.store.batch(id)?;
+        let Some(turn) = self.turn(&batch)? else {
+            let (id, now, expires) = (batch.id, self.clock.now(), self.results_expire());
+            self.store.write(move |tx: &Tx<'_>| tx.end_batch(&id, BatchState::Done, now, expires))?;
+            return Ok(());
+        };
+        let chunk = self.store.question_chunks(&batch)?.from(turn.chunk).next();
+        let chunk = chunk.ok_or(StoreError::NotFound("chunk"))??;
+        let lines: Vec<&[u8]> = chunk.split(|&byte| byte == b'\n').collect();
+        let asker: Asker = serde_json::from_str(&batch.asker).map_err(|_| damaged())?;
+        let identity = Identity::remembered(batch.oin.clone(), asker.certificate, asker.person);
+        let caller = Caller { identity, trace: asker.trace, once: Once::default() };
+        let behalf = Behalf { sealer: self.store.result_sealer(&batch)?, batch, caller };
+        for slice in turn.todo.chunks(SLICE) {
+            if is_over(ending, Duration::ZERO) {
+                return Err(Halt::Ending);
+            }
+            let line = |n: u32| lines.get((n - turn.first) as usize).copied().unwrap_or_default();
+            self.answer_slice(&behalf, slice, line)?;
+        }
+        Ok(())
+    }
+
+    /// The first chunk with questions that have no result. Slices are recorded one after the other, so what a crash left
+    /// out is no further back than one.
+    fn turn(&self, batch: &Batch) -> Result<Option<Turn>, StoreError> {
+        let last = self.store.last_result(&batch.id)?;
+        let from = last.map_or(0, |last| (last + 1).saturating_sub(SLICE as u32));
+        let mut first = 0;
+        for chunk in self.store.question_chunks_there(&batch.id)? {
+            let end = first + chunk.records;
+            if end > from {
+                let done = self.store.questions_with_result(&batch.id, first, chunk.records)?;
+                let done: HashSet<u32> = done.into_iter().collect();
+                let todo: Vec<u32> = (first..end).filter(|n| !done.contains(n)).collect();
+                if !todo.is_empty() {
+                    return Ok(Some(Turn { chunk: chunk.n, first, todo }));
+                }
+            }
+            first = end;
+        }
+        Ok(None)
+    }
+
+    /// Decides some questions, holds what came of them until time tells nothing, and records each by itself.
+    fn answer_slice<'a>(&self, behalf: &Behalf, slice: &[u32], line: impl Fn(u32) -> &'a [u8]) -> Result<(), Halt> {
+        let started = Instant::now();
+        let (mut tenants, mut decided) = (0, Vec::with_capacity(slice.len()));
+        for &n in slice {
+            self.desk.let_pass();
+            let question: Question = serde_json::from_slice(line(n)).map_err(|_| damaged())?;
+            let asked = question.tenants.len();
+            let decision = self.decide_one(behalf, question)?;
+            tenants += if decision.outcome().is_ok() { asked } else { 0 };
+            decided.push(decision);
+        }
+        self.pace.hold_several(&behalf.batch.epoch, started, tenants);
+        let jobs = slice.iter().zip(decided).map(|(&n, decision)| behalf.job(n, decision));
+        let written = self.store.write_each(jobs);
+        for (&n, written) in slice.iter().zip(written) {
+            match written {
+                Ok(_) => {}
+                // The budget ended within the slice: the second decision is the refusal.
+                Err(Unpaid::Spent) => {
+                    let question = serde_json::from_slice(line(n)).map_err(|_| damaged())?;
+                    let again = self.store.write(behalf.job(n, self.decide_one(behalf, question)?));
+                    match again {
+                        // Others asked in between; the next round finds it.
+                        Ok(_) | Err(Unpaid::Spent) => {}
+                        Err(Unpaid::Store(error)) => return Err(error.into()),
+                    }
+                }
+                Err(Unpaid::Store(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A decision that may be recorded: a failure of ours is none.
+    fn decide_one(&self, behalf: &Behalf, question: Question) -> Result<Decision, Halt> {
+        let decision = self.decide(&behalf.caller, question, behalf.batch.households).unawaited();
+        match decision.outcome() {
+            Err(problem) if problem.status.is_server_error() => Err(Halt::Failed),
+            _ => Ok(decision),
+        }
+    }
+}
+
+impl Behalf {
+    /// Records a decision and keeps it as the question's result.
+    fn job(&self, n: u32, decision: Decision) -> impl FnOnce(&Tx<'_>) -> Result<(), Unpaid> + Send + use<> {
+        let came = match decision.outcome() {
+            Ok(answer) => Came::Answer(answer.as_str().to_owned()),
+            Err(problem) => Came::Problem(problem.clone().traced(self.caller.trace).body()),
+        };
+        let kept = serde_json::to_string(&came).expect("plain data have a JSON form");
+        let result = self.sealer.seal(n, &kept, decision.outcome().is_ok());
+        let id = self.batch.id;
+        move |tx| {
+            let appended = decision.record(tx)?;
+            Ok(tx.put_result(&id, &result, appended)?)
+        }
+    }
+}

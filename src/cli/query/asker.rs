@@ -1,0 +1,249 @@
+//! Asks about households, one or several a request, and again where no answer came: under one key, so that it is
+//! recorded and charged once.
+
+use anyhow::{Context, ensure};
+use ring::rand::SystemRandom;
+use ring::{hmac, rand};
+use time::Date;
+
+use super::super::client::{Client, ComeAgain, Refused, patiently};
+use super::super::load::encoder;
+use super::{Household, QueryArgs, Row, standing};
+use crate::answer::wire::batches::{BatchPlan, ResultLine};
+use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
+use crate::answer::wire::{self, Answered, ProblemBody, Question, by_name};
+use crate::audit::{CheckpointKeys, LogKeys};
+use crate::code::AddressToken;
+use crate::encode::{Encoder, Tenant};
+use crate::ids::EpochId;
+use crate::profile::Profile;
+use crate::regulate::Answer;
+
+/// The seed's file in the party's memory folder.
+const SEED: &str = "query-seed";
+
+/// What a household's question came to.
+pub(super) type Told = Result<Row, Refused>;
+
+/// What one question of a request came to.
+type Came = Result<Answered, ProblemBody>;
+
+pub(super) struct Asker {
+    client: Client,
+    encoder: Encoder,
+    log: LogKeys,
+    profile: Profile,
+    purpose: Option<String>,
+    day: Date,
+    /// Makes the keys under which questions may be sent again.
+    seed: hmac::Key,
+    given_salt: bool,
+}
+
+impl Asker {
+    /// Fetches what the questions need: the epoch, its salt, the log's keys.
+    pub(super) fn open(client: Client, profile: Profile, args: &QueryArgs, day: Date) -> anyhow::Result<Self> {
+        let epoch = client.epoch_in(&["active", "retiring"])?;
+        Ok(Self {
+            encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
+            log: client.log_keys()?,
+            profile,
+            purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
+            day,
+            // A dry run takes no run's keys away.
+            seed: seed(&client, args.resume, args.dry_run)?,
+            client,
+            given_salt: args.salt_file.is_some(),
+        })
+    }
+
+    /// The token of a household's address, if a tenant has a whole one.
+    pub(super) fn address(&self, (_, tenants): &Household) -> Option<AddressToken> {
+        tenants.iter().find_map(|tenant: &Tenant| self.encoder.address(tenant.person.address.as_ref()?))
+    }
+
+    /// The questions about households, with the codes of the epoch.
+    pub(super) fn questions(&self, households: &[&Household]) -> Vec<Question> {
+        let tenants: Vec<Tenant> = households.iter().flat_map(|(_, tenants)| tenants).cloned().collect();
+        let mut encoded = self.encoder.tenants(&tenants).into_iter();
+        let question = |(arrears, tenants): &&Household| {
+            let (codes, tokens): (Vec<_>, Vec<_>) = encoded.by_ref().take(tenants.len()).unzip();
+            let codes = codes.into_iter().map(|one| wire::Tenant { codes: by_name(one, &self.profile) });
+            Question {
+                header: self.encoder.header(),
+                purpose: self.purpose.clone(),
+                arrears: standing(arrears, self.day),
+                conditions: self.client.config.query.conditions,
+                address: tokens.into_iter().flatten().next(),
+                tenants: codes.collect(),
+            }
+        };
+        households.iter().map(question).collect()
+    }
+
+    /// The question about one household.
+    pub(super) fn question(&self, household: &Household) -> Question {
+        self.questions(&[household]).remove(0)
+    }
+
+    /// What all questions of a batch say.
+    pub(super) fn plan(&self, questions: u32) -> BatchPlan {
+        BatchPlan { header: self.encoder.header(), purpose: self.purpose.clone(), questions }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks about one household, and at a cut-over once more with the epoch that took over. The refused question was not
+    /// counted.
+    pub(super) fn ask(&mut self, household: &Household) -> anyhow::Result<Told> {
+        Ok(self.ask_again(&[household], Self::ask_one)?.remove(0))
+    }
+
+    /// [`Asker::ask`] about several in one request, as a regulation with a minimum wants it.
+    pub(super) fn ask_together(&mut self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
+        self.ask_again(households, Self::ask_several)
+    }
+
+    fn ask_again(
+        &mut self,
+        households: &[&Household],
+        ask: impl Fn(&Self, &[&Household]) -> anyhow::Result<Vec<Told>>,
+    ) -> anyhow::Result<Vec<Told>> {
+        let mut told = ask(self, households)?;
+        let late = |one: &Told| one.as_ref().is_err_and(Refused::is_cut_over);
+        let again: Vec<usize> = (0..told.len()).filter(|&at| late(&told[at])).collect();
+        if !again.is_empty() && self.cut_over()? {
+            let late: Vec<&Household> = again.iter().map(|&at| households[at]).collect();
+            for (at, one) in again.into_iter().zip(ask(self, &late)?) {
+                told[at] = one;
+            }
+        }
+        Ok(told)
+    }
+
+    fn ask_one(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
+        let (question, key) = (self.question(households[0]), self.key(households));
+        let asked = patiently(|| self.client.post_once("priority-questions", &question, &key));
+        Ok(vec![match asked.map_err(anyhow::Error::downcast::<Refused>) {
+            Ok(answered) => Ok(self.row(households[0], answered, &mut None)?),
+            Err(Ok(refused)) => Err(refused),
+            Err(Err(error)) => return Err(error),
+        }])
+    }
+
+    fn ask_several(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
+        let (batch, key) = (Batch { questions: self.questions(households) }, self.key(households));
+        let asked = patiently(|| self.client.post_once("priority-batches", &batch, &key).and_then(each));
+        let answers = match asked.map_err(anyhow::Error::downcast::<Refused>) {
+            Ok(answers) => answers,
+            Err(Ok(refused)) => return Ok(vec![Err(refused); households.len()]),
+            Err(Err(error)) => return Err(error),
+        };
+        ensure!(
+            answers.len() == households.len(),
+            "the service answered another number of questions than it was asked"
+        );
+        self.rows(households, answers)
+    }
+
+    /// What a page of a batch's results says of the households from number `first` on.
+    pub(super) fn told(
+        &self,
+        households: &[&Household],
+        first: usize,
+        results: Vec<ResultLine>,
+    ) -> anyhow::Result<Vec<Told>> {
+        let in_order = results.iter().map(|one| one.number as usize).eq(first..first + results.len());
+        ensure!(in_order && results.len() <= households.len(), "the service's results are not those of the questions");
+        let came = results.into_iter().map(|one| came(one.answered, one.problem)).collect::<Result<_, _>>()?;
+        self.rows(households, came)
+    }
+
+    fn rows(&self, households: &[&Household], came: Vec<Came>) -> anyhow::Result<Vec<Told>> {
+        let mut checked = None;
+        let told = |(household, came): (&&Household, Came)| match came {
+            Ok(answered) => self.row(household, answered, &mut checked).map(Ok),
+            Err(problem) => Ok(Err(Refused::of(problem))),
+        };
+        households.iter().zip(came).map(told).collect()
+    }
+
+    /// Takes the epoch that is active now; whether it is another one. A salt that was given is of one epoch only.
+    pub(super) fn cut_over(&mut self) -> anyhow::Result<bool> {
+        if self.given_salt {
+            return Ok(false);
+        }
+        let Ok(epoch) = self.client.epoch_in(&["active"]) else { return Ok(false) };
+        if epoch.id == self.encoder.header().epoch {
+            return Ok(false);
+        }
+        self.encoder = encoder(&self.client, &epoch, &self.profile, None)?;
+        eprintln!("The epoch {} has taken over; going on with it.", epoch.id);
+        Ok(true)
+    }
+
+    /// A household's answer, if it is one and its receipt holds. `checked` is the checkpoint that was checked last, and its
+    /// size: many answers have the same one.
+    fn row(
+        &self,
+        (arrears, _): &Household,
+        answered: Answered,
+        checked: &mut Option<(String, u64)>,
+    ) -> anyhow::Result<Row> {
+        let epoch: EpochId = self.encoder.header().epoch;
+        ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
+        ensure!(answered.epoch == epoch, "the service answered from another epoch than it was asked");
+        let note = &answered.receipt.checkpoint;
+        if checked.as_ref().is_none_or(|(known, _)| known != note) {
+            *checked = Some((note.clone(), self.log.checkpoint(note)?.size));
+        }
+        let covered = checked.as_ref().is_some_and(|(_, size)| *size > answered.receipt.index);
+        ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
+        Ok(Row::new(&arrears.contract, answered))
+    }
+
+    /// The key of a request: the same households of the same run and epoch have the same one.
+    fn key(&self, households: &[&Household]) -> String {
+        let contracts: Vec<&str> = households.iter().map(|(arrears, _)| arrears.contract.as_str()).collect();
+        let place = format!("{}/{}", contracts.join("\n"), self.encoder.header().epoch);
+        hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16])
+    }
+}
+
+/// What each question came to. Where the service failed at one, the request is to be sent again: those that it answered
+/// are answered alike.
+fn each(answers: BatchAnswers) -> anyhow::Result<Vec<Came>> {
+    let one = |answer: BatchAnswer| match came(answer.answered, answer.problem)? {
+        Err(problem) if problem.status >= 500 => Err(ComeAgain::failed(&problem, None).into()),
+        came => Ok(came),
+    };
+    answers.answers.into_iter().map(one).collect()
+}
+
+/// An answer or a problem, and not both.
+fn came(answered: Option<Answered>, problem: Option<ProblemBody>) -> anyhow::Result<Came> {
+    match (answered, problem) {
+        (Some(answered), None) => Ok(Ok(answered)),
+        (None, Some(problem)) => Ok(Err(problem)),
+        _ => anyhow::bail!("the service's answer is not what this version understands"),
+    }
+}
+
+/// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
+fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
+    let path = client.remembered(SEED);
+    // A run that was cut before it had one asked nothing.
+    if !resume || !path.exists() {
+        let bytes: [u8; 32] =
+            rand::generate(&SystemRandom::new()).ok().context("the system gives no randomness")?.expose();
+        if dry_run {
+            return Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes));
+        }
+        client.remember(SEED, &hex::encode(bytes))?;
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = hex::decode(text.trim()).with_context(|| format!("{} holds no seed", path.display()))?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}

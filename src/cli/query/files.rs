@@ -1,0 +1,145 @@
+//! What `voorrang query` leaves behind: answers with their receipts, refusals, and what a cut run keeps for the next.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::super::client::Refused;
+use super::super::output::{Output, finish_csv};
+use super::Summary;
+use super::asker::Told;
+use crate::answer::wire::Answered;
+use crate::ids::EpochId;
+
+/// The columns of the file of answers.
+const COLUMNS: [&str; 6] = ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint"];
+
+/// One answer in the file of answers: [`COLUMNS`].
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct Row {
+    contract_id: String,
+    answer: String,
+    epoch: EpochId,
+    log_index: u64,
+    leaf_hash: String,
+    /// Base64 of the signed note.
+    checkpoint: String,
+}
+
+impl Row {
+    pub(super) fn new(contract: &str, Answered { answer, epoch, receipt }: Answered) -> Self {
+        Self {
+            contract_id: contract.to_owned(),
+            answer,
+            epoch,
+            log_index: receipt.index,
+            leaf_hash: receipt.leaf.to_string(),
+            checkpoint: STANDARD.encode(&receipt.checkpoint),
+        }
+    }
+}
+
+/// Where refused questions are.
+pub(super) fn refused_path(output: &Path) -> PathBuf {
+    output.with_extension("refused.csv")
+}
+
+/// What a cut run leaves, for `--resume`.
+pub(super) fn part_path(output: &Path) -> PathBuf {
+    output.with_extension("part.csv")
+}
+
+/// The files of a run under way.
+pub(super) struct Files {
+    output: PathBuf,
+    flags: csv::Writer<Output>,
+    refusals: csv::Writer<Output>,
+    summary: Summary,
+}
+
+impl Files {
+    pub(super) fn create(output: &Path, asked: usize) -> anyhow::Result<Self> {
+        let flags = csv::Writer::from_writer(Output::create(output)?);
+        let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(output))?);
+        refusals.write_record(["contract_id", "code", "article", "detail"])?;
+        let summary = Summary { asked, ..Summary::default() };
+        Ok(Self { output: output.to_owned(), flags, refusals, summary })
+    }
+
+    /// What a contract's question came to.
+    pub(super) fn put(&mut self, contract: &str, told: Told) -> anyhow::Result<()> {
+        match told {
+            Ok(row) => {
+                *self.summary.answers.entry(row.answer.clone()).or_default() += 1;
+                self.flags.serialize(row)?;
+                Ok(())
+            }
+            Err(Refused(problem)) => self.refuse(contract, &problem.code, problem.article.as_deref(), &problem.detail),
+        }
+    }
+
+    /// A contract that is not answered: the code, the article that refused, why and what to do.
+    pub(super) fn refuse(
+        &mut self,
+        contract: &str,
+        code: &str,
+        article: Option<&str>,
+        detail: &str,
+    ) -> anyhow::Result<()> {
+        self.refusals.write_record([contract, code, article.unwrap_or_default(), detail])?;
+        *self.summary.refused.entry(article.unwrap_or(code).to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives the files their names.
+    pub(super) fn finish(mut self) -> anyhow::Result<Summary> {
+        if self.summary.answers.is_empty() {
+            self.flags.write_record(COLUMNS)?;
+        }
+        finish_csv(self.flags)?;
+        if self.summary.refused.is_empty() {
+            remove(&refused_path(&self.output))?;
+        } else {
+            finish_csv(self.refusals)?;
+        }
+        remove(&part_path(&self.output))?;
+        Ok(self.summary)
+    }
+
+    /// Keeps the answers that came before an error under a name of their own; also where none came, because those of a
+    /// request whose answer was lost are charged, and come once more to who goes on.
+    pub(super) fn keep(mut self, error: anyhow::Error) -> anyhow::Error {
+        let part = part_path(&self.output);
+        let count: usize = self.summary.answers.values().sum();
+        let header = if count == 0 { self.flags.write_record(COLUMNS) } else { Ok(()) };
+        if let Err(lost) = header {
+            return error.context(format!("there is nothing to go on from ({lost})"));
+        }
+        let flags = self.flags.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()));
+        match flags.and_then(|file| file.finish_as(&part)) {
+            Ok(()) => error.context(format!("{count} answers are kept in {}; go on with --resume", part.display())),
+            Err(lost) => error.context(format!("{count} answers could not be kept ({lost})")),
+        }
+    }
+}
+
+/// The answers of a cut run, by contract.
+pub(super) fn rows(part: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
+    let unreadable = || format!("cannot go on from {}", part.display());
+    let mut reader = csv::Reader::from_path(part).with_context(unreadable)?;
+    let rows = reader.deserialize().map(|row| row.map(|row: Row| (row.contract_id.clone(), row)));
+    rows.collect::<Result<_, _>>().with_context(unreadable)
+}
+
+/// Removes what an earlier run left, if it left something.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

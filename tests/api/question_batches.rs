@@ -1,0 +1,370 @@
+//! Batches of questions in the background: all or nothing until the commit, each question by itself behind it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use voorrang::answer::wire::Answered;
+use voorrang::answer::wire::batches::{BatchBegun, BatchView, ResultLine};
+use voorrang::audit::{Action, Entry};
+use voorrang::cli::regulation;
+use voorrang::ids::BatchId;
+
+use super::answers::small_stock;
+use super::regulation::amend;
+use super::support::*;
+
+/// A way to spoil a question, and the problem that it earns.
+type Spoilt = (fn(&mut Value), &'static str);
+
+const OTHER: &str = "elan-wonen";
+
+fn plan(question: &Value, questions: usize) -> Value {
+    json!({"header": question["header"], "purpose": question["purpose"], "questions": questions})
+}
+
+fn begin(house: &House, question: &Value, questions: usize) -> BatchId {
+    let reply = house.line(CORPORATION).json("POST", "/v1/question-batches", &plan(question, questions));
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    let begun: BatchBegun = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(reply.header("location"), Some(format!("/v1/question-batches/{}", begun.batch).as_str()));
+    begun.batch
+}
+
+fn put(house: &House, batch: BatchId, number: usize, questions: &[Value]) -> Reply {
+    let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
+    let path = format!("/v1/question-batches/{batch}/chunks/{number}");
+    let digest = format!("sha-256=:{}:", STANDARD.encode(digest(&SHA256, lines.as_bytes())));
+    let headers = [("Content-Type", "application/x-ndjson"), ("Content-Digest", digest.as_str())];
+    house.line(CORPORATION).send("PUT", &path, &headers, lines.as_bytes()).unwrap()
+}
+
+fn commit(house: &House, batch: BatchId, chunks: usize) -> Reply {
+    let path = format!("/v1/question-batches/{batch}/commit");
+    house.line(CORPORATION).json("POST", &path, &json!({ "chunks": chunks }))
+}
+
+fn view(house: &House, batch: BatchId) -> BatchView {
+    let reply = house.line(CORPORATION).get(&format!("/v1/question-batches/{batch}"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+/// Sends and commits these questions, so many a chunk.
+fn send(house: &House, questions: &[Value], each: usize) -> BatchId {
+    let batch = begin(house, &questions[0], questions.len());
+    for (number, part) in questions.chunks(each).enumerate() {
+        assert_eq!(put(house, batch, number, part).status, 200);
+    }
+    let reply = commit(house, batch, questions.len().div_ceil(each));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    batch
+}
+
+fn wait(house: &House, batch: BatchId) -> BatchView {
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let view = view(house, batch);
+        if view.state != "answering" {
+            return view;
+        }
+        assert!(Instant::now() < until, "{view:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn results(house: &House, batch: BatchId) -> Vec<ResultLine> {
+    let mut line = house.line(CORPORATION);
+    let mut all: Vec<ResultLine> = Vec::new();
+    loop {
+        let reply = line.get(&format!("/v1/question-batches/{batch}/results?from={}", all.len()));
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/x-ndjson")));
+        let text = reply.text();
+        let page: Vec<ResultLine> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let long: BTreeSet<usize> =
+            text.lines().zip(&page).filter(|(_, one)| one.answered.is_some()).map(|(line, _)| line.len()).collect();
+        assert!(long.len() <= 1, "every answer is equally long: {long:?}");
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+fn asked(house: &House) -> Vec<Entry> {
+    house.log().into_iter().filter(|entry| entry.action == Action::Ask).collect()
+}
+
+fn questions(house: &House, count: usize) -> Vec<Value> {
+    let encoder = house.encoder(EPOCH);
+    let each: Vec<Value> = contracts().iter().take(count).map(|contract| value(&encoder, contract)).collect();
+    each.into_iter().cycle().take(count).collect()
+}
+
+#[test]
+fn a_batch_is_answered_as_single_questions_are_with_an_entry_and_a_receipt_each() {
+    let house = House::open();
+    let ours = questions(&house, 20);
+    let batch = send(&house, &ours, 7);
+    let done = wait(&house, batch);
+    assert_eq!((done.state.as_str(), done.answered, done.refused, done.chunks.len()), ("done", 20, 0, 0));
+    assert!(done.expires_at.unwrap() > done.ended_at.unwrap());
+    let results = results(&house, batch);
+    assert_eq!(results.iter().map(|one| one.number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    let answers: Vec<Answered> = results.into_iter().map(|one| one.answered.unwrap()).collect();
+    let mut line = house.line(CORPORATION);
+    for (question, answered) in ours.iter().zip(&answers) {
+        assert_eq!(line.ask(question).answered().answer, answered.answer);
+    }
+    assert_eq!(house.verify(&answers).unwrap().receipts, 20);
+    let log = house.log();
+    for answered in &answers {
+        let entry = &log[usize::try_from(answered.receipt.index).unwrap()];
+        assert!(entry.action == Action::Ask && entry.sealed.is_some() && entry.object.is_some());
+        assert!(entry.latency.is_none(), "nobody waited");
+    }
+}
+
+#[test]
+fn only_its_party_sees_a_batch() {
+    let house = House::open();
+    let ours = questions(&house, 2);
+    let batch = send(&house, &ours, 2);
+    wait(&house, batch);
+    let path = format!("/v1/question-batches/{batch}");
+    for stem in [OTHER, OFFICER, ADMINISTRATOR] {
+        let mut line = house.line(stem);
+        line.get(&path).is_problem(404, "unknown_batch");
+        line.get(&format!("{path}/results")).is_problem(404, "unknown_batch");
+        line.json("POST", &format!("{path}/commit"), &json!({"chunks": 1})).is_problem(404, "unknown_batch");
+        line.send("DELETE", &path, &[], b"").unwrap().is_problem(404, "unknown_batch");
+        let headers = [("Content-Type", "application/x-ndjson")];
+        line.send("PUT", &format!("{path}/chunks/0"), &headers, b"{}").unwrap().is_problem(404, "unknown_batch");
+    }
+    assert_eq!(view(&house, batch).answered, 2);
+    // Who may not ask begins none.
+    let refused = house.line(OFFICER).json("POST", "/v1/question-batches", &plan(&ours[0], 1));
+    refused.is_problem(403, "refused");
+    assert!(house.entry_of(&refused).is_some());
+}
+
+#[test]
+fn a_batch_that_mixes_is_refused_whole_with_one_entry_wherever_the_odd_one_stands() {
+    let house = House::open();
+    house.agree("haarlem-2");
+    let ours = questions(&house, 9);
+    let spoilt: [Spoilt; 5] = [
+        (|one| one["header"]["epoch"] = json!("haarlem-2"), "batch_mixed"),
+        (|one| one["purpose"] = json!("tenant-screening"), "batch_mixed"),
+        (|one| drop(one.as_object_mut().unwrap().remove("purpose")), "batch_mixed"),
+        (|one| one["tenants"][0]["codes"]["names"][0] = json!(STANDARD.encode([0x55; 120])), "code_shape"),
+        (|one| one["tenants"] = json!([]), "tenant_count"),
+    ];
+    let places = [0, 4, 8];
+    for (at, (spoil, code)) in spoilt.into_iter().enumerate() {
+        let place = places[at % 3];
+        let mut mixed = ours.clone();
+        spoil(&mut mixed[place]);
+        let batch = begin(&house, &ours[0], 9);
+        let before = asked(&house).len();
+        let replies: Vec<Reply> = mixed.chunks(3).enumerate().map(|(n, part)| put(&house, batch, n, part)).collect();
+        let bad = &replies[place / 3];
+        let detail = bad.is_problem(422, code).detail;
+        assert!(detail.contains(&format!("chunk {}, line {}", place / 3, place % 3 + 1)), "{detail}");
+        for late in &replies[place / 3 + 1..] {
+            late.is_problem(409, "batch_not_open");
+        }
+        commit(&house, batch, 3).is_problem(409, "batch_not_open");
+        assert_eq!(view(&house, batch).state, "refused");
+        assert!(results(&house, batch).is_empty());
+        let log = asked(&house);
+        assert_eq!(log.len(), before + 1, "{code}: one refusal");
+        assert_eq!(String::from(log.last().unwrap().result.clone()), format!("refused:{code}"));
+    }
+}
+
+#[test]
+fn what_cannot_be_answered_at_all_is_refused_at_the_beginning_and_stands_in_the_log() {
+    let house = House::open();
+    let good = questions(&house, 1).remove(0);
+    let refuse = |change: fn(&mut Value), status: u16, code: &str, article: Option<&str>| {
+        let mut plan = plan(&good, 3);
+        change(&mut plan);
+        let reply = house.line(CORPORATION).json("POST", "/v1/question-batches", &plan);
+        assert_eq!(reply.is_problem(status, code).article.as_deref(), article);
+        let word = article.unwrap_or(code);
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), format!("refused:{word}"));
+    };
+    refuse(|plan| plan["header"]["epoch"] = json!("haarlem-99"), 404, "unknown_epoch", None);
+    refuse(|plan| plan["header"]["keyCheck"] = json!("00".repeat(16)), 422, "other_salt", None);
+    refuse(|plan| plan["purpose"] = json!("tenant-screening"), 403, "refused", Some("purpose"));
+    refuse(|plan| drop(plan.as_object_mut().unwrap().remove("purpose")), 422, "purpose_missing", None);
+    refuse(|plan| plan["questions"] = json!(500_001), 422, "batch_size", None);
+    refuse(|plan| plan["questions"] = json!(0), 422, "batch_size", None);
+    for _ in 0..4 {
+        begin(&house, &good, 3);
+    }
+    refuse(|_| {}, 409, "batches_under_way", None);
+}
+
+#[test]
+fn an_incomplete_batch_is_not_committed_and_goes_on_after_a_restart() {
+    let mut house = House::open();
+    let ours = questions(&house, 6);
+    let batch = begin(&house, &ours[0], 6);
+    put(&house, batch, 1, &ours[3..]);
+    commit(&house, batch, 1).is_problem(409, "batch_incomplete");
+    commit(&house, batch, 2).is_problem(409, "batch_incomplete");
+    let mut torn = ours[..3].to_vec();
+    torn[2] = json!({"half": "a question"});
+    put(&house, batch, 0, &torn).is_problem(422, "question");
+    let path = format!("/v1/question-batches/{batch}/chunks/0");
+    let wrong = [("Content-Type", "application/x-ndjson"), ("Content-Digest", "sha-256=:AAAA:")];
+    house.line(CORPORATION).send("PUT", &path, &wrong, b"{}").unwrap().is_problem(400, "digest");
+    house.restart();
+    assert_eq!(view(&house, batch).chunks.iter().map(|chunk| chunk.chunk).collect::<Vec<_>>(), [1]);
+    put(&house, batch, 0, &ours[..3]);
+    put(&house, batch, 2, &ours[..1]).is_problem(409, "store_load_overfull");
+    let words: BTreeSet<String> = asked(&house).into_iter().map(|entry| entry.result.into()).collect();
+    assert_eq!(words, ["refused:batch_incomplete".to_owned()].into(), "nothing is asked before the commit");
+    assert_eq!(commit(&house, batch, 2).status, 200);
+    assert_eq!(wait(&house, batch).answered, 6);
+}
+
+#[test]
+fn a_budget_that_ends_in_the_middle_refuses_the_rest_each_with_its_problem() {
+    let house = House::open();
+    small_stock(&house);
+    let batch = send(&house, &questions(&house, 20), 20);
+    let done = wait(&house, batch);
+    assert_eq!((done.answered, done.refused), (7, 13));
+    let results = results(&house, batch);
+    assert!(results[..7].iter().all(|one| one.answered.is_some()));
+    for one in &results[7..] {
+        assert_eq!(one.problem.as_ref().unwrap().article.as_deref(), Some("budget"));
+    }
+    let log = asked(&house);
+    assert_eq!(log.iter().filter(|entry| String::from(entry.result.clone()) == "refused:budget").count(), 13);
+    assert_eq!(log.len(), 20);
+}
+
+#[test]
+fn a_batch_is_one_request_for_a_minimum_and_one_household_many_times_is_one() {
+    let house = House::lawless();
+    amend(&house, "minimum_batch = 1", "minimum_batch = 3");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let ours = questions(&house, 4);
+    let batch = send(&house, &ours, 1);
+    assert_eq!(wait(&house, batch).answered, 4);
+    let same = vec![ours[0].clone(); 3];
+    let batch = send(&house, &same, 3);
+    assert_eq!(wait(&house, batch).refused, 3);
+    let article = results(&house, batch).remove(0).problem.unwrap().article;
+    assert_eq!(article.as_deref(), Some("minimum-batch"));
+}
+
+#[test]
+fn what_is_sent_twice_under_a_key_is_done_once() {
+    let mut house = House::open();
+    let ours = questions(&house, 2);
+    let key = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+    let under = |house: &House, method: &str, path: &str, body: &Value| {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        house.line(CORPORATION).send(method, path, &headers, body.to_string().as_bytes()).unwrap()
+    };
+    let begin = |house: &House| under(house, "POST", "/v1/question-batches", &plan(&ours[0], 2));
+    let first = begin(&house);
+    house.restart();
+    let again = begin(&house);
+    assert_eq!((again.status, again.header("location")), (202, first.header("location")));
+    assert_eq!(again.body, first.body);
+    under(&house, "POST", "/v1/question-batches", &plan(&ours[0], 3)).is_problem(422, "idempotency_key_reused");
+    let begun: BatchBegun = serde_json::from_slice(&first.body).unwrap();
+    put(&house, begun.batch, 0, &ours);
+    let key = "committed-once-9324";
+    let commit = || {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let path = format!("/v1/question-batches/{}/commit", begun.batch);
+        house.line(CORPORATION).send("POST", &path, &headers, br#"{"chunks":1}"#).unwrap()
+    };
+    assert_eq!((commit().status, wait(&house, begun.batch).answered, commit().status), (200, 2, 200));
+    assert_eq!(asked(&house).len(), 2);
+}
+
+/// More questions than a moment answers: most are refused by the limit of their household, and logged.
+fn many(house: &House) -> Vec<Value> {
+    questions(house, 28).into_iter().cycle().take(2000).collect()
+}
+
+#[test]
+fn a_batch_that_is_cancelled_asks_nothing_more_and_keeps_what_was_answered() {
+    let house = House::open();
+    let ours = many(&house);
+    let batch = send(&house, &ours, 200);
+    while view(&house, batch).answered == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let path = format!("/v1/question-batches/{batch}");
+    let reply = house.line(CORPORATION).send("DELETE", &path, &[], b"").unwrap();
+    let ended: BatchView = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(ended.state, "cancelled");
+    let done = ended.answered + ended.refused;
+    assert!(done > 0 && done < 2000, "{ended:?}");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(asked(&house).len(), done as usize, "nothing behind the end");
+    assert_eq!(results(&house, batch).len(), done as usize);
+    assert_eq!(view(&house, batch).state, "cancelled");
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_batch_charges_and_loses_no_question() {
+    let mut house = House::outside();
+    let batch = send(&house, &many(&house), 200);
+    let mut seen = 0;
+    for _ in 0..3 {
+        let until = Instant::now() + Duration::from_secs(60);
+        while view(&house, batch).answered + view(&house, batch).refused < seen + 100 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        seen = view(&house, batch).answered + view(&house, batch).refused;
+        house.kill();
+        house.start();
+    }
+    assert!(seen < 2000, "it was cut in the middle");
+    let done = wait(&house, batch);
+    assert_eq!((done.state.as_str(), done.answered + done.refused), ("done", 2000));
+    let results = results(&house, batch);
+    assert_eq!(results.iter().map(|one| one.number).collect::<Vec<_>>(), (0..2000).collect::<Vec<_>>());
+    assert_eq!(asked(&house).len(), 2000, "an entry a question");
+    let answers: Vec<Answered> = results.into_iter().filter_map(|one| one.answered).collect();
+    let indexes: BTreeSet<u64> = answers.iter().map(|one| one.receipt.index).collect();
+    assert_eq!((indexes.len(), answers.len()), (answers.len(), done.answered as usize));
+    house.verify(&answers).unwrap();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let charged: u32 = db.query_row("SELECT sum(questions) FROM household_questions", [], |row| row.get(0)).unwrap();
+    assert_eq!(charged, done.answered, "a charge an answer");
+}
+
+#[test]
+fn with_its_epoch_a_batch_is_gone() {
+    let house = House::open();
+    let batch = send(&house, &questions(&house, 3), 3);
+    wait(&house, batch);
+    house.fill("haarlem-2");
+    for end in ["retire", "destroy"] {
+        let path = format!("/v1/epochs/{EPOCH}/{end}");
+        let pending = house.line(ADMINISTRATOR).json("POST", &path, &json!({}));
+        let pending: Value = serde_json::from_slice(&pending.body).unwrap();
+        let proposal = pending["proposal"].as_str().unwrap().parse().unwrap();
+        regulation::confirm(&proposal, &house.client(OFFICER)).unwrap();
+    }
+    house.line(CORPORATION).get(&format!("/v1/question-batches/{batch}")).is_problem(404, "unknown_batch");
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    for table in ["batch", "result"] {
+        let rows: u32 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+}
