@@ -45,7 +45,7 @@ pub use backup::{BackedUp, back_up};
 pub use budgets::{Asked, Stock};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
-pub use inspect::{Inspection, Seen, inspect};
+pub use inspect::{Inspection, Seen, in_use, inspect};
 pub use loads::{ChunkKept, Chunks, Load, LoadState, NewLoad, SealedChunk};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;
