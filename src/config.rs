@@ -38,8 +38,9 @@ pub enum ConfigError {
     UnknownVariable(String),
     #[error("the environment variable {0} does not hold what its key takes")]
     Variable(String),
-    #[error("configuration: {0}")]
-    Value(&'static str),
+    /// All that is wrong with the values.
+    #[error("configuration: {}", .0.join("; "))]
+    Value(Vec<&'static str>),
 }
 
 /// A thing that ships inside the program (`built-in:haarlem`), or a path.
@@ -265,41 +266,38 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        let mut require = |holds: bool, fault| faults.extend((!holds).then_some(fault));
         let origin = &self.log_origin;
-        if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') || origin.contains("://") {
-            return Err(ConfigError::Value("log_origin is a URL without scheme, space or plus"));
-        }
-        if origin.len() > ORIGIN_BYTES {
-            return Err(ConfigError::Value("log_origin is at most 128 bytes long"));
-        }
-        if self.state.as_os_str().is_empty() || self.access_log.anchor.as_os_str().is_empty() {
-            return Err(ConfigError::Value(
-                "state and access_log.anchor are places for the access log; without one nobody is answered",
-            ));
-        }
-        if self.access_log.anchor.starts_with(&self.state) {
-            return Err(ConfigError::Value("access_log.anchor lies outside of state, or it would be set back with it"));
-        }
+        let name = !origin.chars().any(|c| c.is_whitespace() || c == '+') && !origin.contains("://");
+        require(name && !origin.is_empty(), "log_origin is a URL without scheme, space or plus");
+        require(origin.len() <= ORIGIN_BYTES, "log_origin is at most 128 bytes long");
+        let (state, anchor) = (&self.state, &self.access_log.anchor);
+        require(
+            !state.as_os_str().is_empty() && !anchor.as_os_str().is_empty(),
+            "state and access_log.anchor are places for the access log; without one nobody is answered",
+        );
+        let inside = |path: &Path| !state.as_os_str().is_empty() && path.starts_with(state);
+        require(!inside(anchor), "access_log.anchor lies outside of state, or it would be set back with it");
         let web = |address: &str| address.starts_with("https://") || address.starts_with("http://");
-        if self.ldv.collector().is_some_and(|address| !web(address)) || !web(&self.ldv.register) {
-            return Err(ConfigError::Value(
-                "ldv.collector is an address of http or https, or \"none\"; ldv.register is one",
-            ));
-        }
-        if self.epoch_keys.starts_with(&self.state) {
-            return Err(ConfigError::Value(
-                "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
-            ));
-        }
+        require(
+            self.ldv.collector().is_none_or(web) && web(&self.ldv.register),
+            "ldv.collector is an address of http or https, or \"none\"; ldv.register is one",
+        );
+        require(
+            !inside(&self.epoch_keys),
+            "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
+        );
         let documentation = &self.documentation;
-        if documentation.listen != NONE && documentation.address().is_none() {
-            return Err(ConfigError::Value("documentation.listen is an address and a port, or \"none\""));
-        }
-        if self.workers > 1024 {
-            return Err(ConfigError::Value("workers is at most 1024"));
-        }
-        let faults = [self.tls.fault(), self.limits.fault(), self.batches.fault(), self.internal.fault()];
-        faults.into_iter().flatten().next().map_or(Ok(()), |fault| Err(ConfigError::Value(fault)))
+        require(
+            documentation.listen == NONE || documentation.address().is_some(),
+            "documentation.listen is an address and a port, or \"none\"",
+        );
+        require(self.workers <= 1024, "workers is at most 1024");
+        faults.extend(
+            [self.tls.fault(), self.limits.fault(), self.batches.fault(), self.internal.fault()].into_iter().flatten(),
+        );
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError::Value(faults)) }
     }
 
     fn resolve(&mut self, folder: &Path) {

@@ -33,7 +33,7 @@ const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ances
 
 /// Listens; the server runs once it is awaited, in an actix system.
 pub(super) fn listen(address: SocketAddr, tls: &Tls) -> Result<(Bound, SocketAddr), StartError> {
-    let cannot_listen = |source| StartError::Listen { address, source };
+    let cannot_listen = |source| StartError::Listen { address, key: "documentation.listen", source };
     let listener = TcpListener::bind(address).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     Ok((Bound { listener, tls: server(tls)? }, address))

@@ -10,17 +10,15 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use serde::Serialize;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
+use super::checkup::{self, Area, Finding, Grade};
 use super::problem::Problem;
 use super::tls::Door;
 use super::{App, limits::Meters};
 use crate::config::Level;
 use crate::telemetry;
 
-/// How early the end of a certificate or list is worth a warning.
-const CERTIFICATE: Duration = Duration::days(21);
-const LISTS: Duration = Duration::hours(12);
 /// The listener serves a handful of people and one scraper.
 const WORKERS: usize = 1;
 const SHUTDOWN_SECONDS: u64 = 1;
@@ -34,14 +32,6 @@ struct Readiness {
     reasons: Vec<Finding>,
     /// What will soon be a reason, or should be mended.
     warnings: Vec<Finding>,
-}
-
-#[derive(Debug, Serialize)]
-struct Finding {
-    /// Stable.
-    code: &'static str,
-    /// What it is and what to do.
-    detail: String,
 }
 
 /// The parts that are looked at.
@@ -107,32 +97,19 @@ async fn set_level(_: HttpRequest, body: web::Bytes) -> HttpResponse {
 
 impl Inside {
     fn look(&self, now: OffsetDateTime) -> Readiness {
-        let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
-        let find = |code, detail: &str| Finding { code, detail: detail.to_owned() };
+        let mut found = Vec::new();
         if self.app.store.stats().poisoned {
-            reasons.push(find("store_not_durable", "a commit failed: make room or replace the disk, then restart"));
+            let detail = "a commit failed: make room or replace the disk, then restart";
+            found.push(Finding::error(Area::Store, "store_not_durable", detail));
         }
-        let (_, gate) = self.door.gate();
-        if gate.is_closed() || gate.lists_until.is_some_and(|until| until <= now) {
-            let detail = "revocation cannot be judged and nobody is let in: fetch the lists of tls.crls anew";
-            reasons.push(find("revocation_lists", detail));
-        } else if gate.lists_until.is_some_and(|until| until <= now + LISTS) {
-            warnings.push(find("revocation_lists_end", "a list of tls.crls ends within twelve hours"));
-        }
-        if gate.own_until <= now {
-            reasons.push(find("certificate_ended", "the service's certificate has ended: clients refuse it; renew it"));
-        } else if gate.own_until <= now + CERTIFICATE {
-            warnings.push(find("certificate_ends", "the service's certificate ends within three weeks; renew it"));
-        }
-        if let Some(fault) = self.door.fault() {
-            warnings.push(Finding { code: "files_faulty", detail: fault });
-        }
-        if self.app.laws.all(self.app.today()).is_empty() {
-            warnings.push(find("no_regulation", "no regulation is activated: every question is refused"));
-        }
+        found.extend(checkup::of_gate(&self.door.gate().1, now));
+        found.extend(self.door.fault().map(|fault| Finding::warning(Area::Tls, "files_faulty", fault)));
+        found.extend(checkup::of_laws(&self.app.laws, self.app.today()));
         if self.app.active_epochs() == 0 {
-            warnings.push(find("no_epoch", "no epoch is active: no question is answered"));
+            found.push(checkup::no_epoch());
         }
+        found.retain(|finding| finding.grade != Grade::Fine);
+        let (reasons, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.grade == Grade::Error);
         Readiness { ready: reasons.is_empty(), reasons, warnings }
     }
 }

@@ -23,7 +23,7 @@ use crate::audit::Action;
 use crate::config::Shipped;
 use crate::ids::RegulationId;
 use crate::regulate::{Act, Answer, Arrears, Regulation, RegulationError, Signatures};
-use crate::store::{ActivatedRegulation, Store};
+use crate::store::ActivatedRegulation;
 
 /// Regulations by name.
 pub(super) struct Laws {
@@ -34,8 +34,8 @@ pub(super) struct Laws {
 }
 
 impl Laws {
-    /// Reads the configured folders, and what the store says was activated of them.
-    pub(super) fn open(places: &[Shipped], store: &Store) -> Result<Self, StartError> {
+    /// Reads the configured folders, and the versions that were activated of them.
+    pub(super) fn open(places: &[Shipped], activated: Vec<ActivatedRegulation>) -> Result<Self, StartError> {
         let mut known = BTreeMap::new();
         for place in places {
             let regulation = super::open_regulation(place)?;
@@ -47,7 +47,7 @@ impl Laws {
             return Err(StartError::NoRegulation);
         }
         let mut versions: HashMap<_, Vec<_>> = HashMap::new();
-        for row in store.regulations()?.into_iter().filter(|row| known.contains_key(&row.id)) {
+        for row in activated.into_iter().filter(|row| known.contains_key(&row.id)) {
             let place = format!("activated version of {}", row.id);
             let regulation = read(&row).map_err(|source| StartError::Regulation { place, source })?;
             officers_of(&regulation)?;

@@ -8,6 +8,7 @@ mod background;
 mod batches;
 mod body;
 mod charge;
+pub mod checkup;
 mod chunks;
 mod decision;
 mod documentation;
@@ -73,8 +74,8 @@ use repeats::Once;
 /// Why the service does not start or stop as it should: each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address}; is another service using it? See `listen` in the configuration")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot listen on {address}; is another service using it? See `{key}` in the configuration")]
+    Listen { address: SocketAddr, key: &'static str, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
     #[error("the store cannot be opened")]
@@ -93,8 +94,8 @@ pub enum StartError {
     Read { place: String, source: std::io::Error },
     #[error(transparent)]
     NoOfficerKey(#[from] sealing::NoOfficerKey),
-    #[error("cannot listen on {address}; is another service using it? See `internal.listen` in the configuration")]
-    Internal { address: SocketAddr, source: std::io::Error },
+    #[error("{}", checkup::screen(.0))]
+    Faults(Vec<checkup::Finding>),
     #[error("the server failed")]
     Server(#[source] std::io::Error),
 }
@@ -156,7 +157,7 @@ impl App {
         let profile = open_profile(&config.profile)?;
         let sealing = sealing::Sealing::default();
         let store = Store::open_with(&setup(config))?;
-        let laws = laws::Laws::open(&config.regulations, &store)?;
+        let laws = laws::Laws::open(&config.regulations, store.regulations()?)?;
         let latest = today::Latest::of(&store)?;
         let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));

@@ -25,7 +25,7 @@ use super::problem::{Problem, trace_of};
 use super::repeats::once;
 use super::tls::{Door, Gate, Reloader};
 use super::trace::Trace;
-use super::{App, StartError, documentation, listener, tls};
+use super::{App, StartError, checkup, documentation, listener, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
@@ -114,8 +114,9 @@ struct Places {
 type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
+    checkup::before_start(&config, &clock)?;
     let gate = Gate::open(&config.tls)?;
-    let cannot_listen = |source| StartError::Listen { address: config.listen, source };
+    let cannot_listen = |source| StartError::Listen { address: config.listen, key: "listen", source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let pages = config.documentation.address().map(|at| documentation::listen(at, &config.tls)).transpose()?;
@@ -140,7 +141,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             if signals {
                 actix_web::rt::spawn(reload_on_hangup(reloader));
             }
-            let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Internal { address, source });
+            let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Listen { address, key: "internal.listen", source });
             let inner = config.internal.address().map(inner).transpose()?;
             let internal = inner.as_ref().map(|(address, ..)| *address);
             let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));

@@ -7,6 +7,7 @@ mod chunks;
 pub mod client;
 pub mod clk;
 pub mod demo;
+pub mod doctor;
 pub mod encode;
 pub mod epoch;
 pub mod evaluate;
@@ -44,7 +45,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong use of the command, 3 the service refused, 4 an input \
-file has errors, 5 the access log is not what it should be, 6 a gate of the privacy report does not hold.";
+file has errors, 5 the access log is not what it should be, 6 a gate of the privacy report does not hold, 7 the doctor has warnings and no error.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -52,6 +53,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the service
     Serve(serve::ServeArgs),
+    /// Look whether everything is as the service needs it, and say what to do
+    Doctor(doctor::DoctorArgs),
     /// Copy the service's database, also while it runs
     Backup(backup::BackupArgs),
     /// Put a backup back where there is no database, after checking it
@@ -121,6 +124,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Pki(PkiCommand::Dev(args)) => pki::dev(&args),
@@ -156,6 +160,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
                 .or_else(|| is(cause.downcast_ref().is_some_and(StoreError::is_about_the_log), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))
+                .or_else(|| is(matches!(cause.downcast_ref(), Some(doctor::Ill::Warnings(_))), 7))
         })
         .unwrap_or(1)
 }

@@ -1,10 +1,12 @@
 //! A look at the store from outside, also while the service runs: nothing is written, drawn or put right.
 
+use std::fs::{File, TryLockError};
+
 use rusqlite::{Connection, params};
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
-use super::{Setup, StoreError, epochs, log, open};
+use super::{ActivatedRegulation, Setup, StoreError, epochs, log, open, regulations};
 use crate::epoch::Epoch;
 use crate::ids::EpochId;
 
@@ -13,6 +15,10 @@ use crate::ids::EpochId;
 pub struct Inspection {
     /// Entries of the access log, all of them verified.
     pub entries: u64,
+    /// The last entry, unless its contents have expired.
+    pub last: Option<Vec<u8>>,
+    /// Versions of regulations that were activated.
+    pub regulations: Vec<ActivatedRegulation>,
     /// Every epoch, oldest first.
     pub epochs: Vec<Seen>,
 }
@@ -27,6 +33,12 @@ pub struct Seen {
     pub key: bool,
     /// Whether a tombstone says that it was destroyed.
     pub buried: bool,
+}
+
+/// Whether a process has the store open. Makes nothing.
+pub fn in_use(setup: &Setup) -> bool {
+    let lock = File::open(setup.folders.state.join("voorrang.lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Checks database, log and epochs; `None` if there is no database yet.
@@ -51,7 +63,8 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
         Ok(Seen { loaded, key, buried: buried.contains(&epoch.id), epoch })
     };
     let epochs = epochs::all(&db)?.into_iter().map(seen).collect::<Result<_, _>>()?;
-    Ok(Some(Inspection { entries: log.frontier().size(), epochs }))
+    let (entries, regulations) = (log.frontier().size(), regulations::all(&db)?);
+    Ok(Some(Inspection { entries, last: log::last(&db)?, regulations, epochs }))
 }
 
 fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<String>, StoreError> {

@@ -300,6 +300,12 @@ pub(super) fn stored_note(db: &Connection) -> Result<Option<String>, StoreError>
     Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
 
+/// The newest entry, unless its contents have expired.
+pub(super) fn last(db: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx) ORDER BY leaf.idx DESC LIMIT 1";
+    Ok(db.query_row(sql, [], line).optional()?.and_then(|line| line.entry))
+}
+
 fn line(row: &Row<'_>) -> rusqlite::Result<LogLine> {
     let index = position(row, 0)?;
     let entry = row.get::<_, Option<String>>(2)?.map(String::into_bytes);

@@ -50,7 +50,7 @@ pub use budgets::{Asked, Stock};
 pub use chunks::{ChunkKept, Chunks, SealedChunk};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
-pub use inspect::{Inspection, Seen, inspect};
+pub use inspect::{Inspection, Seen, in_use, inspect};
 pub use loads::{Load, LoadState, NewLoad};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
 pub use outbox::Waiting;

@@ -1,6 +1,6 @@
 //! Regulations as they were activated, acts that wait for a second person, and taps that probing closed.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
 use super::epochs::at;
@@ -104,16 +104,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if a row is not what was written.
     pub fn regulations(&self) -> Result<Vec<ActivatedRegulation>, StoreError> {
-        let sql = "SELECT id, digest, toml, cedar, signatures, activated_at FROM regulation ORDER BY rowid";
-        let row = |row: &Row<'_>| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, at(row, 5)?))
-        };
-        let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
-        let read = |(id, digest, toml, cedar, signatures, activated_at): (String, _, _, _, _, _)| {
-            let id = id.parse().map_err(|_| StoreError::Damaged { what: "an activated regulation" })?;
-            Ok(ActivatedRegulation { id, digest, toml, cedar, signatures, activated_at })
-        };
-        rows.into_iter().map(read).collect()
+        self.read(all)
     }
 
     /// The acts that wait, the oldest first.
@@ -149,6 +140,19 @@ impl Store {
         let who = [regulation.as_str(), oin.as_str()];
         self.read(|db| Ok(db.prepare_cached(sql)?.query_row(who, |_| Ok(())).optional()?.is_some()))
     }
+}
+
+/// Every version that was activated, in the order of activation.
+pub(super) fn all(db: &Connection) -> Result<Vec<ActivatedRegulation>, StoreError> {
+    let sql = "SELECT id, digest, toml, cedar, signatures, activated_at FROM regulation ORDER BY rowid";
+    let row =
+        |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, at(row, 5)?));
+    let rows: Vec<_> = db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?;
+    let read = |(id, digest, toml, cedar, signatures, activated_at): (String, _, _, _, _, _)| {
+        let id = id.parse().map_err(|_| StoreError::Damaged { what: "an activated regulation" })?;
+        Ok(ActivatedRegulation { id, digest, toml, cedar, signatures, activated_at })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 #[cfg(test)]

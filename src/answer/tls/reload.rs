@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ring::digest::{Context, Digest, SHA256};
 
 use super::{Door, Gate};
+use crate::answer::checkup::chain;
 use crate::config::{Config, Log, Tls};
 use crate::telemetry;
 
@@ -89,14 +90,4 @@ fn digest_of(tls: &Tls) -> Digest {
         context.update(&bytes);
     }
     context.finish()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text += &format!(": {cause}");
-        next = cause.source();
-    }
-    text
 }

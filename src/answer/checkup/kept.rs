@@ -1,0 +1,111 @@
+//! What the store keeps: the log, regulations that were activated, epochs with their keys and loads.
+
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use super::{Area, Finding, chain, no_epoch, of_laws, unusable};
+use crate::answer::laws::Laws;
+use crate::answer::{setup, wire};
+use crate::audit::Entry;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::epoch::State;
+use crate::store::{self, Inspection, Seen};
+
+/// A clock that was set by this much, as NTP does, did not go back.
+const SLACK: Duration = Duration::SECOND.saturating_mul(60);
+
+/// Whether a service has the store open.
+pub(super) fn runs(config: &Config) -> bool {
+    store::in_use(&setup(config))
+}
+
+/// The store as it is.
+pub(super) fn look(config: &Config, clock: &Clock) -> Vec<Finding> {
+    match store::inspect(&setup(config)) {
+        Ok(Some(there)) => of_inspection(config, clock, there),
+        Ok(None) => {
+            vec![Finding::fine(Area::Store, "store_new", "there is no database yet; the first start makes one")]
+        }
+        Err(error) => {
+            let about = if error.is_about_the_log() { Area::Log } else { Area::Store };
+            vec![Finding::error(about, error.code(), chain(&error))]
+        }
+    }
+}
+
+fn of_inspection(config: &Config, clock: &Clock, there: Inspection) -> Vec<Finding> {
+    let witnesses = config.access_log.witnessed.iter().filter(|path| path.exists()).count();
+    let log = format!(
+        "entries that fit their hashes: {}; the tree fits its signed checkpoint, the anchor and {witnesses} files of \
+         witnesses",
+        there.entries
+    );
+    let mut found = vec![
+        Finding::fine(Area::Store, "store", "SQLite finds the database whole"),
+        Finding::fine(Area::Log, "log", log),
+    ];
+    let now = clock.now();
+    let last = there.last.as_deref().and_then(|bytes| Entry::from_bytes(bytes).ok());
+    let last = last.and_then(|entry| OffsetDateTime::parse(&entry.time, &Rfc3339).ok());
+    found.push(match last {
+        Some(last) if now + SLACK < last => {
+            let detail =
+                "the clock is behind the last entry of the log: regulations and budgets go by that entry; set it";
+            Finding::error(Area::Clock, "clock_back", detail)
+        }
+        _ => Finding::fine(Area::Clock, "clock", "the clock is not behind the log"),
+    });
+    match Laws::open(&config.regulations, there.regulations) {
+        Ok(laws) => found.extend(of_laws(&laws, now.date())),
+        Err(error) => found.push(unusable(&error)),
+    }
+    let living: Vec<&Seen> = there.epochs.iter().filter(|seen| seen.epoch.state != State::Destroyed).collect();
+    if !living.iter().any(|seen| seen.epoch.state == State::Active) {
+        found.push(no_epoch());
+    }
+    found.extend(living.into_iter().map(|seen| of_epoch(seen, now)));
+    let undead = there.epochs.iter().filter(|seen| seen.epoch.state == State::Destroyed && seen.key);
+    found.extend(undead.map(|seen| {
+        let detail =
+            format!("{} is destroyed and its key is there: restart the service, which removes it", seen.epoch.id);
+        Finding::error(Area::Epoch, "epoch_key_left", detail)
+    }));
+    found
+}
+
+/// What should be done about an epoch now.
+fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
+    let (id, epoch, today) = (&seen.epoch.id, &seen.epoch, now.date());
+    let warn = |code, what: String| Finding::warning(Area::Epoch, code, format!("{id} {what}"));
+    if seen.buried {
+        return warn(
+            "epoch_restored",
+            "was destroyed, and the database is from before: the next start destroys it".into(),
+        );
+    }
+    if !seen.key {
+        let what = format!("{id} has no key that opens its registers: restore the key file, or begin a new epoch");
+        return Finding::error(Area::Epoch, "epoch_key", what);
+    }
+    let missing = |source: wire::Source| !seen.loaded.iter().any(|loaded| loaded == source.as_str());
+    match epoch.state {
+        State::Announced if epoch.contribute_by < today => warn(
+            "epoch_late",
+            format!("waits for shares since {}: remind its custodians, or abort it", epoch.contribute_by),
+        ),
+        State::Loading if epoch.load_by < today => {
+            warn("epoch_late", format!("waits for loads since {}: remind its custodians, or abort it", epoch.load_by))
+        }
+        State::Active if missing(wire::Source::Population) => {
+            warn("epoch_unloaded", "has no population: every answer is undetermined; have it loaded".into())
+        }
+        State::Active if missing(wire::Source::Care) => {
+            warn("epoch_unloaded", "has no care list: nobody in it is found; have it loaded".into())
+        }
+        State::Retiring if epoch.answers(now).is_err() => {
+            warn("epoch_over", "has stopped answering: destroy it with `voorrang epoch destroy`".into())
+        }
+        state => Finding::fine(Area::Epoch, "epoch", format!("{id} is {}, its key opens", state.as_str())),
+    }
+}

@@ -1,0 +1,148 @@
+//! What the doctor finds, and that a start tells all of it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use assert_cmd::Command;
+use time::{Date, Duration};
+use voorrang::answer::checkup::{Finding, Grade, examine};
+use voorrang::answer::upkeep::back_up;
+use voorrang::clock::Clock;
+
+use super::support::*;
+
+fn look(house: &House) -> Vec<Finding> {
+    examine(&house.config(), &house.clock)
+}
+
+/// Codes of what is wrong, but for the volume: a test has one.
+fn ill(found: &[Finding]) -> Vec<(Grade, &'static str)> {
+    let ill = found.iter().filter(|one| one.grade != Grade::Fine && one.code != "keys_beside_database");
+    ill.map(|one| (one.grade, one.code)).collect()
+}
+
+fn mode(path: &std::path::Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_service_at_work_is_well_and_the_look_changes_nothing() {
+    let mut house = House::open();
+    let before = house.log().len();
+    let found = look(&house);
+    assert_eq!(ill(&found), [], "{found:#?}");
+    for code in
+        ["configuration", "profile", "regulation_in_force", "certificate", "disk", "store", "log", "clock", "epoch"]
+    {
+        assert!(found.iter().any(|one| one.code == code), "{code}: {found:#?}");
+    }
+    assert!(found.iter().any(|one| one.code == "service_runs"));
+    assert_eq!(house.log().len(), before + 1, "but for the reading of the log just before");
+    house.stop();
+    assert_eq!(ill(&look(&house)), []);
+    house.start();
+}
+
+#[test]
+fn what_is_wrong_is_found_by_its_code() {
+    use Grade::{Error, Warning};
+    let mut house = House::open();
+    house.stop();
+    let found = |house: &House| ill(&look(house));
+    let at = |house: &House, later: Duration| ill(&examine(&house.config(), &Clock::standing(NOW + later)));
+    let (key, log_key) = (house.keys().join("server.key"), house.state().join("keys/log.key"));
+    mode(&key, 0o644);
+    assert_eq!(found(&house), [(Warning, "open_to_others")]);
+    mode(&key, 0o600);
+    mode(&log_key, 0o644);
+    assert_eq!(found(&house), [(Error, "store_key")]);
+    mode(&log_key, 0o600);
+    let roots = house.keys().join("roots.pem");
+    mode(&roots, 0o666);
+    assert_eq!(found(&house), [(Warning, "writable_by_others")]);
+    mode(&roots, 0o644);
+    assert_eq!(at(&house, -Duration::DAY), [(Error, "clock_back")]);
+    let codes = |found: Vec<(Grade, &'static str)>| -> Vec<_> { found.into_iter().map(|(_, code)| code).collect() };
+    let law = |day: Date| ill(&examine(&house.config(), &Clock::standing(day.midnight().assume_utc())));
+    assert!(codes(law(time::macros::date!(2998 - 12 - 20))).contains(&"regulation_ends"));
+    let ended = codes(law(time::macros::date!(2999 - 01 - 02)));
+    assert!(ended.contains(&"regulation_not_in_force") && ended.contains(&"certificate_ended"), "{ended:?}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    house.configure(|table| drop(table.insert("listen".into(), address.into())));
+    assert_eq!(found(&house), [(Error, "cannot_listen")]);
+    house.configure(|table| drop(table.insert("listen".into(), "127.0.0.1:0".into())));
+    let wrapping = house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key"));
+    fs::rename(&wrapping, house.file("away")).unwrap();
+    assert_eq!(found(&house), [(Error, "epoch_key")]);
+    fs::rename(house.file("away"), &wrapping).unwrap();
+    fs::write(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.destroyed")), "x").unwrap();
+    assert_eq!(found(&house), [(Warning, "epoch_restored")]);
+}
+
+#[test]
+fn an_epoch_that_waits_or_answers_nothing_is_told() {
+    let house = House::empty();
+    assert_eq!(ill(&look(&house)), [(Grade::Warning, "no_epoch")]);
+    house.announce(EPOCH).unwrap();
+    house.clock.set(NOW + Duration::days(90));
+    assert_eq!(ill(&look(&house)), [(Grade::Warning, "no_epoch"), (Grade::Warning, "epoch_late")]);
+    let new = House::built(false);
+    assert!(look(&new).iter().any(|one| one.code == "store_new" && one.grade == Grade::Fine));
+    assert!(!new.state().exists(), "nothing is made");
+}
+
+#[test]
+fn a_start_says_all_that_is_wrong_on_one_screen() {
+    let mut house = House::open();
+    let backup = house.file("backup");
+    back_up(&house.config(), &house.clock, &backup, &[]).unwrap();
+    house.log();
+    house.stop();
+    fs::copy(backup.join("voorrang.db"), house.state().join("voorrang.db")).unwrap();
+    fs::remove_file(house.state().join("voorrang.db-wal")).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    house.configure(|table| {
+        table.insert("listen".into(), address.clone().into());
+        table.insert("regulations".into(), vec!["nowhere".to_owned(), "built-in:atlantis".to_owned()].into());
+        table["tls"].as_table_mut().unwrap().insert("certificate".into(), "missing.pem".into());
+    });
+    let output = serve(&house.keys().join("voorrang.toml")).stderr(std::process::Stdio::piped()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("voorrang: 5 faults keep the service from starting:\n"), "{text}");
+    for part in ["nowhere", "atlantis", "missing.pem", &address, "it was set back"] {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
+    let doctor = |config: &std::path::Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
+        command.args(["doctor", "--json", "--config"]).arg(config).output().unwrap()
+    };
+    let output = doctor(&house.keys().join("voorrang.toml"));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let errors = said["findings"].as_array().unwrap().iter().filter(|one| one["grade"] == "error").count();
+    assert_eq!((output.status.code(), &said["grade"], errors), (Some(1), &"error".into(), 5), "{said:#}");
+    house.configure(|table| {
+        table.insert("workers".into(), 9999.into());
+        table.insert("log_origin".into(), "https://x".into());
+    });
+    let output = doctor(&house.keys().join("voorrang.toml"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("workers is") && text.contains("log_origin is"), "{text}");
+}
+
+#[test]
+fn warnings_alone_have_an_exit_code_of_their_own() {
+    let mut house = House::built(true);
+    house.start();
+    house.stop();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
+    let config = house.keys().join("voorrang.toml");
+    let output = command.args(["doctor", "--config"]).arg(config).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("WARNING  epoch         no epoch is active")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("ok       log           ")), "{text}");
+}
