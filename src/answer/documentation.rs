@@ -2,6 +2,7 @@
 //! party and no register, and answers nothing else.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -20,9 +21,8 @@ use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 use super::listener::{HANDSHAKE, REQUEST_HEAD};
 use super::openapi::published;
 use super::server::{at_path, envelope, no_such_path};
-use super::tls::{TlsError, certificates, private_key};
+use super::tls::{Door, TlsError};
 use super::{StartError, operation};
-use crate::config::Tls;
 
 /// Below the listener's root.
 const DOCUMENT: &str = "/v1/openapi.json";
@@ -32,37 +32,31 @@ const PAGES: &str = "/docs/";
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
 
 /// Listens; the server runs once it is awaited, in an actix system.
-pub(super) fn listen(address: SocketAddr, tls: &Tls) -> Result<(Bound, SocketAddr), StartError> {
+pub(super) fn listen(address: SocketAddr) -> Result<(Bound, SocketAddr), StartError> {
     let cannot_listen = |source| StartError::Listen { address, key: "documentation.listen", source };
     let listener = TcpListener::bind(address).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    Ok((Bound { listener, tls: server(tls)? }, address))
+    Ok((Bound(listener), address))
 }
 
 /// A listener that nobody is answered from yet.
-pub(super) struct Bound {
-    listener: TcpListener,
-    tls: ServerConfig,
-}
+pub(super) struct Bound(TcpListener);
 
 impl Bound {
     /// The server. It ends with the system that it runs in.
-    pub(super) fn run(self) -> std::io::Result<Server> {
+    pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
         let factory = || Web::new().wrap(from_fn(envelope)).wrap(from_fn(for_everybody)).configure(routes);
         let server = HttpServer::new(factory).workers(1).disable_signals().shutdown_timeout(1);
         let server = server.tls_handshake_timeout(HANDSHAKE).client_request_timeout(REQUEST_HEAD);
-        Ok(server.listen_rustls_0_23(self.listener, self.tls)?.run())
+        Ok(server.listen_rustls_0_23(self.0, tls(door)?).map_err(StartError::Server)?.run())
     }
 }
 
-/// The service's own certificate, and none asked of the other side.
-fn server(tls: &Tls) -> Result<ServerConfig, StartError> {
-    let builder = ServerConfig::builder_with_provider(std::sync::Arc::new(default_provider()));
-    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(TlsError::Protocol)?.with_no_client_auth();
-    let (chain, key) = (certificates(&tls.certificate)?, private_key(&tls.key)?);
-    let (certificate, place) = (tls.certificate.clone(), tls.key.clone());
-    let own = |source| TlsError::Own { certificate, key: place, source };
-    Ok(builder.with_single_cert(chain, key).map_err(own)?)
+/// The service's own certificate, as it is when somebody connects, and none asked of the other side.
+fn tls(door: &Arc<Door>) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(TlsError::Protocol)?;
+    Ok(builder.with_no_client_auth().with_cert_resolver(door.clone()))
 }
 
 fn routes(config: &mut web::ServiceConfig) {

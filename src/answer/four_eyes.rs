@@ -120,7 +120,8 @@ pub(super) async fn open_tap(
     body: Json<OpenTap>,
 ) -> Result<Json<Pending>, Problem> {
     let caller = Caller::of(identity, &request);
-    let regulation = app.regulation(&id).map_err(|problem| problem.traced(caller.trace))?;
+    let visible = app.visible_regulation(&caller.identity, &id);
+    let regulation = visible.map_err(|problem| problem.traced(caller.trace))?;
     let proposed = Proposed::OpenTap { oin: body.into_inner().oin };
     app.propose(&caller, &regulation, Act::OpenTap, proposed, None).await.map(Json)
 }

@@ -19,7 +19,7 @@ use super::sealing::officers_of;
 use super::wire;
 use super::wire::law::{Activate, Pending, RegulationTexts, StepView, Version};
 use super::{App, Caller, StartError, four_eyes::Proposed};
-use crate::audit::Action;
+use crate::audit::{Action, Entry, Outcome};
 use crate::config::Shipped;
 use crate::ids::RegulationId;
 use crate::regulate::{Act, Answer, Arrears, Regulation, RegulationError, Signatures};
@@ -65,7 +65,7 @@ impl Laws {
     /// the reason, and lets officers read the log.
     pub(super) fn find(&self, id: &RegulationId, today: Date) -> Result<Arc<Regulation>, Problem> {
         if !self.places.contains_key(id) {
-            return Err(Problem::not_found("unknown_regulation", "no regulation of this name is configured here"));
+            return Err(unknown());
         }
         let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
         let all = versions.get(id).map_or(&[][..], Vec::as_slice);
@@ -104,23 +104,29 @@ impl Laws {
         versions.entry(regulation.id().clone()).or_default().push(Arc::new(regulation));
     }
 
-    /// The version that lies in the configured folder, and its signatures.
-    fn in_folder(&self, id: &RegulationId) -> Result<(Regulation, String), Problem> {
-        let place = self.places.get(id);
-        let place = place
-            .ok_or_else(|| Problem::not_found("unknown_regulation", "no regulation of this name is configured here"))?;
-        let Shipped::Path(folder) = place else {
+    /// The version that lies in the configured folder.
+    fn in_folder(&self, id: &RegulationId) -> Result<Regulation, Problem> {
+        let place = self.places.get(id).ok_or_else(unknown)?;
+        super::open_regulation(place)
+            .map_err(|error| Problem::conflict("regulation_unreadable", super::checkup::chain(&error)))
+    }
+
+    /// The signatures of that version, by every party.
+    fn signatures(&self, regulation: &Regulation) -> Result<String, Problem> {
+        let Some(Shipped::Path(folder)) = self.places.get(regulation.id()) else {
             let detail =
                 "a built-in regulation is an example: it names no keys and nobody signed it; configure a folder";
             return Err(Problem::conflict("regulation_unsigned", detail));
         };
-        let unreadable = |error: &dyn std::fmt::Display| Problem::conflict("regulation_unreadable", error.to_string());
-        let regulation = Regulation::load(folder).map_err(|error| unreadable(&error))?;
         let note = std::fs::read_to_string(folder.join("signatures.note"));
         let note = note.map_err(|_| unsigned("signatures.note is not there; each party signs first"))?;
-        check(&regulation, &note)?;
-        Ok((regulation, note))
+        check(regulation, &note)?;
+        Ok(note)
     }
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("unknown_regulation", "no regulation of this name is configured here")
 }
 
 /// A stored version, its signatures checked again: who changed the database changed no law.
@@ -149,21 +155,19 @@ pub(super) async fn activate(
     body: Json<Activate>,
 ) -> Result<Json<Pending>, Problem> {
     let caller = Caller::of(identity, &request);
-    let found = app.laws.in_folder(&id).and_then(|(regulation, note)| {
-        if regulation.digest() != body.digest {
-            let detail = "the service's folder holds another version than the one whose digest was given; compare both";
-            return Err(Problem::conflict("regulation_differs", detail));
-        }
-        app.laws.admits(&regulation)?;
-        officers_of(&regulation).map_err(|error| Problem::conflict("officer_key_missing", error.to_string()))?;
-        Ok((regulation, note))
-    });
-    let (regulation, note) = match found {
-        Ok(found) => found,
-        Err(problem) => {
-            let entry = app.entry(&caller, None, Action::RegulationActive, crate::audit::Outcome::Done);
-            return Err(app.refuse(entry, problem).await);
-        }
+    let regulation = match app.laws.in_folder(&id) {
+        Ok(regulation) if regulation.party(&caller.identity.oin).is_none() => Err(unknown()),
+        read => read,
+    };
+    let regulation = match regulation {
+        Ok(regulation) => regulation,
+        Err(problem) => return Err(app.refuse(app.activation(&caller), problem).await),
+    };
+    // The role first: what lies in the folder, and who signed it, is told to who may activate it.
+    let _permit = app.confirmable(&caller, &regulation, Act::ActivateRegulation, None).await?;
+    let note = match app.may_activate(&regulation, &body.digest) {
+        Ok(note) => note,
+        Err(problem) => return Err(app.refuse(app.activation(&caller), problem).await),
     };
     let [toml, cedar] = regulation.texts().map(str::to_owned);
     let proposed = Proposed::Regulation { toml, cedar, signatures: note };
@@ -250,11 +254,31 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 }
 
 impl App {
+    fn activation(&self, caller: &Caller) -> Entry {
+        self.entry(caller, None, Action::RegulationActive, Outcome::Done)
+    }
+
+    /// The signatures of the version in the folder, if it is the one that is meant and may stand beside the others.
+    fn may_activate(&self, regulation: &Regulation, digest: &str) -> Result<String, Problem> {
+        let note = self.laws.signatures(regulation)?;
+        if regulation.digest() != digest {
+            let detail = "the service's folder holds another version than the one whose digest was given; compare both";
+            return Err(Problem::conflict("regulation_differs", detail));
+        }
+        self.laws.admits(regulation)?;
+        officers_of(regulation).map_err(|error| Problem::conflict("officer_key_missing", error.to_string()))?;
+        Ok(note)
+    }
+
     /// The version in force of a regulation in which this party takes part; to others it does not exist.
-    fn visible_regulation(&self, identity: &Identity, id: &RegulationId) -> Result<Arc<Regulation>, Problem> {
+    pub(super) fn visible_regulation(
+        &self,
+        identity: &Identity,
+        id: &RegulationId,
+    ) -> Result<Arc<Regulation>, Problem> {
         let regulation = self.regulation(id)?;
         if regulation.party(&identity.oin).is_none() {
-            return Err(Problem::not_found("unknown_regulation", "no regulation of this name is configured here"));
+            return Err(unknown());
         }
         Ok(regulation)
     }

@@ -133,11 +133,32 @@ async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Pro
     let kept = app.kept_before(&once)?;
     let claimed = matches!(kept, Some(Kept::Claimed));
     if let Some(kept) = kept.filter(|_| !claimed) {
-        return app.again(kept).map(Some);
+        return again(&app, kept).await.map(Some);
     }
     request.extensions_mut().insert(Arc::new(Sent { key, once, claimed }));
     request.set_payload(Payload::from(body));
     Ok(None)
+}
+
+/// The answer once more.
+async fn again(app: &Data<App>, kept: Kept) -> Result<HttpResponse, Problem> {
+    let mut response = HttpResponse::Ok();
+    Ok(match kept {
+        Kept::Body(body) => response.json(app.with_checkpoint(body)?),
+        Kept::Epoch(id) => response.json(app.epoch_view(&*app.epoch(&id)?)?),
+        Kept::Ended(id, body) => {
+            // What a crash cut short is long: a register's pages are overwritten. Others are answered meanwhile.
+            let (worker, now) = (app.clone(), app.clock.now());
+            let erased = web::block(move || worker.store.erase(&id, now)).await;
+            let done = erased.map_err(|_| Problem::unavailable("the service is stopping"))?;
+            let mut body = app.with_checkpoint(body)?;
+            body["record"] = Value::String(done.map_err(|error| store_problem(&error))?.note);
+            response.json(body)
+        }
+        Kept::Begun(id) => question_batches::begun(id),
+        Kept::Batch(id) => response.json(app.batch_view(&id)?),
+        Kept::Claimed => return Err(damaged()),
+    })
 }
 
 /// Whether a request is one of those that are answered here: a question has a way of its own, a load's chunk may come
@@ -227,24 +248,6 @@ impl App {
             Repeated::Other => Err(reused()),
             Repeated::Same { kept, .. } => serde_json::from_str(&kept).map(Some).map_err(|_| damaged()),
         }
-    }
-
-    /// The answer once more.
-    fn again(&self, kept: Kept) -> Result<HttpResponse, Problem> {
-        let mut response = HttpResponse::Ok();
-        Ok(match kept {
-            Kept::Body(body) => response.json(self.with_checkpoint(body)?),
-            Kept::Epoch(id) => response.json(self.epoch_view(&*self.epoch(&id)?)?),
-            Kept::Ended(id, body) => {
-                let done = self.store.erase(&id, self.clock.now()).map_err(|error| store_problem(&error))?;
-                let mut body = self.with_checkpoint(body)?;
-                body["record"] = Value::String(done.note);
-                response.json(body)
-            }
-            Kept::Begun(id) => question_batches::begun(id),
-            Kept::Batch(id) => response.json(self.batch_view(&id)?),
-            Kept::Claimed => return Err(damaged()),
-        })
     }
 
     /// An answer whose receipt, if it has one, names the newest checkpoint.

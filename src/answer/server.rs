@@ -119,7 +119,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let cannot_listen = |source| StartError::Listen { address: config.listen, key: "listen", source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let pages = config.documentation.address().map(|at| documentation::listen(at, &config.tls)).transpose()?;
+    let pages = config.documentation.address().map(documentation::listen).transpose()?;
     let app = Arc::new(App::open(&config, clock)?);
     let door = Arc::new(Door::new(gate, app.knocks.clone()));
     let tls = tls::server(&door, config.tls.tls12)?;
@@ -148,7 +148,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             let server = server.run();
             let documentation = pages.as_ref().map(|(_, address)| *address);
             if let Some((pages, _)) = pages {
-                actix_web::rt::spawn(pages.run().map_err(StartError::Server)?);
+                actix_web::rt::spawn(pages.run(&door)?);
             }
             let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
             tracing::info!(%address, internal = shown(internal), documentation = shown(documentation), version = env!("CARGO_PKG_VERSION"), "the service listens");

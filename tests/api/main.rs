@@ -15,6 +15,7 @@ mod interface;
 mod limits;
 mod loads;
 mod log;
+mod matrix;
 mod operations;
 mod question_batches;
 mod questions;

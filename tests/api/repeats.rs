@@ -1,5 +1,8 @@
 //! What is sent twice under one key is done once, whatever happened in between.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use voorrang::audit::Action;
 
@@ -102,4 +105,75 @@ fn a_batch_under_a_key_is_charged_once_and_another_one_is_refused() {
     ask(&house, &batch(&[FAMILY])).is_problem(422, "idempotency_key_reused");
     let asked = house.log().iter().filter(|entry| entry.action == Action::Ask).count();
     assert_eq!(asked, 2);
+}
+
+/// Has the service killed as it begins to send: what was asked is durable then, and nobody was told. Whether it could.
+fn killed_before_its_answer(house: &mut House, stem: &str, key: &str, path: &str, body: &Value) -> bool {
+    let mut line = house.line(stem);
+    assert_eq!(line.get("/v1/ping").status, 204, "the handshake is over");
+    let strace = Command::new("strace")
+        .args([
+            "-f",
+            "-qq",
+            "-e",
+            "trace=writev,sendto,sendmsg",
+            "-e",
+            "inject=writev,sendto,sendmsg:signal=KILL:when=1",
+        ])
+        .args(["-o", "/dev/null", "-p", &house.process().to_string()])
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut strace) = strace else { return false };
+    let status = format!("/proc/{}/status", house.process());
+    let traced = || std::fs::read_to_string(&status).is_ok_and(|text| !text.contains("TracerPid:\t0\n"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while !traced() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let looks = traced();
+    if looks {
+        // All of its threads, too.
+        std::thread::sleep(Duration::from_millis(500));
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let told = line.send("POST", path, &headers, body.to_string().as_bytes());
+        assert!(told.is_err(), "{path}: nothing of the answer has left: {}", told.unwrap().text());
+    }
+    // It ends with what it looks into.
+    drop(strace.kill());
+    drop(strace.wait());
+    house.kill();
+    looks
+}
+
+#[test]
+fn what_was_done_and_not_answered_is_done_once_under_its_key() {
+    let mut house = House::outside();
+    let encoder = house.encoder(EPOCH);
+    let [family, single] = [FAMILY, SINGLE].map(|contract| value(&encoder, contract));
+    let charged = |house: &House| -> i64 {
+        let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        db.query_row("SELECT coalesce(sum(questions), 0) FROM budget", [], |row| row.get(0)).unwrap()
+    };
+    let batch = json!({"questions": [single, family]});
+    let hold = json!({"from": 0, "to": 3});
+    let cases = [
+        (CORPORATION, "/v1/priority-questions", &family, Action::Ask, 1),
+        (CORPORATION, "/v1/priority-batches", &batch, Action::Ask, 3),
+        (OFFICER, "/v1/access-log/holds", &hold, Action::LogHold, 1),
+    ];
+    for (n, (stem, path, body, action, entries)) in cases.into_iter().enumerate() {
+        let key = &format!("{KEY}-{n}");
+        if !killed_before_its_answer(&mut house, stem, key, path, body) {
+            eprintln!("skipped: strace is not here or may not look into another process, so nothing was killed");
+            return;
+        }
+        let before = charged(&house);
+        house.start();
+        let count = |house: &House| house.log().iter().filter(|entry| entry.action == action).count();
+        assert_eq!(count(&house), entries, "{path}: it was durable before it was answered");
+        let again = under(&house, stem, key, "POST", path, body);
+        assert_eq!(again.status, 200, "{path}: {}", again.text());
+        assert_eq!((count(&house), charged(&house)), (entries, before), "{path}: one entry, one charge");
+    }
+    assert_eq!(charged(&house), 3);
 }

@@ -143,6 +143,13 @@ fn without_a_revocation_list_in_date_nobody_comes_in() {
     assert!(refused(&house, "tls_revocation_list_ended") > 0);
 }
 
+/// The port of another listener, as the service says it.
+fn logged_port(house: &House, name: &str) -> u16 {
+    let stderr = fs::read_to_string(house.stderr()).unwrap();
+    let (_, rest) = stderr.split_once(&format!("{name}127.0.0.1:")).unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 #[test]
 fn the_service_takes_a_new_certificate_and_drops_no_connection() {
     let root = Root::new("Root");
@@ -157,6 +164,13 @@ fn the_service_takes_a_new_certificate_and_drops_no_connection() {
     let mut open = house.line(CORPORATION);
     assert_eq!(open.get("/v1/ping").status, 204);
     let before = shown(&house);
+    let documentation = logged_port(&house, "documentation=");
+    let published = |house: &House| {
+        let mut line = Line::open(documentation, house.tls(None)).unwrap();
+        assert_eq!(line.get("/v1/openapi.json").status, 200);
+        line.tls.get_ref().conn.peer_certificates().unwrap()[0].to_vec()
+    };
+    assert_eq!(published(&house), before);
     // Clients trust both authorities.
     let roots = fs::read_to_string(house.keys().join("ca.pem")).unwrap();
     let next = root.issue_server(900);
@@ -171,6 +185,7 @@ fn the_service_takes_a_new_certificate_and_drops_no_connection() {
     soon("it says so", || said("were read anew"));
     fs::write(house.keys().join("ca.pem"), root.certificate()).unwrap();
     assert_ne!(shown(&house), before);
+    assert_eq!(published(&house), shown(&house), "the listener of the document has it too");
     assert_eq!(open.get("/v1/ping").status, 204, "the same connection as before");
     fs::write(house.keys().join("ca.pem"), roots).unwrap();
 }
@@ -327,8 +342,7 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     let root = Root::new("Root");
     let mut house = house_of(&root, true);
     house.start();
-    let stderr = fs::read_to_string(house.stderr()).unwrap();
-    let port = stderr.split_once("internal=127.0.0.1:").unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    let port = logged_port(&house, "internal=");
     assert_eq!(inside(port, "GET /livez"), (200, "ok\n".into()));
     let readiness = || -> (u16, serde_json::Value) {
         let (status, body) = inside(port, "GET /readyz");
