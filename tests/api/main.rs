@@ -5,6 +5,7 @@ mod answers;
 mod audit;
 mod authority;
 mod campaign;
+mod deltas;
 mod document;
 mod ends;
 mod epochs;
