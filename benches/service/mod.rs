@@ -122,6 +122,7 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
         dwellings: Some(400_000).filter(|_| kind == Kind::Stock),
         salt_file: None,
         profile: None,
+        delta: false,
         dry_run: false,
     };
     if let Some(pending) = &load::load(&args)?.pending {

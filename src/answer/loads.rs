@@ -1,4 +1,6 @@
-//! Loads: begun, sent in chunks, committed. Until the commit nobody is answered from them; after it everybody is.
+//! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is answered from them; after it everybody is.
+
+mod parts;
 
 use std::sync::Arc;
 
@@ -12,16 +14,17 @@ use super::json::Json;
 use super::problem::Problem;
 use super::quality::LoadQuality;
 use super::repeats::{Kept, receipt_of};
-use super::wire::{ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, RecordLine, Source};
+use super::wire::{Changes, ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::{Epoch, State};
 use crate::ids::LoadId;
-use crate::link::{self, LinkError, Register, RegisterBuilder, Registers};
+use crate::link::{self, LinkError, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
 use crate::store::{Load, LoadState, NewLoad, Store, StoreError, Tx};
+use parts::Read;
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
@@ -39,6 +42,11 @@ pub enum LoadError {
     Line(#[from] BadLine),
     #[error(transparent)]
     Link(#[from] LinkError),
+    #[error(
+        "records that are to be removed are not in the load that this one changes ({0} of them); nothing was changed, \
+         send the whole register"
+    )]
+    NotThere(usize),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -54,6 +62,9 @@ impl From<Source> for link::Source {
 
 /// What is said of a load that was read.
 struct Reported {
+    /// Of this load alone.
+    lines: u64,
+    changes: Option<Changes>,
     records: usize,
     persons: usize,
     quality: LoadQuality,
@@ -76,7 +87,8 @@ pub(super) async fn begin(
         epoch: in_force.epoch.id.clone(),
         source: plan.source.as_str().into(),
         header: serde_json::to_string(&plan.header).expect("plain data have a JSON form"),
-        expected_records: plan.records,
+        base: plan.base,
+        lines: plan.records,
         reference_date: plan.reference_date,
         begun_at: app.clock.now(),
     };
@@ -124,9 +136,7 @@ pub(super) async fn put_chunk(
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = web::block(move || {
-        let source = source_of(&load);
-        let mut builder = RegisterBuilder::new(&worker.profile, source);
-        let records = push_lines(&body, number as usize, &worker.profile, &mut builder)?;
+        let records = parts::check(&body, number as usize, &worker.profile, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
     let (sealed, records) =
@@ -170,14 +180,14 @@ pub(super) async fn commit(
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
     // In an epoch that answers this load would answer at once; another one is judged at its activation.
-    let complete = report.records as u64 == read.records;
+    let complete = report.lines == read.lines;
     if complete
         && next.epoch.state != State::Loading
         && let Err(problem) = app.check_inference(&next)
     {
         return Err(app.refuse(entry, problem).await);
     }
-    let Reported { records, persons, quality } = report;
+    let Reported { records, persons, quality, changes, .. } = report;
     let inference = app.inference(&next);
     let summary = LoadSummary { persons, inference: inference.clone(), quality: quality.clone() };
     let summary = serde_json::to_string(&summary).expect("plain data have a JSON form");
@@ -186,9 +196,9 @@ pub(super) async fn commit(
     let (done, once) = (entry.clone(), caller.once.clone());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
-        tx.commit_load(&read, now, &summary)?;
+        tx.commit_load(&read, records as u64, now, &summary)?;
         let receipt = receipt_of(tx.append(&done)?);
-        let report = LoadReport { records, persons, inference, quality, receipt };
+        let report = LoadReport { records, persons, changes, inference, quality, receipt };
         once.keep(tx, &Kept::body(&report), now).map(|()| report)
     });
     let written = match written.await {
@@ -241,7 +251,8 @@ impl App {
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
         check_records(in_force, &plan.header)?;
-        if !(1..=RECORDS).contains(&plan.records) {
+        parts::check_base(&self.store, in_force, plan)?;
+        if plan.records > RECORDS || plan.records == 0 && plan.base.is_none() {
             let detail = format!("a load has at least one record, and at most {RECORDS}");
             return Err(Problem::unprocessable("load_records", detail));
         }
@@ -257,16 +268,18 @@ impl App {
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
-        *(if is_population { &mut population } else { &mut care }) = Some(load.clone());
-        let read = Arc::new(read_register(&self.store, &self.profile, &load)?);
+        let Read { register, lines, changes } = parts::read(&self.store, &self.profile, &load)?;
+        let load = Load { records: register.records() as u64, ..load };
+        *(if is_population { &mut population } else { &mut care }) = Some(load);
+        let read = Arc::new(register);
         let loaded = read.clone();
         // Only what changed is joined again. A care list that came first waits for the population.
         let registers = match &in_force.registers {
             Some(before) if is_population => Some(before.rejoin(read, before.care().cloned())),
             Some(before) => Some(before.rejoin(before.population().clone(), Some(read))),
             None if is_population => {
-                let care = care.as_ref().map(|care| read_register(&self.store, &self.profile, care)).transpose()?;
-                Some(Registers::join(read, care.map(Arc::new)))
+                let care = care.as_ref().map(|care| parts::read(&self.store, &self.profile, care)).transpose()?;
+                Some(Registers::join(read, care.map(|care| Arc::new(care.register))))
             }
             None => None,
         };
@@ -274,7 +287,8 @@ impl App {
         // How many are on the care list is the care custodian's to know.
         let joined = registers.as_deref().filter(|_| !is_population);
         let quality = LoadQuality::of(&self.profile, &loaded, joined);
-        let report = Reported { records: loaded.records(), persons: loaded.persons(), quality };
+        let (records, persons) = (loaded.records(), loaded.persons());
+        let report = Reported { lines, changes, records, persons, quality };
         let contributed = in_force.contributed.clone();
         Ok((EpochInForce { epoch, contributed, population, care, registers }, report))
     }
@@ -309,26 +323,9 @@ pub(super) fn assemble(
     population: &Load,
     care: Option<&Load>,
 ) -> Result<Registers, LoadError> {
-    let population = read_register(store, profile, population)?;
-    let care = care.map(|care| read_register(store, profile, care)).transpose()?;
-    Ok(Registers::join(population.into(), care.map(Arc::new)))
-}
-
-fn read_register(store: &Store, profile: &Profile, load: &Load) -> Result<Register, LoadError> {
-    let mut builder = RegisterBuilder::new(profile, source_of(load));
-    for (number, chunk) in store.chunks(&load.id)?.enumerate() {
-        push_lines(&chunk?, number, profile, &mut builder)?;
-    }
-    Ok(builder.finish())
-}
-
-/// Reads a chunk into a register; returns how many records it held.
-fn push_lines(chunk: &[u8], number: usize, profile: &Profile, into: &mut RegisterBuilder) -> Result<u32, LoadError> {
-    let records = chunks::each_line(chunk, number, |line: RecordLine| {
-        let record = line.into_record(profile).map_err(|error| error.to_string())?;
-        into.push(record).map_err(|error| error.to_string())
-    });
-    Ok(records?)
+    let population = parts::read(store, profile, population)?.register;
+    let care = care.map(|care| parts::read(store, profile, care)).transpose()?;
+    Ok(Registers::join(population.into(), care.map(|care| Arc::new(care.register))))
 }
 
 fn source_of(load: &Load) -> link::Source {
@@ -338,6 +335,7 @@ fn source_of(load: &Load) -> link::Source {
 fn load_problem(error: &LoadError) -> Problem {
     match error {
         LoadError::Line(_) => Problem::unprocessable("record", format!("{error}; nothing was loaded")),
+        LoadError::NotThere(_) => Problem::unprocessable("record_not_there", error.to_string()),
         LoadError::Link(error) => Problem::unprocessable(error.code(), format!("{error}; nothing was loaded")),
         LoadError::Store(error) => store_problem(error),
     }

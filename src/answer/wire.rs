@@ -4,6 +4,7 @@
 pub mod batches;
 mod epochs;
 pub mod law;
+mod loads;
 mod processing;
 mod words;
 
@@ -12,18 +13,17 @@ use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use time::Date;
 use utoipa::ToSchema;
 
 pub use epochs::*;
+pub use loads::*;
 pub use processing::*;
 pub use words::answer_word;
 use words::whole;
 
-use super::quality::LoadQuality;
 use crate::audit::{Hash, Receipt};
-use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
-use crate::ids::{EpochId, LoadId, RegulationId};
+use crate::code::{AddressToken, Code, CodeHeader, Codes};
+use crate::ids::{EpochId, RegulationId};
 use crate::profile::Profile;
 
 time::serde::format_description!(pub date_only, Date, "[year]-[month]-[day]");
@@ -50,6 +50,26 @@ fn each_once<'de, D: Deserializer<'de>>(from: D) -> Result<PassCodes, D::Error> 
         }
     }
     from.deserialize_map(EachOnce)
+}
+
+/// The names of the passes are not those of the profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the codes' passes are not those of the profile")]
+pub struct WrongPasses;
+
+/// Codes as they travel.
+pub fn by_name(codes: Codes, profile: &Profile) -> PassCodes {
+    profile.passes.iter().map(|pass| pass.name.clone()).zip(codes.passes).collect()
+}
+
+/// Codes as rooms want them: passes in the profile's order.
+///
+/// # Errors
+/// [`WrongPasses`].
+pub fn in_order(mut codes: PassCodes, profile: &Profile) -> Result<Codes, WrongPasses> {
+    let passes =
+        profile.passes.iter().map(|pass| codes.remove(&pass.name).ok_or(WrongPasses)).collect::<Result<_, _>>()?;
+    if codes.is_empty() { Ok(Codes { passes }) } else { Err(WrongPasses) }
 }
 
 /// `POST /v1/priority-questions`: one household.
@@ -115,174 +135,6 @@ pub struct Answered {
 
 /// Bytes of every answer's body, so that length tells nothing.
 pub const ANSWER_BYTES: usize = 1024;
-
-/// `POST /v1/loads`: what is going to be loaded.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadPlan {
-    pub header: CodeHeader,
-    pub source: Source,
-    /// Records that will follow.
-    #[serde(deserialize_with = "whole")]
-    #[schema(minimum = 1, maximum = 20000000)]
-    pub records: u64,
-    /// The day on which the register was read: ages are counted on it, and freshness from it.
-    #[serde(with = "date_only")]
-    pub reference_date: Date,
-}
-
-/// Whose records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    Population,
-    Care,
-}
-
-impl Source {
-    /// The word in the store and in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Population => "population",
-            Self::Care => "care",
-        }
-    }
-}
-
-/// A load that was begun.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadBegun {
-    pub load: LoadId,
-    /// Most bytes of one chunk.
-    pub chunk_bytes: usize,
-}
-
-/// A chunk that is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChunkKept {
-    pub chunk: u32,
-    pub records: u32,
-    /// SHA-256 of the chunk as it was sent, base64.
-    pub digest: Hash,
-}
-
-/// `GET /v1/loads/{load}`: a load in progress, for a client that goes on with it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadView {
-    pub load: LoadId,
-    pub source: Source,
-    /// As announced.
-    pub records: u64,
-    /// Most bytes of one chunk.
-    pub chunk_bytes: usize,
-    /// The chunks that are there, in order.
-    pub chunks: Vec<ChunkKept>,
-}
-
-/// One line of a chunk (NDJSON): a record without plaintext.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RecordLine {
-    pub id: RecordRef,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<AddressToken>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub household: Option<HouseholdToken>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Group>,
-    #[serde(default, deserialize_with = "each_once", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Vec<Code>>)]
-    pub codes: PassCodes,
-}
-
-impl RecordLine {
-    /// How a record travels.
-    pub fn new(record: Record, profile: &Profile) -> Self {
-        let Record { id, address, household, groups, codes } = record;
-        Self { id, address, household, groups, codes: by_name(codes, profile) }
-    }
-
-    /// The record, its passes in the profile's order.
-    ///
-    /// # Errors
-    /// A pass that the profile does not have, or lacks one that it has.
-    pub fn into_record(self, profile: &Profile) -> Result<Record, WrongPasses> {
-        let codes = if self.codes.is_empty() { Codes::default() } else { in_order(self.codes, profile)? };
-        Ok(Record { id: self.id, address: self.address, household: self.household, groups: self.groups, codes })
-    }
-}
-
-/// The names of the passes are not those of the profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the codes' passes are not those of the profile")]
-pub struct WrongPasses;
-
-/// Codes as they travel.
-pub fn by_name(codes: Codes, profile: &Profile) -> PassCodes {
-    profile.passes.iter().map(|pass| pass.name.clone()).zip(codes.passes).collect()
-}
-
-/// Codes as rooms want them: passes in the profile's order.
-///
-/// # Errors
-/// [`WrongPasses`].
-pub fn in_order(mut codes: PassCodes, profile: &Profile) -> Result<Codes, WrongPasses> {
-    let passes =
-        profile.passes.iter().map(|pass| codes.remove(&pass.name).ok_or(WrongPasses)).collect::<Result<_, _>>()?;
-    if codes.is_empty() { Ok(Codes { passes }) } else { Err(WrongPasses) }
-}
-
-/// `POST /v1/loads/{load}/commit`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadCommit {
-    #[serde(deserialize_with = "whole")]
-    #[schema(maximum = 4294967295_u32)]
-    pub chunks: u32,
-}
-
-/// A finished load, as its custodian may know it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadReport {
-    pub records: usize,
-    /// Records that have codes.
-    pub persons: usize,
-    /// What readers of the answers may infer, once both sources are loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference: Option<law::InferenceView>,
-    /// How well these records can be linked.
-    pub quality: LoadQuality,
-    pub receipt: Receipt,
-}
-
-/// What is kept of a load's report beside it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadSummary {
-    pub persons: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference: Option<law::InferenceView>,
-    pub quality: LoadQuality,
-}
-
-/// One of `GET /v1/epochs/{epoch}/reports`: a load that answers, as its custodian was told of it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SourceReport {
-    pub source: Source,
-    pub records: u64,
-    #[serde(with = "date_only")]
-    pub reference_date: Date,
-    pub persons: usize,
-    /// As it was when this was loaded, if both sources were there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference: Option<law::InferenceView>,
-    pub quality: LoadQuality,
-}
 
 /// `PUT /v1/stock`: the addresses that a corporation lets.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -198,6 +198,7 @@ impl Story {
             dwellings: None,
             salt_file: None,
             profile: None,
+            delta: false,
             dry_run: false,
         })?;
         let mib = loaded.bytes as f64 / f64::from(1 << 20);

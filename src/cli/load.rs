@@ -1,5 +1,6 @@
 //! `voorrang load`: encode a register, a care list or a housing stock, upload it, report.
 
+mod known;
 mod sending;
 
 use std::collections::BTreeSet;
@@ -20,13 +21,14 @@ use super::quality_report;
 use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::quality::LoadQuality;
 use crate::answer::wire::law::{InferenceView, Pending};
-use crate::answer::wire::{self, EpochView, LoadPlan, RecordLine};
+use crate::answer::wire::{self, Changes, EpochView, LoadPlan, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
-use crate::code::{AddressToken, Record};
+use crate::code::{AddressToken, Record, RecordRef};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
-use crate::ids::ProposalId;
+use crate::ids::{LoadId, ProposalId};
 use crate::profile::Profile;
+use known::{Known, Stamp};
 use sending::Sending;
 
 /// What is loaded.
@@ -64,6 +66,9 @@ pub struct LoadArgs {
     /// Profile file [default: the built-in one]
     #[arg(long)]
     pub profile: Option<PathBuf>,
+    /// Send only what changed since the load that answers now; the whole file where that is not known
+    #[arg(long)]
+    pub delta: bool,
     /// Read and encode everything, send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -84,6 +89,31 @@ pub struct Loaded {
     pub quality: Option<LoadQuality>,
     /// The first record with codes, as it was sent.
     pub sample: Option<RecordLine>,
+    /// What was changed in the load before, where not the whole file was sent.
+    pub changes: Option<Changes>,
+}
+
+impl Loaded {
+    fn of(records: usize) -> Self {
+        let (receipt, inference, pending, quality, sample, changes) = Default::default();
+        Self { records, persons: 0, bytes: 0, receipt, inference, pending, quality, sample, changes }
+    }
+
+    /// Counts a record; its reference, and its line.
+    fn take(&mut self, line: RecordLine) -> anyhow::Result<(RecordRef, Vec<u8>)> {
+        let bytes = serde_json::to_vec(&line).context("a record has a JSON form")?;
+        let id = line.id;
+        self.persons += usize::from(!line.codes.is_empty());
+        if self.sample.is_none() && !line.codes.is_empty() {
+            self.sample = Some(line);
+        }
+        Ok((id, bytes))
+    }
+}
+
+/// Whether changes were refused because the service's load is another one than they were made for.
+fn is_outdated(Refused(problem): &Refused) -> bool {
+    ["load_base", "load_parts", "record_not_there"].contains(&problem.code.as_str())
 }
 
 /// Runs the command and reports.
@@ -103,6 +133,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     if let Some(pending) = &loaded.pending {
         eprintln!("It counts once the municipality's privacy officer has confirmed it:");
         eprintln!("  voorrang regulation confirm {pending} --config <officer>.toml");
+    }
+    if let Some(Changes { added, replaced, removed }) = &loaded.changes {
+        eprintln!("Changed only: {added} added, {replaced} replaced, {removed} removed.");
     }
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
     if let Some(quality) = &loaded.quality {
@@ -155,6 +188,7 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
         }
         Kind::Stock => {
             ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
+            ensure!(!args.delta, "a stock is sent as a whole; leave --delta out");
             let addresses = read::stock(&args.input)?;
             let client = Client::open(&args.config)?;
             Session::open(&client, args)?.stock(&addresses, args.dwellings)
@@ -178,6 +212,7 @@ struct Session<'a> {
     /// SHA-256 of the input file, hexadecimal: a load that was cut goes on with the same file only.
     input: String,
     dry_run: bool,
+    delta: bool,
 }
 
 impl<'a> Session<'a> {
@@ -187,47 +222,116 @@ impl<'a> Session<'a> {
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;
-        Ok(Self { client, encoder, profile, day, input, dry_run: args.dry_run })
+        Ok(Self { client, encoder, profile, day, input, dry_run: args.dry_run, delta: args.delta })
     }
 
+    /// Sends the file, or what changed in it.
     fn upload(
         &self,
         source: wire::Source,
         order: &[usize],
         encode: impl Fn(&[usize]) -> Vec<Record> + Sync,
     ) -> anyhow::Result<Loaded> {
-        let mut loaded = Loaded {
-            records: order.len(),
-            persons: 0,
-            bytes: 0,
-            receipt: None,
-            inference: None,
-            pending: None,
-            quality: None,
-            sample: None,
-        };
-        let plan =
-            LoadPlan { header: self.encoder.header(), source, records: order.len() as u64, reference_date: self.day };
+        let header = self.encoder.header();
+        let known = if self.delta { Known::read(self.client, source, &header)? } else { None };
+        if let Some(known) = known {
+            match self.send_changes(known, source, order, &encode) {
+                Err(error) if error.downcast_ref::<Refused>().is_some_and(is_outdated) => {
+                    eprintln!("{error:#}\nSending the whole file.");
+                }
+                done => return done,
+            }
+        } else if self.delta {
+            eprintln!("No load of this epoch is remembered here that could be changed; sending the whole file.");
+        }
+        self.send_whole(source, order, &encode)
+    }
+
+    fn send_whole(
+        &self,
+        source: wire::Source,
+        order: &[usize],
+        encode: &(impl Fn(&[usize]) -> Vec<Record> + Sync),
+    ) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded::of(order.len());
+        let plan = self.plan(source, order.len(), None);
         let mut sending = if self.dry_run { None } else { Some(Sending::open(self.client, &plan, &self.input)?) };
         let progress = bar(order.len(), &format!("loading {}", source.as_str()));
-        let records =
-            order.chunks(CHUNK).flat_map(|rows| rows.par_chunks(SHARE).flat_map_iter(&encode).collect::<Vec<_>>());
-        for record in progress.over(records) {
-            let line = RecordLine::new(record, &self.profile);
-            loaded.persons += usize::from(!line.codes.is_empty());
-            if loaded.sample.is_none() && !line.codes.is_empty() {
-                loaded.sample = Some(line.clone());
-            }
-            let line = serde_json::to_vec(&line).context("a record has a JSON form")?;
-            loaded.bytes += line.len() + 1;
-            sending.as_mut().map_or(Ok(()), |sending| sending.line(&line))?;
+        let mut stamps = Vec::with_capacity(order.len());
+        for line in progress.over(self.lines(order, encode)) {
+            let (id, bytes) = loaded.take(line)?;
+            stamps.push(known::stamp(id, &bytes));
+            loaded.bytes += bytes.len() + 1;
+            sending.as_mut().map_or(Ok(()), |sending| sending.line(&bytes))?;
         }
         if let Some(sending) = sending {
-            let report = sending.commit()?;
-            (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
-            loaded.quality = Some(report.quality);
+            self.commit(sending, source, &stamps, &mut loaded)?;
         }
         Ok(loaded)
+    }
+
+    /// What is new or other than it was sent before, and what is gone.
+    fn send_changes(
+        &self,
+        mut known: Known,
+        source: wire::Source,
+        order: &[usize],
+        encode: &(impl Fn(&[usize]) -> Vec<Record> + Sync),
+    ) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded::of(order.len());
+        let (mut changes, mut stamps) = (Vec::new(), Vec::with_capacity(order.len()));
+        for line in bar(order.len(), "comparing").over(self.lines(order, encode)) {
+            let (id, bytes) = loaded.take(line)?;
+            let stamp = known::stamp(id, &bytes);
+            if known.records.remove(&id) != Some(stamp.1) {
+                changes.push(bytes);
+            }
+            stamps.push(stamp);
+        }
+        // In one order, so that a run that goes on makes the same chunks.
+        let mut gone: Vec<RecordRef> = known.records.into_keys().collect();
+        gone.sort_unstable();
+        let gone = gone.into_iter().map(|id| serde_json::to_vec(&RecordLine::gone(id)));
+        changes.extend(gone.collect::<Result<Vec<_>, _>>().context("a reference has a JSON form")?);
+        loaded.bytes = changes.iter().map(|line| line.len() + 1).sum();
+        if !self.dry_run {
+            let plan = self.plan(source, changes.len(), Some(known.load));
+            let mut sending = Sending::open(self.client, &plan, &self.input)?;
+            let progress = bar(changes.len(), &format!("changing {}", source.as_str()));
+            progress.over(changes.iter()).try_for_each(|line| sending.line(line))?;
+            self.commit(sending, source, &stamps, &mut loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    fn plan(&self, source: wire::Source, lines: usize, base: Option<LoadId>) -> LoadPlan {
+        LoadPlan { header: self.encoder.header(), source, records: lines as u64, base, reference_date: self.day }
+    }
+
+    /// Every record as it travels.
+    fn lines(
+        &self,
+        order: &[usize],
+        encode: &(impl Fn(&[usize]) -> Vec<Record> + Sync),
+    ) -> impl Iterator<Item = RecordLine> {
+        let records =
+            order.chunks(CHUNK).flat_map(move |rows| rows.par_chunks(SHARE).flat_map_iter(encode).collect::<Vec<_>>());
+        records.map(|record| RecordLine::new(record, &self.profile))
+    }
+
+    fn commit(
+        &self,
+        sending: Sending<'_>,
+        source: wire::Source,
+        stamps: &[Stamp],
+        loaded: &mut Loaded,
+    ) -> anyhow::Result<()> {
+        let load = sending.load();
+        let report = sending.commit()?;
+        known::remember(self.client, source, self.encoder.header(), load, stamps)?;
+        (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
+        (loaded.quality, loaded.changes) = (Some(report.quality), report.changes);
+        Ok(())
     }
 
     fn stock(&self, addresses: &[Address], dwellings: Option<u32>) -> anyhow::Result<Loaded> {
@@ -242,17 +346,8 @@ impl<'a> Session<'a> {
         };
         tokens.iter().for_each(|token| filter.set(&token.0));
         let filter = filter.into_bytes();
-        let (records, persons, bytes) = (addresses.len(), tokens.len(), filter.len());
-        let mut loaded = Loaded {
-            records,
-            persons,
-            bytes,
-            receipt: None,
-            inference: None,
-            pending: None,
-            quality: None,
-            sample: None,
-        };
+        let (persons, bytes) = (tokens.len(), filter.len());
+        let mut loaded = Loaded { persons, bytes, ..Loaded::of(addresses.len()) };
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
             let key = fresh_key();

@@ -120,7 +120,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         "{} has arrears that were reported after {day}; give the day on which they stand with --day",
         args.arrears.display()
     );
-    let as_batch = args.batch || households.len() > MANY;
+    let as_batch = (args.batch && !households.is_empty()) || households.len() > MANY;
     // A batch is remembered where it is answered.
     let known = if args.resume && !as_batch { files::rows(&part_path(&args.output))? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
@@ -130,7 +130,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         return Ok(dry_run(&asker, &households, minimum));
     }
     let mut files = Files::create(&args.output, households.len())?;
-    let asked = if as_batch {
+    let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
         let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
         batch::ask(&mut asker, &households, &input, &mut files)
     } else if minimum > 1 {

@@ -69,7 +69,8 @@ pub fn begin_load(store: &Store, records: u64) -> LoadId {
         epoch: epoch_id(),
         source: "population".into(),
         header: "{}".into(),
-        expected_records: records,
+        base: None,
+        lines: records,
         reference_date: date!(2026 - 11 - 01),
         begun_at: NOW,
     };

@@ -18,7 +18,10 @@ pub struct NewLoad {
     pub source: String,
     /// The header of its codes, JSON.
     pub header: String,
-    pub expected_records: u64,
+    /// The load that it changes, if it is not whole by itself.
+    pub base: Option<LoadId>,
+    /// Records, or changes, that will follow.
+    pub lines: u64,
     /// The day whose state the records show.
     pub reference_date: Date,
     pub begun_at: OffsetDateTime,
@@ -31,6 +34,8 @@ pub enum LoadState {
     Staging,
     /// The one of its epoch and source that answers.
     Current,
+    /// A newer one that changes it answers, and needs it.
+    Base,
     /// A newer one answers; it is being deleted.
     Superseded,
 }
@@ -42,7 +47,11 @@ pub struct Load {
     pub epoch: EpochId,
     pub source: String,
     pub header: String,
-    /// As announced; of a current load also as counted.
+    /// The load that it changes.
+    pub base: Option<LoadId>,
+    /// Records or changes, as announced.
+    pub lines: u64,
+    /// Of a load that is or was current: those of its base counted in.
     pub records: u64,
     pub reference_date: Date,
     pub state: LoadState,
@@ -66,10 +75,11 @@ impl Tx<'_> {
         self.db.prepare_cached(before)?.execute(params![new.epoch.as_str(), new.source])?;
         let id = LoadId::random();
         let date = new.reference_date.to_string();
-        let sql = "INSERT INTO load (id, epoch, source, header, records, reference_date, state, begun_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7)";
-        let (epoch, records, begun) = (new.epoch.as_str(), int(new.expected_records)?, new.begun_at.unix_timestamp());
-        let row = params![id.to_string(), epoch, new.source, new.header, records, date, begun];
+        let sql = "INSERT INTO load (id, epoch, source, header, base, lines, records, reference_date, state, begun_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 'staging', ?8)";
+        let (epoch, lines, begun) = (new.epoch.as_str(), int(new.lines)?, new.begun_at.unix_timestamp());
+        let base = new.base.map(|base| base.to_string());
+        let row = params![id.to_string(), epoch, new.source, new.header, base, lines, date, begun];
         self.db.prepare_cached(sql)?.execute(row)?;
         Ok(id)
     }
@@ -81,30 +91,48 @@ impl Tx<'_> {
     /// would hold more than it announced.
     pub fn put_chunk(&self, chunk: &SealedChunk) -> Result<(), StoreError> {
         let load = self.staging(&chunk.upload().parse().map_err(|_| StoreError::NotFound("load"))?)?;
-        self.keep_chunk(chunk, load.records)?;
+        self.keep_chunk(chunk, load.lines)?;
         let sql = "UPDATE load SET revision = revision + 1 WHERE id = ?1";
         self.db.prepare_cached(sql)?.execute([load.id.to_string()])?;
         Ok(())
     }
 
-    /// Makes a complete load, as it was read, the current one of its epoch and source. The one before is superseded:
-    /// [`Tx::sweep_loads`] deletes it, bit by bit. `report` is kept as it is, for [`Store::load_report`].
+    /// Makes a complete load, as it was read, the current one of its epoch and source, with so many records in all. The one
+    /// before is kept where the new one changes it. Else it is superseded, with all that it changed: [`Tx::sweep_loads`]
+    /// deletes them, bit by bit. `report` is kept as it is, for [`Store::load_report`].
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read, or
-    /// [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
-    pub fn commit_load(&self, read: &Load, loaded_at: OffsetDateTime, report: &str) -> Result<Load, StoreError> {
+    /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read or what it changes is
+    /// no longer current, or [`StoreError::LoadIncomplete`] if records or a chunk in between are missing.
+    pub fn commit_load(
+        &self,
+        read: &Load,
+        records: u64,
+        loaded_at: OffsetDateTime,
+        report: &str,
+    ) -> Result<Load, StoreError> {
         let id = &read.id;
         let load = self.staging(id)?;
         if load.revision != read.revision {
             return Err(StoreError::Conflict("load got another chunk while it was committed"));
         }
         let text = id.to_string();
-        chunks::complete(self.db, &text, load.records)?;
-        let before = "UPDATE load SET state = 'superseded' WHERE epoch = ?1 AND source = ?2 AND state = 'current'";
-        self.db.execute(before, params![load.epoch.as_str(), load.source])?;
-        let now = "UPDATE load SET state = 'current', loaded_at = ?2, report = ?3 WHERE id = ?1";
-        self.db.execute(now, params![text, loaded_at.unix_timestamp(), report])?;
+        chunks::complete(self.db, &text, load.lines)?;
+        match &load.base {
+            Some(base) => {
+                let before = "UPDATE load SET state = 'base' WHERE id = ?1 AND state = 'current'";
+                if self.db.execute(before, [base.to_string()])? == 0 {
+                    return Err(StoreError::Conflict("load that this one changes is no longer the one that answers"));
+                }
+            }
+            None => {
+                let before = "UPDATE load SET state = 'superseded'
+                              WHERE epoch = ?1 AND source = ?2 AND state IN ('current', 'base')";
+                self.db.execute(before, params![load.epoch.as_str(), load.source])?;
+            }
+        }
+        let now = "UPDATE load SET state = 'current', records = ?2, loaded_at = ?3, report = ?4 WHERE id = ?1";
+        self.db.execute(now, params![text, int(records)?, loaded_at.unix_timestamp(), report])?;
         find(self.db, id)
     }
 
@@ -145,6 +173,18 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub fn load(&self, id: &LoadId) -> Result<Load, StoreError> {
         self.read(|db| find(db, id))
+    }
+
+    /// A load and those that it changes, the newest first; the last is whole by itself.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if one of them is not there.
+    pub fn parts(&self, id: &LoadId) -> Result<Vec<Load>, StoreError> {
+        let mut parts = vec![self.load(id)?];
+        while let Some(base) = parts.last().and_then(|part| part.base) {
+            parts.push(self.load(&base)?);
+        }
+        Ok(parts)
     }
 
     /// What was said of a load when it became current.
@@ -220,15 +260,16 @@ pub(super) fn delete_superseded(db: &mut Connection) -> Result<(), StoreError> {
 
 fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
-               (SELECT count(*) FROM chunk WHERE upload = load.id), revision FROM load WHERE id = ?1";
+               (SELECT count(*) FROM chunk WHERE upload = load.id), revision, base, lines FROM load WHERE id = ?1";
     let load = |row: &Row<'_>| {
-        let records = row.get::<_, i64>(3)?;
         Ok(Load {
             id: *id,
             epoch: parsed(row, 0)?,
             source: row.get(1)?,
             header: row.get(2)?,
-            records: u64::try_from(records).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(3, records))?,
+            base: row.get::<_, Option<String>>(9)?.map(|_| parsed(row, 9)).transpose()?,
+            lines: row.get::<_, i64>(10)?.unsigned_abs(),
+            records: row.get::<_, i64>(3)?.unsigned_abs(),
             reference_date: day(row, 4)?,
             state: state(row, 5)?,
             loaded_at: row.get::<_, Option<i64>>(6)?.map(|_| at(row, 6)).transpose()?,
@@ -248,6 +289,7 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<LoadState> {
     Ok(match row.get_ref(column)?.as_str()? {
         "staging" => LoadState::Staging,
         "current" => LoadState::Current,
+        "base" => LoadState::Base,
         _ => LoadState::Superseded,
     })
 }

@@ -368,3 +368,19 @@ fn with_its_epoch_a_batch_is_gone() {
         assert_eq!(rows, 0, "{table}");
     }
 }
+
+#[test]
+fn a_batch_that_cannot_be_gone_on_with_holds_up_no_other() {
+    let mut house = House::open();
+    let lost = many(&house);
+    house.fill("haarlem-2");
+    let stuck = send(&house, &lost, 200);
+    house.stop();
+    std::fs::remove_file(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key"))).unwrap();
+    house.start();
+    let encoder = house.encoder("haarlem-2");
+    let ours: Vec<Value> = contracts().iter().take(4).map(|contract| value(&encoder, contract)).collect();
+    let batch = send(&house, &ours, 4);
+    assert_eq!(wait(&house, batch).answered, 4);
+    assert_eq!(view(&house, stuck).state, "answering");
+}

@@ -355,6 +355,7 @@ impl House {
             dwellings: (kind == Kind::Stock).then_some(1400),
             salt_file: None,
             profile: None,
+            delta: false,
             dry_run: false,
         }
     }

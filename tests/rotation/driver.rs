@@ -138,6 +138,7 @@ impl<'a> Driver<'a> {
             dwellings: (kind == Kind::Stock).then(|| self.dwellings()),
             salt_file: None,
             profile: None,
+            delta: false,
             dry_run: false,
         })?;
         let officer = || self.town.client(Role::PrivacyOfficer);

@@ -82,17 +82,21 @@ struct Behalf {
 }
 
 impl App {
-    /// A chunk of each batch in turn, until none is left.
+    /// A chunk of each batch in turn, until none is left but those that cannot be gone on with now: they hold up no other.
     fn answer_batches(&self, ending: &Receiver<()>) -> Result<(), Halt> {
+        let mut stuck: HashSet<BatchId> = HashSet::new();
         loop {
-            let under_way = self.store.batches_under_way()?;
+            let mut under_way = self.store.batches_under_way()?;
+            under_way.retain(|id| !stuck.contains(id));
             if under_way.is_empty() {
-                return Ok(self.sweep_batches()?);
+                self.sweep_batches()?;
+                return if stuck.is_empty() { Ok(()) } else { Err(Halt::Failed) };
             }
             for id in under_way {
                 match self.answer_some(&id, ending) {
                     Ok(()) | Err(Halt::Ended) => {}
-                    halted => return halted,
+                    Err(Halt::Failed) => drop(stuck.insert(id)),
+                    Err(Halt::Ending) => return Err(Halt::Ending),
                 }
             }
         }

@@ -53,6 +53,11 @@ impl<'a> Sending<'a> {
         self.chunks.line(line)
     }
 
+    /// Its name at the service.
+    pub(super) fn load(&self) -> LoadId {
+        self.memory.load
+    }
+
     /// Makes it the load that answers.
     pub(super) fn commit(self) -> anyhow::Result<LoadReport> {
         let commit = LoadCommit { chunks: self.chunks.finish()? };
@@ -81,7 +86,8 @@ fn remembered(client: &Client, plan: &LoadPlan, input: &str) -> anyhow::Result<O
 }
 
 fn same(a: &LoadPlan, b: &LoadPlan) -> bool {
-    (&a.header, a.source, a.records, a.reference_date) == (&b.header, b.source, b.records, b.reference_date)
+    (&a.header, a.source, a.records, a.base, a.reference_date)
+        == (&b.header, b.source, b.records, b.base, b.reference_date)
 }
 
 fn place(memory: &Memory) -> String {

@@ -115,6 +115,7 @@ fn remembered(client: &Client, plan: &BatchPlan, input: &str) -> anyhow::Result<
     let memory = serde_json::from_str::<Memory>(&text).ok();
     let Some(memory) = memory.filter(|known| known.input == input && known.plan == *plan) else { return Ok(None) };
     match view(client, &memory) {
+        Ok(view) if view.state == "refused" => Ok(None),
         Ok(view) => Ok(Some((memory, view))),
         Err(error) if error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.status == 404) => Ok(None),
         Err(error) => Err(error),

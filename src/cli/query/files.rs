@@ -114,6 +114,10 @@ impl Files {
     pub(super) fn keep(mut self, error: anyhow::Error) -> anyhow::Error {
         let part = part_path(&self.output);
         let count: usize = self.summary.answers.values().sum();
+        if count == 0 && error.is::<Refused>() {
+            // As a whole, before anything was asked.
+            return error;
+        }
         let header = if count == 0 { self.flags.write_record(COLUMNS) } else { Ok(()) };
         if let Err(lost) = header {
             return error.context(format!("there is nothing to go on from ({lost})"));

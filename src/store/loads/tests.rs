@@ -7,7 +7,7 @@ const PLAIN: &[u8] = b"these bytes must not be found on the disk";
 
 fn commit(store: &Store, id: LoadId) -> Result<Load, StoreError> {
     let read = store.load(&id)?;
-    store.write(move |tx| tx.commit_load(&read, NOW, "{}")).map(|written| written.value)
+    store.write(move |tx| tx.commit_load(&read, read.lines, NOW, "{}")).map(|written| written.value)
 }
 
 fn loaded(store: &Store, chunks: u32) -> LoadId {
@@ -70,7 +70,10 @@ fn a_chunk_after_the_load_was_read_takes_its_commit_away() {
     store.put_chunk(&id, 0, 2, PLAIN).unwrap();
     let read = store.load(&id).unwrap();
     store.put_chunk(&id, 0, 2, b"other records").unwrap();
-    assert!(matches!(store.write(move |tx| tx.commit_load(&read, NOW, "{}")), Err(StoreError::Conflict(_))));
+    assert!(matches!(
+        store.write(move |tx| tx.commit_load(&read, read.lines, NOW, "{}")),
+        Err(StoreError::Conflict(_))
+    ));
     assert_eq!(commit(&store, id).unwrap().state, LoadState::Current);
 }
 

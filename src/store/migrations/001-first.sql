@@ -80,9 +80,11 @@ CREATE TABLE load (
     epoch          TEXT NOT NULL REFERENCES epoch (id),
     source         TEXT NOT NULL,
     header         TEXT NOT NULL,
-    records        INTEGER NOT NULL CHECK (records >= 0),
+    base           TEXT, -- the load that it changes; its chunks are needed as long
+    lines          INTEGER NOT NULL CHECK (lines >= 0), -- as announced
+    records        INTEGER NOT NULL CHECK (records >= 0), -- with those of the loads that it changes
     reference_date TEXT NOT NULL,
-    state          TEXT NOT NULL CHECK (state IN ('staging', 'current', 'superseded')),
+    state          TEXT NOT NULL CHECK (state IN ('staging', 'current', 'base', 'superseded')),
     begun_at       INTEGER NOT NULL,
     loaded_at      INTEGER,
     revision       INTEGER NOT NULL DEFAULT 0, -- counts the chunks that arrived, repeated ones too
