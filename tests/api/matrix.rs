@@ -28,6 +28,8 @@ fn table() -> (Vec<&'static str>, Rights<'static>) {
 struct World {
     house: House,
     hold: String,
+    /// A batch of the corporation.
+    batch: String,
     /// An answered question, which the care side may ask about.
     case: u64,
 }
@@ -43,7 +45,10 @@ impl World {
         let hold = text(&house.line(OFFICER).json("POST", "/v1/access-log/holds", &json!({"from": 0, "to": 2})), "id");
         let question = value(&house.encoder(EPOCH), FAMILY);
         let case = house.line(CORPORATION).ask(&question).answered().receipt.index;
-        Self { house, hold, case }
+        let header = house.encoder(EPOCH).header();
+        let batch = json!({"header": header, "purpose": question["purpose"], "questions": 1});
+        let batch = text(&house.line(CORPORATION).json("POST", "/v1/question-batches", &batch), "batch");
+        Self { house, hold, batch, case }
     }
 
     fn card(&self, role: &str) -> Card {
@@ -91,6 +96,7 @@ impl World {
             ("{number}", "0"),
             ("{oin}", "00000099000000004001"),
             ("{hold}", &self.hold),
+            ("{batch}", &self.batch),
             ("{index}", "0"),
             ("{kind}/{place}", "0/000.p/1"),
             ("{proposal}", &self.proposal(template)),
@@ -106,6 +112,9 @@ impl World {
         let address = question["address"].clone();
         match (method, template) {
             ("POST", "/priority-questions") => question,
+            ("POST", "/question-batches") => json!({"header": header, "purpose": question["purpose"], "questions": 1}),
+            ("POST", "/question-batches/{batch}/commit") => json!({"chunks": 7}),
+            ("POST", "/processing-activities") => json!({"startTime": 0}),
             ("POST", "/priority-batches") => json!({"questions": [question]}),
             ("POST", "/group-questions") => json!({"question": question, "case": self.case}),
             ("POST", "/loads") => plan(&self.house),
