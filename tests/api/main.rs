@@ -22,5 +22,6 @@ mod regulation;
 mod repeats;
 mod reports;
 mod rotation;
+mod spans;
 mod support;
 mod walls;
