@@ -1,6 +1,7 @@
 //! The service's configuration: file and environment into one checked [`Config`]; unknown keys fail.
 
 mod batches;
+mod collectors;
 mod internal;
 mod limits;
 mod tls;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use batches::Batches;
+pub use collectors::{Ldv, Traces};
 pub use internal::Internal;
 pub use limits::Limits;
 pub use tls::Tls;
@@ -80,29 +82,6 @@ pub struct AccessLog {
 impl Default for AccessLog {
     fn default() -> Self {
         Self { anchor: "anchor/checkpoint".into(), witnessed: Vec::new() }
-    }
-}
-
-/// Where processing records go (Logboek Dataverwerkingen).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ldv {
-    pub collector: String,
-    pub ca: String,
-    pub register: String,
-}
-
-impl Default for Ldv {
-    fn default() -> Self {
-        let register = "https://voorrang.example/verwerkingen".into();
-        Self { collector: NONE.into(), ca: String::new(), register }
-    }
-}
-
-impl Ldv {
-    /// The collector's address, if there is one.
-    pub fn collector(&self) -> Option<&str> {
-        Some(self.collector.as_str()).filter(|address| *address != NONE)
     }
 }
 
@@ -189,6 +168,7 @@ pub struct Config {
     pub shutdown_seconds: u64,
     pub access_log: AccessLog,
     pub ldv: Ldv,
+    pub traces: Traces,
     pub documentation: Documentation,
     pub tls: Tls,
     pub limits: Limits,
@@ -214,6 +194,7 @@ impl Default for Config {
             shutdown_seconds: 20,
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
+            traces: Traces::default(),
             documentation: Documentation::default(),
             tls: Tls::default(),
             limits: Limits::default(),
@@ -285,6 +266,10 @@ impl Config {
             "ldv.collector is an address of http or https, or \"none\"; ldv.register is one",
         );
         require(
+            self.traces.collector().is_none_or(web),
+            "traces.collector is an address of http or https, or \"none\"",
+        );
+        require(
             !inside(&self.epoch_keys),
             "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
         );
@@ -312,8 +297,8 @@ impl Config {
         for path in files.chain(credentials).chain(&mut log.witnessed).chain(shipped) {
             *path = folder.join(&*path);
         }
-        if !self.ldv.ca.is_empty() {
-            self.ldv.ca = folder.join(&self.ldv.ca).display().to_string();
+        for ca in [&mut self.ldv.ca, &mut self.traces.ca].into_iter().filter(|ca| !ca.is_empty()) {
+            *ca = folder.join(&*ca).display().to_string();
         }
     }
 }
@@ -416,6 +401,7 @@ mod tests {
             "[access_log]\nanchor = ''",
             "[access_log]\nanchor = 'state/anchor'",
             "[ldv]\ncollector = ''",
+            "[traces]\ncollector = 'localhost:4318'",
             "[ldv]\nregister = 'verwerkingen'",
             "[documentation]\nlisten = 'localhost'",
         ] {

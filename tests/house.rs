@@ -40,7 +40,7 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("aes::", &["encode/keys.rs"]),
     ("rustls::", &["answer/"]),
     ("x509_parser", &["answer/identity.rs", "answer/tls/"]),
-    ("ureq", &["cli/client.rs", "cli/client/patience.rs", "answer/ldv.rs"]),
+    ("ureq", &["cli/client.rs", "cli/client/patience.rs", "answer/collector.rs"]),
     ("rcgen", &["cli/pki.rs", "answer/identity.rs"]),
     ("csv::", &["encode/read/", "cli/"]),
     ("anyhow", &["cli/"]),

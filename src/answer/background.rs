@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::spans::Sender;
 use super::tls::Reloader;
 use super::{App, ldv, question_batches, retention};
 use crate::config::Config;
@@ -24,8 +25,11 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(app: &Arc<App>, config: &Config, reloader: &Arc<Reloader>) -> Self {
+    pub(super) fn start(app: &Arc<App>, config: &Config, reloader: &Arc<Reloader>, sender: Option<Sender>) -> Self {
         let mut all = Self { running: Vec::new(), threads: Vec::new() };
+        if let Some(sender) = sender {
+            all.spawn(app, move |_, ending| sender.run(ending));
+        }
         if let Some(forwarder) = ldv::Forwarder::new(&config.ldv) {
             all.spawn(app, move |app, ending| forwarder.run(app, ending));
         }

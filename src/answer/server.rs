@@ -23,6 +23,7 @@ use super::operation::Operation;
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
 use super::repeats::once;
+use super::spans::{Ended, Spans};
 use super::tls::{Door, Gate, Reloader};
 use super::trace::Trace;
 use super::{App, StartError, checkup, documentation, listener, tls};
@@ -124,7 +125,9 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let door = Arc::new(Door::new(gate, app.knocks.clone()));
     let tls = tls::server(&door, config.tls.tls12)?;
     let reloader = Arc::new(Reloader::new(&config, door.clone()));
-    let background = Background::start(&app, &config, &reloader);
+    let (spans, sender) = Spans::new(&config.traces);
+    let spans = web::Data::new(spans);
+    let background = Background::start(&app, &config, &reloader, sender);
     let shared = web::Data::from(app.clone());
     let guarded = web::Data::from(door.clone());
     let meters = Arc::new(Meters::new(&config.limits));
@@ -132,7 +135,8 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let inside = Inside { app: app.clone(), door: door.clone(), meters };
     let factory = move || {
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(guard)).wrap(from_fn(envelope));
-        web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone()).configure(routes)
+        let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
+        web.app_data(spans.clone()).configure(routes)
     };
     let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
@@ -241,6 +245,9 @@ pub(super) async fn envelope(
     let method = request.method().clone();
     let route = request.match_pattern();
     let started = std::time::Instant::now();
+    let parent = read.as_ref().ok().and_then(|read| read.parent.as_ref());
+    let spans = request.app_data::<web::Data<Spans>>().cloned();
+    let span = spans.as_ref().and_then(|spans| spans.begin(trace, parent));
     let (transaction, unread) = match read {
         Ok(trace) => (trace.transaction, None),
         Err((_, problem)) => (None, Some(*problem)),
@@ -274,6 +281,12 @@ pub(super) async fn envelope(
     let took = started.elapsed();
     if let Some(app) = response.request().app_data::<web::Data<App>>() {
         app.metrics.request(route, method_label(&method), status.as_u16(), took);
+    }
+    if let (Some(spans), Some(span)) = (spans, span) {
+        if let Ok(value) = HeaderValue::from_str(&span.header()) {
+            response.headers_mut().insert(HeaderName::from_static("traceresponse"), value);
+        }
+        spans.end(span, Ended { method: method.clone(), route: route.to_owned(), status, took });
     }
     let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let transaction = transaction.as_deref();

@@ -14,6 +14,16 @@ pub(super) struct Trace {
     pub(super) id: TraceId,
     /// The FSC transaction, where it is one; its bytes are the trace id.
     pub(super) transaction: Option<String>,
+    /// The caller's span, of a `traceparent` whose trace this is.
+    pub(super) parent: Option<Parent>,
+}
+
+/// What called, as `traceparent` names it.
+pub(super) struct Parent {
+    /// 16 hexadecimal digits.
+    pub(super) span: String,
+    /// Whether the caller's own span is collected.
+    pub(super) sampled: bool,
 }
 
 impl Trace {
@@ -25,9 +35,10 @@ impl Trace {
         let mut transactions = headers.get_all(FSC_TRANSACTION);
         let Some(first) = transactions.next() else {
             let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-            let id = parent.and_then(|text| text.strip_prefix("00-")).and_then(|rest| rest.split('-').next());
-            let id = id.and_then(|id| id.parse().ok()).unwrap_or_else(TraceId::random);
-            return Ok(Self { id, transaction: None });
+            let parts = || parent.and_then(|text| text.strip_prefix("00-")).map(|rest| rest.split('-'));
+            let id = parts().and_then(|mut rest| rest.next()?.parse().ok());
+            let parent = id.and_then(|_| caller(parts()?.skip(1)));
+            return Ok(Self { id: id.unwrap_or_else(TraceId::random), transaction: None, parent });
         };
         let read = first.to_str().ok().filter(|_| transactions.next().is_none()).and_then(transaction);
         read.ok_or_else(|| {
@@ -37,13 +48,23 @@ impl Trace {
     }
 }
 
+/// Span and flags of a `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+fn caller<'a>(mut rest: impl Iterator<Item = &'a str>) -> Option<Parent> {
+    let hex =
+        |text: &&str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let span = rest.next().filter(|span| hex(span, 16) && span.bytes().any(|byte| byte != b'0'))?;
+    let flags = rest.next().filter(|flags| hex(flags, 2))?;
+    let flags = u8::from_str_radix(flags, 16).ok()?;
+    rest.next().is_none().then(|| Parent { span: span.to_owned(), sampled: flags & 1 == 1 })
+}
+
 fn transaction(text: &str) -> Option<Trace> {
     let hyphens = [8, 13, 18, 23];
     let in_place =
         text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == hyphens.contains(&at));
     let seven = in_place && text.as_bytes()[14] == b'7' && b"89ab".contains(&text.as_bytes()[19]);
     let id = Some(text).filter(|_| seven).and_then(|text| text.replace('-', "").parse().ok())?;
-    Some(Trace { id, transaction: Some(text.to_owned()) })
+    Some(Trace { id, transaction: Some(text.to_owned()), parent: None })
 }
 
 #[cfg(test)]
@@ -69,6 +90,29 @@ mod tests {
         assert_eq!(of(&[(FSC_TRANSACTION, UUID)]), fsc);
         assert_eq!(of(&[("traceparent", PARENT), (FSC_TRANSACTION, UUID)]), fsc);
         assert_eq!(of(&[("traceparent", PARENT)]), Some(("4bf92f3577b34da6a3ce929d0e0e4736".to_owned(), None)));
+    }
+
+    #[test]
+    fn a_caller_is_known_by_a_whole_traceparent_only() {
+        let of = |text: &'static str| {
+            let trace = Trace::of(&headers(&[("traceparent", text)])).ok().unwrap();
+            trace.parent.map(|parent| (parent.span, parent.sampled))
+        };
+        assert_eq!(of(PARENT), Some(("00f067aa0ba902b7".to_owned(), true)));
+        assert_eq!(
+            of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+            Some(("00f067aa0ba902b7".into(), false))
+        );
+        for bad in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-short-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::keys::{self, Keys};
 use super::{Setup, StoreError, log, open};
-use crate::audit;
+use crate::audit::{self, AuditError};
 
 pub(super) const DATABASE: &str = "voorrang.db";
 pub(super) const MANIFEST: &str = "manifest";
@@ -122,12 +122,18 @@ pub(super) fn digest_of(path: &Path) -> io::Result<String> {
 fn seal_keys(from: &Path, to: &Path, recipients: &[String]) -> Result<(), StoreError> {
     for name in keys::FILES {
         if let Some(key) = keys::read(&from.join(name))? {
-            let sealed = audit::wrap(&key, recipients)?;
+            let sealed = audit::wrap(&key, recipients).map_err(|error| unsealable(&from.join(name), &error))?;
             let failed = |source| StoreError::Folder { path: to.to_owned(), source };
             put(&to.join(format!("{name}.{SEALED}")), &sealed).map_err(failed)?;
         }
     }
     Ok(())
+}
+
+/// Why a key cannot be sealed or opened.
+pub(super) fn unsealable(path: &Path, error: &AuditError) -> StoreError {
+    let what = if let AuditError::Seal(what) = error { what } else { "it cannot be sealed or opened" };
+    StoreError::Key { path: path.to_owned(), what }
 }
 
 /// An empty file that only its owner reads.

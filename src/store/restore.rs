@@ -104,7 +104,10 @@ fn bring_keys(state: &Path, from: &Path, beside: &Path, identity: Option<&str>) 
     for name in keys::FILES {
         let sealed = from.join(format!("{name}.{SEALED}"));
         match fs::read(&sealed) {
-            Ok(sealed) => keys::create(&folder.join(name), &audit::unwrap(&sealed, identity)?)?,
+            Ok(bytes) => {
+                let key = audit::unwrap(&bytes, identity).map_err(|error| backup::unsealable(&sealed, &error))?;
+                keys::create(&folder.join(name), &key)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(StoreError::Backup { path: sealed, source }),
         }
@@ -334,13 +337,16 @@ mod tests {
     fn sealed_keys_come_back_for_their_recipient_and_for_nobody_else() {
         let house = House::new();
         append(&house.open());
+        let bad = house.back_up(&["age1nobody".into()]).unwrap_err().to_string();
+        assert!(bad.contains("public age key is none") && !house.backup().exists(), "{bad}");
         let (ours, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
         house.back_up(&[ours.to_public().to_string()]).unwrap();
         fs::remove_dir_all(&house.setup.folders.state).unwrap();
         assert!(matches!(house.restore(PLAIN), Err(StoreError::Key { .. })), "no log is taken on without its keys");
         let secret = other.to_string();
         let terms = Terms { identity: Some(secret.expose_secret()), loss: false };
-        assert!(matches!(house.restore(terms), Err(StoreError::Entry(_))));
+        let refused = house.restore(terms).unwrap_err().to_string();
+        assert!(refused.contains("log.key.age") && refused.contains("sealed for another"), "{refused}");
         house.nothing_in_place();
         let secret = ours.to_string();
         let terms = Terms { identity: Some(secret.expose_secret()), loss: false };

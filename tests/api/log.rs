@@ -206,7 +206,7 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
 }
 
 /// A collector of processing records: span ids that it was sent, a request at a time. It loses its first answer.
-fn collector(listener: TcpListener, seen: mpsc::Sender<Vec<Value>>) {
+pub(super) fn collector(listener: TcpListener, seen: mpsc::Sender<Vec<Value>>) {
     for (at, connection) in listener.incoming().enumerate() {
         let mut connection = connection.unwrap();
         let Some(body) = body_of(&mut connection) else { continue };
@@ -247,7 +247,7 @@ fn processing_records_outlive_a_collector_that_is_away_and_a_lost_confirmation()
     let path = house.keys().join("voorrang.toml");
     let text = fs::read_to_string(&path).unwrap();
     let set = format!("collector = \"http://127.0.0.1:{port}/v1/traces\"");
-    fs::write(&path, text.replace("collector = \"none\"", &set)).unwrap();
+    fs::write(&path, text.replacen("collector = \"none\"", &set, 1)).unwrap();
     house.start();
     house.fill(EPOCH);
     let encoder = house.encoder(EPOCH);

@@ -24,6 +24,7 @@ mod regulation;
 mod repeats;
 mod reports;
 mod rotation;
+mod spans;
 mod support;
 mod together;
 mod walls;

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Holds the Helm chart to what a Haven cluster demands and to what the service does.
+
+    check.py PROGRAM OUT
+
+There is no helm here: tests/helm/render.go renders with the engine that helm has, Go's text/template. What helm does
+besides (schemas of the API server, hooks, dependencies) the chart does not use and this does not check."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import yaml
+
+PROGRAM, OUT = sys.argv[1], pathlib.Path(sys.argv[2])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHART = ROOT / "packaging/helm/voorrang"
+OUT.mkdir(parents=True, exist_ok=True)
+RENDER = OUT / "render"
+subprocess.run(["go", "build", "-o", RENDER, ROOT / "tests/helm/render.go"], check=True,
+               env={**os.environ, "GO111MODULE": "off"})
+
+META = yaml.safe_load((CHART / "Chart.yaml").read_text())
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+GIVEN = {
+    "image": {"repository": "registry.example/voorrang", "digest": "sha256:" + "0" * 64},
+    "logOrigin": "voorrang.example/access-log",
+    "tls": {"secretName": "voorrang-tls", "crls": ["list.pem"]},
+    "regulations": ["haarlem", "zaanstad"],
+    "extraConfig": "level = \"warn\"\n\n[traces]\ncollector = \"http://collector.example:4318/v1/traces\"",
+    "podMonitor": True,
+}
+
+
+def merged(base, over):
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return copy.deepcopy(over)
+    return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
+
+
+def render(values):
+    """Every document of the chart, or the message of the first template that refuses."""
+    data = {"Values": merged(DEFAULTS, values), "Release": {"Name": "vr"},
+            "Chart": {"AppVersion": META["appVersion"], "Name": META["name"]}}
+    documents = []
+    for template in sorted((CHART / "templates").glob("*.yaml")):
+        done = subprocess.run([RENDER, template, json.dumps(data)], capture_output=True, text=True)
+        if done.returncode:
+            return done.stderr
+        documents += [one for one in yaml.safe_load_all(done.stdout) if one]
+    return documents
+
+
+def demand(holds, what):
+    if not holds:
+        sys.exit(f"helm: {what}")
+
+
+documents = render(GIVEN)
+demand(isinstance(documents, list), documents)
+by_kind = {one["kind"]: one for one in documents}
+demand(sorted(by_kind) == ["ConfigMap", "NetworkPolicy", "PodMonitor", "Service", "StatefulSet"],
+       f"kinds: {list(by_kind)}")
+for one in documents:
+    demand(one["metadata"]["labels"]["app.kubernetes.io/instance"] == "vr", f"{one['kind']} has no instance label")
+
+state = by_kind["StatefulSet"]["spec"]
+pod = state["template"]["spec"]
+container, = pod["containers"]
+# Pod Security Standard "restricted", which Haven's restricted namespaces enforce.
+demand(pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0, "it may run as root")
+demand(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
+demand(container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                        "capabilities": {"drop": ["ALL"]}}, "the container may do more than it needs")
+demand(pod["automountServiceAccountToken"] is False, "it has a token of the cluster")
+demand(not any("hostPath" in volume for volume in pod["volumes"]) and "hostNetwork" not in pod, "it touches its host")
+demand({"memory"} <= set(container["resources"]["limits"]) and container["resources"]["requests"], "no bounds")
+demand(state["replicas"] == 1, "two processes cannot share a state folder")
+demand(container["image"] == "registry.example/voorrang@sha256:" + "0" * 64, "the image is not the one that was named")
+
+config_text = by_kind["ConfigMap"]["data"]["voorrang.toml"]
+config = tomllib.loads(config_text)
+(OUT / "voorrang.toml").write_text(config_text)
+said = subprocess.run([PROGRAM, "doctor", "--json", "--config", OUT / "voorrang.toml"], capture_output=True, text=True)
+found = {one["code"]: one["grade"] for one in json.loads(said.stdout)["findings"]}
+demand(found.get("configuration") == "fine", f"the service does not take the configuration: {said.stdout}")
+demand(config["log"] == {"format": "json", "level": "warn"} and "traces" in config, "extraConfig is not where it belongs")
+
+# Every path of the configuration is one that is mounted, and what is written lies on three volumes.
+mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+claims = {claim["metadata"]["name"] for claim in state["volumeClaimTemplates"]}
+sources = claims | {volume["name"] for volume in pod["volumes"]}
+demand({mount["name"] for mount in mounts.values()} == sources, f"mounts {sorted(mounts)} and volumes {sorted(sources)}")
+
+
+def mount_of(path):
+    return mounts[max((there for there in mounts if path == there or path.startswith(there + "/")), key=len)]
+
+
+written = [config["state"], config["epoch_keys"], config["access_log"]["anchor"]]
+env = {one["name"]: one["value"] for one in container["env"]}
+demand([env[name] for name in ("VOORRANG_STATE", "VOORRANG_EPOCH_KEYS", "VOORRANG_ACCESS_LOG__ANCHOR")] == written,
+       "the environment of the image and the configuration name other folders")
+volumes = {mount_of(path)["name"] for path in written}
+demand(volumes == {"state", "epochs", "anchor"} == claims, "three folders, three volumes")
+files = [config["tls"][key] for key in ("certificate", "key", "client_roots")]
+read = [*config["regulations"], *config["tls"]["crls"], *files]
+demand(all(mount_of(path).get("readOnly") for path in read), "what is only read is mounted read-only")
+
+ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+for name, key in (("https", config["listen"]), ("internal", config["internal"]["listen"])):
+    demand(str(ports[name]) == key.rsplit(":", 1)[1], f"port {name} is not the one that the service listens on")
+for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+    demand(container[probe]["httpGet"] == {"path": path, "port": "internal"}, f"{probe} asks elsewhere")
+service = by_kind["Service"]["spec"]
+demand([port["targetPort"] for port in service["ports"]] == ["https"], "the service shows more than its interface")
+demand(service["selector"] == state["selector"]["matchLabels"] == state["template"]["metadata"]["labels"], "labels differ")
+policy = by_kind["NetworkPolicy"]["spec"]
+demand(policy["policyTypes"] == ["Ingress", "Egress"] and policy["egress"] == [], "it may reach anything")
+demand(policy["ingress"][1]["from"], "everybody reads its numbers")
+
+# What must be given is asked for by name, and nothing else is needed.
+for missing in ("logOrigin", "tls.secretName", "regulations", "image.repository"):
+    values = copy.deepcopy(GIVEN)
+    place, last = values, missing.split(".")[-1]
+    for part in missing.split(".")[:-1]:
+        place = place[part]
+    del place[last]
+    refused = render(values)
+    demand(isinstance(refused, str) and missing in refused, f"{missing} is not asked for: {refused}")
+closed = render(merged(GIVEN, {"networkPolicy": {"monitoringFrom": []}}))
+demand(isinstance(closed, str) and "monitoringFrom" in closed, "numbers are there for everybody")
+least = {"image": {"repository": "r"}, "logOrigin": "o.example", "tls": {"secretName": "s"}, "regulations": ["haarlem"]}
+least = render(least)
+demand(isinstance(least, list) and len(least) == 4, f"the least values: {least}")
+print(f"helm: {len(documents)} documents, {len(mounts)} mounts, 4 values asked for by name")

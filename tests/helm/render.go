@@ -1,0 +1,55 @@
+// Renders one template of the chart as `helm template` does: Go's own text/template, the values merged before, and of
+// Helm's functions those that the chart uses. Any other one is an error, and so is a value that is not there.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/template"
+)
+
+func main() {
+	if err := render(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func render(file, data string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var values any
+	if err := json.Unmarshal([]byte(data), &values); err != nil {
+		return err
+	}
+	functions := template.FuncMap{
+		"quote":    func(value any) string { return fmt.Sprintf("%q", fmt.Sprint(value)) },
+		"indent":   indent,
+		"toJson":   func(value any) (string, error) { text, err := json.Marshal(value); return string(text), err },
+		"required": required,
+		"fail":     func(message string) (string, error) { return "", errors.New(message) },
+	}
+	parsed, err := template.New(file).Option("missingkey=error").Funcs(functions).Parse(string(text))
+	if err != nil {
+		return err
+	}
+	return parsed.Execute(os.Stdout, values)
+}
+
+func indent(spaces int, text string) string {
+	pad := strings.Repeat(" ", spaces)
+	return pad + strings.ReplaceAll(text, "\n", "\n"+pad)
+}
+
+// As Helm's: nil and the empty string are missing.
+func required(message string, value any) (any, error) {
+	if value == nil || value == "" {
+		return nil, errors.New(message)
+	}
+	return value, nil
+}
