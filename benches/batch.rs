@@ -102,9 +102,8 @@ fn main() -> anyhow::Result<()> {
     let questions: Vec<&Question> = (0..HOUSEHOLDS).map(pick).collect();
     let [sent, answered, fetched] = batch(&bench, &questions)?.map(|time| time.as_secs_f64());
     let all = sent + answered + fetched;
-    println!(
-        "{HOUSEHOLDS} households, one in {UNKNOWN} unknown: sent {sent:.2} s, answered {answered:.2} s, fetched {fetched:.2} s, {all:.2} s in all"
-    );
+    println!("{HOUSEHOLDS} households, one in {UNKNOWN} unknown, {all:.2} s in all:");
+    println!("  sent in {sent:.2} s, answered in {answered:.2} s, fetched in {fetched:.2} s");
     let stop = AtomicBool::new(false);
     let mut quiet = std::thread::scope(|scope| {
         let asking = scope.spawn(|| singles(&bench, &stop));

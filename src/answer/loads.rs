@@ -1,4 +1,5 @@
-//! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is answered from them; after it everybody is.
+//! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is
+//! answered from it; after it everybody is.
 
 mod parts;
 
