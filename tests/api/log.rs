@@ -310,6 +310,7 @@ fn an_officer_reads_processing_records_by_trace_subject_activity_and_time() {
         "each reading is recorded"
     );
     house.line(OFFICER).json("POST", "/v1/processing-activities", &json!({})).is_problem(400, "empty_query");
+    house.line(OFFICER).json("POST", "/v1/processing-activities", &json!({ "traceId": null })).is_problem(400, "json");
     house
         .line(CORPORATION)
         .json("POST", "/v1/processing-activities", &json!({ "startTime": 0 }))

@@ -3,32 +3,50 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::words::whole_or_none;
+use super::words::whole;
 use crate::ids::TraceId;
 
 /// `POST /v1/processing-activities`: which records. At least one member; what is absent is not looked at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub struct ProcessingQuery {
+    #[serde(default, deserialize_with = "there")]
+    #[schema(nullable = false)]
     pub trace_id: Option<TraceId>,
     /// URI of the activity in the register of processing activities.
-    #[serde(rename = "dpl.core.processing_activity_id")]
+    #[serde(rename = "dpl.core.processing_activity_id", default, deserialize_with = "there")]
+    #[schema(nullable = false)]
     pub activity: Option<String>,
     /// Pseudonym of the household, as entries have it in `object`.
-    #[serde(rename = "dpl.core.data_subject_id")]
+    #[serde(rename = "dpl.core.data_subject_id", default, deserialize_with = "there")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// Records that began at this moment or later: milliseconds since 1970, UTC.
-    #[serde(deserialize_with = "whole_or_none")]
-    #[schema(maximum = 9007199254740991_u64)]
+    #[serde(default, deserialize_with = "whole_there")]
+    #[schema(maximum = 9007199254740991_u64, nullable = false)]
     pub start_time: Option<u64>,
     /// Records that ended at this moment or earlier.
-    #[serde(deserialize_with = "whole_or_none")]
-    #[schema(maximum = 9007199254740991_u64)]
+    #[serde(default, deserialize_with = "whole_there")]
+    #[schema(maximum = 9007199254740991_u64, nullable = false)]
     pub end_time: Option<u64>,
+}
+
+/// The last moment that may be named: from there on not every whole number is a double.
+const MOMENTS: u64 = 9_007_199_254_740_991;
+
+/// A member that is there has a value: one of `null` would look as if it narrowed something.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+fn whole_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let moment: u64 = whole(from)?;
+    if moment > MOMENTS { Err(D::Error::custom("a number, expected a moment")) } else { Ok(Some(moment)) }
 }
 
 /// What was found, oldest first.
