@@ -59,7 +59,7 @@ pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let number = serde_json::Number::deserialize(from)?;
     let spelled = |value: f64| (value.fract() == 0.0 && (0.0..EXACT).contains(&value)).then_some(value as u64);
-    let value = number.as_u64().or_else(|| number.as_f64().and_then(spelled));
+    let value = number.as_u64().filter(|value| *value < EXACT as u64).or_else(|| number.as_f64().and_then(spelled));
     let value = value.and_then(|value| T::try_from(value).ok());
     value.ok_or_else(|| D::Error::custom("a number, expected a whole number within its bounds"))
 }
