@@ -195,6 +195,9 @@ fn told(house: &House, stem: &str, case: u64, question: &Value) -> GroupsTold {
     serde_json::from_slice(&reply.body).unwrap()
 }
 
+/// The largest whole number that every reader of JSON knows (RFC 8259, section 6).
+const LAST_WHOLE: u64 = (1 << 53) - 1;
+
 #[test]
 fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
     let house = House::open();
@@ -209,14 +212,16 @@ fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
     for (stem, case, question, article) in [
         (TEAM, case, &single, "case"),
         (TEAM, 0, &family, "case"),
-        (TEAM, u64::MAX, &family, "case"),
+        (TEAM, LAST_WHOLE, &family, "case"),
         (CORPORATION, case, &family, "default"),
     ] {
         let body = json!({"case": case, "question": question});
         let refused = house.line(stem).json("POST", "/v1/group-questions", &body).is_problem(403, "refused");
         assert!(refused.article.as_deref() == Some(article), "{stem} {case}: {refused:?}");
     }
-    assert_eq!(actions(&house, Action::AskGroups), 6, "refusals too");
+    let body = json!({"case": LAST_WHOLE + 1, "question": family});
+    house.line(TEAM).json("POST", "/v1/group-questions", &body).is_problem(400, "json");
+    assert_eq!(actions(&house, Action::AskGroups), 6, "refusals too, and nothing of what cannot be read");
 }
 
 #[test]

@@ -112,6 +112,13 @@ mod tests {
             assert!(serde_json::from_str::<Count>(&format!("{{\"count\":{text}}}")).is_err(), "{text}");
         }
         assert_eq!(serde_json::from_str::<Count>("{\"count\":1,\"rest\":null}").unwrap().rest, None);
+        let rest = |text: &str| serde_json::from_str::<Count>(&format!("{{\"count\":1,\"rest\":{text}}}"));
+        for text in ["9007199254740991", "9007199254740991.0"] {
+            assert_eq!(rest(text).unwrap().rest, Some((1 << 53) - 1), "{text}");
+        }
+        for text in ["9007199254740992", "9007199254740992.0", "18446744073709551615"] {
+            assert!(rest(text).is_err(), "{text}");
+        }
     }
 
     #[test]
