@@ -371,11 +371,11 @@ fn with_its_epoch_a_batch_is_gone() {
 
 #[test]
 fn a_batch_that_cannot_be_gone_on_with_holds_up_no_other() {
-    let mut house = House::open();
+    let mut house = House::outside();
     let lost = many(&house);
     house.fill("haarlem-2");
     let stuck = send(&house, &lost, 200);
-    house.stop();
+    house.kill();
     std::fs::remove_file(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key"))).unwrap();
     house.start();
     let encoder = house.encoder("haarlem-2");
