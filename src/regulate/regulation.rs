@@ -107,7 +107,7 @@ fn share_of(share: f64, dwellings: u64) -> u64 {
 pub struct Retention {
     /// Contents of log entries; their hashes stay.
     pub log_days: u32,
-    /// A register after a newer one took its place.
+    /// A register that answers nothing any more: by then its epoch is to be destroyed, which people do, and no clock.
     pub register_days: u32,
     /// Legal reference.
     pub reference: String,

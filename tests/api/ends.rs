@@ -31,9 +31,12 @@ fn retire(house: &House, epoch: &str) -> anyhow::Result<()> {
     confirm(&proposal, &house.client(OFFICER)).map(drop)
 }
 
+fn view(house: &House, epoch: &str) -> Value {
+    serde_json::from_slice(&house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}")).body).unwrap()
+}
+
 fn state(house: &House, epoch: &str) -> Value {
-    let reply = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}"));
-    serde_json::from_slice::<Value>(&reply.body).unwrap()["state"].clone()
+    view(house, epoch)["state"].clone()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -57,6 +60,13 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     house.clock.set(NOW + Duration::days(30));
     house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
     assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is destroyed by a clock");
+    let due = (NOW + Duration::days(30 + 62)).date();
+    for (days, overdue) in [(62, false), (63, true)] {
+        house.clock.set(NOW + Duration::days(30 + days));
+        let todo = &view(&house, EPOCH)["todo"][0];
+        assert_eq!(todo["command"], format!("epoch destroy {EPOCH}"));
+        assert_eq!((&todo["by"], &todo["overdue"]), (&json!(due.to_string()), &json!(overdue)), "register_days");
+    }
     let record = destroy(&house, EPOCH).unwrap();
     house.line(CORPORATION).ask(&old).is_problem(410, "epoch_destroyed");
     assert_eq!(destroy(&house, EPOCH).unwrap(), record, "once more gives the record again");

@@ -1,6 +1,6 @@
 //! An epoch as its parties may see it: what is there, what is missing, and who must act.
 
-use time::Date;
+use time::{Date, Duration};
 
 use super::super::decision::store_problem;
 use super::super::problem::Problem;
@@ -86,7 +86,8 @@ impl Todos<'_> {
             State::Active => self.stocks(stocks),
             State::Retiring if !answers => {
                 let who = self.parties(|party| party.role == Role::Administrator);
-                self.todo(who, &step("destroy"), None)
+                let kept = Duration::days(i64::from(self.regulation.retention().register_days));
+                self.todo(who, &step("destroy"), epoch.answers_until.map(|until| until.date() + kept))
             }
             State::Retiring | State::Destroyed => Vec::new(),
         }
