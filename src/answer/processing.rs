@@ -41,7 +41,7 @@ pub(super) async fn read(
 impl App {
     /// Whether the caller may ask this; she is recorded before she gets anything.
     async fn record_reading(&self, caller: &Caller, query: &ProcessingQuery) -> Result<(), Problem> {
-        if nothing(query) {
+        if *query == ProcessingQuery::default() {
             let detail = "name at least one of traceId, dpl.core.processing_activity_id, dpl.core.data_subject_id, \
                           startTime, endTime";
             return Err(Problem::bad_request("empty_query", detail));
@@ -73,11 +73,6 @@ impl App {
     }
 }
 
-fn nothing(query: &ProcessingQuery) -> bool {
-    let ProcessingQuery { trace_id, activity, subject, start_time, end_time } = query;
-    trace_id.is_none() && activity.is_none() && subject.is_none() && start_time.is_none() && end_time.is_none()
-}
-
 fn fits(record: &Record, query: &ProcessingQuery) -> bool {
     let has = |name: &str, wanted: &Option<String>| {
         let value = record.attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
@@ -94,7 +89,7 @@ fn shown(record: Record) -> ProcessingActivity {
     ProcessingActivity {
         trace_id: record.trace_id,
         span_id: record.span_id,
-        status: format!("{:?}", record.status),
+        status: record.status.as_str().to_owned(),
         name: record.name.to_owned(),
         start_time: record.start_time,
         end_time: record.end_time,

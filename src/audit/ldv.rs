@@ -28,6 +28,18 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    /// As the standard spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unset => "Unset",
+            Self::Ok => "Ok",
+            Self::Error => "Error",
+        }
+    }
+}
+
 /// One record, with the mandatory fields of LDV 1.0: names and units are the standard's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]

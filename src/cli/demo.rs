@@ -16,7 +16,7 @@ use super::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
-use super::people::{FormatName, PeopleArgs};
+use super::people::PeopleArgs;
 use super::query::{self, QueryArgs, Summary};
 use super::{evaluate, pki, regulation};
 use crate::answer::server;
@@ -263,19 +263,11 @@ impl Story {
 
     fn question(&self, number: usize, corporation: &Party, purpose: Option<&str>) -> anyhow::Result<QueryArgs> {
         let (tenants, arrears) = self.split(number)?;
+        let output = tenants.with_file_name("flags.csv");
         Ok(QueryArgs {
-            output: tenants.with_file_name("flags.csv"),
-            arrears,
-            tenants,
-            format: FormatName::Csv,
-            config: self.config(corporation),
             purpose: purpose.map(str::to_owned),
-            resume: false,
-            batch: false,
-            dry_run: false,
             day: Some(self.day + Duration::days(DAYS_LATER)),
-            salt_file: None,
-            profile: None,
+            ..QueryArgs::new(arrears, tenants, self.config(corporation), output)
         })
     }
 

@@ -174,13 +174,7 @@ impl Laboratory {
         let facts = Facts {
             purpose: Some("eviction-prevention".parse().expect("a valid name")),
             arrears: Some(regulate::Arrears { months: standing.months, days: standing.days }),
-            conditions: Conditions {
-                personal_contact: true,
-                help_offered: true,
-                reminder_sent: true,
-                no_objection: true,
-                tenant_agrees: true,
-            },
+            conditions: Conditions::MET,
             in_stock: Some(true),
             // Budgets bound what a corporation can learn, not how well we link.
             stock: Some(1_000_000),

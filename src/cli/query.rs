@@ -66,6 +66,27 @@ pub struct QueryArgs {
     pub profile: Option<PathBuf>,
 }
 
+impl QueryArgs {
+    /// All of a CSV file of arrears, with `config`'s purpose, as it stands today.
+    #[must_use]
+    pub fn new(arrears: PathBuf, tenants: PathBuf, config: PathBuf, output: PathBuf) -> Self {
+        Self {
+            arrears,
+            tenants,
+            format: FormatName::Csv,
+            config,
+            output,
+            resume: false,
+            batch: false,
+            dry_run: false,
+            purpose: None,
+            day: None,
+            salt_file: None,
+            profile: None,
+        }
+    }
+}
+
 /// Some questions were refused; the others are answered.
 #[derive(Debug, thiserror::Error)]
 #[error("{refused} of {asked} questions were refused, see {file}")]

@@ -102,6 +102,17 @@ pub struct Conditions {
     pub tenant_agrees: bool,
 }
 
+impl Conditions {
+    /// Everything was done, and the tenant agreed.
+    pub const MET: Self = Self {
+        personal_contact: true,
+        help_offered: true,
+        reminder_sent: true,
+        no_objection: true,
+        tenant_agrees: true,
+    };
+}
+
 /// Everything that articles may look at. What is unknown is absent and counts against the one who asks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {

@@ -72,13 +72,7 @@ impl Regulation {
         Facts {
             purpose: self.purposes().first().map(|purpose| purpose.id.clone()),
             arrears: Some(Arrears { months: 24.0, days: 366 }),
-            conditions: Conditions {
-                personal_contact: true,
-                help_offered: true,
-                reminder_sent: true,
-                no_objection: true,
-                tenant_agrees: true,
-            },
+            conditions: Conditions::MET,
             in_stock: Some(true),
             stock: Some(1_000),
             batch: u32::MAX,

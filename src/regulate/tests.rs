@@ -32,13 +32,7 @@ pub(super) fn question(actor: &str) -> Facts {
     Facts {
         purpose: Some("eviction-prevention".parse().unwrap()),
         arrears: Some(Arrears { months: 3.0, days: 0 }),
-        conditions: Conditions {
-            personal_contact: true,
-            help_offered: true,
-            reminder_sent: true,
-            no_objection: true,
-            tenant_agrees: false,
-        },
+        conditions: Conditions { tenant_agrees: false, ..Conditions::MET },
         in_stock: Some(true),
         stock: Some(1_000),
         batch: 1,

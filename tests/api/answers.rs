@@ -10,7 +10,6 @@ use time::macros::datetime;
 use voorrang::answer::wire::{ANSWER_BYTES, Answered};
 use voorrang::audit::{Action, Consent, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
-use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs};
 use voorrang::cli::regulation;
 
@@ -243,20 +242,7 @@ fn a_run_that_is_cut_keeps_its_answers_and_goes_on_where_it_was() {
     let asked: BTreeSet<&String> = contracts.iter().collect();
     let rows: String = asked.iter().map(|contract| format!("{contract},3\n")).collect();
     fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
-    let mut args = QueryArgs {
-        arrears,
-        tenants,
-        format: FormatName::Csv,
-        config: house.party(CORPORATION),
-        output: house.file("flags.csv"),
-        resume: false,
-        batch: false,
-        dry_run: false,
-        purpose: None,
-        day: None,
-        salt_file: None,
-        profile: None,
-    };
+    let mut args = QueryArgs::new(arrears, tenants, house.party(CORPORATION), house.file("flags.csv"));
     // Enough for the handshake, the salt and some answers.
     let through = cut_after(40_000, house.port());
     let cut = fs::read_to_string(&args.config).unwrap().replace(&format!(":{}", house.port()), &format!(":{through}"));
@@ -291,18 +277,8 @@ fn a_file_of_refusals_goes_when_nothing_is_refused() {
     fs::write(&arrears, format!("contract_id,maanden\n{contract},3\n")).unwrap();
     let ask = |purpose: Option<&str>| {
         query::ask_all(&QueryArgs {
-            arrears: arrears.clone(),
-            tenants: tenants.clone(),
-            format: FormatName::Csv,
-            config: house.party(CORPORATION),
-            output: house.file("flags.csv"),
-            resume: false,
-            batch: false,
-            dry_run: false,
             purpose: purpose.map(str::to_owned),
-            day: None,
-            salt_file: None,
-            profile: None,
+            ..QueryArgs::new(arrears.clone(), tenants.clone(), house.party(CORPORATION), house.file("flags.csv"))
         })
         .unwrap()
     };

@@ -7,7 +7,7 @@ use voorrang::audit::{Action, Outcome};
 use voorrang::cli::audit::export::{self, ExportArgs, ExportFormat};
 use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::subject::{self, SubjectArgs, TokenArgs};
-use voorrang::cli::audit::witness::{self, WitnessArgs};
+use voorrang::cli::audit::witness;
 use voorrang::cli::audit::{LogArgs, VerifyArgs, verify};
 use voorrang::cli::client::Refused;
 use voorrang::cli::people::PeopleArgs;
@@ -132,14 +132,7 @@ fn the_log_leaves_in_every_form_without_the_service() {
 #[test]
 fn a_witness_cosigns_as_the_log_grows() {
     let house = House::open();
-    let args = WitnessArgs {
-        state: house.file("witness"),
-        name: Some("officer.example/w1".into()),
-        config: None,
-        listen: None,
-        log: vec![],
-        alarm: None,
-    };
+    let args = house.witness();
     let look = || witness::look(&args, &house.party(OFFICER)).unwrap();
     let first = look();
     house.verify(&[]).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use voorrang::answer::upkeep::{back_up, restore};
 use voorrang::audit::{Action, Range};
 use voorrang::cli::audit::LogBroken;
-use voorrang::cli::audit::witness::{self, WitnessArgs};
+use voorrang::cli::audit::witness;
 use voorrang::store::{StoreError, Terms};
 
 use super::support::*;
@@ -45,14 +45,7 @@ fn a_log_that_was_set_back_is_refused_by_the_anchor_and_alarms_officers_and_witn
     back_up(&house.config(), &house.clock, &backup, &[]).unwrap();
     let question = value(&house.encoder(EPOCH), FAMILY);
     house.line(CORPORATION).ask(&question).answered();
-    let args = WitnessArgs {
-        state: house.file("witness"),
-        name: Some("officer.example/w1".into()),
-        config: None,
-        listen: None,
-        log: vec![],
-        alarm: None,
-    };
+    let args = house.witness();
     witness::look(&args, &house.party(OFFICER)).unwrap();
     house.verify(&[]).unwrap();
     house.stop();

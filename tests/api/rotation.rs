@@ -11,7 +11,6 @@ use voorrang::audit::{Action, NoteVerifier};
 use voorrang::cli::client::{Client, PartyBook};
 use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs, NewArgs, ResealArgs};
 use voorrang::cli::load::Kind;
-use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs, Summary};
 use voorrang::cli::regulation::confirm;
 use voorrang::epoch::share;
@@ -297,18 +296,8 @@ fn arrears(house: &House) -> (PathBuf, PathBuf) {
 fn ask_all(house: &House, name: &str) -> anyhow::Result<Summary> {
     let (arrears, tenants) = arrears(house);
     query::ask_all(&QueryArgs {
-        arrears,
-        tenants,
-        format: FormatName::Csv,
-        config: house.party(CORPORATION),
-        output: house.file(name),
-        resume: false,
-        batch: false,
-        dry_run: false,
-        purpose: None,
         day: Some(NOW.date()),
-        salt_file: None,
-        profile: None,
+        ..QueryArgs::new(arrears, tenants, house.party(CORPORATION), house.file(name))
     })
 }
 

@@ -21,7 +21,7 @@ use time::{Date, OffsetDateTime, macros::datetime};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Tenant};
 use voorrang::audit::{Entry, Report};
-use voorrang::cli::audit::VerifyArgs;
+use voorrang::cli::audit::{VerifyArgs, witness::WitnessArgs};
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
@@ -175,6 +175,18 @@ impl House {
 
     pub fn party(&self, stem: &str) -> PathBuf {
         self.keys().join(format!("{stem}.toml"))
+    }
+
+    /// An officer's witness that looks at the log now and then.
+    pub fn witness(&self) -> WitnessArgs {
+        WitnessArgs {
+            state: self.file("witness"),
+            name: Some("officer.example/w1".into()),
+            config: None,
+            listen: None,
+            log: vec![],
+            alarm: None,
+        }
     }
 
     pub fn client(&self, stem: &str) -> Client {

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use voorrang::audit::{Action, Outcome};
-use voorrang::cli::people::FormatName;
 use voorrang::cli::query::{self, QueryArgs};
 
 use super::answers::cut_after;
@@ -25,20 +24,7 @@ fn arrears(house: &House, contracts: &[String]) -> QueryArgs {
     let arrears = house.file("arrears.csv");
     let rows: String = contracts.iter().map(|contract| format!("{contract},3\n")).collect();
     fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
-    QueryArgs {
-        arrears,
-        tenants: house.stock_of("C1"),
-        format: FormatName::Csv,
-        config: house.party(CORPORATION),
-        output: house.file("flags.csv"),
-        resume: false,
-        batch: false,
-        dry_run: false,
-        purpose: None,
-        day: None,
-        salt_file: None,
-        profile: None,
-    }
+    QueryArgs::new(arrears, house.stock_of("C1"), house.party(CORPORATION), house.file("flags.csv"))
 }
 
 fn column(path: &Path, column: usize) -> BTreeSet<String> {

@@ -81,13 +81,7 @@ impl App {
         Ok(Facts {
             purpose: purpose_of(plan),
             arrears: Some(Arrears { months: 24.0, days: 366 }),
-            conditions: Conditions {
-                personal_contact: true,
-                help_offered: true,
-                reminder_sent: true,
-                no_objection: true,
-                tenant_agrees: true,
-            },
+            conditions: Conditions::MET,
             in_stock: Some(stock.is_some()),
             stock: stock.map(|stock| u64::from(stock.dwellings)),
             batch: u32::MAX,

@@ -10,7 +10,7 @@ use super::words::whole;
 use crate::ids::TraceId;
 
 /// `POST /v1/processing-activities`: which records. At least one member; what is absent is not looked at.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub struct ProcessingQuery {
