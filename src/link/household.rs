@@ -57,8 +57,8 @@ pub struct Groups {
 pub struct Finding {
     /// Per tenant, in the order of the question: the standing in the population.
     pub tenants: Vec<Standing>,
-    /// Whether the absence of a group means its absence. False unless a tenant was linked, no tenant is unsure in
-    /// population or care list, no linked household or address is too large to be one, and no care member is in
+    /// Whether the absence of a group means its absence. False unless every tenant was linked, no tenant is unsure in
+    /// the care list, no linked household or address is too large to be one, and no care member is in
     /// the band of a linked household that holds no certain one. Below it nothing may answer no on its own.
     pub certain: bool,
     /// Found groups are found, certain or not.
@@ -144,9 +144,13 @@ impl Registers {
             Groups { oggz: groups.oggz || listed, ..groups }
         };
         let staying: Vec<usize> = linked.iter().copied().filter(|row| self.is_at(*row, question.address())).collect();
-        let unsure = here.iter().chain(&on_care_list).any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
+        // Every tenant is found, or nothing is certain. Were a tenant whom nobody knows no doubt, whoever asks about X and
+        // then about X and Z, of whom no group is known, reads from a no that X is not registered, and from its absence
+        // that a shield hides X.
+        let found = linked.len() == tenants.len();
+        let unsure = on_care_list.iter().any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
         Finding {
-            certain: !unsure && self.are_clear(&linked, &households),
+            certain: found && !unsure && self.are_clear(&linked, &households),
             tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups: groups(&linked),
             moved: (staying.len() < linked.len()).then(|| groups(&staying)),
@@ -221,12 +225,11 @@ impl Registers {
         }
     }
 
-    /// Somebody is linked, and all of it is households that the register can speak for.
+    /// All of it is households that the register can speak for.
     fn are_clear(&self, linked: &[usize], households: &BTreeSet<usize>) -> bool {
         let rule = &self.population.rule;
         let is_household = |household: &usize| self.population.household(*household).size <= rule.max_household;
-        !linked.is_empty()
-            && households.iter().all(is_household)
+        households.iter().all(is_household)
             && households.iter().all(|household| self.membership[*household] != Membership::Unsure)
             && linked.iter().all(|row| self.population.neighbours(*row) <= rule.max_address_block)
     }

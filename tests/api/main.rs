@@ -18,6 +18,7 @@ mod loads;
 mod log;
 mod matrix;
 mod operations;
+mod probing;
 mod question_batches;
 mod questions;
 mod regulation;
