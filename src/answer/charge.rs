@@ -22,6 +22,8 @@ pub(super) struct Charge {
     /// Questions from which officers are told.
     pub alarm: u64,
     pub probing: Probing,
+    /// What it counts as: one question a household that it found.
+    pub questions: u32,
     /// Whether it hit nobody, or an address outside the stock.
     pub missed: bool,
     pub now: OffsetDateTime,
@@ -43,9 +45,10 @@ impl From<StoreError> for Unpaid {
 impl Charge {
     /// Charges an answered question and appends its entry.
     pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
-        let asked = tx.charge(&self.regulation, &self.oin, &self.month, 1, self.missed.into())?;
+        let asked = self.count(tx)?;
         let about = tx.charge_household(&self.oin, &self.object, &self.month)?;
-        if asked.questions > self.most || about > self.household_most {
+        // One question was left, of two that it counts as: whether two are needed is known only when they are found.
+        if asked.questions >= self.most + u64::from(self.questions) || about > self.household_most {
             return Err(Unpaid::Spent);
         }
         let appended = tx.append(entry)?;
@@ -55,15 +58,20 @@ impl Charge {
 
     /// Charges a question that was refused because it is about somebody else's address: trying costs, too.
     pub(super) fn refused(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, StoreError> {
-        let asked = tx.charge(&self.regulation, &self.oin, &self.month, 1, 1)?;
+        let asked = self.count(tx)?;
         let appended = tx.append(entry)?;
         self.watch(tx, entry, asked)?;
         Ok(appended)
     }
 
+    fn count(&self, tx: &Tx<'_>) -> Result<crate::store::Asked, StoreError> {
+        let misses = if self.missed { self.questions } else { 0 };
+        tx.charge(&self.regulation, &self.oin, &self.month, self.questions, misses)
+    }
+
     /// Tells officers what the counts say, behind the question's own entry.
     fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: crate::store::Asked) -> Result<(), StoreError> {
-        if asked.questions == self.alarm.max(1) {
+        if (asked.questions - u64::from(self.questions)..asked.questions).contains(&(self.alarm.max(1) - 1)) {
             tx.append(&notice(entry, Action::BudgetAlarm))?;
         }
         let closes = self.probing.closes(asked.misses, asked.questions);

@@ -19,8 +19,8 @@ use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::Silent;
 use crate::ids::EpochId;
-use crate::link::{HouseholdQuestion, Source, Standing};
-use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, Regulation, Role};
+use crate::link::{Finding, HouseholdQuestion, Source, Standing};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Regulation, Role};
 use crate::store::{Appended, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
@@ -165,7 +165,7 @@ impl App {
             ..self.facts(caller, Act::Ask)
         };
         let budgets = regulation.budgets();
-        let costs = |missed| Charge {
+        let costs = |questions, missed| Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
             month,
@@ -174,6 +174,7 @@ impl App {
             household_most: u64::from(budgets.household_per_month) * neighbours,
             alarm: budgets.alarm(facts.stock.unwrap_or(0)),
             probing: *regulation.probing(),
+            questions,
             missed,
             now: self.clock.now(),
         };
@@ -184,18 +185,18 @@ impl App {
                 entry.result = refused(&refusal);
                 // Somebody else's address: to try is to probe. A closed tap counts no more.
                 let probes = facts.in_stock == Some(false) && facts.stock.is_some() && !facts.tap_closed;
-                *charge = probes.then(|| costs(true));
+                *charge = probes.then(|| costs(1, true));
                 return Err(refusal_problem(&refusal));
             }
         };
         entry.articles = permit.articles().to_vec();
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
-        let missed = finding.as_ref().is_some_and(|found| found.tenants.iter().all(|one| *one == Standing::Nobody));
+        let (questions, missed) = finding.as_ref().map_or((1, false), cost);
         let answer = permit.disclose(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force));
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
         entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
         entry.result = Outcome::Answered;
-        *charge = Some(costs(missed));
+        *charge = Some(costs(questions, missed));
         Ok(Granted { answer, epoch: in_force.epoch.id.clone() })
     }
 
@@ -282,6 +283,13 @@ impl Decision {
             (Err(_), None) => Ok(tx.append(&self.entry)?),
         }
     }
+}
+
+/// What a question costs that found this: one question a household; and whether it missed.
+fn cost(found: &Finding) -> (u32, bool) {
+    let nobody = found.tenants.iter().all(|one| *one == Standing::Nobody);
+    let questions = found.households.clamp(1, MOST_HOUSEHOLDS);
+    (u32::try_from(questions).unwrap_or(u32::MAX), nobody || found.households > MOST_HOUSEHOLDS)
 }
 
 /// Households that share the question's address, at least 1. They share its count of questions too: one counter a

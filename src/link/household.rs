@@ -63,6 +63,8 @@ pub struct Finding {
     pub certain: bool,
     /// Found groups are found, certain or not.
     pub groups: Groups,
+    /// Different households that were found. Whoever is on the care list alone is one.
+    pub households: usize,
     /// Where a tenant is linked to somebody who is registered at another address than the question's: the groups without
     /// the households of those.
     pub moved: Option<Groups>,
@@ -139,6 +141,10 @@ impl Registers {
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
         let households = self.households(&linked);
         let listed = on_care_list.iter().any(|outcome| linked_row(outcome).is_some());
+        let unregistered = here
+            .iter()
+            .zip(&on_care_list)
+            .filter(|(here, listed)| linked_row(here).is_none() && linked_row(listed).is_some());
         let groups = |linked: &[usize]| {
             let groups = self.groups(linked);
             Groups { oggz: groups.oggz || listed, ..groups }
@@ -153,6 +159,7 @@ impl Registers {
             certain: found && !unsure && self.are_clear(&linked, &households),
             tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups: groups(&linked),
+            households: households.len() + unregistered.count(),
             moved: (staying.len() < linked.len()).then(|| groups(&staying)),
         }
     }

@@ -44,6 +44,15 @@ pub enum WhoseHousehold {
     Address,
 }
 
+/// Most households of one contract: two people who signed it and live apart. Whoever names more of them asks about all at
+/// once, and reads from one answer what should have cost a question each.
+pub const MOST_HOUSEHOLDS: usize = 2;
+
+/// What may be disclosed of: nothing of a source that is too old, or of more households than a contract has.
+fn usable(finding: Option<&Finding>, fresh: bool) -> Option<&Finding> {
+    finding.filter(|finding| fresh && finding.households <= MOST_HOUSEHOLDS)
+}
+
 impl WhoseHousehold {
     /// The groups that count, and whether the absence of one means its absence.
     fn of(self, finding: &Finding) -> (Groups, bool) {
@@ -166,7 +175,7 @@ impl Permit {
         if self.act != Act::Ask || *self.digest != *regulation.digest() {
             return Answer::Undetermined;
         }
-        answer(&regulation.document, self.role, finding.filter(|_| fresh))
+        answer(&regulation.document, self.role, usable(finding, fresh))
     }
 }
 
@@ -206,8 +215,7 @@ impl Permit {
         if !ours || form != Some(Form::Groups) || !self.role.is_care_side() {
             return Vec::new();
         }
-        let finding = finding.filter(|_| fresh);
-        let found = finding.map(|finding| document.household.whose.of(finding));
+        let found = usable(finding, fresh).map(|finding| document.household.whose.of(finding));
         let told = |rule: &GroupRule| match found {
             Some((groups, _)) if rule.is_in(&groups) => Told::Yes,
             Some((_, true)) => Told::No,

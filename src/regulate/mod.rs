@@ -33,7 +33,9 @@ use time::Date;
 pub use article::Article;
 pub use changes::Change;
 pub use check::{Decided, Remark, Severity};
-pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge, WhoseHousehold};
+pub use disclose::{
+    Disclosure, Form, GroupRule, GroupSource, MOST_HOUSEHOLDS, Posterior, Told, WhoseAge, WhoseHousehold,
+};
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader};
 pub use party::{Party, Role};

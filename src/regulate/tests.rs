@@ -205,7 +205,7 @@ fn a_party_of_one_city_is_nobody_in_the_other() {
 }
 
 pub(super) fn finding(certain: bool, groups: Groups) -> Finding {
-    Finding { tenants: vec![], certain, groups, moved: None }
+    Finding { tenants: vec![], certain, groups, households: 1, moved: None }
 }
 
 #[test]
@@ -227,6 +227,17 @@ fn the_regulation_says_whose_household_counts_for_a_tenant_who_is_registered_els
             let permit = regulation.decide(&question(YMERE)).unwrap();
             assert_eq!(permit.disclose(regulation, Some(&found), true), want, "{groups:?} {moved:?}");
         }
+    }
+}
+
+#[test]
+fn of_more_households_than_a_contract_has_nothing_is_told() {
+    let haarlem = haarlem();
+    let minor = Groups { minor: true, senior_tenant: false, senior_resident: false, oggz: false };
+    for (households, want) in [(1, Answer::Priority), (2, Answer::Priority), (3, Answer::Undetermined)] {
+        let found = Finding { households, ..finding(true, minor) };
+        let permit = haarlem.decide(&question(YMERE)).unwrap();
+        assert_eq!(permit.disclose(&haarlem, Some(&found), true), want, "{households}");
     }
 }
 

@@ -1,14 +1,20 @@
 //! What a corporation tries that holds the salt and wants to know more than it may: nothing of it tells more, and what
 //! costs others nothing costs it its questions.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::answers::small_stock;
+use super::question_batches::{send, wait};
 use super::support::*;
 
 /// In the OGGZ group alone, so shielded.
 const SHIELDED: &str = "K0000043";
 /// Registered nowhere.
 const UNKNOWN: &str = "K0000040";
+/// Households of their own, as [`FAMILY`] and [`SINGLE`] are.
+const OTHERS: [&str; 2] = ["K0000051", "K0000164"];
+/// Two who rent together and live together.
+const COUPLE: &str = "K0000042";
 
 /// The question about one contract with the tenants of others beside its own.
 fn beside(question: &Value, others: &[&Value]) -> Value {
@@ -29,5 +35,69 @@ fn a_tenant_more_does_not_tell_a_shielded_household_from_one_that_is_registered_
         let one = value(&encoder, contract);
         assert_eq!(line.ask(&one).answered().answer, "undetermined", "{contract}");
         assert_eq!(line.ask(&beside(&one, &[&single])).answered().answer, "undetermined", "{contract}");
+    }
+}
+
+/// Questions and misses of the month, as the service has counted them.
+fn counted(house: &House) -> (i64, i64) {
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let sum = "SELECT coalesce(sum(questions), 0), coalesce(sum(misses), 0) FROM budget";
+    db.query_row(sum, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[test]
+fn of_three_households_in_one_question_nothing_is_told_and_it_is_a_miss() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    let [family, single] = [FAMILY, SINGLE].map(|contract| value(&encoder, contract));
+    let others = OTHERS.map(|contract| value(&encoder, contract));
+    assert_eq!(line.ask(&family).answered().answer, "priority");
+    assert_eq!(line.ask(&beside(&family, &[&others[0]])).answered().answer, "priority", "two are one contract");
+    let before = counted(&house);
+    for more in [vec![&others[0], &others[1]], vec![&single, &others[0], &others[1]]] {
+        assert_eq!(line.ask(&beside(&family, &more)).answered().answer, "undetermined");
+    }
+    assert_eq!(counted(&house), (before.0 + 4, before.1 + 4), "each counts as two, and misses");
+}
+
+#[test]
+fn a_question_about_two_households_counts_as_two_alone_and_in_every_kind_of_batch() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let couple = value(&encoder, COUPLE);
+    let other = value(&encoder, OTHERS[0]);
+    let both = beside(&value(&encoder, SINGLE), &[&other]);
+    let mut line = house.line(CORPORATION);
+    line.ask(&couple).answered();
+    assert_eq!(counted(&house).0, 1, "two people of one household");
+    line.ask(&both).answered();
+    assert_eq!(counted(&house).0, 3);
+    assert_eq!(line.json("POST", "/v1/priority-batches", &json!({"questions": [both, couple]})).status, 200);
+    assert_eq!(counted(&house).0, 6);
+    let batch = send(&house, &[both.clone(), couple], 1);
+    assert_eq!(wait(&house, batch).answered, 2);
+    assert_eq!(counted(&house).0, 9);
+}
+
+#[test]
+fn a_budget_lasts_half_as_many_questions_about_two_households() {
+    for batched in [false, true] {
+        let house = House::open();
+        small_stock(&house);
+        let encoder = house.encoder(EPOCH);
+        let other = value(&encoder, OTHERS[0]);
+        // Seven questions a month: three of these, and one more for the last that is left.
+        let both: Vec<Value> = ["K0000037", "K0000039", "K0000041", "K0000042", "K0000043", "K0000044"]
+            .map(|contract| beside(&value(&encoder, contract), &[&other]))
+            .into();
+        let answered = if batched {
+            let batch = send(&house, &both, 6);
+            wait(&house, batch).answered as usize
+        } else {
+            let mut line = house.line(CORPORATION);
+            both.iter().filter(|question| line.ask(question).status == 200).count()
+        };
+        assert_eq!((answered, counted(&house).0), (4, 8), "batched: {batched}");
     }
 }

@@ -53,7 +53,7 @@ fn view(house: &House, batch: BatchId) -> BatchView {
 }
 
 /// Sends and commits these questions, so many a chunk.
-fn send(house: &House, questions: &[Value], each: usize) -> BatchId {
+pub fn send(house: &House, questions: &[Value], each: usize) -> BatchId {
     let batch = begin(house, &questions[0], questions.len());
     for (number, part) in questions.chunks(each).enumerate() {
         assert_eq!(put(house, batch, number, part).status, 200);
@@ -63,7 +63,7 @@ fn send(house: &House, questions: &[Value], each: usize) -> BatchId {
     batch
 }
 
-fn wait(house: &House, batch: BatchId) -> BatchView {
+pub fn wait(house: &House, batch: BatchId) -> BatchView {
     let until = Instant::now() + Duration::from_secs(120);
     loop {
         let view = view(house, batch);

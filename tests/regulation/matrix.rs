@@ -207,7 +207,7 @@ fn findings() -> Vec<Option<Finding>> {
     for bits in 0..32_u8 {
         let bit = |n: u8| bits & (1 << n) != 0;
         let groups = Groups { minor: bit(0), senior_tenant: bit(1), senior_resident: bit(2), oggz: bit(3) };
-        all.push(Some(Finding { tenants: vec![], certain: bit(4), groups, moved: None }));
+        all.push(Some(Finding { tenants: vec![], certain: bit(4), groups, households: 1, moved: None }));
     }
     all
 }

@@ -138,6 +138,7 @@ fn told(regulation: &Regulation, example: &Example, facts: &Facts, permit: Permi
             senior_resident: found.senior_resident,
             oggz: found.oggz,
         },
+        households: 1,
         moved: None,
     });
     match facts.action {
