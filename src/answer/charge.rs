@@ -24,7 +24,7 @@ pub(super) struct Charge {
     pub probing: Probing,
     /// What it counts as: one question a household that it found.
     pub questions: u32,
-    /// Whether it hit nobody, or an address outside the stock.
+    /// Whether it hit nobody who lives at the address, or an address outside the stock.
     pub missed: bool,
     pub now: OffsetDateTime,
 }

@@ -289,7 +289,9 @@ impl Decision {
 fn cost(found: &Finding) -> (u32, bool) {
     let nobody = found.tenants.iter().all(|one| *one == Standing::Nobody);
     let questions = found.households.clamp(1, MOST_HOUSEHOLDS);
-    (u32::try_from(questions).unwrap_or(u32::MAX), nobody || found.households > MOST_HOUSEHOLDS)
+    // The stock holds addresses, not people: anybody can be named at one. So whoever lives elsewhere is a miss as well.
+    let missed = nobody || found.moved.is_some() || found.households > MOST_HOUSEHOLDS;
+    (u32::try_from(questions).unwrap_or(u32::MAX), missed)
 }
 
 /// Households that share the question's address, at least 1. They share its count of questions too: one counter a

@@ -43,8 +43,8 @@ pub struct ConsentRule {
     pub reference: String,
 }
 
-/// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, or about
-/// people of whom nobody is found.
+/// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, about people
+/// of whom nobody is found or one lives elsewhere, or about more households than a contract has.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probing {

@@ -21,7 +21,7 @@ pub struct Stock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub questions: u64,
-    /// About addresses outside the stock, or about people of whom nobody is found.
+    /// About addresses outside the stock, or about people of whom nobody is found there.
     pub misses: u64,
 }
 

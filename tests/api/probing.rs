@@ -1,7 +1,11 @@
 //! What a corporation tries that holds the salt and wants to know more than it may: nothing of it tells more, and what
 //! costs others nothing costs it its questions.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use voorrang::audit::Action;
+use voorrang::encode::read;
 
 use super::answers::small_stock;
 use super::question_batches::{send, wait};
@@ -100,4 +104,55 @@ fn a_budget_lasts_half_as_many_questions_about_two_households() {
         };
         assert_eq!((answered, counted(&house).0), (4, 8), "batched: {batched}");
     }
+}
+
+/// Real residents of addresses of others, each named at an address of the corporation's own stock.
+fn misplaced(encoder: &voorrang::encode::Encoder) -> Vec<Value> {
+    let ours = contracts();
+    let all = read::tenants(&demo("huurders.csv")).unwrap().into_iter().map(|tenant| tenant.contract);
+    let mut others: Vec<String> = all.filter(|contract| !ours.contains(contract)).collect();
+    others.dedup();
+    let named = others.iter().zip(ours.iter().cycle()).map(|(other, ours)| {
+        let tenants = value(encoder, other)["tenants"].clone();
+        let mut question = value(encoder, ours);
+        question["tenants"] = tenants;
+        question
+    });
+    named.collect()
+}
+
+#[test]
+fn whoever_names_residents_of_other_addresses_at_its_own_closes_its_tap_and_the_officers_are_told() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let probes = misplaced(&encoder);
+    let mut line = house.line(CORPORATION);
+    let mut answers = BTreeMap::<String, usize>::new();
+    let open = probes.iter().map(|question| line.ask(question)).take_while(|reply| reply.status == 200);
+    open.for_each(|reply| *answers.entry(reply.answered().answer).or_default() += 1);
+    let told: usize = answers.values().sum();
+    println!("the tap closes after {told} of {} probes: {answers:?}", probes.len());
+    // Fifty misses, of which some count as two.
+    assert!((25..=50).contains(&told) && probes.len() > 150, "{told} of {}", probes.len());
+    assert_eq!(line.ask(&probes[150]).is_problem(403, "refused").article.as_deref(), Some("probing"));
+    let log = house.log();
+    let notices = log.iter().filter(|entry| entry.action == Action::Probing).count();
+    assert_eq!(notices, 1, "the officers are told, once");
+}
+
+#[test]
+fn an_honest_corporation_asks_about_all_its_contracts_and_its_tap_stays_open() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut line = house.line(CORPORATION);
+    for _ in 0..4 {
+        for contract in contracts() {
+            let reply = line.ask(&value(&encoder, &contract));
+            assert!(reply.status == 200 || reply.problem().article.as_deref() == Some("household-limit"));
+        }
+    }
+    let (questions, misses) = counted(&house);
+    println!("{questions} questions, {misses} misses");
+    assert!(questions >= 200 && misses * 6 < questions, "{misses} of {questions}");
+    assert!(house.log().iter().all(|entry| entry.action != Action::Probing));
 }
