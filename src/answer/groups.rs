@@ -1,29 +1,46 @@
 //! `POST /v1/group-questions`: the care side asks for the groups of a household, of a case that a corporation brought.
 //! It learns those groups alone for which the regulation gives it a ground of its own: a district team the minors,
-//! the care network its own clients.
+//! the care network its own clients. Whose codes come with a case is the care side's to say, so that it could ask about
+//! anybody: it is told of nobody who is registered elsewhere, and asks about a case as often as about any household.
 
 use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 
+use super::charge::Unpaid;
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
-use super::questions::{check_header, framed};
+use super::questions::{check_header, framed, month};
 use super::repeats::{Kept, receipt_of};
 use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
 use crate::audit::{Action, Disclosed, Entry, Outcome};
 use crate::code::Group;
-use crate::ids::RegulationId;
+use crate::ids::{Oin, RegulationId};
 use crate::regulate::{Act, Facts, Told};
-use crate::store::{StoreError, Tx};
+use crate::store::Tx;
 
 /// What was decided, before anybody is told.
-type Decided = (Entry, Result<Vec<(Group, Told)>, Problem>);
+type Decided = (Entry, Result<Granted, Problem>);
+
+/// The groups that may be told, if the count still allows it.
+struct Granted {
+    told: Vec<(Group, Told)>,
+    count: Count,
+}
+
+/// Questions of a party about a case in a month.
+struct Count {
+    oin: Oin,
+    case: String,
+    month: String,
+    most: u64,
+}
 
 /// The handler: decides off the event loop, records, then releases.
 pub(super) async fn ask(
@@ -37,8 +54,8 @@ pub(super) async fn ask(
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = web::block(move || deciding.decide_groups(&caller, question)).await;
     let (entry, told) = decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
-    let told = match told {
-        Ok(told) => told,
+    let Granted { told, count } = match told {
+        Ok(granted) => granted,
         Err(problem) => {
             app.record(entry).await?;
             return Err(problem.traced(trace));
@@ -46,12 +63,19 @@ pub(super) async fn ask(
     };
     let word = |(group, told): (Group, Told)| (name(group).to_owned(), told.as_str().to_owned());
     let groups: BTreeMap<_, _> = told.into_iter().map(word).collect();
-    let now = app.clock.now();
+    let (now, refusal) = (app.clock.now(), Entry { sealed: None, ..entry.clone() });
     let written = app.store.write_async(move |tx: &Tx<'_>| {
+        if tx.charge_household(&count.oin, &count.case, &count.month)? > count.most {
+            return Err(Unpaid::Spent);
+        }
         let told = GroupsTold { groups, receipt: receipt_of(tx.append(&entry)?) };
-        once.keep(tx, &Kept::body(&told), now).map(|()| told)
+        Ok(once.keep(tx, &Kept::body(&told), now).map(|()| told)?)
     });
-    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
+    let written = match written.await {
+        Ok(written) => written,
+        Err(Unpaid::Spent) => return Err(app.refuse(refusal, too_often()).await),
+        Err(Unpaid::Store(error)) => return Err(store_problem(&error).traced(trace)),
+    };
     framed(&GroupsTold { receipt: only(written.receipts), ..written.value })
 }
 
@@ -75,7 +99,7 @@ impl App {
         entry: &mut Entry,
         caller: &Caller,
         GroupQuestion { case, question }: GroupQuestion,
-    ) -> Result<Vec<(Group, Told)>, Problem> {
+    ) -> Result<Granted, Problem> {
         let in_force = self.epoch(&question.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;
         *entry = self.entry(caller, Some(&regulation), Action::AskGroups, Outcome::Done);
@@ -95,13 +119,24 @@ impl App {
             refusal_problem(&refusal)
         })?;
         entry.articles = permit.articles().to_vec();
+        let count = Count {
+            oin: caller.identity.oin.clone(),
+            // No pseudonym of an address looks like it.
+            case: format!("case {case}"),
+            month: month(self.today()),
+            most: regulation.budgets().household_per_month.into(),
+        };
+        let asked = self.store.household_questions(&count.oin, &count.case, &count.month);
+        if asked.map_err(|error| store_problem(&error))? >= count.most {
+            return Err(too_often());
+        }
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
         let told = permit.disclose_groups(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force));
         let words = told.iter().map(|(group, told)| format!("{}-{}", name(*group), &told.as_str()[..1]));
         let disclosed = Disclosed { answer: "groups".into(), groups: words.collect() };
         entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
         entry.result = Outcome::Answered;
-        Ok(told)
+        Ok(Granted { told, count })
     }
 
     /// Whether this entry of the log is a corporation's answered question about the same household.
@@ -119,6 +154,11 @@ impl App {
                 && entry.object.as_deref() == Some(object)
         }))
     }
+}
+
+fn too_often() -> Problem {
+    let detail = "this case has been asked about too often this month; use the answer that you have, or wait";
+    Problem::new(StatusCode::FORBIDDEN, "household_limit", detail)
 }
 
 fn name(group: Group) -> &'static str {

@@ -200,8 +200,9 @@ impl Told {
 
 impl Permit {
     /// The groups for the care-side party to which the permit was given: those alone for which the regulation names it
-    /// a recipient with a legal basis. A shield does not hide from who has a ground. A permit for another act than
-    /// [`Act::AskGroups`], or of another regulation, tells no group.
+    /// a recipient with a legal basis. A shield does not hide from who has a ground. A case is a household at an address:
+    /// of who is registered elsewhere nothing is told, whatever the regulation says of a corporation's answer. A permit for
+    /// another act than [`Act::AskGroups`], or of another regulation, tells no group.
     #[must_use]
     pub fn disclose_groups(
         self,
@@ -215,7 +216,7 @@ impl Permit {
         if !ours || form != Some(Form::Groups) || !self.role.is_care_side() {
             return Vec::new();
         }
-        let found = usable(finding, fresh).map(|finding| document.household.whose.of(finding));
+        let found = usable(finding, fresh).map(|finding| WhoseHousehold::Address.of(finding));
         let told = |rule: &GroupRule| match found {
             Some((groups, _)) if rule.is_in(&groups) => Told::Yes,
             Some((_, true)) => Told::No,

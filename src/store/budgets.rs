@@ -61,7 +61,7 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.query_row(row, asked)?)
     }
 
-    /// Counts one question of a party about a household (its pseudonym) in a month and returns the count after. Per
+    /// Counts one question of a party about a household (its pseudonym) or a case in a month and returns the count after. Per
     /// party, so that none uses up another's, or learns whether another asked.
     ///
     /// # Errors

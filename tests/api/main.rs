@@ -11,6 +11,7 @@ mod doctor;
 mod document;
 mod ends;
 mod epochs;
+mod groups;
 mod identity;
 mod interface;
 mod limits;

@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 const CARE_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
-const TEAM: &str = "sociaal-wijkteam-haarlem";
+pub const TEAM: &str = "sociaal-wijkteam-haarlem";
 const YMERE: &str = "00000099000000004001";
 
 fn actions(house: &House, action: Action) -> usize {
@@ -188,7 +188,7 @@ fn the_steps_of_a_stage_are_a_table_that_names_nobody() {
     bad.is_problem(422, "answer");
 }
 
-fn told(house: &House, stem: &str, case: u64, question: &Value) -> GroupsTold {
+pub fn told(house: &House, stem: &str, case: u64, question: &Value) -> GroupsTold {
     let reply = house.line(stem).json("POST", "/v1/group-questions", &json!({"case": case, "question": question}));
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.body.len(), voorrang::answer::wire::ANSWER_BYTES);

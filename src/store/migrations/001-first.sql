@@ -147,7 +147,7 @@ CREATE TABLE budget (
 CREATE TABLE household_questions (
     month     TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
     oin       TEXT NOT NULL,
-    object    TEXT NOT NULL,
+    object    TEXT NOT NULL, -- pseudonym of the household, or a case
     questions INTEGER NOT NULL,
     PRIMARY KEY (month, oin, object)
 ) STRICT, WITHOUT ROWID;
