@@ -131,7 +131,8 @@ impl App {
             return Err(too_often());
         }
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
-        let told = permit.disclose_groups(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force));
+        let fresh = self.is_fresh(&regulation, &in_force, permit.role());
+        let told = permit.disclose_groups(&regulation, finding.as_ref(), fresh);
         let words = told.iter().map(|(group, told)| format!("{}-{}", name(*group), &told.as_str()[..1]));
         let disclosed = Disclosed { answer: "groups".into(), groups: words.collect() };
         entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);

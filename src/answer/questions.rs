@@ -192,7 +192,8 @@ impl App {
         entry.articles = permit.articles().to_vec();
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
         let (questions, missed) = finding.as_ref().map_or((1, false), cost);
-        let answer = permit.disclose(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force));
+        let role = permit.role();
+        let answer = permit.disclose(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force, role));
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
         entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
         entry.result = Outcome::Answered;
@@ -200,14 +201,14 @@ impl App {
         Ok(Granted { answer, epoch: in_force.epoch.id.clone() })
     }
 
-    /// Whether every source that a corporation's answer rests on is loaded and young enough.
-    pub(super) fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce) -> bool {
+    /// Whether every source that an answer for this role rests on is loaded and young enough.
+    pub(super) fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce, role: Role) -> bool {
         let today = self.today();
         let young = |load: Option<&crate::store::Load>, source: Source| {
             let days = i64::from(regulation.freshness_days(source));
             load.is_some_and(|load| (today - load.reference_date).whole_days() <= days)
         };
-        let needs_care = regulation.rests_on(Source::Care, Role::Corporation);
+        let needs_care = regulation.rests_on(Source::Care, role);
         young(in_force.population.as_ref(), Source::Population)
             && (!needs_care || young(in_force.care.as_ref(), Source::Care))
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use time::macros::datetime;
 use voorrang::audit::Action;
 
-use super::regulation::{TEAM, told};
+use super::regulation::{TEAM, amend, told};
 use super::support::*;
 
 /// Another family, at another address.
@@ -47,4 +47,20 @@ fn a_case_is_asked_about_as_often_in_a_month_as_a_household_by_each_party() {
     assert_eq!(asked, 4 + 1 + 1 + 6, "each is recorded");
     house.clock.set(datetime!(2026-02-01 0:00 UTC));
     told(&house, TEAM, case, &family);
+}
+
+#[test]
+fn of_a_care_list_that_is_too_old_the_care_network_hears_no_no_though_no_corporation_hears_of_it() {
+    for (days, want) in [(14, "no"), (13, "undetermined")] {
+        let house = House::lawless();
+        amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = [\"care-custodian\"]");
+        // Loaded two weeks ago, as the population was.
+        amend(&house, "care = 31", &format!("care = {days}"));
+        house.activate_law().unwrap();
+        house.fill(EPOCH);
+        let family = value(&house.encoder(EPOCH), FAMILY);
+        let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
+        assert_eq!(told(&house, CARE, case, &family).groups["oggz"], want, "{days} days");
+        assert_eq!(told(&house, TEAM, case, &family).groups["minor"], "yes", "the team's answer rests on no care list");
+    }
 }
