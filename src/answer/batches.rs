@@ -4,14 +4,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
+use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
+use super::question_batches::one_of_many;
 use super::questions::Reached;
-use super::wire::law::{Batch, BatchAnswer, BatchAnswers, MOST_AT_ONCE as MOST};
+use super::wire::law::{Batch, BatchAnswer, MOST_AT_ONCE as MOST};
 use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
 use crate::link::MAX_TENANTS;
@@ -26,7 +28,7 @@ pub(super) async fn ask(
     identity: Identity,
     request: HttpRequest,
     batch: Json<Batch>,
-) -> Result<Json<BatchAnswers>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
     check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
@@ -40,7 +42,13 @@ pub(super) async fn ask(
             Err(problem) => BatchAnswer { answered: None, problem: Some(problem.traced(caller.trace).body()) },
         });
     }
-    Ok(Json(BatchAnswers { answers }))
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body(&answers)))
+}
+
+/// `BatchAnswers`, of which each answer is equally long: were it not, a batch of one would show its word on the wire.
+fn body(answers: &[BatchAnswer]) -> Vec<u8> {
+    let each: Vec<Vec<u8>> = answers.iter().map(|one| one_of_many(one, one.answered.is_some())).collect();
+    [br#"{"answers":["#, &*each.join(&b','), b"]}"].concat()
 }
 
 /// What does not fit the document is refused as a whole, before anything is charged: by a count here, by all else where

@@ -69,7 +69,7 @@ pub(super) async fn ask(
             return Err(Unpaid::Spent);
         }
         let told = GroupsTold { groups, receipt: receipt_of(tx.append(&entry)?) };
-        Ok(once.keep(tx, &Kept::body(&told), now).map(|()| told)?)
+        Ok(once.keep(tx, &Kept::Groups(told.clone()), now).map(|()| told)?)
     });
     let written = match written.await {
         Ok(written) => written,

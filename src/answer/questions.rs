@@ -304,10 +304,15 @@ fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
 
 /// All answers are equally long.
 pub(super) fn framed(answered: &impl serde::Serialize) -> Result<HttpResponse, Problem> {
-    let mut body = serde_json::to_vec(answered).expect("plain data have a JSON form");
-    assert!(body.len() <= ANSWER_BYTES, "an answer of {} bytes does not fit its frame", body.len());
-    body.resize(ANSWER_BYTES, b' ');
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body))
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(padded(answered, ANSWER_BYTES)))
+}
+
+/// Plain data as JSON of so many bytes, the rest white space.
+pub(super) fn padded(data: &impl serde::Serialize, bytes: usize) -> Vec<u8> {
+    let mut body = serde_json::to_vec(data).expect("plain data have a JSON form");
+    assert!(body.len() <= bytes, "an answer of {} bytes does not fit its frame", body.len());
+    body.resize(bytes, b' ');
+    body
 }
 
 pub(super) fn check_header(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {

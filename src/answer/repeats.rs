@@ -20,6 +20,8 @@ use super::decision::store_problem;
 use super::identity::Identity;
 use super::operations::is_keyed;
 use super::problem::{Problem, trace_of};
+use super::questions::framed;
+use super::wire::law::GroupsTold;
 use super::wire::{Answered, Question};
 use super::{App, Caller, batches, question_batches};
 use crate::audit::Receipt;
@@ -46,6 +48,8 @@ pub(super) fn kept(answer: Answer, epoch: &EpochId) -> String {
 pub(super) enum Kept {
     /// The body. A receipt in it lacks its checkpoint, which is not known before the job is durable.
     Body(Value),
+    /// What the care side was told, which is framed. Its receipt lacks its checkpoint, too.
+    Groups(GroupsTold),
     /// An epoch was changed: it is shown as it is now.
     Epoch(EpochId),
     /// An epoch was destroyed: the body gets its record, which is made behind the job.
@@ -145,6 +149,10 @@ async fn again(app: &Data<App>, kept: Kept) -> Result<HttpResponse, Problem> {
     let mut response = HttpResponse::Ok();
     Ok(match kept {
         Kept::Body(body) => response.json(app.with_checkpoint(body)?),
+        Kept::Groups(told) => {
+            let checkpoint = app.store.checkpoint().map_err(|error| store_problem(&error))?;
+            return framed(&GroupsTold { receipt: Receipt { checkpoint, ..told.receipt }, ..told });
+        }
         Kept::Epoch(id) => response.json(app.epoch_view(&*app.epoch(&id)?)?),
         Kept::Ended(id, body) => {
             // What a crash cut short is long: a register's pages are overwritten. Others are answered meanwhile.

@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::macros::datetime;
+use voorrang::answer::wire::law::BatchAnswers;
 use voorrang::answer::wire::{ANSWER_BYTES, Answered};
 use voorrang::audit::{Action, Consent, Entry, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
@@ -43,6 +44,28 @@ fn all_answers_are_equally_long_and_hold_the_documented_members_only() {
     let reply = line.ask(&strangers);
     assert_eq!((reply.answered().answer.as_str(), reply.body.len()), ("undetermined", ANSWER_BYTES));
     assert!(seen["priority"] > 0 && seen["no_priority"] > 0, "{seen:?}");
+}
+
+#[test]
+fn batches_of_as_many_answers_are_equally_long_whatever_the_words() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let mut strangers = value(&encoder, STRANGERS);
+    strangers["address"] = value(&encoder, &contracts()[2])["address"].clone();
+    let each = [value(&encoder, FAMILY), value(&encoder, SINGLE), strangers];
+    let ask = |questions: &[Value]| {
+        let reply = house.line(CORPORATION).json("POST", "/v1/priority-batches", &json!({ "questions": questions }));
+        let told: BatchAnswers = serde_json::from_slice(&reply.body).unwrap();
+        let words: Vec<String> = told.answers.into_iter().map(|one| one.answered.unwrap().answer).collect();
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        (words, reply.body.len())
+    };
+    let (words, lengths): (Vec<_>, BTreeSet<_>) = each.iter().map(|one| ask(std::slice::from_ref(one))).unzip();
+    assert_eq!(words.concat(), ["priority", "no_priority", "undetermined"]);
+    assert_eq!(lengths.len(), 1, "{lengths:?}");
+    let [first, second, third] = &each;
+    let [one, other] = [[first, second], [second, third]].map(|pair| ask(&pair.map(Value::clone)).1);
+    assert_eq!(one, other);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use voorrang::answer::wire::ANSWER_BYTES;
 use voorrang::audit::Action;
 
 use super::support::*;
@@ -105,6 +106,29 @@ fn a_batch_under_a_key_is_charged_once_and_another_one_is_refused() {
     ask(&house, &batch(&[FAMILY])).is_problem(422, "idempotency_key_reused");
     let asked = house.log().iter().filter(|entry| entry.action == Action::Ask).count();
     assert_eq!(asked, 2);
+}
+
+#[test]
+fn a_repeated_answer_is_the_first_one_byte_for_byte() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let family = value(&encoder, FAMILY);
+    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
+    let groups = json!({"case": case, "question": family});
+    let batch = json!({"questions": [value(&encoder, SINGLE)]});
+    for (n, (stem, path, body)) in [
+        (CARE, "/v1/group-questions", &groups),
+        (CORPORATION, "/v1/priority-questions", &family),
+        (CORPORATION, "/v1/priority-batches", &batch),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // No entry comes in between, so that the checkpoint is the same.
+        let [first, again] = [(), ()].map(|()| under(&house, stem, &format!("{KEY}-{n}"), "POST", path, body));
+        assert_eq!((first.status, again.text()), (200, first.text()), "{path}");
+        assert!(first.body.len() >= ANSWER_BYTES, "{path}");
+    }
 }
 
 /// Has the service killed as it begins to send: what was asked is durable then, and nobody was told. Whether it could.

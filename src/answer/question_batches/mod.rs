@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use desk::Desk;
+pub(super) use told::one_of_many;
 pub(super) use work::answer;
 
 use super::decision::{store_problem, unanswered};

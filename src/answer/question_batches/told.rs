@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::super::chunks;
 use super::super::decision::store_problem;
 use super::super::problem::Problem;
+use super::super::questions::padded;
 use super::super::repeats::receipt_of;
 use super::super::wire::batches::{BatchView, RESULTS_AT_ONCE, ResultLine};
 use super::super::wire::{ANSWER_BYTES, Answered};
@@ -14,8 +15,13 @@ use crate::audit::Receipt;
 use crate::ids::BatchId;
 use crate::store::{Batch, BatchState, StoreError, Tx};
 
-/// Bytes of a line with an answer, so that length tells nothing: the answer, and room for the question's number.
+/// Bytes of an answer among others, so that length tells nothing: the answer, and room for the question's number.
 const LINE_BYTES: usize = ANSWER_BYTES + 64;
+
+/// What became of one of several questions, as it is sent. A refusal is as long as it is: it tells of no register.
+pub(in super::super) fn one_of_many(came: &impl serde::Serialize, is_answer: bool) -> Vec<u8> {
+    if is_answer { padded(came, LINE_BYTES) } else { serde_json::to_vec(came).expect("plain data have a JSON form") }
+}
 
 impl App {
     /// A batch of this caller. Those of others do not exist.
@@ -67,11 +73,9 @@ impl App {
                 }
                 Came::Problem(problem) => (None, Some(problem)),
             };
-            let padded = if answered.is_some() { LINE_BYTES } else { 0 };
+            let is_answer = answered.is_some();
             let line = ResultLine { number: result.n, answered, problem };
-            let mut line = serde_json::to_vec(&line).expect("plain data have a JSON form");
-            line.resize(line.len().max(padded), b' ');
-            lines.append(&mut line);
+            lines.append(&mut one_of_many(&line, is_answer));
             lines.push(b'\n');
         }
         Ok(lines)
