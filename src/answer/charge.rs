@@ -71,7 +71,9 @@ impl Charge {
 
     /// Tells officers what the counts say, behind the question's own entry.
     fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: crate::store::Asked) -> Result<(), StoreError> {
-        if (asked.questions - u64::from(self.questions)..asked.questions).contains(&(self.alarm.max(1) - 1)) {
+        // Not only where they meet: a question may count as two, and a stock may shrink below what was asked.
+        let alarming = asked.questions >= self.alarm.max(1);
+        if alarming && tx.raise_alarm(&self.regulation, &self.oin, &self.month)? {
             tx.append(&notice(entry, Action::BudgetAlarm))?;
         }
         let closes = self.probing.closes(asked.misses, asked.questions);

@@ -61,6 +61,16 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.query_row(row, asked)?)
     }
 
+    /// Remembers that officers were told of a party's questions in a month; whether they were not before.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn raise_alarm(&self, regulation: &RegulationId, oin: &Oin, month: &str) -> Result<bool, StoreError> {
+        let sql = "UPDATE budget SET alarmed = 1 WHERE regulation = ?1 AND oin = ?2 AND month = ?3 AND alarmed = 0";
+        let row = [regulation.as_str(), oin.as_str(), month];
+        Ok(self.db.prepare_cached(sql)?.execute(row)? == 1)
+    }
+
     /// Counts one question of a party about a household (its pseudonym) or a case in a month and returns the count after. Per
     /// party, so that none uses up another's, or learns whether another asked.
     ///

@@ -169,8 +169,13 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
 
 /// Registers the corporation's stock with its own number of dwellings: 28, so a budget of 7.
 pub fn small_stock(house: &House) {
+    stock_of(house, 28);
+}
+
+/// Registers the corporation's stock with so many dwellings.
+pub fn stock_of(house: &House, dwellings: u32) {
     let stock = house.stock_of("C1");
-    let args = LoadArgs { dwellings: Some(28), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
+    let args = LoadArgs { dwellings: Some(dwellings), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
     let pending = load::load(&args).unwrap().pending.unwrap();
     regulation::confirm(&pending, &house.client(OFFICER)).unwrap();
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use voorrang::audit::Action;
 use voorrang::encode::read;
 
-use super::answers::small_stock;
+use super::answers::{small_stock, stock_of};
 use super::question_batches::{send, wait};
 use super::support::*;
 
@@ -155,4 +155,49 @@ fn an_honest_corporation_asks_about_all_its_contracts_and_its_tap_stays_open() {
     println!("{questions} questions, {misses} misses");
     assert!(questions >= 200 && misses * 6 < questions, "{misses} of {questions}");
     assert!(house.log().iter().all(|entry| entry.action != Action::Probing));
+}
+
+/// Alarms about a corporation's questions that stand in the log.
+fn alarms(house: &House) -> usize {
+    house.log().iter().filter(|entry| entry.action == Action::BudgetAlarm).count()
+}
+
+/// Questions that hit somebody who lives where he is asked about.
+fn hits(house: &House) -> Vec<Value> {
+    let encoder = house.encoder(EPOCH);
+    let miss = ["K0000040", "K0000045", "K0000054", "K0000177", "K0000209", "K0000213"];
+    contracts().iter().filter(|one| !miss.contains(&one.as_str())).map(|one| value(&encoder, one)).collect()
+}
+
+#[test]
+fn at_a_tenth_of_the_stock_the_officers_are_told_once_also_of_questions_that_all_hit() {
+    let house = House::open();
+    stock_of(&house, 300);
+    let (questions, mut line) = (hits(&house), house.line(CORPORATION));
+    for (n, want) in [(0..29, 0), (29..30, 1), (30..40, 1)] {
+        questions[n.clone()].iter().for_each(|question| drop(line.ask(question).answered()));
+        assert_eq!(alarms(&house), want, "{n:?}");
+    }
+    assert_eq!(counted(&house), (40, 0));
+    house.clock.set(time::macros::datetime!(2026-02-01 0:00 UTC));
+    questions[..30].iter().for_each(|question| drop(line.ask(question).answered()));
+    assert_eq!(alarms(&house), 2, "each month anew");
+}
+
+#[test]
+fn a_stock_that_shrinks_below_what_was_asked_does_not_jump_the_alarm() {
+    let house = House::open();
+    stock_of(&house, 600);
+    let questions = hits(&house);
+    let ask = |part: &[Value]| {
+        let mut line = house.line(CORPORATION);
+        part.iter().for_each(|question| drop(line.ask(question).answered()));
+    };
+    ask(&questions[..40]);
+    assert_eq!(alarms(&house), 0);
+    stock_of(&house, 300);
+    ask(&questions[40..41]);
+    assert_eq!(alarms(&house), 1);
+    ask(&questions[41..43]);
+    assert_eq!(alarms(&house), 1);
 }

@@ -142,6 +142,7 @@ CREATE TABLE budget (
     month      TEXT NOT NULL CHECK (month GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]'),
     questions  INTEGER NOT NULL,
     misses     INTEGER NOT NULL DEFAULT 0, -- of them, those that hit nobody
+    alarmed    INTEGER NOT NULL DEFAULT 0 CHECK (alarmed IN (0, 1)), -- whether officers were told of their number
     PRIMARY KEY (regulation, oin, month)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE household_questions (
