@@ -32,7 +32,10 @@ pub(super) async fn ask(
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
     check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
-    let households = households(&questions);
+    let (counting, asker) = (app.clone(), caller.clone());
+    let counted = web::block(move || (households(&counting, &asker, &questions), questions)).await;
+    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
+    let (households, questions) = counted.map_err(stopping)?;
     let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
     let mut answers = Vec::with_capacity(questions.len());
     for (question, key) in questions.into_iter().zip(keys) {
@@ -72,9 +75,10 @@ fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
     Err(Problem::unprocessable("tenant_count", detail).with(faults))
 }
 
-/// Different households, by address: the same one a hundred times is one.
-fn households(questions: &[Question]) -> u32 {
-    let addresses: HashSet<_> = questions.iter().filter_map(|question| question.address.map(|token| token.0)).collect();
+/// Different households, by address: the same one a hundred times is one. One that is refused anyway hides nobody.
+fn households(app: &App, caller: &Caller, questions: &[Question]) -> u32 {
+    let answered = questions.iter().filter(|question| app.would_answer(caller, question));
+    let addresses: HashSet<_> = answered.filter_map(|question| question.address.map(|token| token.0)).collect();
     u32::try_from(addresses.len()).unwrap_or(u32::MAX)
 }
 

@@ -58,6 +58,19 @@ struct Granted {
     epoch: EpochId,
 }
 
+/// A question that can be read, and what the articles look at.
+struct Weighed {
+    in_force: Arc<EpochInForce>,
+    regulation: Arc<Regulation>,
+    household: HouseholdQuestion,
+    /// Pseudonym of the household.
+    object: String,
+    month: String,
+    /// Households that share its address.
+    neighbours: u64,
+    facts: Facts,
+}
+
 impl App {
     /// The answer that was given before, or a decision. A key that cannot be used is a decision too: a refusal.
     pub(super) fn reach(
@@ -102,7 +115,7 @@ impl App {
     pub(super) fn decide(&self, caller: &Caller, question: Question, batch: u32) -> Decision {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
         let mut charge = None;
-        let outcome = self.decide_into(&mut entry, &mut charge, caller, question, batch);
+        let outcome = self.decide_into(&mut entry, &mut charge, caller, &question, batch);
         if let Err(problem) = &outcome
             && matches!(entry.result, Outcome::Done)
         {
@@ -117,53 +130,11 @@ impl App {
         entry: &mut Entry,
         charge: &mut Option<Charge>,
         caller: &Caller,
-        question: Question,
+        question: &Question,
         batch: u32,
     ) -> Result<Granted, Problem> {
-        let in_force = self.epoch(&question.header.epoch)?;
-        let regulation = self.regulation(&in_force.epoch.regulation)?;
-        *entry = self.entry(caller, Some(&regulation), Action::Ask, Outcome::Done);
-        entry.epoch = Some(in_force.epoch.id.clone());
-        entry.stage = stage(&question);
-        entry.consent = Some(consent(&question));
-        entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
-        self.check_state(&in_force)?;
-        check_header(&in_force, &question.header)?;
-        let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
-        entry.purpose.clone_from(&purpose);
-        if purpose.is_none() {
-            let detail = "a question names its purpose, as the regulation lists it";
-            return Err(Problem::unprocessable("purpose_missing", detail));
-        }
-        let household = self.household(&question)?;
-        let object = self.object(&household);
-        entry.object = Some(object.clone());
-        let month = month(self.today());
-        let neighbours = neighbours(&in_force, &household);
-        let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
-        let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
-        let facts = Facts {
-            purpose,
-            arrears: Some(Arrears { months: question.arrears.months, days: question.arrears.days }),
-            conditions: Conditions {
-                personal_contact: question.conditions.personal_contact,
-                help_offered: question.conditions.help_offered,
-                reminder_sent: question.conditions.reminder_sent,
-                no_objection: question.conditions.no_objection,
-                tenant_agrees: question.conditions.tenant_agrees,
-            },
-            in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
-            asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
-            stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
-            asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
-                / neighbours,
-            batch,
-            tap_closed: self
-                .store
-                .tap_closed(regulation.id(), &caller.identity.oin)
-                .map_err(|error| store_problem(&error))?,
-            ..self.facts(caller, Act::Ask)
-        };
+        let Weighed { in_force, regulation, household, object, month, neighbours, facts } =
+            self.weigh(entry, caller, question, batch)?;
         let budgets = regulation.budgets();
         let costs = |questions, missed| Charge {
             regulation: regulation.id().clone(),
@@ -199,6 +170,66 @@ impl App {
         entry.result = Outcome::Answered;
         *charge = Some(costs(questions, missed));
         Ok(Granted { answer, epoch: in_force.epoch.id.clone() })
+    }
+
+    /// Whether a question would be answered in a request that is large enough, with an open tap and a budget that lasts
+    /// for such a request: those end for all questions of a request alike.
+    pub(super) fn would_answer(&self, caller: &Caller, question: &Question) -> bool {
+        let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
+        self.weigh(&mut entry, caller, question, u32::MAX).is_ok_and(|Weighed { regulation, mut facts, .. }| {
+            facts.asked_this_month += u64::from(regulation.budgets().minimum_batch - 1);
+            facts.tap_closed = false;
+            regulation.decide(&facts).is_ok()
+        })
+    }
+
+    /// What the articles look at; the entry says as much of it as is known.
+    fn weigh(&self, entry: &mut Entry, caller: &Caller, question: &Question, batch: u32) -> Result<Weighed, Problem> {
+        let in_force = self.epoch(&question.header.epoch)?;
+        let regulation = self.regulation(&in_force.epoch.regulation)?;
+        *entry = self.entry(caller, Some(&regulation), Action::Ask, Outcome::Done);
+        entry.epoch = Some(in_force.epoch.id.clone());
+        entry.stage = stage(question);
+        entry.consent = Some(consent(question));
+        entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
+        self.check_state(&in_force)?;
+        check_header(&in_force, &question.header)?;
+        let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
+        entry.purpose.clone_from(&purpose);
+        if purpose.is_none() {
+            let detail = "a question names its purpose, as the regulation lists it";
+            return Err(Problem::unprocessable("purpose_missing", detail));
+        }
+        let household = self.household(question)?;
+        let object = self.object(&household);
+        entry.object = Some(object.clone());
+        let month = month(self.today());
+        let neighbours = neighbours(&in_force, &household);
+        let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
+        let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
+        let facts = Facts {
+            purpose,
+            arrears: Some(Arrears { months: question.arrears.months, days: question.arrears.days }),
+            conditions: Conditions {
+                personal_contact: question.conditions.personal_contact,
+                help_offered: question.conditions.help_offered,
+                reminder_sent: question.conditions.reminder_sent,
+                no_objection: question.conditions.no_objection,
+                tenant_agrees: question.conditions.tenant_agrees,
+            },
+            in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
+            asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
+            stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
+            asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
+                / neighbours,
+            batch,
+            tap_closed: self
+                .store
+                .tap_closed(regulation.id(), &caller.identity.oin)
+                .map_err(|error| store_problem(&error))?,
+            ..self.facts(caller, Act::Ask)
+        };
+        Ok(Weighed { in_force, regulation, household, object, month, neighbours, facts })
     }
 
     /// Whether every source that an answer for this role rests on is loaded and young enough.

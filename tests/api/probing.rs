@@ -1,14 +1,16 @@
 //! What a corporation tries that holds the salt and wants to know more than it may: nothing of it tells more, and what
 //! costs others nothing costs it its questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use voorrang::answer::wire::law::{BatchAnswer, BatchAnswers};
 use voorrang::audit::Action;
 use voorrang::encode::read;
 
 use super::answers::{small_stock, stock_of};
-use super::question_batches::{send, wait};
+use super::question_batches::{results, send, wait};
+use super::regulation::amend;
 use super::support::*;
 
 /// In the OGGZ group alone, so shielded.
@@ -132,8 +134,8 @@ fn whoever_names_residents_of_other_addresses_at_its_own_closes_its_tap_and_the_
     open.for_each(|reply| *answers.entry(reply.answered().answer).or_default() += 1);
     let told: usize = answers.values().sum();
     println!("the tap closes after {told} of {} probes: {answers:?}", probes.len());
-    // Fifty misses, of which some count as two.
-    assert!((25..=50).contains(&told) && probes.len() > 150, "{told} of {}", probes.len());
+    // Fifty misses; now and then codes of another salt leave somebody in doubt, which is none.
+    assert!((45..=60).contains(&told) && probes.len() > 150, "{told} of {}", probes.len());
     assert_eq!(line.ask(&probes[150]).is_problem(403, "refused").article.as_deref(), Some("probing"));
     let log = house.log();
     let notices = log.iter().filter(|entry| entry.action == Action::Probing).count();
@@ -200,4 +202,46 @@ fn a_stock_that_shrinks_below_what_was_asked_does_not_jump_the_alarm() {
     assert_eq!(alarms(&house), 1);
     ask(&questions[41..43]);
     assert_eq!(alarms(&house), 1);
+}
+
+/// What became of these questions in one request: the answers, and the articles that refused. At once, or in the
+/// background.
+fn asked_together(house: &House, questions: &[Value], at_once: bool) -> (usize, BTreeSet<String>) {
+    let came: Vec<BatchAnswer> = if at_once {
+        let reply = house.line(CORPORATION).json("POST", "/v1/priority-batches", &json!({ "questions": questions }));
+        serde_json::from_slice::<BatchAnswers>(&reply.body).unwrap().answers
+    } else {
+        let batch = send(house, questions, 2);
+        wait(house, batch);
+        let lines = results(house, batch).into_iter();
+        lines.map(|line| BatchAnswer { answered: line.answered, problem: line.problem }).collect()
+    };
+    let answered = came.iter().filter(|one| one.answered.is_some()).count();
+    (answered, came.into_iter().filter_map(|one| one.problem?.article).collect())
+}
+
+#[test]
+fn questions_that_are_refused_anyway_make_no_minimum_batch() {
+    let house = House::lawless();
+    amend(&house, "minimum_batch = 1", "minimum_batch = 3");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let questions = hits(&house);
+    let bound_to_fail = |part: &[Value]| -> Vec<Value> {
+        let mut part = part.to_vec();
+        part.iter_mut().for_each(|question| question["conditions"]["reminderSent"] = json!(false));
+        part
+    };
+    let articles = |all: &[&str]| all.iter().map(|article| (*article).to_owned()).collect::<BTreeSet<_>>();
+    for at_once in [true, false] {
+        let alone = [questions[..1].to_vec(), bound_to_fail(&questions[1..6])].concat();
+        let refused = asked_together(&house, &alone, at_once);
+        assert_eq!(refused, (0, articles(&["landlord-duties", "minimum-batch"])), "at once: {at_once}");
+        let enough = [questions[..3].to_vec(), bound_to_fail(&questions[3..4])].concat();
+        assert_eq!(asked_together(&house, &enough, at_once), (3, articles(&["landlord-duties"])));
+    }
+    assert_eq!(counted(&house), (6, 0), "what is refused is charged nothing");
+    // Seven a month: one is left, and would be answered alone.
+    small_stock(&house);
+    assert_eq!(asked_together(&house, &questions[6..9], true).0, 0);
 }

@@ -75,7 +75,7 @@ pub fn wait(house: &House, batch: BatchId) -> BatchView {
     }
 }
 
-fn results(house: &House, batch: BatchId) -> Vec<ResultLine> {
+pub fn results(house: &House, batch: BatchId) -> Vec<ResultLine> {
     let mut line = house.line(CORPORATION);
     let mut all: Vec<ResultLine> = Vec::new();
     loop {

@@ -166,12 +166,13 @@ impl App {
         problem.traced(caller.trace)
     }
 
-    /// Different addresses of a batch, as many as can matter.
-    pub(super) fn count_households(&self, batch: &Batch) -> Result<u32, StoreError> {
+    /// Different addresses of a batch about which would be answered, as many as can matter.
+    pub(super) fn count_households(&self, caller: &Caller, batch: &Batch) -> Result<u32, StoreError> {
         let mut addresses = HashSet::new();
         for (number, chunk) in self.store.question_chunks(batch)?.enumerate() {
             let take = |question: Question| {
-                addresses.extend(question.address.map(|token| token.0));
+                let new = question.address.map(|token| token.0).filter(|token| !addresses.contains(token));
+                addresses.extend(new.filter(|_| self.would_answer(caller, &question)));
                 Ok(())
             };
             chunks::each_line(&chunk?, number, take).map_err(|_| damaged())?;

@@ -143,8 +143,9 @@ pub(super) async fn commit(
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
-    let (worker, read) = (app.clone(), batch.clone());
-    let households = web::block(move || worker.count_households(&read)).await.map_err(|_| traced(stopping()))?;
+    let (worker, read, asker) = (app.clone(), batch.clone(), caller.clone());
+    let households =
+        web::block(move || worker.count_households(&asker, &read)).await.map_err(|_| traced(stopping()))?;
     let households = match households {
         Ok(households) if batch.chunks == plan.chunks => households,
         Ok(_) | Err(StoreError::NotFound(_)) => return Err(app.incomplete(&caller, &batch, plan.chunks).await),
