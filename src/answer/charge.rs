@@ -1,8 +1,9 @@
 //! What a question costs: in the job that answers, so that nobody is answered beyond a budget; and what officers are
 //! told of it: that a corporation passed the alarm, or that its questions missed so often that its tap is closed.
 
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
+use super::questions::month;
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{Oin, RegulationId};
 use crate::regulate::Probing;
@@ -12,8 +13,7 @@ use crate::store::{Appended, StoreError, Tx};
 pub(super) struct Charge {
     pub regulation: RegulationId,
     pub oin: Oin,
-    /// As budgets name it, `2026-11`.
-    pub month: String,
+    pub today: Date,
     /// Pseudonym of the household.
     pub object: String,
     /// Questions of the party in the month, and about the household.
@@ -46,7 +46,7 @@ impl Charge {
     /// Charges an answered question and appends its entry.
     pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
         let asked = self.count(tx)?;
-        let about = tx.charge_household(&self.oin, &self.object, &self.month)?;
+        let about = tx.charge_household(&self.oin, &self.object, &month(self.today))?;
         // One question was left, of two that it counts as: whether two are needed is known only when they are found.
         if asked.questions >= self.most + u64::from(self.questions) || about > self.household_most {
             return Err(Unpaid::Spent);
@@ -66,17 +66,18 @@ impl Charge {
 
     fn count(&self, tx: &Tx<'_>) -> Result<crate::store::Asked, StoreError> {
         let misses = if self.missed { self.questions } else { 0 };
-        tx.charge(&self.regulation, &self.oin, &self.month, self.questions, misses)
+        tx.charge(&self.regulation, &self.oin, &month(self.today), self.today.day(), self.questions, misses)
     }
 
     /// Tells officers what the counts say, behind the question's own entry.
     fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: crate::store::Asked) -> Result<(), StoreError> {
         // Not only where they meet: a question may count as two, and a stock may shrink below what was asked.
         let alarming = asked.questions >= self.alarm.max(1);
-        if alarming && tx.raise_alarm(&self.regulation, &self.oin, &self.month)? {
+        if alarming && tx.raise_alarm(&self.regulation, &self.oin, &month(self.today))? {
             tx.append(&notice(entry, Action::BudgetAlarm))?;
         }
-        let closes = self.probing.closes(asked.misses, asked.questions);
+        let closes = self.probing.closes(asked.misses, asked.questions)
+            || self.probing.closes(asked.day_misses, asked.day_questions);
         if closes && tx.close_tap(&self.regulation, &self.oin, self.now)? {
             tx.append(&notice(entry, Action::Probing))?;
         }

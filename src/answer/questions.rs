@@ -65,7 +65,7 @@ struct Weighed {
     household: HouseholdQuestion,
     /// Pseudonym of the household.
     object: String,
-    month: String,
+    today: time::Date,
     /// Households that share its address.
     neighbours: u64,
     facts: Facts,
@@ -133,13 +133,13 @@ impl App {
         question: &Question,
         batch: u32,
     ) -> Result<Granted, Problem> {
-        let Weighed { in_force, regulation, household, object, month, neighbours, facts } =
+        let Weighed { in_force, regulation, household, object, today, neighbours, facts } =
             self.weigh(entry, caller, question, batch)?;
         let budgets = regulation.budgets();
         let costs = |questions, missed| Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
-            month,
+            today,
             object,
             most: budgets.stop(facts.stock.unwrap_or(0)),
             household_most: u64::from(budgets.household_per_month) * neighbours,
@@ -203,7 +203,8 @@ impl App {
         let household = self.household(question)?;
         let object = self.object(&household);
         entry.object = Some(object.clone());
-        let month = month(self.today());
+        let today = self.today();
+        let month = month(today);
         let neighbours = neighbours(&in_force, &household);
         let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
         let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
@@ -229,7 +230,7 @@ impl App {
                 .map_err(|error| store_problem(&error))?,
             ..self.facts(caller, Act::Ask)
         };
-        Ok(Weighed { in_force, regulation, household, object, month, neighbours, facts })
+        Ok(Weighed { in_force, regulation, household, object, today, neighbours, facts })
     }
 
     /// Whether every source that an answer for this role rests on is loaded and young enough.

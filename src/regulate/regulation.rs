@@ -44,18 +44,19 @@ pub struct ConsentRule {
 }
 
 /// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, about people
-/// of whom nobody is found or one lives elsewhere, or about more households than a contract has.
+/// of whom nobody is found or one lives elsewhere, or about more households than a contract has. The same numbers hold
+/// for a month and for each of its days, so that a long honest month pays for no burst.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probing {
-    /// Misses in a month before anything happens.
+    /// Misses in a month, or on a day, before anything happens.
     pub misses: u32,
-    /// Share of the month's questions that may miss, 0 to 1.
+    /// Share of the questions of that time that may miss, 0 to 1.
     pub miss_share: f64,
 }
 
 impl Probing {
-    /// Whether so many misses among so many questions in a month close the tap.
+    /// Whether so many misses among so many questions, in a month or on a day, close the tap.
     pub fn closes(&self, misses: u64, questions: u64) -> bool {
         misses >= u64::from(self.misses) && misses as f64 > self.miss_share * questions as f64
     }

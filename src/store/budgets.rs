@@ -23,6 +23,9 @@ pub struct Asked {
     pub questions: u64,
     /// About addresses outside the stock, or about people of whom nobody is found there.
     pub misses: u64,
+    /// Of them, those of the day.
+    pub day_questions: u64,
+    pub day_misses: u64,
 }
 
 impl Tx<'_> {
@@ -40,7 +43,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Counts questions of a party in a month (`2026-11`), `misses` of them, and returns the counts after. In the job
+    /// Counts questions of a party on a day of a month (`2026-11`), `misses` of them, and returns the counts after. In the job
     /// that answers, so that parallel questions cannot both take the last one.
     ///
     /// # Errors
@@ -50,14 +53,22 @@ impl Tx<'_> {
         regulation: &RegulationId,
         oin: &Oin,
         month: &str,
+        day: u8,
         questions: u32,
         misses: u32,
     ) -> Result<Asked, StoreError> {
-        let sql = "INSERT INTO budget (regulation, oin, month, questions, misses) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT DO UPDATE SET questions = questions + ?4, misses = misses + ?5
-                   RETURNING questions, misses";
-        let row = params![regulation.as_str(), oin.as_str(), month, questions, misses];
-        let asked = |row: &Row<'_>| Ok(Asked { questions: count(row, 0)?, misses: count(row, 1)? });
+        let sql = "INSERT INTO budget (regulation, oin, month, day, questions, misses, day_questions, day_misses)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6)
+                   ON CONFLICT DO UPDATE SET questions = questions + ?5, misses = misses + ?6, day = ?4,
+                       day_questions = iif(day = ?4, day_questions, 0) + ?5,
+                       day_misses = iif(day = ?4, day_misses, 0) + ?6
+                   RETURNING questions, misses, day_questions, day_misses";
+        let row = params![regulation.as_str(), oin.as_str(), month, day, questions, misses];
+        let asked = |row: &Row<'_>| {
+            let [questions, misses, day_questions, day_misses] = [0, 1, 2, 3].map(|at| count(row, at));
+            let (day_questions, day_misses) = (day_questions?, day_misses?);
+            Ok(Asked { questions: questions?, misses: misses?, day_questions, day_misses })
+        };
         Ok(self.db.prepare_cached(sql)?.query_row(row, asked)?)
     }
 
@@ -164,7 +175,7 @@ mod tests {
     fn parallel_questions_are_each_counted_once() {
         let home = folder();
         let store = open(&home);
-        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1, 0)).unwrap().value.questions;
+        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 2, 1, 0)).unwrap().value.questions;
         let mut seen: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| (0..5).map(|_| ask()).collect::<Vec<_>>())).collect();
             threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
@@ -173,6 +184,18 @@ mod tests {
         assert_eq!(seen, (1..=40).collect::<Vec<_>>());
         assert_eq!(store.questions(&haarlem(), &oin(), "2026-11").unwrap(), 40);
         assert_eq!(store.questions(&haarlem(), &oin(), "2026-12").unwrap(), 0);
+    }
+
+    #[test]
+    fn counts_of_a_day_begin_anew_on_another_and_those_of_the_month_do_not() {
+        let home = folder();
+        let store = open(&home);
+        let ask = |day, misses| {
+            let asked = store.write(move |tx| tx.charge(&haarlem(), &oin(), "2026-11", day, 2, misses)).unwrap().value;
+            (asked.questions, asked.misses, asked.day_questions, asked.day_misses)
+        };
+        assert_eq!((ask(2, 1), ask(2, 2)), ((2, 1, 2, 1), (4, 3, 4, 3)));
+        assert_eq!((ask(3, 0), ask(3, 2)), ((6, 3, 2, 0), (8, 5, 4, 2)));
     }
 
     #[test]

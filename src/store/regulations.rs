@@ -84,7 +84,7 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.execute(values)? == 1)
     }
 
-    /// Opens a tap. Its misses of the month are forgiven, its questions stay counted.
+    /// Opens a tap. Its misses of the month and the day are forgiven, its questions stay counted.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if it is not closed.
@@ -93,7 +93,7 @@ impl Tx<'_> {
         if self.db.execute("DELETE FROM tap WHERE regulation = ?1 AND oin = ?2", who)? == 0 {
             return Err(StoreError::Conflict("tap is not closed"));
         }
-        self.db.execute("UPDATE budget SET misses = 0 WHERE regulation = ?1 AND oin = ?2", who)?;
+        self.db.execute("UPDATE budget SET misses = 0, day_misses = 0 WHERE regulation = ?1 AND oin = ?2", who)?;
         Ok(())
     }
 }
@@ -212,7 +212,7 @@ mod tests {
     fn a_tap_closes_once_and_opening_forgives_misses_and_not_questions() {
         let home = folder();
         let store = open(&home);
-        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 1, 1)).unwrap().value;
+        let ask = || store.write(|tx| tx.charge(&haarlem(), &oin(), "2026-11", 2, 1, 1)).unwrap().value;
         ask();
         assert_eq!((ask().questions, ask().misses), (2, 3));
         let close = || store.write(|tx| tx.close_tap(&haarlem(), &oin(), NOW)).unwrap().value;
@@ -221,7 +221,7 @@ mod tests {
         store.write(|tx| tx.open_tap(&haarlem(), &oin())).unwrap();
         assert!(!store.tap_closed(&haarlem(), &oin()).unwrap());
         let after = ask();
-        assert_eq!((after.questions, after.misses), (4, 1));
+        assert_eq!((after.questions, after.misses, after.day_questions, after.day_misses), (4, 1, 4, 1));
         assert!(matches!(store.write(|tx| tx.open_tap(&haarlem(), &oin())), Err(StoreError::Conflict(_))));
     }
 }

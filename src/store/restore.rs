@@ -321,7 +321,7 @@ mod tests {
         house.lose();
         let copy = Connection::open(house.backup().join(DATABASE)).unwrap();
         // Outside of the log, which has signatures of its own.
-        copy.execute("INSERT INTO budget VALUES ('haarlem', '1', '2026-11', 0, 0, 0)", []).unwrap();
+        copy.execute("INSERT INTO budget VALUES ('haarlem', '1', '2026-11', 0, 0, 0, 1, 0, 0)", []).unwrap();
         drop(copy);
         assert!(matches!(house.restore(PLAIN), Err(StoreError::Damaged { .. })));
         house.nothing_in_place();

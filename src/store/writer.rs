@@ -301,7 +301,7 @@ mod tests {
         append(&store);
         let failed = store.write(|tx| {
             tx.append(&entry())?;
-            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 5, 0)?;
+            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 2, 5, 0)?;
             Err::<(), _>(StoreError::NotFound("thing"))
         });
         assert!(matches!(failed, Err(StoreError::NotFound("thing"))));
@@ -315,7 +315,7 @@ mod tests {
         assert!(matches!(panicked, Err(StoreError::Stopped)));
         assert_eq!(append(&store).index, 1);
         let charged = store.write(|tx| {
-            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 1, 0)
+            tx.charge(&"haarlem".parse().unwrap(), &"00000099000000001000".parse().unwrap(), "2026-11", 2, 1, 0)
         });
         assert_eq!(charged.unwrap().value.questions, 1);
         let root = store.checkpoint().unwrap();

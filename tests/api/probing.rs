@@ -245,3 +245,31 @@ fn questions_that_are_refused_anyway_make_no_minimum_batch() {
     small_stock(&house);
     assert_eq!(asked_together(&house, &questions[6..9], true).0, 0);
 }
+
+#[test]
+fn a_long_honest_month_pays_for_no_burst_of_misses_on_one_day() {
+    let house = House::lawless();
+    amend(&house, "misses = 50", "misses = 5");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let encoder = house.encoder(EPOCH);
+    let strangers = value(&encoder, STRANGERS);
+    let guesses: Vec<Value> = hits(&house)
+        .into_iter()
+        .map(|mut question| {
+            question["tenants"] = strangers["tenants"].clone();
+            question
+        })
+        .collect();
+    let mut line = house.line(CORPORATION);
+    hits(&house)[..40].iter().for_each(|question| drop(line.ask(question).answered()));
+    // A ninth of the day.
+    guesses[..5].iter().for_each(|question| drop(line.ask(question).answered()));
+    house.clock.set(NOW + time::Duration::DAY);
+    let mut line = house.line(CORPORATION);
+    guesses[5..10].iter().for_each(|question| drop(line.ask(question).answered()));
+    // Ten of fifty in the month: below a quarter.
+    assert_eq!(counted(&house), (50, 10));
+    assert_eq!(line.ask(&guesses[10]).is_problem(403, "refused").article.as_deref(), Some("probing"));
+    assert_eq!(house.log().iter().filter(|entry| entry.action == Action::Probing).count(), 1);
+}

@@ -143,6 +143,9 @@ CREATE TABLE budget (
     questions  INTEGER NOT NULL,
     misses     INTEGER NOT NULL DEFAULT 0, -- of them, those that hit nobody
     alarmed    INTEGER NOT NULL DEFAULT 0 CHECK (alarmed IN (0, 1)), -- whether officers were told of their number
+    day        INTEGER NOT NULL, -- of the month: the last with a question, and the counts of that day
+    day_questions INTEGER NOT NULL,
+    day_misses    INTEGER NOT NULL,
     PRIMARY KEY (regulation, oin, month)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE household_questions (
