@@ -262,8 +262,9 @@ impl App {
         proposal: &Proposal,
         proposed: &Proposed,
     ) -> Result<Permit, Problem> {
-        // Two certificates, too: one key in two hands is one.
-        let other = caller.identity.fingerprint != proposal.certificate;
+        // Two certificates, too: one key in two hands is one. And nobody stands behind the opening of its own tap.
+        let own = matches!(proposed, Proposed::OpenTap { oin } if *oin == caller.identity.oin);
+        let other = !own && caller.identity.fingerprint != proposal.certificate;
         let facts = Facts {
             second: other.then(|| caller.identity.oin.clone()),
             ..Facts::new(proposal.by.clone(), proposed.act(), self.today())

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 use time::macros::datetime;
 use voorrang::answer::wire::law::{BatchAnswers, GroupsTold, Pending, ProposalView, RegulationTexts, StepView};
-use voorrang::audit::{Action, Outcome};
+use voorrang::audit::{Action, Entry, Outcome};
 use voorrang::cli::load::Kind;
 use voorrang::cli::regulation;
 
@@ -298,12 +298,18 @@ fn a_prober_with_the_salt_is_bounded_and_the_officers_are_told_before_one_in_twe
     assert!(learned <= 50, "{learned}");
     assert_eq!(actions(&house, Action::Probing), 1, "told once");
     assert!(refused_by.values().sum::<usize>() >= probes - 100, "{refused_by:?}");
-    // Two officers open the tap again; the corporation's own stays refused until then.
+    // Two open the tap again, of whom none is the corporation; until then its own questions stay refused.
     assert_eq!(line.ask(&ours[0]).is_problem(403, "refused").article.as_deref(), Some("probing"));
     let pending: Pending = regulation::open_tap(&YMERE.parse().unwrap(), &house.client(OFFICER)).unwrap();
+    // Anybody else of another party may confirm it.
+    let path = format!("/v1/proposals/{}/confirm", pending.proposal);
+    let own = house.line(CORPORATION).json("POST", &path, &json!({}));
+    assert_eq!(own.is_problem(403, "refused").article.as_deref(), Some("four-eyes"));
+    assert_eq!(String::from(house.entry_of(&own).unwrap().result), "refused:four-eyes");
     regulation::confirm(&pending.proposal, &house.client(CARE_OFFICER)).unwrap();
     line.ask(&ours[0]).answered();
-    assert_eq!(actions(&house, Action::TapOpen), 1);
+    let opened = |entry: &Entry| entry.action == Action::TapOpen && entry.result == Outcome::Done;
+    assert_eq!(house.log().iter().filter(|entry| opened(entry)).count(), 1);
 }
 
 #[test]
