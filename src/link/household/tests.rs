@@ -57,6 +57,26 @@ fn a_tenant_whom_nobody_knows_takes_the_certainty_alone_and_beside_a_linked_one(
 }
 
 #[test]
+fn households_are_counted_once_and_whoever_is_on_the_care_list_alone_is_one() {
+    let mut city = City::new(16);
+    let (anna, bert) = (city.resident(1, 1, &[]), city.resident(1, 1, &[]));
+    let carla = city.resident(2, 1, &[]);
+    let (listed, stranger) = (city.draw.codes(), city.draw.codes());
+    city.member(5, listed.clone());
+    city.member(0, carla.clone());
+    for (tenants, want) in [
+        (vec![&anna, &bert], 1),
+        (vec![&anna, &bert, &carla], 2),
+        (vec![&stranger], 0),
+        (vec![&stranger, &anna], 1),
+        (vec![&listed, &stranger], 1),
+        (vec![&listed, &anna, &carla], 3),
+    ] {
+        assert_eq!(city.ask(1, &tenants).households, want, "{} tenants", tenants.len());
+    }
+}
+
+#[test]
 fn an_unsure_tenant_takes_the_certainty_and_leaves_the_groups() {
     let mut city = City::new(6);
     let anna = city.resident(1, 1, &[Group::Senior]);
