@@ -75,11 +75,12 @@ fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
     Err(Problem::unprocessable("tenant_count", detail).with(faults))
 }
 
-/// Different households, by address: the same one a hundred times is one. One that is refused anyway hides nobody.
+/// Different households, by address: the same one a hundred times is one. One that is refused anyway hides nobody. At
+/// least one: no request is about none.
 fn households(app: &App, caller: &Caller, questions: &[Question]) -> u32 {
     let answered = questions.iter().filter(|question| app.would_answer(caller, question));
     let addresses: HashSet<_> = answered.filter_map(|question| question.address.map(|token| token.0)).collect();
-    u32::try_from(addresses.len()).unwrap_or(u32::MAX)
+    u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1)
 }
 
 /// Decides, records and releases one question of a request with so many households; under a key that was answered

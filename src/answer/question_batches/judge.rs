@@ -166,7 +166,7 @@ impl App {
         problem.traced(caller.trace)
     }
 
-    /// Different addresses of a batch about which would be answered, as many as can matter.
+    /// Different addresses of a batch about which would be answered, as many as can matter, and at least one.
     pub(super) fn count_households(&self, caller: &Caller, batch: &Batch) -> Result<u32, StoreError> {
         let mut addresses = HashSet::new();
         for (number, chunk) in self.store.question_chunks(batch)?.enumerate() {
@@ -180,7 +180,7 @@ impl App {
                 break;
             }
         }
-        Ok(u32::try_from(addresses.len()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1))
     }
 }
 
