@@ -25,6 +25,8 @@ pub enum Action {
     EpochActivate,
     /// A register that changed more than the regulation allows was activated all the same.
     EpochAcceptShrink,
+    /// An epoch began to answer in which somebody who asks has no stock yet.
+    EpochAcceptMissingStock,
     EpochRetire,
     EpochAbort,
     EpochDestroy,

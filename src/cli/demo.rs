@@ -180,7 +180,7 @@ impl Story {
         let care = self.one(Role::CareCustodian);
         self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
         let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
-        epoch::perform(&EpochCommand::Activate(ActivateArgs { epoch: administrator, accept_shrink: false }))?;
+        epoch::perform(&EpochCommand::Activate(ActivateArgs::of(administrator)))?;
         for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
             let (tenants, _) = self.split(number + 1)?;
             self.load(corporation, Kind::Stock, &tenants)?;

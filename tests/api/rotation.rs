@@ -1,6 +1,6 @@
 //! Rotations: the whole ceremony, cut-overs under questions, and what is refused on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -214,6 +214,7 @@ fn of_two_administrators_at_once_one_is_told_that_it_came_second() {
     house.agree("haarlem-2");
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
     house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
     let both = |act: fn(&House) -> anyhow::Result<()>| {
         let results: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| act(&house))).collect();
@@ -239,11 +240,12 @@ fn a_list_that_shrank_is_activated_only_if_somebody_accepts_that() {
     });
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
     house.load(CARE, Kind::Care, &path).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
     let error = format!("{:#}", house.activate("haarlem-2").unwrap_err());
     assert!(error.contains("source_changed") && error.contains("care") && error.contains("10 %"), "{error}");
     assert_eq!((view(&house, EPOCH).state, view(&house, "haarlem-2").state), ("active".into(), "loading".into()));
     let epoch = house.epoch_args(ADMINISTRATOR, "haarlem-2");
-    epoch::run(&EpochCommand::Activate(ActivateArgs { epoch, accept_shrink: true })).unwrap();
+    epoch::run(&EpochCommand::Activate(ActivateArgs { accept_shrink: true, ..ActivateArgs::of(epoch) })).unwrap();
     let accepted: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochAcceptShrink).collect();
     assert_eq!(accepted.len(), 1);
     assert_eq!(accepted[0].epoch.as_ref().unwrap().as_str(), "haarlem-2");
@@ -377,6 +379,30 @@ fn a_run_of_questions_goes_on_over_a_cut_over_and_counts_none_twice() {
     // One question met the silence: refused, logged, not counted, asked again.
     let retired = house.log().into_iter().filter(|e| String::from(e.result.clone()) == "refused:epoch_retired").count();
     assert_eq!(retired, 1);
+}
+
+#[test]
+fn who_has_no_stock_in_the_new_epoch_yet_is_answered_in_the_old_one() {
+    let house = House::open();
+    house.agree("haarlem-2");
+    for (stem, kind, file) in [(POPULATION, Kind::Population, "brp.csv"), (CARE, Kind::Care, "oggz.csv")] {
+        house.load(stem, kind, &demo(file)).unwrap();
+    }
+    let error = format!("{:#}", house.activate("haarlem-2").unwrap_err());
+    assert!(error.contains("stock_missing") && error.contains("00000099000000004001"), "{error}");
+    let args = ActivateArgs::of(house.epoch_args(ADMINISTRATOR, "haarlem-2"));
+    epoch::perform(&EpochCommand::Activate(ActivateArgs { accept_missing_stock: true, ..args })).unwrap();
+    let log = house.log();
+    assert_eq!(log.iter().filter(|entry| entry.action == Action::EpochAcceptMissingStock).count(), 1);
+    let epochs = |name: &str| -> BTreeSet<String> {
+        let summary = ask_all(&house, name).unwrap();
+        assert!(summary.asked > 0 && summary.refused.is_empty(), "{summary:?}");
+        let text = fs::read_to_string(house.file(name)).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().to_owned()).collect()
+    };
+    assert_eq!(epochs("before.csv"), [EPOCH.to_owned()].into());
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    assert_eq!(epochs("after.csv"), ["haarlem-2".to_owned()].into());
 }
 
 #[test]

@@ -153,8 +153,8 @@ impl House {
         self.agree(epoch);
         self.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
         self.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
-        self.activate(epoch).unwrap();
         self.load(CORPORATION, Kind::Stock, &self.stock_of("C1")).unwrap();
+        self.activate(epoch).unwrap();
     }
 
     pub fn keys(&self) -> PathBuf {
@@ -342,7 +342,7 @@ impl House {
 
     pub fn activate(&self, epoch: &str) -> anyhow::Result<()> {
         let epoch = self.epoch_args(ADMINISTRATOR, epoch);
-        voorrang::cli::epoch::run(&EpochCommand::Activate(ActivateArgs { epoch, accept_shrink: false }))
+        voorrang::cli::epoch::run(&EpochCommand::Activate(ActivateArgs::of(epoch)))
     }
 
     pub fn agree(&self, epoch: &str) {

@@ -120,7 +120,7 @@ impl<'a> Driver<'a> {
         }
         let next = Epoch::open(self.town, name)?;
         let step = self.town.step(Role::Administrator, name);
-        perform(&EpochCommand::Activate(ActivateArgs { epoch: step, accept_shrink: true }))?;
+        perform(&EpochCommand::Activate(ActivateArgs { accept_shrink: true, ..ActivateArgs::of(step) }))?;
         match self.current() {
             Some(_) => *self.next.lock().unwrap() = Some(next),
             None => self.publish(next),

@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use time::Duration;
 
+use super::super::decision::store_problem;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
@@ -16,9 +17,9 @@ use super::super::{App, Caller, EpochInForce};
 use super::{Asked, illegal};
 use crate::audit::{Action, Entry};
 use crate::epoch::{Move, State, Step};
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Oin};
 use crate::regulate::{Act, Regulation, Role};
-use crate::store::{Appended, Load, Taken};
+use crate::store::{Appended, Load, StoreError, Taken};
 
 /// Cuts over to a loaded epoch.
 pub(in super::super) async fn activate(
@@ -34,14 +35,19 @@ pub(in super::super) async fn activate(
     let Asked { caller, in_force, regulation, entry } =
         app.asked(caller, &id, Act::ActivateEpoch, Action::EpochActivate).await?;
     let before = app.answering(&regulation);
-    let checked = check(&regulation, &in_force, before.as_deref(), how);
+    let lacking = app.lacking_stocks(&in_force, before.as_deref());
+    let lacking = lacking.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let checked = check(&regulation, &in_force, before.as_deref(), &lacking, how);
     let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let accepted = how.accept_shrink && !changed(&regulation, &in_force, before.as_deref()).is_empty();
-    let accepted =
-        accepted.then(|| Entry { action: Action::EpochAcceptShrink, salt: Entry::fresh_salt(), ..entry.clone() });
+    let shrunk = how.accept_shrink && !changed(&regulation, &in_force, before.as_deref()).is_empty();
+    let silenced = how.accept_missing_stock && !lacking.is_empty();
+    let accepted = [(shrunk, Action::EpochAcceptShrink), (silenced, Action::EpochAcceptMissingStock)].into_iter();
+    let accepted: Vec<Entry> = accepted
+        .filter_map(|(is, action)| is.then(|| Entry { action, salt: Entry::fresh_salt(), ..entry.clone() }))
+        .collect();
     let retiring = before.as_ref().and_then(|old| Some((old, Step::Retire.from(old.epoch.state).ok()?)));
     let retiring = retiring.filter(|(old, _)| old.epoch.state == State::Active).map(|(old, step)| {
         let until = app.clock.now() + Duration::days(old.epoch.grace_days.into());
@@ -55,7 +61,7 @@ pub(in super::super) async fn activate(
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;
-        accepted.map_or(Ok(()), |accepted| tx.append(&accepted).map(drop)).map(|()| kept)
+        accepted.iter().try_for_each(|accepted| tx.append(accepted).map(drop)).map(|()| kept)
     })
     .await?;
     // The new one first: in between both answer, and never neither.
@@ -76,13 +82,24 @@ impl App {
         };
         of(State::Active).or_else(|| of(State::Retiring))
     }
+
+    /// Participants of the next epoch that can ask now and could not ask in it, because their stock is not there.
+    fn lacking_stocks(&self, next: &EpochInForce, before: Option<&EpochInForce>) -> Result<Vec<Oin>, StoreError> {
+        let Some(before) = before.filter(|one| one.epoch.answers(self.clock.now()).is_ok()) else { return Ok(vec![]) };
+        let there = self.store.stock_parties(&next.epoch.id)?;
+        let takes_part = |oin: &Oin| next.epoch.participants.iter().any(|one| one.oin == *oin);
+        let mut asking = self.store.stock_parties(&before.epoch.id)?;
+        asking.retain(|oin| takes_part(oin) && !there.contains(oin));
+        Ok(asking)
+    }
 }
 
-/// Whether everything is there that answers need, and as much of it as before.
+/// Whether everything is there that answers need, as much of it as before, and whoever asks now can go on.
 fn check(
     regulation: &Regulation,
     next: &EpochInForce,
     before: Option<&EpochInForce>,
+    lacking: &[Oin],
     how: Activation,
 ) -> Result<Move, Problem> {
     let step = Step::Activate.from(next.epoch.state).map_err(illegal)?;
@@ -101,6 +118,14 @@ fn check(
             changed.join(", ")
         );
         return Err(Problem::conflict("source_changed", detail));
+    }
+    if !lacking.is_empty() && !how.accept_missing_stock {
+        let who = lacking.iter().map(Oin::as_str).collect::<Vec<_>>().join(", ");
+        let detail = format!(
+            "no confirmed stock in this epoch of {who}, which can ask now; have it loaded and confirmed first, or accept \
+             with --accept-missing-stock that it asks in the old epoch until the grace ends, which is logged"
+        );
+        return Err(Problem::conflict("stock_missing", detail));
     }
     Ok(step)
 }

@@ -139,6 +139,8 @@ pub struct Envelope {
 pub struct Activation {
     /// Cut over although a source has many more or fewer records than before. Logged.
     pub accept_shrink: bool,
+    /// Cut over although somebody who can ask now has no confirmed stock in the next epoch. Logged.
+    pub accept_missing_stock: bool,
 }
 
 /// What `POST /v1/epochs/{epoch}/retire`, `abort` and `destroy` answer: the end waits for a second person, or it came

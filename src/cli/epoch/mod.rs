@@ -138,6 +138,17 @@ pub struct ActivateArgs {
     /// Cut over although a source has many more or fewer records than before; logged
     #[arg(long)]
     pub accept_shrink: bool,
+    /// Cut over although a corporation that asks now has no confirmed stock yet; it asks in the old epoch until the grace
+    /// ends; logged
+    #[arg(long)]
+    pub accept_missing_stock: bool,
+}
+
+impl ActivateArgs {
+    /// With everything as the regulation wants it.
+    pub fn of(epoch: EpochArgs) -> Self {
+        Self { epoch, accept_shrink: false, accept_missing_stock: false }
+    }
 }
 
 /// What ending takes.
@@ -205,7 +216,7 @@ fn reports(args: &ReportsArgs) -> anyhow::Result<String> {
 
 fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
-    let how = Activation { accept_shrink: args.accept_shrink };
+    let how = Activation { accept_shrink: args.accept_shrink, accept_missing_stock: args.accept_missing_stock };
     let view: EpochView = client.post(&format!("epochs/{}/activate", args.epoch.epoch), &how)?;
     let mut done = vec![format!("{} is {}.", view.id, view.state)];
     done.extend(view.todo.iter().map(list::line));

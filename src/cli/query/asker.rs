@@ -1,6 +1,8 @@
 //! Asks about households, one or several a request, and again where no answer came: under one key, so that it is
 //! recorded and charged once.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use ring::rand::SystemRandom;
 use ring::{hmac, rand};
@@ -11,10 +13,11 @@ use super::super::load::encoder;
 use super::{Household, QueryArgs, Row, standing};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
-use crate::answer::wire::{self, Answered, ProblemBody, Question, by_name};
+use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_name};
 use crate::audit::{CheckpointKeys, LogKeys};
 use crate::code::AddressToken;
 use crate::encode::{Encoder, Tenant};
+use crate::epoch::share::same_recipient;
 use crate::ids::EpochId;
 use crate::profile::Profile;
 use crate::regulate::Answer;
@@ -43,9 +46,8 @@ pub(super) struct Asker {
 impl Asker {
     /// Fetches what the questions need: the epoch, its salt, the log's keys.
     pub(super) fn open(client: Client, profile: Profile, args: &QueryArgs, day: Date) -> anyhow::Result<Self> {
-        let epoch = client.epoch_in(&["active", "retiring"])?;
         Ok(Self {
-            encoder: encoder(&client, &epoch, &profile, args.salt_file.as_deref())?,
+            encoder: encoder_in_force(&client, &profile, args.salt_file.as_deref())?,
             log: client.log_keys()?,
             profile,
             purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
@@ -170,16 +172,17 @@ impl Asker {
         households.iter().zip(came).map(told).collect()
     }
 
-    /// Takes the epoch that is active now; whether it is another one. A salt that was given is of one epoch only.
+    /// Takes the epoch in which to ask now; whether it is another one. A salt that was given is of one epoch only.
     pub(super) fn cut_over(&mut self) -> anyhow::Result<bool> {
         if self.given_salt {
             return Ok(false);
         }
-        let Ok(epoch) = self.client.epoch_in(&["active"]) else { return Ok(false) };
+        let answering = patiently(|| answering(&self.client))?;
+        let Some(epoch) = to_ask(&self.client, &answering)? else { return Ok(false) };
         if epoch.id == self.encoder.header().epoch {
             return Ok(false);
         }
-        self.encoder = encoder(&self.client, &epoch, &self.profile, None)?;
+        self.encoder = encoder(&self.client, epoch, &self.profile, None)?;
         eprintln!("The epoch {} has taken over; going on with it.", epoch.id);
         Ok(true)
     }
@@ -210,6 +213,46 @@ impl Asker {
         let place = format!("{}/{}", contracts.join("\n"), self.encoder.header().epoch);
         hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16])
     }
+}
+
+/// The encoder of the epoch in which to ask. A salt that was given is of one epoch, and says which.
+fn encoder_in_force(client: &Client, profile: &Profile, salt: Option<&Path>) -> anyhow::Result<Encoder> {
+    let answering = answering(client)?;
+    let none =
+        || format!("the regulation {} has no epoch that answers; see `voorrang epoch list`", client.config.regulation);
+    let first = answering.first().with_context(none)?;
+    if salt.is_some() {
+        let fits = answering.iter().find_map(|epoch| encoder(client, epoch, profile, salt).ok());
+        return fits.map_or_else(|| encoder(client, first, profile, salt), Ok);
+    }
+    let epoch = to_ask(client, &answering)?.unwrap_or(first);
+    if epoch.id != first.id {
+        eprintln!(
+            "Our stock is not confirmed in the epoch {} yet; asking in {}, which still answers.",
+            first.id, epoch.id
+        );
+    }
+    encoder(client, epoch, profile, None)
+}
+
+/// The epochs of our regulation that answer: the active one, then those that retire, the newest first.
+fn answering(client: &Client) -> anyhow::Result<Vec<EpochView>> {
+    let mut epochs = client.service()?.epochs;
+    epochs.retain(|epoch| epoch.regulation == client.config.regulation && epoch.answers);
+    epochs.reverse();
+    epochs.sort_by_key(|epoch| epoch.state != "active");
+    Ok(epochs)
+}
+
+/// The first of these epochs in which our own stock is confirmed; where it is in none, the first: in the others nobody of
+/// ours is answered. So no question is lost between a cut-over and the confirmation of a stock.
+fn to_ask<'a>(client: &Client, answering: &'a [EpochView]) -> anyhow::Result<Option<&'a EpochView>> {
+    let public = client.identity()?.public();
+    let has_stock = |epoch: &&EpochView| {
+        let own = epoch.participants.iter().find(|one| same_recipient(&one.recipient, &public));
+        own.is_some_and(|own| epoch.stocks.contains(&own.oin))
+    };
+    Ok(answering.iter().find(has_stock).or_else(|| answering.first()))
 }
 
 /// What each question came to. Where the service failed at one, the request is to be sent again: those that it answered
