@@ -30,6 +30,7 @@ fn token(house: &House) -> std::path::PathBuf {
         config,
         output: output.clone(),
         profile: None,
+        salt: vec![],
     };
     subject::token(&args).unwrap();
     output

@@ -1,5 +1,6 @@
 //! Epochs that end: by themselves, by command, for good.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -7,8 +8,11 @@ use serde_json::{Value, json};
 use time::Duration;
 use voorrang::answer::server;
 use voorrang::audit::Action;
-use voorrang::cli::epoch::{self, EndArgs, EpochCommand};
+use voorrang::cli::audit::LogArgs;
+use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
+use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs};
 use voorrang::cli::load::Kind;
+use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::regulation::confirm;
 
 use super::support::*;
@@ -190,17 +194,45 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
 #[test]
 fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
     let house = House::open();
-    let kept = house.encoder(EPOCH);
-    let asked = house.line(CORPORATION).ask(&value(&kept, FAMILY)).answered();
+    let salt = |epoch: &str| {
+        let (epoch, file) = (house.epoch_args(POPULATION, epoch), house.file(&format!("salt-{epoch}")));
+        let keep = FetchArgs { epoch, output: None, salt_file: Some(file.clone()), print_salt: false, profile: None };
+        epoch::perform(&EpochCommand::Fetch(keep)).unwrap();
+        file
+    };
+    let kept = salt(EPOCH);
+    let asked = house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
     retire(&house, EPOCH).unwrap();
     destroy(&house, EPOCH).unwrap();
-    let key = fs::read(house.state().join("keys/subject.key")).unwrap();
-    let token = question(&kept, FAMILY).address.unwrap();
-    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key), &token.0);
-    let pseudonym = hex::encode(&tag.as_ref()[..16]);
-    let about: Vec<_> = house.log().into_iter().filter(|entry| entry.object.as_ref() == Some(&pseudonym)).collect();
-    assert_eq!(about.len(), 1);
-    assert_eq!((about[0].action, about[0].epoch.as_ref().unwrap().as_str()), (Action::Ask, EPOCH));
+    house.fill("haarlem-2");
+    let other = salt("haarlem-2");
+    let (person, tokens, report) = (house.file("person.csv"), house.file("token.json"), house.file("report.json"));
+    rows(&demo("brp.csv"), &person, |row| row.contains(",Lange Haversingel,58,"));
+    let epochs = |salt: Vec<KeptSalt>| -> anyhow::Result<BTreeSet<String>> {
+        subject::token(&TokenArgs {
+            person: person.clone(),
+            people: PeopleArgs::default(),
+            config: house.party(POPULATION),
+            output: tokens.clone(),
+            profile: None,
+            salt,
+        })?;
+        let made: Value = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
+        let epoch = |token: &Value| token["epoch"].as_str().unwrap().to_owned();
+        Ok(made["tokens"].as_array().unwrap().iter().map(epoch).collect())
+    };
+    let id = |epoch: &str| epoch.parse().unwrap();
+    let (first, second) = (EPOCH.to_owned(), "haarlem-2".to_owned());
+    assert_eq!(epochs(vec![]).unwrap(), [second.clone()].into(), "without its salt nobody searches the old one");
+    assert_eq!(epochs(vec![(id(EPOCH), other)]).unwrap(), [second.clone()].into(), "nor with another one's");
+    assert!(epochs(vec![(id("haarlem-9"), kept.clone())]).is_err());
+    assert_eq!(epochs(vec![(id(EPOCH), kept)]).unwrap(), [first, second].into());
+    let log = LogArgs::new(house.party(OFFICER));
+    subject::run(&SubjectArgs { tokens, log, output: report.clone(), json: true }).unwrap();
+    let found: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let questions: Vec<_> = found["found"].as_array().unwrap().iter().filter(|row| row["action"] == "ask").collect();
+    assert_eq!(questions.len(), 1, "{found}");
+    assert_eq!((&questions[0]["epoch"], &questions[0]["answer"]), (&json!(EPOCH), &json!(asked.answer)));
     house.verify(&[asked]).unwrap();
 }
 

@@ -2,29 +2,31 @@
 //!
 //! The log knows households by pseudonyms that only the service can make, of address tokens that only who has the salt
 //! can make. So two parties are needed, and neither can look somebody up alone: the register holder makes the tokens of
-//! the person's addresses, one for every epoch whose salt still lives; the officer asks the service for their
-//! pseudonyms, which is logged, and reads her own copy.
+//! the person's addresses, one for every epoch whose salt still lives, or was kept for this; the officer asks the service
+//! for their pseudonyms, which is logged, and reads her own copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::LogArgs;
 use super::letter::letter;
 use super::list;
 use super::reading::{Found, Reading};
-use crate::answer::wire::{SubjectQuestion, SubjectView};
+use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
 use crate::cli::client::Client;
 use crate::cli::inputs::read_profile;
 use crate::cli::load::encoder;
 use crate::cli::output::Output;
 use crate::cli::people::PeopleArgs;
 use crate::code::AddressToken;
+use crate::encode::Encoder;
 use crate::ids::EpochId;
+use crate::profile::Profile;
 
 /// What making tokens takes.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,17 @@ pub struct TokenArgs {
     /// Profile file [default: the built-in one]
     #[arg(long)]
     pub profile: Option<PathBuf>,
+    /// Salt file of an epoch, kept for this when the epoch was destroyed; may be given more than once
+    #[arg(long, value_name = "EPOCH=FILE", value_parser = parse_kept)]
+    pub salt: Vec<KeptSalt>,
+}
+
+/// A salt that the register holder kept.
+pub type KeptSalt = (EpochId, PathBuf);
+
+fn parse_kept(text: &str) -> Result<KeptSalt, String> {
+    let kept = text.split_once('=').and_then(|(epoch, file)| Some((epoch.parse().ok()?, file.into())));
+    kept.ok_or_else(|| "a salt that was kept is written as EPOCH=FILE".into())
 }
 
 /// What the report takes.
@@ -74,7 +87,8 @@ struct Token {
     address: AddressToken,
 }
 
-/// Makes the tokens of a person's addresses.
+/// Makes the tokens of a person's addresses. An epoch without a salt is named on standard error, and the others go on: one
+/// that was destroyed, whose salt nobody kept, must not hide the rest.
 ///
 /// # Errors
 /// If the file cannot be read, no address is whole, or no epoch's salt can be had.
@@ -83,12 +97,21 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     let profile = read_profile(args.profile.as_deref())?;
     let residents = args.people.residents(&args.person)?;
     let mut tokens = Vec::new();
-    let epochs = client.service()?.epochs;
-    for epoch in epochs.iter().filter(|epoch| epoch.regulation == client.config.regulation && epoch.missing.is_empty())
-    {
-        let encoder = encoder(&client, epoch, &profile, None)?;
-        let found = residents.iter().filter_map(|resident| encoder.address(resident.person.address.as_ref()?));
-        tokens.extend(found.map(|address| Token { epoch: epoch.id.clone(), address }));
+    let mut epochs = client.service()?.epochs;
+    epochs.retain(|epoch| epoch.regulation == client.config.regulation);
+    if let Some((unknown, _)) = args.salt.iter().find(|(kept, _)| epochs.iter().all(|epoch| epoch.id != *kept)) {
+        bail!("--salt {unknown}: our regulation has no such epoch; see `voorrang epoch list`");
+    }
+    // Without a load, nobody was asked about.
+    for epoch in epochs.iter().filter(|epoch| epoch.key_check.is_some()) {
+        let kept = args.salt.iter().find(|(kept, _)| *kept == epoch.id).map(|(_, file)| file.as_path());
+        match encoder_of(&client, epoch, &profile, kept) {
+            Ok(encoder) => {
+                let found = residents.iter().filter_map(|resident| encoder.address(resident.person.address.as_ref()?));
+                tokens.extend(found.map(|address| Token { epoch: epoch.id.clone(), address }));
+            }
+            Err(error) => eprintln!("NOT SEARCHED: questions of the epoch {}: {error:#}", epoch.id),
+        }
     }
     ensure!(!tokens.is_empty(), "no line has a postcode and a house number, or no epoch has a salt");
     tokens.sort();
@@ -99,6 +122,13 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     let epochs: BTreeSet<_> = tokens.iter().map(|token| token.epoch.as_str()).collect();
     eprintln!("Tokens made: {}, of the epochs {}.", tokens.len(), epochs.into_iter().collect::<Vec<_>>().join(", "));
     Ok(())
+}
+
+/// The encoder of an epoch, with the salt that was kept, if one was.
+fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Option<&Path>) -> anyhow::Result<Encoder> {
+    let gone = epoch.state == "destroyed" && kept.is_none();
+    ensure!(!gone, "it is destroyed; if its salt was kept for this, give it with --salt {}=FILE", epoch.id);
+    encoder(client, epoch, profile, kept)
 }
 
 /// Everything that the log says about an address, and where it was looked for.
