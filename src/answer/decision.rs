@@ -153,6 +153,13 @@ pub(super) fn store_problem(error: &StoreError) -> Problem {
         | StoreError::LoadIncomplete { .. }
         | StoreError::LoadOverfull { .. }
         | StoreError::EpochCredential { .. } => Problem::conflict(error.code(), error.to_string()),
+        StoreError::EpochKey { epoch, .. } => {
+            tracing::error!(error = error as &dyn std::error::Error, "an epoch's key is lost");
+            let detail = format!(
+                "the service has no key that opens the epoch {epoch}; its operator puts the key back, or a new epoch is begun"
+            );
+            Problem::conflict(error.code(), detail)
+        }
         _ => {
             tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "the store failed");
             Problem::unavailable("the service cannot record what it does, so it does nothing; try again later")

@@ -31,7 +31,7 @@ const LAPSES_AFTER: Duration = Duration::days(7);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(super) enum Proposed {
-    /// A corporation's housing stock; `filter` is base64.
+    /// A corporation's housing stock; `filter` is sealed by the store, in base64.
     Stock {
         epoch: EpochId,
         dwellings: u32,
@@ -228,6 +228,7 @@ impl App {
             by: caller.identity.oin.clone(),
             certificate: caller.identity.fingerprint.clone(),
             made_at: self.clock.now(),
+            sealed_in: if let Proposed::Stock { epoch, .. } = &proposed { Some(epoch.clone()) } else { None },
         };
         let (id, now, once) = (proposal.id, self.clock.now(), caller.once.clone());
         let written = self.store.write_async(move |tx: &Tx<'_>| {
@@ -299,8 +300,11 @@ impl App {
         match proposed {
             Proposed::Stock { epoch, dwellings, filter } => {
                 let unfit = |why| Problem::unprocessable("stock_filter", why);
+                stock::takes_stocks(&self.epoch(&epoch)?.epoch)?;
                 let filter = STANDARD.decode(&filter).map_err(|_| unfit("the filter is not base64"))?;
-                let stock = stock::Stock::read(filter.clone(), dwellings).map_err(unfit)?;
+                let opened = self.store.open_stock(&epoch, &by, dwellings, &filter);
+                let opened = opened.map_err(|error| store_problem(&error))?;
+                let stock = stock::Stock::read(opened, dwellings).map_err(unfit)?;
                 let row = store::Stock { dwellings, filter, registered_at: self.clock.now() };
                 Ok((Change::Stock(epoch.clone(), by.clone(), row), Effect::Stock(epoch, by, stock.into())))
             }

@@ -260,7 +260,7 @@ impl App {
 
     /// Custodians whose share of the salt is there.
     fn contributed(&self, id: &EpochId) -> Result<Vec<Oin>, StoreError> {
-        Ok(self.store.shares(id)?.into_iter().map(|share| share.from_oin).collect())
+        self.store.share_parties(id)
     }
 
     fn replace(&self, next: EpochInForce) {

@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomfilter::Bloom;
 
+use super::decision::store_problem;
 use super::four_eyes::Proposed;
 use super::identity::Identity;
 use super::json::Json;
@@ -14,6 +15,7 @@ use super::wire::law::Pending;
 use super::{App, Caller, wire};
 use crate::audit::{Action, Outcome};
 use crate::code::AddressToken;
+use crate::epoch::Epoch;
 use crate::ids::{EpochId, Oin};
 use crate::regulate::Act;
 use crate::store::StoreError;
@@ -105,13 +107,42 @@ pub(super) async fn register(
         let problem = Problem::unprocessable(mismatch.code(), format!("the stock was {mismatch}"));
         return Err(app.refuse(entry, problem).await);
     }
-    let bytes = STANDARD.decode(&stock.filter).map_err(|_| "the filter is not base64");
-    if let Err(why) = bytes.and_then(|bytes| Stock::read(bytes, stock.dwellings)) {
-        return Err(app.refuse(entry, Problem::unprocessable("stock_filter", why)).await);
-    }
-    let wire::Stock { dwellings, filter, .. } = stock.into_inner();
+    let unfit = |why| Problem::unprocessable("stock_filter", why);
+    let read = || {
+        takes_stocks(&in_force.epoch)?;
+        let filter = STANDARD.decode(&stock.filter).map_err(|_| unfit("the filter is not base64"))?;
+        Stock::read(filter.clone(), stock.dwellings).map_err(unfit)?;
+        Ok(filter)
+    };
+    let (filter, dwellings) = match read() {
+        Ok(filter) => (filter, stock.dwellings),
+        Err(problem) => return Err(app.refuse(entry, problem).await),
+    };
+    let sealed = app.store.seal_stock(&epoch, &caller.identity.oin, dwellings, &filter);
+    let sealed = sealed.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let filter = STANDARD.encode(sealed);
     let proposed = Proposed::Stock { epoch: epoch.clone(), dwellings, filter };
     app.propose(&caller, &regulation, Act::RegisterStock, proposed, Some(epoch)).await.map(Json)
+}
+
+/// Whether a stock may be registered in the epoch: it loads, and by a load it is known which salt is its own, so that no
+/// stock of another one comes in.
+///
+/// # Errors
+/// What to do instead.
+pub(super) fn takes_stocks(epoch: &Epoch) -> Result<(), Problem> {
+    let state = epoch.state;
+    if !state.loads() {
+        let detail =
+            format!("the epoch is {state} and takes no stocks; load into the one in force, see GET /v1/service");
+        return Err(Problem::conflict("epoch_not_loading", detail));
+    }
+    if epoch.key_check.is_none() {
+        let detail =
+            "no register is loaded in this epoch yet, so nothing shows its salt; load the stock after a custodian has";
+        return Err(Problem::conflict("source_missing", detail));
+    }
+    Ok(())
 }
 
 impl App {

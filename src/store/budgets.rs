@@ -1,21 +1,9 @@
-//! What holds probing back: each corporation's stock, and how often it and each household was asked about.
+//! What holds probing back: how often each corporation asked, and each household was asked about.
 
 use rusqlite::{OptionalExtension, Row, params};
-use time::OffsetDateTime;
 
-use super::epochs::at;
 use super::{Store, StoreError, Tx};
-use crate::ids::{EpochId, Oin, RegulationId};
-
-/// The dwellings a corporation may ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stock {
-    /// As declared.
-    pub dwellings: u32,
-    /// Bloom filter of address tokens; its format is the regulation room's.
-    pub filter: Vec<u8>,
-    pub registered_at: OffsetDateTime,
-}
+use crate::ids::{Oin, RegulationId};
 
 /// What a party asked in a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,20 +17,6 @@ pub struct Asked {
 }
 
 impl Tx<'_> {
-    /// Registers a corporation's stock in place of the one before. Address tokens are keyed, so a stock belongs to an
-    /// epoch.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn put_stock(&self, epoch: &EpochId, oin: &Oin, stock: &Stock) -> Result<(), StoreError> {
-        let sql = "INSERT OR REPLACE INTO stock (epoch, oin, dwellings, filter, registered_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
-        let registered = stock.registered_at.unix_timestamp();
-        let row = params![epoch.as_str(), oin.as_str(), stock.dwellings, stock.filter, registered];
-        self.db.prepare_cached(sql)?.execute(row)?;
-        Ok(())
-    }
-
     /// Counts questions of a party on a day of a month (`2026-11`), `misses` of them, and returns the counts after. In the job
     /// that answers, so that parallel questions cannot both take the last one.
     ///
@@ -105,17 +79,6 @@ impl Tx<'_> {
 }
 
 impl Store {
-    /// A corporation's stock in an epoch, if it registered one.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn stock(&self, epoch: &EpochId, oin: &Oin) -> Result<Option<Stock>, StoreError> {
-        let sql = "SELECT dwellings, filter, registered_at FROM stock WHERE epoch = ?1 AND oin = ?2";
-        let stock =
-            |row: &Row<'_>| Ok(Stock { dwellings: row.get(0)?, filter: row.get(1)?, registered_at: at(row, 2)? });
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([epoch.as_str(), oin.as_str()], stock).optional()?))
-    }
-
     /// Questions of a party in a month so far.
     ///
     /// # Errors
@@ -149,26 +112,11 @@ fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{NOW, epoch_id, folder, insert_epoch, oin, open};
+    use super::super::fixture::{folder, oin, open};
     use super::*;
 
     fn haarlem() -> RegulationId {
         "haarlem".parse().unwrap()
-    }
-
-    #[test]
-    fn a_stock_replaces_the_one_before() {
-        let home = folder();
-        let store = open(&home);
-        insert_epoch(&store);
-        assert_eq!(store.stock(&epoch_id(), &oin()).unwrap(), None);
-        for dwellings in [10, 20] {
-            let stock = Stock { dwellings, filter: vec![7; 3000], registered_at: NOW };
-            let put = stock.clone();
-            store.write(move |tx| tx.put_stock(&epoch_id(), &oin(), &put)).unwrap();
-            assert_eq!(store.stock(&epoch_id(), &oin()).unwrap(), Some(stock));
-        }
-        assert_eq!(store.stock(&"amsterdam".parse().unwrap(), &oin()).unwrap(), None);
     }
 
     #[test]

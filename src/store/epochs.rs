@@ -52,14 +52,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps shares that a custodian sealed again for one participant, who comes to the epoch with this or has a new
+    /// Keeps shares that a custodian sealed again for one participant, as [`Store::seal_share`] made them, who comes to the epoch with this or has a new
     /// key. Every share that is there must be among them, and no other.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if shares are missing, or one came in between.
     pub fn put_resealed(&self, epoch: &EpochId, to: &Participant, reseals: &[Reseal]) -> Result<(), StoreError> {
-        let there: Vec<Oin> = shares(self.db, epoch)?.into_iter().map(|share| share.from_oin).collect();
-        if !there.iter().eq(reseals.iter().map(|one| &one.from_oin)) {
+        if !contributed(self.db, epoch)?.iter().eq(reseals.iter().map(|one| &one.from_oin)) {
             return Err(StoreError::Conflict("shares of the epoch are others than those that were sealed again"));
         }
         self.put_participant(epoch, to)?;
@@ -81,7 +80,7 @@ impl Tx<'_> {
         self.require_change(changed, id, "epoch has another key-check value")
     }
 
-    /// Keeps a custodian's sealed share. A share is never replaced: others may have opened it.
+    /// Keeps a custodian's share, as [`Store::seal_share`] made it. A share is never replaced: others may have opened it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it is no custodian of the epoch, [`StoreError::Conflict`] if it has a share.
@@ -130,46 +129,46 @@ impl Store {
         self.read(all)
     }
 
-    /// The sealed shares of an epoch, by OIN.
+    /// The custodians whose share of an epoch's salt is there, by OIN.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn shares(&self, epoch: &EpochId) -> Result<Vec<Share>, StoreError> {
-        self.read(|db| shares(db, epoch))
+    pub fn share_parties(&self, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
+        self.read(|db| contributed(db, epoch))
     }
 
-    /// Corporations whose housing stock is registered in an epoch, by OIN.
+    /// A custodian's share, already sealed for the custodians, sealed once more under the data key of its epoch: so no
+    /// backup hands it out when the epoch is gone, whoever keeps an identity that opens it.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn stock_parties(&self, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
-        let sql = "SELECT oin FROM stock WHERE epoch = ?1 ORDER BY oin";
-        self.read(|db| {
-            let mut query = db.prepare_cached(sql)?;
-            Ok(query.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
-        })
+    /// [`StoreError::EpochKey`], [`StoreError::NotFound`] if there is no such epoch.
+    pub fn seal_share(&self, epoch: &EpochId, from: &Oin, share: &[u8]) -> Result<Vec<u8>, StoreError> {
+        Ok(self.place(epoch, "share", &[from.as_str()])?.seal_part(0, share))
     }
 
     /// The shares of an epoch as this participant opens them: those that were sealed again for it in their place.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
+    /// [`StoreError::EpochKey`], [`StoreError::Damaged`] if a share is not what [`Store::seal_share`] made.
     pub fn shares_for(&self, epoch: &EpochId, reader: &Oin) -> Result<Vec<Share>, StoreError> {
         let sql = "SELECT share.from_oin, coalesce(resealed.sealed, share.sealed) FROM share
                    LEFT JOIN resealed ON resealed.epoch = share.epoch AND resealed.from_oin = share.from_oin
                    AND for_oin = ?2 WHERE share.epoch = ?1 ORDER BY share.from_oin";
         let row = [epoch.as_str(), reader.as_str()];
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_map(row, share)?.collect::<Result<_, _>>()?))
+        let share = |row: &Row<'_>| Ok(Share { from_oin: parsed(row, 0)?, sealed: row.get(1)? });
+        let found: Vec<Share> =
+            self.read(|db| Ok(db.prepare_cached(sql)?.query_map(row, share)?.collect::<Result<_, _>>()?))?;
+        let open = |Share { from_oin, sealed }: Share| {
+            let opened = self.place(epoch, "share", &[from_oin.as_str()])?.open_part(0, &sealed);
+            Ok(Share { from_oin, sealed: opened.ok_or(StoreError::Damaged { what: "a share" })? })
+        };
+        found.into_iter().map(open).collect()
     }
 }
 
-fn share(row: &Row<'_>) -> rusqlite::Result<Share> {
-    Ok(Share { from_oin: parsed(row, 0)?, sealed: row.get(1)? })
-}
-
-fn shares(db: &Connection, epoch: &EpochId) -> Result<Vec<Share>, StoreError> {
-    let sql = "SELECT from_oin, sealed FROM share WHERE epoch = ?1 ORDER BY from_oin";
-    Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], share)?.collect::<Result<_, _>>()?)
+fn contributed(db: &Connection, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
+    let sql = "SELECT from_oin FROM share WHERE epoch = ?1 ORDER BY from_oin";
+    Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
 }
 
 /// A text column as the type that checks it.
@@ -261,7 +260,7 @@ mod tests {
         assert!(put(oin(), b"one").is_ok());
         assert!(matches!(put(oin(), b"two"), Err(StoreError::Conflict(_))));
         assert!(matches!(put("0".repeat(20).parse().unwrap(), b"x"), Err(StoreError::NotFound(_))));
-        assert_eq!(store.shares(&epoch_id()).unwrap(), [Share { from_oin: oin(), sealed: b"one".to_vec() }]);
+        assert_eq!(store.share_parties(&epoch_id()).unwrap(), [oin()]);
     }
 
     #[test]
@@ -269,7 +268,10 @@ mod tests {
         let home = folder();
         let store = open(&home);
         insert_epoch(&store);
-        store.write(|tx| tx.put_share(&epoch_id(), &oin(), b"for all")).unwrap();
+        let seal = |share: &[u8]| store.seal_share(&epoch_id(), &oin(), share).unwrap();
+        let for_all = seal(b"for all");
+        assert!(!for_all.windows(7).any(|bytes| bytes == b"for all"));
+        store.write(move |tx| tx.put_share(&epoch_id(), &oin(), &for_all)).unwrap();
         let later: Oin = "00000099000000004001".parse().unwrap();
         let to = Participant { oin: later.clone(), recipient: "age1later".into(), contributes: false };
         let put = |reseals: Vec<Reseal>| {
@@ -277,7 +279,7 @@ mod tests {
             store.write(move |tx| tx.put_resealed(&epoch_id(), &to, &reseals))
         };
         assert!(matches!(put(vec![]), Err(StoreError::Conflict(_))));
-        assert!(put(vec![Share { from_oin: oin(), sealed: b"for one".to_vec() }]).is_ok());
+        assert!(put(vec![Share { from_oin: oin(), sealed: seal(b"for one") }]).is_ok());
         let sealed = |reader: &Oin| store.shares_for(&epoch_id(), reader).unwrap().remove(0).sealed;
         assert_eq!((sealed(&later), sealed(&oin())), (b"for one".to_vec(), b"for all".to_vec()));
         assert!(store.epoch(&epoch_id()).unwrap().participants.contains(&to));

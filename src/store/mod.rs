@@ -29,6 +29,7 @@ mod restore;
 mod retention;
 mod rotate;
 mod steps;
+mod stocks;
 mod wal;
 mod wrapping;
 mod writer;
@@ -46,7 +47,7 @@ use crate::ids::EpochId;
 
 pub use backup::{BackedUp, back_up};
 pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult};
-pub use budgets::{Asked, Stock};
+pub use budgets::Asked;
 pub use chunks::{ChunkKept, Chunks, SealedChunk};
 pub use destroy::Destruction;
 pub use epochs::{Reseal, Share};
@@ -60,6 +61,7 @@ pub use restore::{Restored, Terms, restore};
 pub use retention::{Expiry, Hold, Step};
 pub use rotate::{HandOver, rotate_log_key};
 pub use steps::Taken;
+pub use stocks::Stock;
 pub use writer::{Stats, Tx};
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::epochs::at;
 use super::{Store, StoreError, Tx};
-use crate::ids::{Oin, ProposalId, RegulationId};
+use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
 
 /// One version of a regulation, kept for ever: entries of the access log name its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Proposal {
     /// SHA-256 of the proposer's certificate, hexadecimal.
     pub certificate: String,
     pub made_at: OffsetDateTime,
+    /// The epoch under whose key a part of the body is sealed: with its end the proposal goes.
+    pub sealed_in: Option<EpochId>,
 }
 
 impl Tx<'_> {
@@ -54,11 +56,11 @@ impl Tx<'_> {
     /// [`StoreError::Sql`].
     pub fn propose(&self, proposal: &Proposal, lapsed: OffsetDateTime) -> Result<(), StoreError> {
         self.db.execute("DELETE FROM proposal WHERE made_at < ?1", [lapsed.unix_timestamp()])?;
-        let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let Proposal { id, regulation, body, by, certificate, made_at } = proposal;
-        let at = made_at.unix_timestamp();
-        let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), certificate, at];
+        let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at, sealed_in)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Proposal { id, regulation, body, by, certificate, made_at, sealed_in } = proposal;
+        let (at, epoch) = (made_at.unix_timestamp(), sealed_in.as_ref().map(EpochId::as_str));
+        let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), certificate, at, epoch];
         self.db.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
@@ -112,22 +114,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if a row is not what was written.
     pub fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
-        let sql = "SELECT id, regulation, body, oin, certificate, made_at FROM proposal ORDER BY made_at, id";
+        let sql =
+            "SELECT id, regulation, body, oin, certificate, made_at, sealed_in FROM proposal ORDER BY made_at, id";
         let text = |row: &Row<'_>, at: usize| row.get::<_, String>(at);
-        let row =
-            |row: &Row<'_>| Ok(([text(row, 0)?, text(row, 1)?, text(row, 3)?], row.get(2)?, row.get(4)?, at(row, 5)?));
+        let row = |row: &Row<'_>| {
+            let names = [text(row, 0)?, text(row, 1)?, text(row, 3)?];
+            Ok((names, row.get(2)?, row.get(4)?, at(row, 5)?, row.get::<_, Option<String>>(6)?))
+        };
         let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
         let damaged = || StoreError::Damaged { what: "a proposal" };
-        let read = |([id, regulation, by], body, certificate, made_at): ([String; 3], _, _, _)| {
-            Ok(Proposal {
-                id: id.parse().map_err(|_| damaged())?,
-                regulation: regulation.parse().map_err(|_| damaged())?,
-                body,
-                by: by.parse().map_err(|_| damaged())?,
-                certificate,
-                made_at,
-            })
-        };
+        let read =
+            |([id, regulation, by], body, certificate, made_at, epoch): ([String; 3], _, _, _, Option<String>)| {
+                Ok(Proposal {
+                    id: id.parse().map_err(|_| damaged())?,
+                    regulation: regulation.parse().map_err(|_| damaged())?,
+                    body,
+                    by: by.parse().map_err(|_| damaged())?,
+                    certificate,
+                    made_at,
+                    sealed_in: epoch.map(|epoch| epoch.parse()).transpose().map_err(|_| damaged())?,
+                })
+            };
         rows.into_iter().map(read).collect()
     }
 
@@ -197,6 +204,7 @@ mod tests {
             by: oin(),
             certificate: "ab".repeat(32),
             made_at,
+            sealed_in: None,
         };
         let (old, young) = (new(NOW - time::Duration::days(8)), new(NOW));
         for proposal in [old, young.clone()] {

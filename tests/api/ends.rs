@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bloomfilter::Bloom;
 use serde_json::{Value, json};
 use time::Duration;
-use voorrang::answer::server;
+use voorrang::answer::wire::law::Pending;
+use voorrang::answer::{STOCK_FALSE_POSITIVES, server};
 use voorrang::audit::Action;
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
@@ -188,6 +191,71 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
     fs::remove_file(key).unwrap();
     house.restart();
     destroy(&house, EPOCH).unwrap();
+}
+
+/// Whether these bytes stand in a file of the folder.
+fn stands(folder: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return stands(&path, needle);
+        }
+        fs::read(&path).unwrap().windows(needle.len()).any(|bytes| bytes == needle)
+    })
+}
+
+#[test]
+fn stocks_and_shares_lie_sealed_so_that_no_old_backup_tells_them_after_the_end() {
+    let house = House::open();
+    let shares = house.client(CORPORATION).envelope(&EPOCH.parse().unwrap()).unwrap().shares;
+    let share = shares.values().next().unwrap().lines().nth(1).unwrap();
+    let mut filter = Bloom::new_for_fp_rate(40, STOCK_FALSE_POSITIVES).unwrap();
+    (0..30_u128).for_each(|token| filter.set(&token.to_be_bytes()));
+    let filter = filter.into_bytes();
+    let text = STANDARD.encode(&filter);
+    let header = house.encoder(EPOCH).header();
+    let stock = json!({"header": header, "dwellings": 40, "filter": text});
+    let reply = house.line(CORPORATION).json("PUT", "/v1/stock", &stock);
+    let pending: Pending = serde_json::from_slice(&reply.body).unwrap();
+    let lies_open = || [&filter[48..], text.as_bytes(), share.as_bytes()].map(|needle| stands(&house.state(), needle));
+    assert_eq!(lies_open(), [false; 3], "while it waits");
+    confirm(&pending.proposal, &house.client(OFFICER)).unwrap();
+    assert_eq!(lies_open(), [false; 3], "and once it counts");
+    assert!(stands(&house.state(), EPOCH.as_bytes()), "the search finds what is there");
+}
+
+#[test]
+fn a_stock_is_taken_only_while_its_epoch_loads_and_goes_with_it() {
+    let house = House::open();
+    let waiting = || {
+        let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+        voorrang::cli::load::load(&args).unwrap().pending.unwrap()
+    };
+    let (first, second) = (waiting(), waiting());
+    let put = |epoch: &str, code: &str| {
+        let mut header = json!(house.encoder(EPOCH).header());
+        header["epoch"] = json!(epoch);
+        let stock = json!({"header": header, "dwellings": 10, "filter": "AAAA"});
+        house.line(CORPORATION).json("PUT", "/v1/stock", &stock).is_problem(409, code);
+    };
+    house.announce("haarlem-2").unwrap();
+    put("haarlem-2", "epoch_not_loading");
+    house.contribute(POPULATION, "haarlem-2").unwrap();
+    house.contribute(CARE, "haarlem-2").unwrap();
+    // Of which salt it is nobody can say before a register is there.
+    put("haarlem-2", "source_missing");
+    retire(&house, EPOCH).unwrap();
+    put(EPOCH, "epoch_not_loading");
+    let error = format!("{:#}", confirm(&first, &house.client(OFFICER)).unwrap_err());
+    assert!(error.contains("epoch_not_loading"), "{error}");
+    destroy(&house, EPOCH).unwrap();
+    let error = format!("{:#}", confirm(&second, &house.client(OFFICER)).unwrap_err());
+    assert!(error.contains("unknown_proposal"), "{error}");
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    for table in ["stock", "proposal"] {
+        let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
 }
 
 /// The key of pseudonyms is no key of an epoch. Who keeps the salt, the register holder, still makes the address token.

@@ -186,14 +186,15 @@ fn a_log_that_was_changed_on_the_disk_keeps_the_service_from_starting() {
 }
 
 #[test]
-fn an_epoch_whose_key_is_lost_answers_undetermined_and_the_rest_goes_on() {
+fn an_epoch_whose_key_is_lost_answers_nobody_and_the_rest_goes_on() {
     let mut house = House::open();
     let question = value(&house.encoder(EPOCH), FAMILY);
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
     house.stop();
     fs::remove_file(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key"))).unwrap();
     house.start();
-    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "undetermined");
+    // Neither register nor stock can be read: nobody may be answered, and nobody is told "no".
+    house.line(CORPORATION).ask(&question).is_problem(409, "store_epoch_key");
     let view = house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{EPOCH}")).text();
     assert!(view.contains("\"loaded\":[]"), "{view}");
     house.fill("haarlem-2");

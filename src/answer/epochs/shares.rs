@@ -1,7 +1,5 @@
 //! Sealed shares of a salt: contributed, fetched, sealed again for who comes later. None can be opened here.
 
-use std::collections::BTreeMap;
-
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 
@@ -17,7 +15,7 @@ use crate::audit::{Action, Receipt};
 use crate::epoch::{IllegalStep, Participant, State, Step};
 use crate::ids::{EpochId, Oin};
 use crate::regulate::Act;
-use crate::store::{Reseal, Taken};
+use crate::store::{Reseal, StoreError, Taken};
 
 /// Most bytes of a sealed share: an age file for 50 recipients with ssh-rsa keys of 4,096 bits is under 50 KiB.
 const SHARE_BYTES: usize = 64 << 10;
@@ -43,10 +41,12 @@ pub(in super::super) async fn contribute(
     };
     let oin = caller.identity.oin.clone();
     let last = in_force.epoch.contributors().all(|one| *one == oin || in_force.contributed.contains(one));
-    let (epoch, sealed) = (in_force.epoch.id.clone(), share.into_inner().sealed);
+    let epoch = in_force.epoch.id.clone();
+    let sealed = app.store.seal_share(&epoch, &oin, share.into_inner().sealed.as_bytes());
+    let sealed = sealed.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let taken = app.taken(complete, 0);
     let receipt = app.change(&caller, entry, move |tx, appended| {
-        tx.put_share(&epoch, &oin, sealed.as_bytes())?;
+        tx.put_share(&epoch, &oin, &sealed)?;
         if last {
             tx.take_step(&epoch, complete, &Taken { log_index: appended.index, ..taken })?;
         }
@@ -104,8 +104,13 @@ pub(in super::super) async fn reseal(
     }
     let to = Participant { oin, recipient, contributes: false };
     let epoch = id.clone();
+    let seal = |(from_oin, share): (Oin, String)| {
+        Ok(Reseal { sealed: app.store.seal_share(&id, &from_oin, share.as_bytes())?, from_oin })
+    };
+    let reseals: Result<Vec<_>, StoreError> = shares.into_iter().map(seal).collect();
+    let reseals = reseals.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let receipt = app.change(&caller, entry, move |tx, appended| {
-        tx.put_resealed(&epoch, &to, &reseals(shares)).map(|()| Kept::body(&receipt_of(appended)))
+        tx.put_resealed(&epoch, &to, &reseals).map(|()| Kept::body(&receipt_of(appended)))
     });
     let receipt = receipt.await?;
     app.reread(&caller, &id)?;
@@ -122,10 +127,6 @@ fn check_complete(state: State) -> Result<(), Problem> {
         State::Destroyed => Err(illegal(IllegalStep::Destroyed)),
         State::Loading | State::Active | State::Retiring => Ok(()),
     }
-}
-
-fn reseals(shares: BTreeMap<Oin, String>) -> Vec<Reseal> {
-    shares.into_iter().map(|(from_oin, sealed)| Reseal { from_oin, sealed: sealed.into_bytes() }).collect()
 }
 
 fn check_share(sealed: &str) -> Result<(), Problem> {

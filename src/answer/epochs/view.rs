@@ -80,7 +80,8 @@ impl Todos<'_> {
                     let who = self.parties(|party| party.role == Role::Administrator);
                     todo.extend(self.todo(who, &step("activate"), None));
                 }
-                todo.extend(self.stocks(stocks));
+                // Before a load, no stock can be taken.
+                todo.extend(epoch.key_check.iter().flat_map(|_| self.stocks(stocks)));
                 todo
             }
             State::Active => self.stocks(stocks),

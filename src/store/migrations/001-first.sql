@@ -132,7 +132,7 @@ CREATE TABLE stock (
     epoch         TEXT NOT NULL REFERENCES epoch (id),
     oin           TEXT NOT NULL,
     dwellings     INTEGER NOT NULL CHECK (dwellings >= 0),
-    filter        BLOB NOT NULL,
+    filter        BLOB NOT NULL, -- sealed
     registered_at INTEGER NOT NULL,
     PRIMARY KEY (epoch, oin)
 ) STRICT;
@@ -205,5 +205,6 @@ CREATE TABLE proposal (
     body        TEXT NOT NULL,
     oin         TEXT NOT NULL,
     certificate TEXT NOT NULL,
-    made_at     INTEGER NOT NULL
+    made_at     INTEGER NOT NULL,
+    sealed_in   TEXT REFERENCES epoch (id) -- a part of the body is sealed under its data key
 ) STRICT, WITHOUT ROWID;
