@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::steps::Taken;
+use super::wrapping::Gone;
 use super::{Store, StoreError, Tx, wal};
 use crate::epoch::{Epoch, Move, State};
 use crate::ids::EpochId;
@@ -28,6 +29,34 @@ const PAGES: u32 = 1024;
 
 /// Attempts to empty the write-ahead log while others read.
 const ATTEMPTS: u32 = 50;
+
+/// Lines of the record: what became of the wrapping key,
+const OVERWRITTEN: &str = "wrapping key overwritten, unlinked, its folder synced\n";
+const NOT_THERE: &str = "wrapping key NOT overwritten: it was not there, moved or removed before; see to its copies\n";
+
+/// and what is done whenever a record is signed.
+const ERASED: &str = "wrapped data key, sealed shares, loads, batches and stocks deleted\n\
+                      free pages zeroed and given back, write-ahead log cut\n";
+
+/// What became of the registers in the service's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registers {
+    LetGo,
+    /// Questions under way did not let go of them while somebody waited.
+    Held,
+    /// Nobody looked: the end was cut short.
+    Unseen,
+}
+
+impl Registers {
+    fn told(self) -> &'static str {
+        match self {
+            Self::LetGo => "registers let go of memory\n",
+            Self::Held => "registers still in memory, held by questions under way: restart the service to be sure\n",
+            Self::Unseen => "registers not looked for in memory: the erasure was cut short and went on later\n",
+        }
+    }
+}
 
 /// What shows that an epoch is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +107,24 @@ impl Tx<'_> {
 }
 
 impl Store {
-    /// Makes the end of an epoch true on the disk, and returns the record. Blocks; answers go on in between. Once more,
-    /// it returns the same record.
+    /// [`Store::erase_ended`], where the end was cut short. Once more, it returns the same record.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn erase(&self, id: &EpochId, now: OffsetDateTime) -> Result<Destruction, StoreError> {
+        self.erase_ended(id, Registers::Unseen, now)
+    }
+
+    /// Makes the end of an epoch true on the disk, and returns the record. Blocks; answers go on in between.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the epoch did not end, [`StoreError::Folder`] if its wrapping key cannot be removed.
-    pub fn erase(&self, id: &EpochId, now: OffsetDateTime) -> Result<Destruction, StoreError> {
+    pub fn erase_ended(
+        &self,
+        id: &EpochId,
+        registers: Registers,
+        now: OffsetDateTime,
+    ) -> Result<Destruction, StoreError> {
         let epoch = self.epoch(id)?;
         let end = self.steps(id)?.pop().filter(|step| step.state == State::Destroyed);
         let end = end.ok_or(StoreError::Conflict("epoch has not ended"))?;
@@ -93,15 +134,24 @@ impl Store {
             self.epoch_keys.destroy(id)?;
             return Ok(Destruction { epoch: id.clone(), note });
         }
-        self.epoch_keys.bury(id, &record(&epoch, &end, None))?;
-        self.epoch_keys.destroy(id)?;
+        // A run that was cut short said what became of the key; this one finds none any more.
+        let before = self.epoch_keys.epitaph(id)?.filter(|text| text.contains(OVERWRITTEN));
+        if before.is_none() {
+            self.epoch_keys.bury(id, &record(&epoch, &end, "begun: the wrapping key is being removed\n"))?;
+        }
+        let key = match self.epoch_keys.destroy(id)? {
+            Gone::NotThere if before.is_none() => NOT_THERE,
+            Gone::NotThere | Gone::Overwritten => OVERWRITTEN,
+        };
+        self.epoch_keys.bury(id, &record(&epoch, &end, &format!("begun\n{key}")))?;
         while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
         while self.write(move |tx| tx.sweep_batches(now, CHUNKS, RESULTS))?.value {}
         while self.write(|tx| tx.vacuum(PAGES))?.value {}
         self.empty_wal()?;
         let database = self.database.clone();
         self.write(move |_| wal::lengthen(&database))?;
-        let (name, text) = (id.clone(), record(&epoch, &end, Some(now)));
+        let erased = format!("erased {}\n{key}{}{ERASED}", seconds(now), registers.told());
+        let (name, text) = (id.clone(), record(&epoch, &end, &erased));
         let note = self.write(move |tx| tx.put_destruction(&name, &text))?.value;
         self.epoch_keys.bury(id, &note)?;
         Ok(Destruction { epoch: id.clone(), note })
@@ -158,27 +208,19 @@ impl Store {
 }
 
 /// What the record says. Its first line is no origin of a log, so its signature is never one under a checkpoint.
-fn record(epoch: &Epoch, end: &Taken, erased: Option<OffsetDateTime>) -> String {
-    let time =
-        |at: OffsetDateTime| at.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form");
-    let erased = erased.map_or_else(
-        || "begun: the wrapping key is being removed\n".to_owned(),
-        |at| {
-            format!(
-                "erased {}\nwrapping key overwritten, unlinked, its folder synced\nwrapped data key, sealed shares, loads, \
-                 batches and stocks deleted\nfree pages zeroed and given back, write-ahead log cut\n",
-                time(at)
-            )
-        },
-    );
+fn record(epoch: &Epoch, end: &Taken, done: &str) -> String {
     format!(
         "voorrang destruction record v1\nepoch {}\nregulation {}\nkey check {}\nannounced {}\ndestroyed {}\n\
-         access log entry {}\n{erased}",
+         access log entry {}\n{done}",
         epoch.id,
         epoch.regulation,
         epoch.key_check.as_deref().unwrap_or("none: nothing was loaded"),
-        time(epoch.announced_at),
-        time(end.at),
+        seconds(epoch.announced_at),
+        seconds(end.at),
         end.log_index
     )
+}
+
+fn seconds(at: OffsetDateTime) -> String {
+    at.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form")
 }

@@ -49,7 +49,7 @@ pub use backup::{BackedUp, back_up};
 pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult};
 pub use budgets::Asked;
 pub use chunks::{ChunkKept, Chunks, SealedChunk};
-pub use destroy::Destruction;
+pub use destroy::{Destruction, Registers};
 pub use epochs::{Reseal, Share};
 pub use inspect::{Inspection, Seen, in_use, inspect};
 pub use loads::{Load, LoadState, NewLoad};

@@ -46,6 +46,15 @@ pub(super) struct Wrapped {
     pub(super) check: [u8; 16],
 }
 
+/// What became of a wrapping key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Overwritten, unlinked, the folder synced.
+    Overwritten,
+    /// There was no key file: moved, removed before, or never one of this folder. Nothing can be said of it.
+    NotThere,
+}
+
 impl EpochKeys {
     pub(super) fn open(folders: &Folders) -> Result<Self, StoreError> {
         open::make_folder(&folders.epoch_keys)?;
@@ -101,12 +110,12 @@ impl EpochKeys {
         Ok(key)
     }
 
-    /// Overwrites the wrapping key, unlinks it and syncs the folder; the key in memory goes as well. There may be none
-    /// any more: what a crash cut short is done again.
+    /// Overwrites the wrapping key, unlinks it and syncs the folder; the key in memory goes as well. There may be none any
+    /// more: what a crash cut short is done again. What became of it stands in the record, so it is told as it was.
     ///
     /// # Errors
     /// [`StoreError::EpochCredential`] if the key is one that this process cannot remove.
-    pub(super) fn destroy(&self, epoch: &EpochId) -> Result<(), StoreError> {
+    pub(super) fn destroy(&self, epoch: &EpochId) -> Result<Gone, StoreError> {
         self.refuse_credential(epoch)?;
         let path = self.file(epoch);
         let failed = |source| StoreError::Folder { path: self.folder.clone(), source };
@@ -114,10 +123,13 @@ impl EpochKeys {
         let mut open = self.open.lock().unwrap_or_else(|broken| broken.into_inner());
         open.remove(epoch);
         burn_stack();
-        match overwrite(&path).and_then(|()| fs::remove_file(&path)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(error)),
-            _ => File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed),
-        }
+        let gone = match overwrite(&path).and_then(|()| fs::remove_file(&path)) {
+            Ok(()) => Gone::Overwritten,
+            Err(error) if error.kind() == ErrorKind::NotFound => Gone::NotThere,
+            Err(error) => return Err(failed(error)),
+        };
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(gone)
     }
 
     /// Whether the wrapping key is one that somebody else must remove.
@@ -131,6 +143,15 @@ impl EpochKeys {
     /// Says beside the keys that the epoch is no more, for a database that is restored from before.
     pub(super) fn bury(&self, epoch: &EpochId, record: &str) -> Result<(), StoreError> {
         create(&self.tombstone(epoch), record.as_bytes())
+    }
+
+    /// What the tombstone of an epoch says, if there is one.
+    pub(super) fn epitaph(&self, epoch: &EpochId) -> Result<Option<String>, StoreError> {
+        match fs::read_to_string(self.tombstone(epoch)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Folder { path: self.folder.clone(), source }),
+        }
     }
 
     /// Every epoch that has a tombstone.
@@ -274,13 +295,14 @@ mod tests {
         fs::hard_link(&path, home.path().join("witness")).unwrap();
         assert!(keys.data_key(&id(), &wrapped).is_ok() && keys.holds(&id()));
         keys.bury(&id(), "gone").unwrap();
-        keys.destroy(&id()).unwrap();
+        assert_eq!(keys.destroy(&id()).unwrap(), Gone::Overwritten);
         assert!(!path.exists() && !keys.holds(&id()));
         assert_eq!(fs::read(home.path().join("witness")).unwrap(), [0; 32]);
         assert!(matches!(keys.data_key(&id(), &wrapped), Err(StoreError::EpochKey { .. })));
         assert!(matches!(keys.create(&id()), Err(StoreError::Conflict(_))));
         assert_eq!(keys.buried().unwrap(), [id()]);
-        assert!(keys.destroy(&id()).is_ok(), "what a crash cut short is done again");
+        assert_eq!(keys.destroy(&id()).unwrap(), Gone::NotThere, "what a crash cut short is done again");
+        assert_eq!(keys.epitaph(&id()).unwrap().as_deref(), Some("gone"));
     }
 
     #[test]
@@ -296,7 +318,7 @@ mod tests {
         assert!(keys.data_key(&id(), &wrapped).is_ok());
         assert!(matches!(keys.destroy(&id()), Err(StoreError::EpochCredential { .. })));
         fs::remove_file(&path).unwrap();
-        assert!(keys.destroy(&id()).is_ok());
+        assert_eq!(keys.destroy(&id()).unwrap(), Gone::NotThere);
     }
 
     proptest! {

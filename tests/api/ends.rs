@@ -168,7 +168,34 @@ fn a_destruction_that_was_cut_short_is_complete_after_the_next_start() {
     house.start();
     assert!(!key.exists());
     assert!(house.keys().join("epoch-keys/epoch-haarlem-1.destroyed").exists());
-    assert!(destroy(&house, EPOCH).unwrap().contains("erased "));
+    let record = destroy(&house, EPOCH).unwrap();
+    assert!(record.contains("\nerased ") && record.contains("\nwrapping key overwritten, unlinked"), "{record}");
+    assert!(record.contains("\nregisters not looked for in memory"), "{record}");
+    // Cut short once more, behind the key: what the first run did with it is not forgotten.
+    house.stop();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    db.execute("DELETE FROM destruction", []).unwrap();
+    drop(db);
+    house.start();
+    assert!(destroy(&house, EPOCH).unwrap().contains("\nwrapping key overwritten, unlinked"));
+}
+
+#[test]
+fn the_record_says_what_became_of_the_key_and_of_the_registers() {
+    let house = House::open();
+    house.fill("haarlem-2");
+    retire(&house, EPOCH).unwrap();
+    let record = destroy(&house, EPOCH).unwrap();
+    for line in ["wrapping key overwritten, unlinked, its folder synced", "registers let go of memory"] {
+        assert!(record.lines().any(|one| one == line), "{record}");
+    }
+    // Somebody moved the other one's key away: then nobody can say that it was overwritten.
+    let key = house.keys().join("epoch-keys/epoch-haarlem-2.key");
+    fs::rename(key, house.file("moved.key")).unwrap();
+    retire(&house, "haarlem-2").unwrap();
+    let record = destroy(&house, "haarlem-2").unwrap();
+    assert!(record.contains("\nwrapping key NOT overwritten: it was not there"), "{record}");
+    assert!(!record.contains("overwritten, unlinked"), "{record}");
 }
 
 #[test]
@@ -190,7 +217,8 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
     assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is half done");
     fs::remove_file(key).unwrap();
     house.restart();
-    destroy(&house, EPOCH).unwrap();
+    let record = destroy(&house, EPOCH).unwrap();
+    assert!(record.contains("\nwrapping key NOT overwritten"), "{record}");
 }
 
 /// Whether these bytes stand in a file of the folder.

@@ -21,7 +21,7 @@ use crate::audit::{Action, Outcome};
 use crate::epoch::{Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
-use crate::store::{StoreError, Taken, Tx};
+use crate::store::{Registers, StoreError, Taken, Tx};
 
 /// How long questions under way may hold a register that is being destroyed.
 const LAST_READERS: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ async fn propose(app: Data<App>, caller: Caller, id: EpochId, end: End) -> Resul
     entry.articles = permit.articles().to_vec();
     if in_force.epoch.state == State::Destroyed && end != End::Retire {
         app.record(entry).await?;
-        return Ok(Json(Ending::Destroyed(erase(app.clone(), &caller, id).await?)));
+        return Ok(Json(Ending::Destroyed(erase(app.clone(), &caller, id, Registers::Unseen).await?)));
     }
     if let Err(problem) = app.may_end(&in_force, end) {
         return Err(app.refuse(entry, problem).await);
@@ -133,22 +133,26 @@ pub(in super::super) async fn ended(
         return Ok(None);
     }
     app.forget_stocks(&id);
-    last_readers(in_force).await;
-    erase(app, caller, id).await.map(|done| Some(done.record))
+    let registers = last_readers(in_force).await;
+    erase(app, caller, id, registers).await.map(|done| Some(done.record))
 }
 
-/// Waits until nobody reads the registers any more; the last one to let go wipes them.
-async fn last_readers(in_force: Arc<EpochInForce>) {
+/// Waits until nobody reads the registers any more; the last one to let go wipes them. Not for ever: the record says so.
+async fn last_readers(in_force: Arc<EpochInForce>) -> Registers {
     let until = tokio::time::Instant::now() + LAST_READERS;
-    while Arc::strong_count(&in_force) > 1 && tokio::time::Instant::now() < until {
+    // An older view of the epoch may hold the same registers.
+    let held = || Arc::strong_count(&in_force) > 1 || in_force.registers.iter().any(|one| Arc::strong_count(one) > 1);
+    while held() && tokio::time::Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // If only this one is left, it goes here.
+    if held() { Registers::Held } else { Registers::LetGo }
 }
 
-async fn erase(app: Data<App>, caller: &Caller, id: EpochId) -> Result<Destroyed, Problem> {
+async fn erase(app: Data<App>, caller: &Caller, id: EpochId, registers: Registers) -> Result<Destroyed, Problem> {
     let trace = caller.trace;
     let worker = app.clone();
-    let erased = web::block(move || worker.store.erase(&id, worker.clock.now())).await;
+    let erased = web::block(move || worker.store.erase_ended(&id, registers, worker.clock.now())).await;
     let erased = erased.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let done = erased.map_err(|error| store_problem(&error).traced(trace))?;
     Ok(Destroyed { epoch: done.epoch, record: done.note })
