@@ -187,8 +187,12 @@ impl<'a> Driver<'a> {
             assert!(now >= Some(rank(state)), "{name} was {state}, and is no longer");
         }
         let log = asking::log(self.town);
+        let begun = |epoch: &EpochView, state: &str| -> Vec<u64> {
+            epoch.steps.iter().filter(|step| step.state == state).map(|step| step.log_index).collect()
+        };
+        let activated: BTreeSet<u64> = epochs.iter().flat_map(|epoch| begun(epoch, "active")).collect();
         for epoch in &epochs {
-            let key = self.town.keys().join(format!("epoch-keys/epoch-{}.key", epoch.id));
+            let key = self.town.epoch_keys().join(format!("epoch-{}.key", epoch.id));
             assert_eq!(key.exists(), epoch.state != "destroyed", "{}: the wrapping key", epoch.id);
             let whole = epoch.loaded.len() == 2 || rank(&epoch.state) < 2 || epoch.state == "destroyed";
             assert!(whole, "{} is {} without a register", epoch.id, epoch.state);
@@ -202,6 +206,9 @@ impl<'a> Driver<'a> {
                     _ => entry.action == Action::EpochDestroy,
                 };
                 assert!(fits, "{}: {} is logged as {:?}", epoch.id, step.state, entry.action);
+                // Who retires because another took over does so in the step of that other one: never half of it.
+                let together = step.state != "retiring" || entry.action != Action::EpochActivate;
+                assert!(together || activated.contains(&step.log_index), "{}: retired by nobody", epoch.id);
             }
             if epoch.answers {
                 asking::check_one(self.town, &Epoch::open(self.town, epoch.id.as_str()).unwrap());

@@ -26,6 +26,7 @@ pub struct Town {
     pub households: Vec<(String, Vec<Tenant>)>,
     service: Mutex<Option<Child>>,
     state: PathBuf,
+    epoch_keys: PathBuf,
 }
 
 /// Two registers that take turns: in the second a tenth of the people have left, so that answers differ.
@@ -40,10 +41,17 @@ impl Town {
         let keys = folder.path().join("keys");
         pki::make(&keys, &regulation, "localhost:0").unwrap();
         let law = pki::sign_all(&keys, &regulation).unwrap();
-        let state = state.map_or_else(|| keys.join("state"), |state| state.join("state"));
+        // On one file system, so that an image of it has what must go as well as what may stay.
+        let on = state.unwrap_or(&keys);
+        let (state, epoch_keys) = (on.join("state"), on.join("epoch-keys"));
         let config = keys.join("voorrang.toml");
-        let text = fs::read_to_string(&config).unwrap();
-        fs::write(&config, text.replace("state = \"state\"", &format!("state = \"{}\"", state.display()))).unwrap();
+        let mut text = fs::read_to_string(&config).unwrap();
+        for (key, path) in [("state", &state), ("epoch_keys", &epoch_keys)] {
+            let given = format!("\n{key} = \"{}\"\n", path.file_name().unwrap().display());
+            assert_eq!(text.matches(&given).count(), 1, "{key}");
+            text = text.replace(&given, &format!("\n{key} = \"{}\"\n", path.display()));
+        }
+        fs::write(&config, text).unwrap();
         registers(&data.join("brp.csv"), folder.path());
         fs::copy(data.join("oggz.csv"), folder.path().join("oggz.csv")).unwrap();
         tenants(&data.join("huurders.csv"), &folder.path().join("huurders.csv"));
@@ -62,6 +70,7 @@ impl Town {
             households,
             service: Mutex::new(None),
             state,
+            epoch_keys,
         };
         town.start();
         let (first, second) = (town.config(Role::Administrator), town.config(Role::PrivacyOfficer));
@@ -87,6 +96,10 @@ impl Town {
 
     pub fn state(&self) -> &Path {
         &self.state
+    }
+
+    pub fn epoch_keys(&self) -> &Path {
+        &self.epoch_keys
     }
 
     pub fn client(&self, role: Role) -> Client {

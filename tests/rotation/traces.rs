@@ -1,7 +1,7 @@
 //! What is left of an epoch: its known records, keys, salt and shares are looked for byte by byte, on the disk, in a
 //! backup and in the memory of the service; before the end, to show that the search finds them, and after it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::process::Command;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac::{self, HMAC_SHA256};
 use voorrang::cli::client::open_shares;
 use voorrang::code::Record;
 use voorrang::encode::Ages;
@@ -27,10 +28,15 @@ const RECORDS: usize = 1000;
 struct Needles {
     /// Of records: raw as in a load, as words of this machine, and in base64.
     records: Vec<Vec<u8>>,
+    /// How many records these are spellings of.
+    known: usize,
     /// Wrapping key and data key of the epoch.
     keys: Vec<Vec<u8>>,
     /// Salt, shares and field keys: never at the service.
     secrets: Vec<Vec<u8>>,
+    /// Beginnings of sealed chunks, which do lie on the disk while the epoch lives: they show that the search finds what
+    /// is there.
+    sealed: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -38,39 +44,55 @@ struct Found {
     records: usize,
     keys: usize,
     secrets: usize,
+    sealed: usize,
 }
 
-pub fn destroy_and_search(town: &mut Town, image: Option<&Path>) -> String {
+pub fn destroy_and_search(town: &mut Town, image: Option<&Path>, memory: bool) -> String {
     let driver = Driver::new(town);
     driver.until_active(1);
     let epoch = driver.current().expect("an epoch is active");
     let needles = needles(town, &epoch);
     let backup = town.file("backup");
     copy(town.state(), &backup);
-    let can_read = fs::File::open(format!("/proc/{}/mem", town.pid())).is_ok();
-    let before = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
-    assert!(!can_read || before.records > 0, "the search finds nothing while the epoch answers: it shows nothing");
+    let before = if memory { in_memory(town.pid(), &needles) } else { Found::default() };
+    assert!(
+        !memory || before.records > 0 && before.keys > 0,
+        "memory holds no record or no key: this search shows nothing"
+    );
     assert_eq!(before.secrets, 0, "the service holds a salt, a share or a field key");
+    // What lies on the disk before: chunks sealed, the wrapping key in the clear, nothing else.
+    let on_disk = |needles: &Needles| {
+        let mut files = in_files(town.state(), needles);
+        files.add(in_files(town.epoch_keys(), needles));
+        // The image is what lies on the disk, not what the kernel still holds.
+        assert!(Command::new("sync").status().unwrap().success());
+        (files, image.map(|image| in_file(image, needles)))
+    };
+    let (files, raw) = on_disk(&needles);
+    for (place, found) in [("files", Some(files)), ("raw image", raw)] {
+        let Some(found) = found else { continue };
+        assert!(found.sealed > 0 && found.keys > 0, "{place}: no chunk or no wrapping key: this search shows nothing");
+        assert_eq!((found.records, found.secrets), (0, 0), "{place}, while the epoch answers");
+    }
     driver.retire(&epoch.name).unwrap();
     driver.end(&epoch.name).unwrap();
-    let after = if can_read { in_memory(town.pid(), &needles) } else { Found::default() };
-    let mut files = in_files(town.state(), &needles);
-    files.add(in_files(&town.keys().join("epoch-keys"), &needles));
-    // The image is what lies on the disk, not what the kernel still holds.
-    assert!(Command::new("sync").status().unwrap().success());
-    let raw = image.map(|image| in_file(image, &needles));
+    let after = if memory { in_memory(town.pid(), &needles) } else { Found::default() };
+    let (files, raw) = on_disk(&needles);
     let mut places = vec![("memory", after), ("files", files), ("backup", in_files(&backup, &needles))];
     places.extend(raw.map(|raw| ("raw image", raw)));
     for (place, found) in places {
         assert_eq!((found.records, found.keys, found.secrets), (0, 0, 0), "{place}");
     }
     format!(
-        "destroyed {}: of {RECORDS} known records, 2 keys, {} secrets: {} in memory before; 0 in memory{}, 0 in the \
-         state's files, 0 in a backup from before{}",
+        "destroyed {}: of {} known records, {} keys, {} secrets: {} copies of records and {} of keys in memory before; 0 in \
+         memory{}, 0 in the state's files, 0 in a backup from before{}",
         epoch.name,
+        needles.known,
+        needles.keys.len(),
         needles.secrets.len(),
         before.records,
-        if can_read { "" } else { " (not readable here, not searched)" },
+        before.keys,
+        if memory { "" } else { " (not searched)" },
         if raw.is_some() { ", 0 in the raw disk image" } else { "" }
     )
 }
@@ -80,6 +102,7 @@ impl Found {
         self.records += other.records;
         self.keys += other.keys;
         self.secrets += other.secrets;
+        self.sealed += other.sealed;
     }
 }
 
@@ -87,11 +110,11 @@ fn needles(town: &Town, epoch: &Epoch) -> Needles {
     let (minor_below, senior_from) = town.regulation.ages();
     let ages = Ages { minor_below, senior_from };
     let some: Vec<_> = town.residents.iter().take(RECORDS).cloned().collect();
-    let mut records = Vec::new();
+    let (mut records, known) = (Vec::new(), some.len());
     for record in epoch.encoder.residents(&some, today(), &ages) {
         spellings(&record, &mut records);
     }
-    let wrapping = fs::read(town.keys().join(format!("epoch-keys/epoch-{}.key", epoch.name))).unwrap();
+    let wrapping = fs::read(town.epoch_keys().join(format!("epoch-{}.key", epoch.name))).unwrap();
     let keys = vec![data_key(town, &epoch.name, &wrapping), wrapping];
     let mut secrets = vec![epoch.salt.clone(), hex::encode(&epoch.salt).into_bytes()];
     let client = town.client(Role::Corporation);
@@ -102,8 +125,8 @@ fn needles(town: &Town, epoch: &Epoch) -> Needles {
         secrets.push(STANDARD.decode(&secret).unwrap());
         secrets.push(secret.into_bytes());
     }
-    secrets.extend(field_keys(&epoch.salt, &epoch.name));
-    Needles { records, keys, secrets }
+    secrets.extend(field_keys(epoch));
+    Needles { records, known, keys, secrets, sealed: sealed(town, &epoch.name) }
 }
 
 /// A record as it may lie somewhere: its reference, and the first words of its first code.
@@ -130,18 +153,45 @@ fn data_key(town: &Town, epoch: &str, wrapping: &[u8]) -> Vec<u8> {
     opened.unwrap().to_vec()
 }
 
-/// As `encode` expands them from the salt.
-fn field_keys(salt: &[u8], epoch: &str) -> Vec<Vec<u8>> {
-    let root = Salt::new(HKDF_SHA256, epoch.as_bytes()).extract(salt);
-    let schema = Profile::built_in().schema_hash();
+/// Bytes of the epoch's sealed chunks as they lie in the database.
+fn sealed(town: &Town, epoch: &str) -> Vec<Vec<u8>> {
+    let db = rusqlite::Connection::open(town.state().join("voorrang.db")).unwrap();
+    let sql = "SELECT substr(sealed, 1, 24) FROM chunk JOIN load ON load.id = chunk.upload WHERE epoch = ?1";
+    let mut query = db.prepare(sql).unwrap();
+    query.query_map([epoch], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// The keys that belong to no pass, as `encode` names them.
+const KEYS: [&str; 10] = [
+    "check",
+    "address-token",
+    "household-token",
+    "token",
+    "record",
+    "filler",
+    "everywhere",
+    "place/address",
+    "place/postcode",
+    "place/street",
+];
+
+/// As `encode` expands them from the salt; what it calls them must not drift away from what is looked for.
+fn field_keys(epoch: &Epoch) -> Vec<Vec<u8>> {
+    let source = include_str!("../../src/encode/keys.rs").split("#[cfg(test)]").next().unwrap();
+    let named = ["self.key(\"", "self.numbers(\""].iter().flat_map(|call| source.split(call).skip(1));
+    let named: BTreeSet<&str> = named.filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    assert_eq!(named, KEYS.into(), "the keys of encode are others than those looked for");
+    let profile = Profile::built_in();
+    let root = Salt::new(HKDF_SHA256, epoch.name.as_bytes()).extract(&epoch.salt);
     let key = |what: &str| {
-        let (info, mut key) = (format!("voorrang/v2/{schema}/{what}"), vec![0; 32]);
+        let (info, mut key) = (format!("voorrang/v4/{}/{what}", profile.schema_hash()), vec![0; 32]);
         root.expand(&[info.as_bytes()], HKDF_SHA256).unwrap().fill(&mut key).unwrap();
         key
     };
-    ["check", "address-token", "household-token", "record-ref", "token", "record", "filler", "pass/home/place"]
-        .map(key)
-        .to_vec()
+    let check = hmac::sign(&hmac::Key::new(HMAC_SHA256, &key("check")), b"voorrang key check v1");
+    assert_eq!(hex::encode(&check.as_ref()[..16]), epoch.encoder.header().key_check, "these are not the epoch's keys");
+    let of_passes = profile.passes.iter().map(|pass| format!("pass/{}/diffusion", pass.name));
+    KEYS.map(str::to_owned).into_iter().chain(of_passes).map(|what| key(&what)).collect()
 }
 
 /// Every place in the memory of a process where a needle stands. Only its owner and root may look.
@@ -189,9 +239,9 @@ fn in_file(path: &Path, needles: &Needles) -> Found {
 
 impl Needles {
     fn count(&self, bytes: &[u8]) -> Found {
-        let index = Index::of(&[&self.records, &self.keys, &self.secrets]);
-        let [records, keys, secrets] = index.count(bytes);
-        Found { records, keys, secrets }
+        let index = Index::of(&[&self.records, &self.keys, &self.secrets, &self.sealed]);
+        let [records, keys, secrets, sealed] = index.count(bytes);
+        Found { records, keys, secrets, sealed }
     }
 }
 
@@ -199,7 +249,7 @@ impl Needles {
 struct Index<'a>(HashMap<[u8; 8], Vec<(usize, &'a [u8])>>);
 
 impl<'a> Index<'a> {
-    fn of(kinds: &[&'a Vec<Vec<u8>>; 3]) -> Self {
+    fn of(kinds: &[&'a Vec<Vec<u8>>; 4]) -> Self {
         let mut index: HashMap<[u8; 8], Vec<(usize, &[u8])>> = HashMap::new();
         for (kind, needles) in kinds.iter().enumerate() {
             for needle in *needles {
@@ -209,11 +259,11 @@ impl<'a> Index<'a> {
         Self(index)
     }
 
-    fn count(&self, bytes: &[u8]) -> [usize; 3] {
+    fn count(&self, bytes: &[u8]) -> [usize; 4] {
         // Two bytes first: a table of 65,536 flags keeps nearly every place away from the map.
         let mut starts = vec![false; 1 << 16];
         self.0.keys().for_each(|key| starts[usize::from(u16::from_le_bytes([key[0], key[1]]))] = true);
-        let mut counts = [0; 3];
+        let mut counts = [0; 4];
         for at in 0..bytes.len().saturating_sub(8) {
             if starts[usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))] {
                 let head: &[u8; 8] = bytes[at..at + 8].try_into().unwrap();
