@@ -196,6 +196,7 @@ impl Story {
             config: self.config(party),
             reference_date: Some(self.day),
             dwellings: None,
+            epoch: None,
             salt_file: None,
             profile: None,
             delta: false,

@@ -26,7 +26,7 @@ use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{AddressToken, Record, RecordRef};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
-use crate::ids::{LoadId, ProposalId};
+use crate::ids::{EpochId, LoadId, ProposalId};
 use crate::profile::Profile;
 use known::{Known, Stamp};
 use sending::Sending;
@@ -42,6 +42,19 @@ pub enum Kind {
     Stock,
 }
 
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Population => "the population register",
+            Self::Care => "the care list",
+            Self::Stock => "the housing stock",
+        }
+    }
+}
+
+/// States in which an epoch takes loads, in the order in which one is chosen.
+const LOADS: &[&str] = &["loading", "active"];
+
 /// What `voorrang load` takes.
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {
@@ -54,6 +67,9 @@ pub struct LoadArgs {
     /// This party's client.toml
     #[arg(long)]
     pub config: PathBuf,
+    /// Epoch to load into [default: the one that is being prepared, else the one that answers]
+    #[arg(long)]
+    pub epoch: Option<EpochId>,
     /// Day on which the register was read: ages are counted on it [default: today]
     #[arg(long, value_parser = parse_day)]
     pub reference_date: Option<Date>,
@@ -145,13 +161,14 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
 }
 
 /// Encodes and uploads. Where another epoch takes over in the middle, once more with that one: the half load counts for
-/// nothing. A salt that was given is of one epoch; with it there is no second time.
+/// nothing. An epoch or a salt that was given is that one; with it there is no second time.
 ///
 /// # Errors
 /// As [`run`].
 pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
+    let any = args.salt_file.is_none() && args.epoch.is_none();
     match load_once(args) {
-        Err(error) if args.salt_file.is_none() && error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) => {
+        Err(error) if any && error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) => {
             eprintln!("Another epoch has taken over; loading into that one.");
             load_once(args)
         }
@@ -218,7 +235,14 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(client: &'a Client, args: &LoadArgs) -> anyhow::Result<Self> {
         let profile = read_profile(args.profile.as_deref())?;
-        let epoch = client.epoch_in(&["loading", "active"])?;
+        let epoch = match &args.epoch {
+            Some(epoch) => client.get(&format!("epochs/{epoch}"))?,
+            None => client.epoch_in(LOADS)?,
+        };
+        let ours = epoch.regulation == client.config.regulation && LOADS.contains(&epoch.state.as_str());
+        ensure!(ours, "the epoch {} is {} and takes no loads; see `voorrang epoch list`", epoch.id, epoch.state);
+        let doing = if args.dry_run { "Encoding" } else { "Loading" };
+        eprintln!("{doing} {} for the epoch {}, which is {}.", args.kind.word(), epoch.id, epoch.state);
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;

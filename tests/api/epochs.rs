@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use voorrang::answer::wire::Envelope;
 use voorrang::cli::client::{PartyBook, open_envelope};
-use voorrang::cli::load::Kind;
+use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::epoch::share;
 use voorrang::profile::Profile;
 
@@ -152,6 +152,29 @@ fn an_epoch_is_not_activated_while_a_source_is_missing() {
     house.activate(EPOCH).unwrap();
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority");
     activate("epoch_active", &["active"]);
+}
+
+#[test]
+fn a_load_and_a_stock_go_into_the_epoch_that_is_named() {
+    let house = House::open();
+    house.agree("haarlem-2");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let stocks = |epoch: &str| view(&house, epoch)["stocks"].as_array().unwrap().len();
+    assert_eq!((view(&house, "haarlem-2")["loaded"].clone(), stocks("haarlem-2")), (json!(["population"]), 0));
+    let steps =
+        |epoch: &str| house.log().iter().filter(|e| e.epoch.as_ref().is_some_and(|id| id.as_str() == epoch)).count();
+    let (old, new) = (steps(EPOCH), steps("haarlem-2"));
+    let named = |epoch: &str, stem: &str, kind: Kind, input: &std::path::Path| {
+        load::load(&LoadArgs { epoch: Some(epoch.parse().unwrap()), ..house.load_args(stem, kind, input) })
+    };
+    named(EPOCH, POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    named(EPOCH, CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    assert!(steps(EPOCH) > old && steps("haarlem-2") == new, "nothing went into the one that is being prepared");
+    let error = format!("{:#}", named("haarlem-9", CARE, Kind::Care, &demo("oggz.csv")).err().unwrap());
+    assert!(error.contains("unknown_epoch"), "{error}");
+    house.announce("haarlem-3").unwrap();
+    let error = format!("{:#}", named("haarlem-3", CARE, Kind::Care, &demo("oggz.csv")).err().unwrap());
+    assert!(error.contains("is announced and takes no loads"), "{error}");
 }
 
 #[test]

@@ -365,6 +365,7 @@ impl House {
             reference_date: Some(self.reference()),
             // Room for every question that a test asks: as many as a stock of 28 may declare, all in towers.
             dwellings: (kind == Kind::Stock).then_some(1400),
+            epoch: None,
             salt_file: None,
             profile: None,
             delta: false,

@@ -136,6 +136,7 @@ impl<'a> Driver<'a> {
             config: self.town.config(role),
             reference_date: Some(today()),
             dwellings: (kind == Kind::Stock).then(|| self.dwellings()),
+            epoch: None,
             salt_file: None,
             profile: None,
             delta: false,
