@@ -58,6 +58,18 @@ impl LogKeys {
         found.ok_or_else(|| AuditError::Signature { name: self.origin().to_owned() })
     }
 
+    /// The text of a note that is no checkpoint, signed with a key that the log had when this entry was its last: a key that
+    /// was replaced still vouches for what it signed in its time.
+    ///
+    /// # Errors
+    /// [`AuditError::Signature`] if no such key signed it.
+    pub fn verify_at<'a>(&self, note: &'a str, index: u64) -> Result<&'a str, AuditError> {
+        let retired = self.retired.iter().filter(|(_, last)| index < *last).map(|(key, _)| key);
+        let mut keys = std::iter::once(&self.current).chain(retired);
+        let text = keys.find_map(|key| key.verify(note).ok());
+        text.ok_or_else(|| AuditError::Signature { name: self.origin().to_owned() })
+    }
+
     /// Replaces the key by `next`, as `note` announces it: a checkpoint that both signed.
     ///
     /// # Errors
@@ -146,6 +158,16 @@ mod tests {
         let both = new.sign_also(&note(10, &old)).unwrap();
         assert_eq!(keys.checkpoint(&both).unwrap().size, 10);
         assert!(matches!(keys.checkpoint(&note(3, &key())), Err(AuditError::Signature { .. })));
+    }
+
+    #[test]
+    fn a_record_counts_under_the_key_of_its_time() {
+        let (old, new) = (key(), key());
+        let keys = handed_over(&old, &new);
+        for (index, signer, counts) in [(8, &old, true), (9, &old, false), (8, &new, true), (9, &new, true)] {
+            assert_eq!(keys.verify_at(&signer.sign("a record\n"), index).is_ok(), counts, "{index}");
+        }
+        assert!(keys.verify_at(&key().sign("a record\n"), 3).is_err());
     }
 
     #[test]

@@ -181,6 +181,17 @@ fn a_destruction_that_was_cut_short_is_complete_after_the_next_start() {
 }
 
 #[test]
+fn the_record_is_fetched_also_after_the_log_got_another_key() {
+    let mut house = House::open();
+    retire(&house, EPOCH).unwrap();
+    let record = destroy(&house, EPOCH).unwrap();
+    house.stop();
+    voorrang::answer::upkeep::rotate_log_key(&house.config()).unwrap();
+    house.start();
+    assert_eq!(destroy(&house, EPOCH).unwrap(), record);
+}
+
+#[test]
 fn the_record_says_what_became_of_the_key_and_of_the_registers() {
     let house = House::open();
     house.fill("haarlem-2");

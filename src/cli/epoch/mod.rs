@@ -242,11 +242,13 @@ fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     Ok(format!("{} is destroyed; the signed record is in {}.", done.epoch, path.display()))
 }
 
-/// Whether a record of destruction is signed with the log's key.
+/// Whether a record of destruction is signed with the key that the log had at its entry, or has now.
 ///
 /// # Errors
 /// If it is not.
 pub fn check_record(client: &Client, record: &str) -> anyhow::Result<()> {
-    let keys = client.log_keys()?;
-    keys.current().verify(record).map(drop).context("the record is not signed with the log's key; keep it")
+    let entry = record.lines().find_map(|line| line.strip_prefix("access log entry ")?.parse().ok());
+    let entry = entry.context("the record names no entry of the access log; keep it")?;
+    let signed = client.log_keys()?.verify_at(record, entry).map(drop);
+    signed.context("the record is not signed with the log's key of its time; keep it")
 }
