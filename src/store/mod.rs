@@ -107,7 +107,8 @@ pub enum StoreError {
     EpochKey { epoch: EpochId, path: PathBuf },
     #[error(
         "the key of epoch {epoch} is a credential that only the machine's administrator can remove: take it out of the \
-         service's unit, restart the service, then destroy the epoch again"
+         service's unit, shred its file in /etc/credstore.encrypted and every copy, restart the service, then destroy the \
+         epoch again"
     )]
     EpochCredential { epoch: EpochId },
     #[error(
