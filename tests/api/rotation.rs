@@ -97,7 +97,9 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
     assert_eq!((waiting.state.as_str(), waiting.todo.len(), waiting.todo[0].name.as_str()), ("announced", 1, "Ymere"));
     assert!(!waiting.todo[0].overdue && waiting.todo[0].command == "epoch contribute haarlem-0");
     house.clock.set(NOW + Duration::days(15));
-    assert!(view(&house, "haarlem-0").todo[0].overdue);
+    let late = view(&house, "haarlem-0").todo;
+    assert!(late[0].overdue);
+    assert_eq!((late[1].name.as_str(), late[1].command.as_str()), ("ICT-dienst Kennemerland", "epoch abort haarlem-0"));
     assert!(salt(&house, POPULATION, "haarlem-0").is_err(), "no salt without every share");
     let record = abort(&house, "haarlem-0").unwrap();
     assert!(record.starts_with("voorrang destruction record v1\nepoch haarlem-0\n"), "{record}");

@@ -68,7 +68,9 @@ impl Todos<'_> {
         match epoch.state {
             State::Announced => {
                 let who = self.parties(|party| missing.contains(&party.oin));
-                self.todo(who, &step("contribute"), Some(epoch.contribute_by))
+                let mut todo = self.todo(who, &step("contribute"), Some(epoch.contribute_by));
+                todo.extend(self.give_up(epoch.contribute_by));
+                todo
             }
             State::Loading => {
                 let mut todo = Vec::new();
@@ -79,6 +81,8 @@ impl Todos<'_> {
                 if todo.is_empty() {
                     let who = self.parties(|party| party.role == Role::Administrator);
                     todo.extend(self.todo(who, &step("activate"), None));
+                } else {
+                    todo.extend(self.give_up(epoch.load_by));
                 }
                 // Before a load, no stock can be taken.
                 todo.extend(epoch.key_check.iter().flat_map(|_| self.stocks(stocks)));
@@ -92,6 +96,12 @@ impl Todos<'_> {
             }
             State::Retiring | State::Destroyed => Vec::new(),
         }
+    }
+
+    /// Of an epoch that is late, what is left to the administrator, who reminds the others first.
+    fn give_up(&self, by: Date) -> Vec<Todo> {
+        let late = self.parties(|party| by < self.today && party.role == Role::Administrator);
+        self.todo(late, &format!("epoch abort {}", self.in_force.epoch.id), None)
     }
 
     /// Corporations that are not yet able to ask in this epoch.

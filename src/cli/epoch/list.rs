@@ -5,6 +5,7 @@ use time::macros::format_description;
 use super::ListArgs;
 use crate::answer::wire::{EpochView, Todo};
 use crate::cli::client::Client;
+use crate::ids::Oin;
 
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
@@ -16,25 +17,35 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<String> {
 }
 
 fn table(epochs: &[EpochView]) -> String {
-    let header = ["epoch", "state", "since", "shares", "loaded", "stocks", "answers until"].map(String::from);
+    let header = ["epoch", "state", "since", "by", "shares", "loaded", "stocks", "answers until"].map(String::from);
     let mut rows = vec![header];
     rows.extend(epochs.iter().map(row));
     let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        (0..8).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
     let mut lines = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
         lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
-        let todo = at.checked_sub(1).map_or(&[][..], |epoch| &epochs[epoch].todo);
-        lines.extend(todo.iter().map(|todo| format!("  {}", line(todo))));
+        let Some(epoch) = at.checked_sub(1).map(|at| &epochs[at]) else { continue };
+        if epoch.state == "announced" && !epoch.contributed.is_empty() {
+            let who = epoch.contributed.iter().map(Oin::as_str).collect::<Vec<_>>();
+            lines.push(format!("  contributed: {}", who.join(", ")));
+        }
+        lines.extend(epoch.todo.iter().map(|todo| format!("  {}", line(todo))));
     }
     lines.join("\n")
 }
 
-fn row(epoch: &EpochView) -> [String; 7] {
+fn row(epoch: &EpochView) -> [String; 8] {
     let day = format_description!("[year]-[month]-[day]");
     let minute = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let since = epoch.steps.last().and_then(|step| step.at.format(day).ok());
+    // What the state waits for is due on this day.
+    let by = match epoch.state.as_str() {
+        "announced" => epoch.contribute_by.to_string(),
+        "loading" => epoch.load_by.to_string(),
+        _ => String::new(),
+    };
     let custodians = epoch.contributed.len() + epoch.missing.len();
     let loaded: Vec<_> = epoch.loaded.iter().map(|source| source.as_str()).collect();
     let until = match epoch.answers_until {
@@ -47,6 +58,7 @@ fn row(epoch: &EpochView) -> [String; 7] {
         epoch.id.to_string(),
         epoch.state.clone(),
         since.unwrap_or_default(),
+        by,
         if epoch.state == "destroyed" { String::new() } else { format!("{} of {custodians}", epoch.contributed.len()) },
         loaded.join(", "),
         epoch.stocks.len().to_string(),
@@ -59,7 +71,8 @@ pub(super) fn line(todo: &Todo) -> String {
     let Todo { name, oin, command, by, overdue } = todo;
     let by = by.map_or_else(String::new, |by| format!(" by {by}"));
     let overdue = if *overdue { ", OVERDUE" } else { "" };
-    format!("to do: {name} ({oin}): voorrang {command}{by}{overdue}")
+    let first = if command.starts_with("epoch abort") { "remind who is late, or " } else { "" };
+    format!("to do: {name} ({oin}): {first}voorrang {command}{by}{overdue}")
 }
 
 #[cfg(test)]
@@ -105,8 +118,9 @@ pub(super) mod testing {
     fn the_table_says_what_is_missing_and_who_is_late() {
         let text = table(&[announced()]);
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[1].starts_with("e-1    announced  2026-01-15  1 of 2"), "{text}");
+        assert!(lines[1].starts_with("e-1    announced  2026-01-15  2026-01-29  1 of 2"), "{text}");
+        assert_eq!(lines[2], "  contributed: 00000099000000002000");
         let todo = "  to do: Zorgnetwerk (00000099000000003000): voorrang epoch contribute e-1 by 2026-01-29, OVERDUE";
-        assert_eq!(lines[2], todo);
+        assert_eq!(lines[3], todo);
     }
 }
