@@ -197,17 +197,44 @@ fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_seal
 }
 
 #[test]
-fn an_administrator_of_a_custodian_s_organisation_announces_nothing() {
-    let mut house = House::built(false);
-    let path = house.law().join("regulation.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let own = "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"";
-    assert!(text.contains(own));
-    fs::write(&path, text.replace(own, "organisation = \"Gemeente Haarlem\"")).unwrap();
-    house.sign_law();
-    house.start();
-    let error = format!("{:#}", house.announce(EPOCH).unwrap_err());
-    assert!(error.contains("administrator_is_custodian") && error.contains("change the regulation"), "{error}");
+fn an_administrator_of_a_participant_s_organisation_announces_nothing() {
+    // A corporation opens the shares as a custodian does.
+    for organisation in ["Gemeente Haarlem", "Ymere"] {
+        let mut house = House::built(false);
+        let path = house.law().join("regulation.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let own = "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"";
+        assert!(text.contains(own));
+        fs::write(&path, text.replace(own, &format!("organisation = \"{organisation}\""))).unwrap();
+        house.sign_law();
+        house.start();
+        let error = format!("{:#}", house.announce(EPOCH).unwrap_err());
+        assert!(error.contains("administrator_is_custodian") && error.contains("change the regulation"), "{error}");
+    }
+}
+
+#[test]
+fn a_custodian_that_was_left_out_of_an_epoch_seals_nothing_in_it() {
+    let house = three();
+    let epoch = house.epoch_args(ADMINISTRATOR, EPOCH);
+    let left_out = vec![CARE_OIN.parse().unwrap(), LATER_OIN.parse().unwrap()];
+    epoch::run(&EpochCommand::New(NewArgs { without: left_out, ..NewArgs::of(epoch) })).unwrap();
+    for stem in [POPULATION, THIRD] {
+        house.contribute(stem, EPOCH).unwrap();
+    }
+    let recipient = house.client(LATER).identity().unwrap().public();
+    let shares = ["00000099000000002000", "00000099000000004001"].map(|from: &str| {
+        let from: Oin = from.parse().unwrap();
+        let text = share::draw(&EPOCH.parse().unwrap(), &from);
+        let sealed = share::seal(&text, &[(LATER_OIN.parse().unwrap(), recipient.clone())].into()).unwrap();
+        (from, sealed)
+    });
+    let body = json!(Resealed { recipient, shares: shares.into() });
+    let path = format!("/v1/epochs/{EPOCH}/participants/{LATER_OIN}");
+    let reply = house.line(CARE).json("PUT", &path, &body);
+    reply.is_problem(403, "not_a_contributor");
+    assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:not_a_contributor");
+    assert_eq!(house.line(THIRD).json("PUT", &path, &body).status, 200);
 }
 
 #[test]

@@ -197,8 +197,7 @@ fn illegal(step: IllegalStep) -> Problem {
     Problem::conflict(step.code(), step.to_string())
 }
 
-/// The participants of a new epoch: parties that encode, of whom at least two may contribute a share, and nobody who also
-/// runs the service.
+/// The participants of a new epoch: parties that encode, of whom at least two organisations may contribute a share.
 fn participants(
     regulation: &Regulation,
     named: &[wire::Participant],
@@ -222,22 +221,26 @@ fn participants(
         let detail = "a salt needs at least two custodians of different organisations";
         return Err(Problem::unprocessable("too_few_custodians", detail));
     }
-    let administrators = regulation.parties().iter().filter(|party| party.role == Role::Administrator);
-    if administrators.map(|party| party.organisation.as_str()).any(|name| organisations.contains(name)) {
-        let detail = "an administrator and a custodian are of the same organisation: who runs the service would hold a \
-                      salt; change the regulation";
-        return Err(Problem::unprocessable("administrator_is_custodian", detail));
-    }
     Ok(participants)
 }
 
-/// The party behind a participant, if it is one that encodes and its key looks like one.
+/// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run
+/// the service: whatever its role, it would hold a salt.
 fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
     let encodes = |role| !matches!(role, Role::Administrator | Role::PrivacyOfficer);
     let party = regulation.party(&one.oin).filter(|party| encodes(party.role)).ok_or_else(|| {
         let detail = format!("{} is no custodian, corporation or district team of the regulation", one.oin);
         Problem::unprocessable("participant", detail)
     })?;
+    let mut administrators = regulation.parties().iter().filter(|party| party.role == Role::Administrator);
+    if administrators.any(|administrator| administrator.organisation == party.organisation) {
+        let detail = format!(
+            "an administrator and {} are of the same organisation: who runs the service would hold a salt; change the \
+             regulation",
+            one.oin
+        );
+        return Err(Problem::unprocessable("administrator_is_custodian", detail));
+    }
     let kind = ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| one.recipient.starts_with(start));
     let plain = one.recipient.len() <= 4096 && one.recipient.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     if kind && plain {

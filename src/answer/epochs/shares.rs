@@ -1,6 +1,7 @@
 //! Sealed shares of a salt: contributed, fetched, sealed again for who comes later. None can be opened here.
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 
 use super::super::decision::store_problem;
@@ -9,7 +10,7 @@ use super::super::json::Json;
 use super::super::problem::Problem;
 use super::super::repeats::{Kept, receipt_of};
 use super::super::wire::{self, Envelope, Resealed, SealedShare};
-use super::super::{App, Caller};
+use super::super::{App, Caller, EpochInForce};
 use super::{Asked, encodes, illegal};
 use crate::audit::{Action, Receipt};
 use crate::epoch::{IllegalStep, Participant, State, Step};
@@ -95,6 +96,7 @@ pub(in super::super) async fn reseal(
         app.asked(caller, &id, Act::ContributeShare, Action::EpochReseal).await?;
     let Resealed { recipient, shares } = body.into_inner();
     let checked = || {
+        check_contributor(&in_force, &caller.identity.oin)?;
         check_complete(in_force.epoch.state)?;
         encodes(&regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
         shares.values().try_for_each(|sealed| check_share(sealed))
@@ -115,6 +117,15 @@ pub(in super::super) async fn reseal(
     let receipt = receipt.await?;
     app.reread(&caller, &id)?;
     Ok(Json(receipt))
+}
+
+/// Whether it gave a share of this salt: the role alone lets seal for others in an epoch from which it was left out.
+fn check_contributor(in_force: &EpochInForce, oin: &Oin) -> Result<(), Problem> {
+    if in_force.epoch.contributors().any(|one| one == oin) {
+        return Ok(());
+    }
+    let detail = "only a custodian that contributes to this epoch seals its shares again; ask one of them";
+    Err(Problem::new(StatusCode::FORBIDDEN, "not_a_contributor", detail))
 }
 
 /// Whether every share is there. Before, who has lost a key is better off with a new announcement.
