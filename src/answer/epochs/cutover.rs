@@ -46,7 +46,8 @@ pub(in super::super) async fn activate(
     let silenced = how.accept_missing_stock && !lacking.is_empty();
     let accepted = [(shrunk, Action::EpochAcceptShrink), (silenced, Action::EpochAcceptMissingStock)].into_iter();
     let accepted: Vec<Entry> = accepted
-        .filter_map(|(is, action)| is.then(|| Entry { action, salt: Entry::fresh_salt(), ..entry.clone() }))
+        .filter(|(is, _)| *is)
+        .map(|(_, action)| Entry { action, salt: Entry::fresh_salt(), ..entry.clone() })
         .collect();
     let retiring = before.as_ref().and_then(|old| Some((old, Step::Retire.from(old.epoch.state).ok()?)));
     let retiring = retiring.filter(|(old, _)| old.epoch.state == State::Active).map(|(old, step)| {

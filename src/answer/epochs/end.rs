@@ -132,8 +132,9 @@ pub(in super::super) async fn ended(
     if end == End::Retire {
         return Ok(None);
     }
-    app.forget_stocks(&id);
     let registers = last_readers(in_force).await;
+    // Behind the last reader: a question under way may have read its stock just now.
+    app.forget_stocks(&id);
     erase(app, caller, id, registers).await.map(|done| Some(done.record))
 }
 
