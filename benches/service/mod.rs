@@ -67,7 +67,7 @@ impl Bench {
         epoch::run(&EpochCommand::Contribute(step(&care)))?;
         upload(Kind::Population, &files.residents, &population)?;
         upload(Kind::Care, &files.care, &care)?;
-        let activate = ActivateArgs { epoch: step(&administrator), accept_shrink: false };
+        let activate = ActivateArgs::of(step(&administrator));
         epoch::run(&EpochCommand::Activate(activate))?;
         // All addresses of the register: a stock declares at most 50 dwellings an address.
         upload(Kind::Stock, &files.residents, &corporation)?;
@@ -120,6 +120,7 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
         config: config.into(),
         reference_date: None,
         dwellings: Some(400_000).filter(|_| kind == Kind::Stock),
+        epoch: None,
         salt_file: None,
         profile: None,
         delta: false,
