@@ -32,7 +32,8 @@ const ATTEMPTS: u32 = 50;
 
 /// Lines of the record: what became of the wrapping key,
 const OVERWRITTEN: &str = "wrapping key overwritten, unlinked, its folder synced\n";
-const NOT_THERE: &str = "wrapping key NOT overwritten: it was not there, moved or removed before; see to its copies\n";
+const NOT_THERE: &str =
+    "wrapping key NOT overwritten by this erasure: it was not there, moved or removed before; see to its copies\n";
 
 /// and what is done whenever a record is signed.
 const ERASED: &str = "wrapped data key, sealed shares, loads, batches and stocks deleted\n\
