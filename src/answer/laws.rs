@@ -22,7 +22,7 @@ use super::{App, Caller, StartError, four_eyes::Proposed};
 use crate::audit::{Action, Entry, Outcome};
 use crate::config::Shipped;
 use crate::ids::RegulationId;
-use crate::regulate::{Act, Answer, Arrears, Regulation, RegulationError, Signatures};
+use crate::regulate::{Act, Answer, Arrears, Party, Regulation, RegulationError, Signatures};
 use crate::store::ActivatedRegulation;
 
 /// Regulations by name.
@@ -96,7 +96,20 @@ impl Laws {
                           digest as `replaces`";
             return Err(Problem::conflict("regulation_overlap", detail));
         }
-        Ok(())
+        // The one activated last. Its parties vouched for each other's keys; two of them cannot write the others anew.
+        let Some(before) = all.last() else { return Ok(()) };
+        let ended = before.validity().1 <= from;
+        match Party::first_lost(before.parties(), new.parties(), ended) {
+            None => Ok(()),
+            Some(lost) => {
+                let detail = format!(
+                    "{} has neither the key with which it signed the version before nor that key as `former_key`; a \
+                     party leaves when that version has ended",
+                    lost.name
+                );
+                Err(Problem::conflict("regulation_keys", detail))
+            }
+        }
     }
 
     pub(super) fn add(&self, regulation: Regulation) {

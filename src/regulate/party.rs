@@ -63,7 +63,30 @@ pub struct Party {
     /// Verifier key of the party's signature (C2SP signed note). The digest covers it: who signs vouches for all keys.
     /// A party without one cannot sign, and then nothing is activated.
     pub key: Option<String>,
+    /// The key with which this party signed the version before, where `key` is another one: it signs this version too,
+    /// so that nobody else changes a party's key.
+    pub former_key: Option<String>,
     /// Public age key of a privacy officer: what was answered is sealed for it, so that who runs the service cannot put
     /// a key of its own there. An officer without one cannot read answers, and then nothing is activated.
     pub recipient: Option<String>,
+}
+
+impl Party {
+    /// The verifier keys that must sign.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.key.iter().chain(&self.former_key).map(String::as_str)
+    }
+
+    /// Whether it is who this party of the version before was: it holds that one's key.
+    fn continues(&self, before: &Self) -> bool {
+        self.oin == before.oin && before.key.as_deref().is_none_or(|key| self.keys().any(|ours| ours == key))
+    }
+
+    /// The first party of a version that the next one leaves out, or gives a key that it did not vouch for.
+    pub fn first_lost<'a>(before: &'a [Self], next: &[Self], may_leave: bool) -> Option<&'a Self> {
+        before.iter().find(|party| {
+            let there = next.iter().find(|one| one.oin == party.oin);
+            there.map_or(!may_leave, |one| !one.continues(party))
+        })
+    }
 }

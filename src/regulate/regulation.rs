@@ -271,7 +271,7 @@ impl Document {
         demand(&[
             (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
             (
-                unique(self.parties.iter().filter_map(|p| p.key.as_ref())),
+                unique(self.parties.iter().flat_map(Party::keys)),
                 "[[party]] key must differ: two parties with one key are one signature",
             ),
             (

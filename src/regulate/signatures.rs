@@ -60,7 +60,7 @@ impl Signatures {
     /// [`RegulationError::Signatures`] if the key is no party's.
     pub fn sign(&mut self, regulation: &Regulation, signer: &NoteSigner) -> Result<(), RegulationError> {
         let vkey = signer.verifier().vkey();
-        if !regulation.parties().iter().any(|party| party.key.as_deref() == Some(&vkey)) {
+        if !regulation.parties().iter().flat_map(Party::keys).any(|key| key == vkey) {
             let what = "can be signed with the key of a party only; regulation.toml names no party with this key";
             return Err(RegulationError::Signatures(what.into()));
         }
@@ -82,8 +82,7 @@ impl Signatures {
     /// # Errors
     /// [`RegulationError::Signatures`] if somebody signed who is no party: then the note is not what it seems.
     pub fn state<'a>(&self, regulation: &'a Regulation) -> Result<Vec<(&'a Party, SignatureState)>, RegulationError> {
-        let keys: Vec<_> =
-            regulation.parties().iter().map(|party| party.key.as_deref().and_then(name_and_id)).collect();
+        let keys: Vec<_> = regulation.parties().iter().flat_map(Party::keys).map(name_and_id).collect();
         if let Some(at) = self.lines.iter().position(|line| !keys.contains(&signer_of(line))) {
             let what = format!("has a signature of a stranger, line {} of the signatures; take it out", at + 1);
             return Err(RegulationError::Signatures(what));
@@ -106,11 +105,16 @@ impl Signatures {
     }
 
     fn state_of(&self, regulation: &Regulation, party: &Party) -> SignatureState {
-        let Some(verifier) = party.key.as_deref().and_then(|key| NoteVerifier::from_vkey(key).ok()) else {
+        if party.key.is_none() {
             return SignatureState::NoKey;
-        };
-        let ours = |line: &&String| signer_of(line) == party.key.as_deref().and_then(name_and_id);
-        match self.lines.iter().find(ours) {
+        }
+        let mut states = party.keys().map(|key| self.state_under(regulation, key));
+        states.find(|state| *state != SignatureState::Valid).unwrap_or(SignatureState::Valid)
+    }
+
+    fn state_under(&self, regulation: &Regulation, key: &str) -> SignatureState {
+        let Ok(verifier) = NoteVerifier::from_vkey(key) else { return SignatureState::NoKey };
+        match self.lines.iter().find(|line| signer_of(line) == name_and_id(key)) {
             None => SignatureState::Missing,
             Some(line) => match verifier.verify(&format!("{}\n{line}\n", text(regulation))) {
                 Ok(_) => SignatureState::Valid,
