@@ -276,7 +276,7 @@ impl App {
 
     /// The proposals that have not lapsed.
     fn alive(&self) -> Result<Vec<(Proposal, Proposed)>, Problem> {
-        let lapsed = self.clock.now() - LAPSES_AFTER;
+        let lapsed = self.latest() - LAPSES_AFTER;
         let proposals = self.store.proposals().map_err(|error| store_problem(&error))?;
         let alive = proposals.into_iter().filter(|proposal| proposal.made_at >= lapsed);
         let read = |proposal: Proposal| {

@@ -246,7 +246,7 @@ impl App {
     }
 
     pub(super) fn check_state(&self, in_force: &EpochInForce) -> Result<(), Problem> {
-        in_force.epoch.answers(self.clock.now()).map_err(|silent| {
+        in_force.epoch.answers(self.latest()).map_err(|silent| {
             let status = if silent == Silent::NotYet { StatusCode::CONFLICT } else { StatusCode::GONE };
             Problem::new(status, silent.code(), silent.to_string())
         })

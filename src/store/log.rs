@@ -94,6 +94,15 @@ impl Store {
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
     }
 
+    /// The latest time of all entries, RFC 3339 in UTC; moments of one second are not told apart. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn latest_time(&self) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT max(json_extract(text, '$.time')) FROM entry";
+        self.read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?))
+    }
+
     /// Shows lines whose contents hold all these words, in order, until `take` wants no more. Reads the whole log.
     ///
     /// # Errors

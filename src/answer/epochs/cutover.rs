@@ -51,7 +51,7 @@ pub(in super::super) async fn activate(
         .collect();
     let retiring = before.as_ref().and_then(|old| Some((old, Step::Retire.from(old.epoch.state).ok()?)));
     let retiring = retiring.filter(|(old, _)| old.epoch.state == State::Active).map(|(old, step)| {
-        let until = app.clock.now() + Duration::days(old.epoch.grace_days.into());
+        let until = app.latest() + Duration::days(old.epoch.grace_days.into());
         (old.epoch.id.clone(), step, Taken { answers_until: Some(until), ..app.taken(step, 0) })
     });
     let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();

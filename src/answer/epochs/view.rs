@@ -31,7 +31,7 @@ impl App {
             schema_hash: epoch.schema_hash.clone(),
             key_check: epoch.key_check.clone(),
             state: epoch.state.to_string(),
-            answers: epoch.answers(self.clock.now()).is_ok(),
+            answers: epoch.answers(self.latest()).is_ok(),
             answers_until: epoch.answers_until,
             contribute_by: epoch.contribute_by,
             load_by: epoch.load_by,
@@ -45,7 +45,7 @@ impl App {
             todo: Todos { regulation: &regulation, in_force, today: self.today() }.all(
                 &missing,
                 &stocks,
-                epoch.answers(self.clock.now()).is_ok(),
+                epoch.answers(self.latest()).is_ok(),
             ),
             missing,
             stocks,
