@@ -39,6 +39,7 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("shield = true", "shield = false", "posterior.bound"),
         ("shield = true\n", "", "shield"),
         ("bound = 0.5", "bound = nan", "posterior.bound"),
+        ("undetermined_share = 0.05", "undetermined_share = 0.11", "posterior.undetermined_share"),
         ("oggz_share = 0.03", "oggz_share = 0.0", "oggz_share"),
         ("whose = \"registered\"", "whose = \"nobody\"", "registered"),
         ("whose = \"registered\"\n", "", "whose"),
@@ -145,6 +146,8 @@ fn a_regulation_without_a_protection_is_refused() {
     }
     let generous = format!("{CEDAR_TEXT}\n@id(\"all\")\n@title(\"All\")\npermit (principal, action, resource);\n");
     assert!(matches!(read(TOML_TEXT, &generous), Err(RegulationError::Floor(_))));
+    let anybody = CEDAR_TEXT.replace("context.countersigned", "context.seconded");
+    assert!(matches!(read(TOML_TEXT, &anybody), Err(RegulationError::Floor(_))), "who confirms a stock");
     assert!(read(TOML_TEXT, "").is_ok(), "nothing is permitted, which is safe");
 }
 

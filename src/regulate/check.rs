@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Act, AppliesTo, Facts, Form, Party, Regulation, Role};
+use super::{Act, AppliesTo, Arrears, Conditions, Facts, Form, Party, Regulation, Role};
 
 /// How bad a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +89,14 @@ impl Regulation {
         let mut disagreeing = best.clone();
         disagreeing.conditions.tenant_agrees = false;
         variants.push(disagreeing);
+        // Below, at and above each moment, whether or not the tenant agrees: an article may look at both.
+        let moments = self.moments().iter().map(super::steps::Moment::arrears);
+        for arrears in moments.chain([0.0, 1.0, 2.0, 3.0, 6.0].map(|months| Arrears { months, days: 0 })) {
+            for tenant_agrees in [true, false] {
+                let conditions = Conditions { tenant_agrees, ..best.conditions };
+                variants.push(Facts { arrears: Some(arrears), conditions, ..best.clone() });
+            }
+        }
         let seconds = self.parties().iter().map(|party| Some(party.oin.clone())).chain([None]);
         variants.extend(seconds.map(|second| Facts { second, ..best.clone() }));
         let acts = |facts: Facts| Act::ALL.map(move |action| Facts { action, ..facts.clone() });
@@ -203,6 +211,15 @@ mod tests {
                     action == Action::\"ask\", resource)\nwhen { context.today < 10 };\n";
         assert_eq!(errors(TOML_TEXT, &format!("{CEDAR_TEXT}{dead}")).len(), 1);
         assert!(errors(TOML_TEXT, &format!("{CEDAR_TEXT}{dead}"))[0].contains("dead"));
+    }
+
+    #[test]
+    fn an_article_about_early_arrears_of_who_did_not_agree_is_reached() {
+        let early = "\n@id(\"early\")\n@title(\"Early\")\n@remedy(\"Wait.\")\nforbid (principal is Corporation, \
+                     action == Action::\"ask\", resource)\nwhen { context has arrearsDays && \
+                     context.arrearsDays < 60 && !context.tenantAgrees };\n";
+        let found = errors(TOML_TEXT, &format!("{CEDAR_TEXT}{early}"));
+        assert!(found.is_empty(), "{found:?}");
     }
 
     #[test]

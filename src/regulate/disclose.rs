@@ -135,6 +135,9 @@ pub struct Posterior {
     pub reference: String,
 }
 
+/// The most that an estimate may say.
+const MOST_UNDETERMINED: f64 = 0.1;
+
 impl Posterior {
     /// Probability that a household is in the OGGZ group, given the answer that tells most about it: `priority`
     /// where the group is open (nothing else explains it), `undetermined` where it is shielded (it hides among
@@ -153,6 +156,10 @@ impl Posterior {
             if !(share > 0.0 && share < 1.0) {
                 return Err(value(format!("posterior.{name} must be above 0 and below 1")));
             }
+        }
+        if self.undetermined_share > MOST_UNDETERMINED {
+            let why = "of all answers, linking leaves 4 to 10 % undetermined; a larger estimate would hide anybody";
+            return Err(value(format!("posterior.undetermined_share must be at most {MOST_UNDETERMINED}: {why}")));
         }
         if !(self.bound > 0.0 && self.bound <= 1.0) {
             return Err(value("posterior.bound must be above 0, at most 1"));

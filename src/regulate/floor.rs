@@ -58,6 +58,11 @@ impl Regulation {
         ));
         let alone = |action| Facts { action, second: None, ..best.clone() };
         all.push(("a housing stock that nobody else stands behind", alone(Act::RegisterStock)));
+        let others = self.parties().iter().filter(|party| !self.document.is_municipal_officer(party));
+        all.extend(others.map(|party| {
+            let facts = Facts { action: Act::RegisterStock, second: Some(party.oin.clone()), ..best.clone() };
+            ("a housing stock that somebody else than the municipality's officer confirms", facts)
+        }));
         all.push(("a regulation that one person alone activates", alone(Act::ActivateRegulation)));
         all.push(("a closed tap that one person alone opens", alone(Act::OpenTap)));
         all.push(("an epoch that one person alone ends", alone(Act::EndEpoch)));

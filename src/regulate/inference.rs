@@ -5,7 +5,7 @@
 //! whoever else is in it; one in a shielded group alone is answered `undetermined`; a share of all households is
 //! answered `undetermined` for another reason. The care side is left out: it is told about its own clients.
 
-use super::disclose::{GroupRule, Posterior};
+use super::disclose::{GroupRule, Posterior, WhoseAge};
 use super::{Answer, Form, Regulation, Role};
 use crate::code::Group;
 
@@ -16,14 +16,17 @@ const SMALL: u64 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Posture {
     Minor,
-    /// No minor, and a senior.
+    /// No minor, and a tenant who is a senior.
     Senior,
+    /// No minor, and a senior who is no tenant. Registers do not know tenants: these are counted with [`Self::Senior`],
+    /// and where too few of those are in the group to be told apart, with [`Self::Neither`] too.
+    SeniorResident,
     Neither,
 }
 
 impl Posture {
-    /// All, in the order of [`Cells::households`].
-    pub const ALL: [Self; 3] = [Self::Minor, Self::Senior, Self::Neither];
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Minor, Self::Senior, Self::SeniorResident, Self::Neither];
 }
 
 /// What the reader knows beside the answer.
@@ -38,7 +41,7 @@ pub enum Reader {
 /// Households of a municipality, counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cells {
-    /// By [`Posture::ALL`]: all, and those in the OGGZ group.
+    /// With a minor, else with a senior, else: all, and those in the OGGZ group.
     pub households: [(u64, u64); 3],
     /// Share answered `undetermined` for another reason than a shield, 0 to 1.
     pub undetermined_share: f64,
@@ -66,36 +69,54 @@ impl Cells {
         }
     }
 
-    /// The same with small counts raised, so that the result is never too low and tells no count.
-    fn protected(&self) -> [(f64, f64); 3] {
-        self.households.map(|(all, oggz)| {
-            let oggz = oggz.max(SMALL.min(all));
-            (all.max(oggz) as f64, oggz as f64)
-        })
+    /// All households of a posture and those in the group; small counts raised, so that the result is never too low and
+    /// tells no count.
+    fn protected(&self, posture: Posture) -> (f64, f64) {
+        let [minor, senior, neither] = self.households;
+        let (all, oggz) = match posture {
+            Posture::Minor => minor,
+            Posture::SeniorResident if senior.1 < SMALL => (senior.0 + neither.0, senior.1 + neither.1),
+            Posture::Senior | Posture::SeniorResident => senior,
+            Posture::Neither => neither,
+        };
+        let oggz = oggz.max(SMALL.min(all));
+        (all.max(oggz) as f64, oggz as f64)
     }
 
     /// What each reader infers from each answer that a corporation can get, the worst first.
     pub fn inferences(&self, regulation: &Regulation) -> Vec<Inference> {
         let form = regulation.disclosures().iter().find(|told| told.recipient == Role::Corporation);
-        let Some(form) = form.map(|told| told.form) else { return Vec::new() };
-        let cells = self.protected();
+        form.map_or_else(Vec::new, |told| self.inferences_as(regulation, told.form))
+    }
+
+    /// The same, were corporations answered in another form.
+    pub fn inferences_as(&self, regulation: &Regulation, form: Form) -> Vec<Inference> {
+        let sum = |of: [(f64, f64); 3]| of.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
         let mut all = Vec::new();
         for answer in [Answer::Priority, Answer::NoPriority, Answer::Undetermined] {
-            // Of each posture: how many households get this answer, and how many of those are in the group.
-            let told = Posture::ALL.map(|posture| {
-                let (households, oggz) = cells[posture as usize];
-                let of = |count: f64, member| count * self.chance(regulation.groups(), form, posture, member, answer);
+            // Of households that are counted alike: how many get this answer, and how many of those are in the group.
+            let told = |answered_as: Posture, counted_as: Posture| {
+                let (households, oggz) = self.protected(counted_as);
+                let of =
+                    |count: f64, member| count * self.chance(regulation.groups(), form, answered_as, member, answer);
                 (of(oggz, true) + of(households - oggz, false), of(oggz, true))
-            });
-            let readers =
-                Posture::ALL.map(|posture| (Reader::Sees(posture), told[posture as usize], cells[posture as usize]));
-            let sum = |of: &[(f64, f64)]| of.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
-            let blind = (Reader::Blind, sum(&told), sum(&cells));
-            for (reader, (households, members), (all_of, oggz)) in readers.into_iter().chain([blind]) {
+            };
+            let mut push = |reader, (households, members): (f64, f64), (all_of, oggz): (f64, f64)| {
                 if households > 0.0 && all_of > 0.0 {
                     all.push(Inference { reader, answer, prior: oggz / all_of, posterior: members / households });
                 }
-            }
+            };
+            Posture::ALL.iter().for_each(|one| push(Reader::Sees(*one), told(*one, *one), self.protected(*one)));
+            // Who sees nothing does not know how many seniors are tenants: whichever tells more.
+            let counted = [Posture::Minor, Posture::Senior, Posture::Neither];
+            let town = |senior| {
+                sum([Posture::Minor, senior, Posture::Neither]
+                    .map(|one| told(one, if one == senior { Posture::Senior } else { one })))
+            };
+            let share = |(households, members): &(f64, f64)| if *households > 0.0 { members / households } else { 0.0 };
+            let towns = [Posture::Senior, Posture::SeniorResident].map(town);
+            let worst = towns.into_iter().max_by(|one, other| share(one).total_cmp(&share(other)));
+            push(Reader::Blind, worst.unwrap_or_default(), sum(counted.map(|one| self.protected(one))));
         }
         all.sort_by(|a, b| b.posterior.total_cmp(&a.posterior).then(a.reader.cmp(&b.reader)));
         all
@@ -112,6 +133,7 @@ impl Cells {
         let seen = match posture {
             Posture::Minor => rule(Group::Minor),
             Posture::Senior => rule(Group::Senior),
+            Posture::SeniorResident => rule(Group::Senior).filter(|rule| rule.whose_age != Some(WhoseAge::Tenant)),
             Posture::Neither => None,
         };
         let rules = [seen, member.then(|| rule(Group::Oggz)).flatten()];
@@ -167,6 +189,18 @@ mod tests {
         assert!((TOWN.worst(&consult) - TOWN.worst(&three)).abs() < 1e-12);
         let blind = |regulation| find(&TOWN, regulation, Reader::Blind, Answer::Priority);
         assert!(blind(&consult) > blind(&three), "consult holds the shielded ones too");
+    }
+
+    #[test]
+    fn a_senior_who_is_no_tenant_hides_nobody() {
+        let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
+        let of = |posture| find(&TOWN, &haarlem, Reader::Sees(posture), Answer::Undetermined);
+        assert!((of(Posture::Senior) - 0.02).abs() < 1e-12, "a tenant of that age has priority whatever else");
+        assert!((of(Posture::SeniorResident) - 30.0 / (30.0 + 0.05 * 1_470.0)).abs() < 1e-12);
+        let anybody = with("whose_age = \"tenant\"", "whose_age = \"resident\"");
+        assert!(
+            (find(&TOWN, &anybody, Reader::Sees(Posture::SeniorResident), Answer::Undetermined) - 0.02).abs() < 1e-12
+        );
     }
 
     #[test]

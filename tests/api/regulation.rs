@@ -13,7 +13,8 @@ use voorrang::cli::regulation::{self, sign};
 use voorrang::regulate::Role;
 
 use crate::support::{
-    ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, SINGLE, STRANGERS, contracts, value,
+    ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, STRANGERS, contracts,
+    demo, value,
 };
 
 const CARE_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
@@ -129,6 +130,19 @@ fn overlapping_validity_is_refused_unless_the_new_one_replaces_the_old() {
     assert!(texts.toml.contains("household_per_month = 3"));
     assert_eq!(texts.history.len(), 2, "history is kept");
     assert_eq!(texts.history[0].digest, digest);
+}
+
+#[test]
+fn a_list_from_which_nobody_is_told_anything_is_not_waited_for() {
+    let house = House::lawless();
+    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    house.activate_law().unwrap();
+    house.agree(EPOCH);
+    assert!(house.activate(EPOCH).is_err(), "the register is");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.activate(EPOCH).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    assert_eq!(house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered().answer, "priority");
 }
 
 /// Signs the folder anew with every key that its parties have, and these.

@@ -141,11 +141,15 @@ fn changed(regulation: &Regulation, next: &EpochInForce, before: Option<&EpochIn
     sources(regulation).filter(differs).map(Source::as_str).collect()
 }
 
-/// The sources that the regulation has a custodian for.
+/// The sources that the regulation has a custodian for and that somebody is told something from.
 pub(super) fn sources(regulation: &Regulation) -> impl Iterator<Item = Source> {
     let has = |role| regulation.parties().iter().any(|party| party.role == role);
     let both = [(Source::Population, Role::PopulationCustodian), (Source::Care, Role::CareCustodian)];
-    both.into_iter().filter(move |(_, role)| has(*role)).map(|(source, _)| source)
+    let serves = |source: Source| Role::ALL.iter().any(|role| regulation.rests_on(source.into(), *role));
+    let needed = move |(source, custodian): &(Source, Role)| {
+        has(*custodian) && (*source == Source::Population || serves(*source))
+    };
+    both.into_iter().filter(needed).map(|(source, _)| source)
 }
 
 pub(super) fn load_of(epoch: &EpochInForce, source: Source) -> Option<&Load> {

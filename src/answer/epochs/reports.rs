@@ -45,20 +45,22 @@ impl App {
 
     /// What readers may infer from answers about these households, once both sources are there.
     pub(in super::super) fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
+        let (worst, bound) = self.worst(next)?;
+        Some(InferenceView { worst: (worst * 100.0).round() / 100.0, bound })
+    }
+
+    fn worst(&self, next: &EpochInForce) -> Option<(f64, f64)> {
         let regulation = self.regulation(&next.epoch.regulation).ok()?;
         let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
         let undetermined_share = regulation.posterior().undetermined_share;
         let cells = Cells { households: registers.cells(), undetermined_share };
-        Some(InferenceView {
-            worst: (cells.worst(&regulation) * 100.0).round() / 100.0,
-            bound: regulation.posterior().bound,
-        })
+        Some((cells.worst(&regulation), regulation.posterior().bound))
     }
 
     /// Whether that is within what the parties accept. Data change and the bound does not: nobody alone may go beyond it,
     /// and a version with another one takes the signature of every party, its officers included.
     pub(in super::super) fn check_inference(&self, next: &EpochInForce) -> Result<(), Problem> {
-        let Some(InferenceView { worst, bound }) = self.inference(next).filter(|one| one.worst > one.bound) else {
+        let Some((worst, bound)) = self.worst(next).filter(|(worst, bound)| worst > bound) else {
             return Ok(());
         };
         let detail = format!(

@@ -4,7 +4,7 @@ use super::sign::signatures;
 use super::{CheckArgs, HasErrors, examples};
 use crate::answer::wire::law::RegulationTexts;
 use crate::cli::client::Client;
-use crate::regulate::{Cells, Inference, Posture, Reader, Regulation, Severity};
+use crate::regulate::{Cells, Form, Inference, Posture, Reader, Regulation, Severity};
 
 /// Runs the command.
 ///
@@ -70,13 +70,19 @@ fn print_inference(regulation: &Regulation) {
     }
     let bound = regulation.posterior().bound;
     println!("  worst {:.1} %, the parties accept {:.1} %", 100.0 * regulation.worst_estimated(), 100.0 * bound);
+    let town = Cells::estimated(regulation.posterior());
+    for (form, name) in [(Form::ThreeValued, "three-valued"), (Form::Consult, "consult")] {
+        let worst = town.inferences_as(regulation, form).first().map_or(0.0, |one| one.posterior);
+        println!("  with the form {name}: worst {:.1} %", 100.0 * worst);
+    }
 }
 
 /// The reader, for a table.
 pub(super) fn words(reader: Reader) -> &'static str {
     match reader {
         Reader::Sees(Posture::Minor) => "sees the register, and a minor there",
-        Reader::Sees(Posture::Senior) => "sees the register, and a senior but no minor there",
+        Reader::Sees(Posture::Senior) => "sees the register, and a senior tenant but no minor",
+        Reader::Sees(Posture::SeniorResident) => "sees the register, and a senior who is no tenant",
         Reader::Sees(Posture::Neither) => "sees the register, and neither there",
         Reader::Blind => "does not see the register",
     }
