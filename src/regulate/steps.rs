@@ -82,6 +82,7 @@ pub enum By {
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     NoContact,
+    NoContactOrMoreDebts,
     HelpWanted,
     ArrangementMade,
     VisitDone,
