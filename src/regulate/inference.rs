@@ -19,7 +19,7 @@ pub enum Posture {
     /// No minor, and a tenant who is a senior.
     Senior,
     /// No minor, and a senior who is no tenant. Registers do not know tenants: these are counted with [`Self::Senior`],
-    /// and where too few of those are in the group to be told apart, with [`Self::Neither`] too.
+    /// and where too few of those are in the group to be told apart, with [`Self::Neither`].
     SeniorResident,
     Neither,
 }
@@ -75,7 +75,7 @@ impl Cells {
         let [minor, senior, neither] = self.households;
         let (all, oggz) = match posture {
             Posture::Minor => minor,
-            Posture::SeniorResident if senior.1 < SMALL => (senior.0 + neither.0, senior.1 + neither.1),
+            Posture::SeniorResident if senior.1 < SMALL => neither,
             Posture::Senior | Posture::SeniorResident => senior,
             Posture::Neither => neither,
         };
