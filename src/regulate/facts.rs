@@ -23,7 +23,7 @@ pub enum Act {
     /// Which groups a household of a reported case is in: for the care side.
     AskGroups,
     ActivateRegulation,
-    /// Let a corporation ask again after probing closed its tap, or beyond its budget: break-glass.
+    /// Let a corporation ask again after probing closed its tap: break-glass. Its budget stays spent.
     OpenTap,
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use time::macros::datetime;
 use voorrang::answer::wire::Answered;
 use voorrang::answer::wire::batches::{BatchBegun, BatchView, ResultLine};
-use voorrang::audit::{Action, Entry};
+use voorrang::audit::{Action, Entry, Outcome};
 use voorrang::cli::regulation;
 use voorrang::ids::BatchId;
 
@@ -346,6 +347,29 @@ fn a_kill_in_the_middle_of_a_batch_charges_and_loses_no_question() {
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     let charged: u32 = db.query_row("SELECT sum(questions) FROM household_questions", [], |row| row.get(0)).unwrap();
     assert_eq!(charged, done.answered, "a charge an answer");
+}
+
+#[test]
+fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight() {
+    let house = House::lawless();
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
+    amend(&house, "household_per_month = 4", "household_per_month = 1000");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    house.clock.set(datetime!(2026-01-15 23:59:59 UTC));
+    let batch = send(&house, &many(&house), 200);
+    while view(&house, batch).answered == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    let done = wait(&house, batch);
+    assert!(done.state == "done" && done.answered > 0 && done.refused > 0, "{done:?}");
+    let (before, behind): (Vec<_>, Vec<_>) =
+        asked(&house).into_iter().partition(|entry| entry.time.starts_with("2026-01-15"));
+    assert!(!behind.is_empty() && before.iter().any(|entry| entry.result == Outcome::Answered));
+    assert!(behind.iter().all(|entry| entry.result != Outcome::Answered), "nobody is answered behind it");
+    let refused = results(&house, batch).into_iter().filter_map(|one| one.problem).next_back().unwrap();
+    assert_eq!(refused.article.as_deref(), Some("validity"));
 }
 
 #[test]

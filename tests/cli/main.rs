@@ -9,6 +9,7 @@ mod evaluate;
 mod link;
 mod manual;
 mod privacy_report;
+mod regulation;
 mod usage;
 
 use std::collections::BTreeMap;

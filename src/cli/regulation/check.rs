@@ -32,6 +32,8 @@ fn print_head(regulation: &Regulation) {
     let place = regulation.municipality();
     println!("{}: {}", regulation.id(), regulation.title().en);
     println!("municipality {} ({}), valid from {from} until {until}", place.name, place.code);
+    let evaluation = regulation.evaluation();
+    println!("evaluated every {} months, from {}", evaluation.every_months, evaluation.anchor);
     println!("digest {}", regulation.digest());
 }
 

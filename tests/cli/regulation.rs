@@ -1,0 +1,92 @@
+//! `voorrang regulation check` on folders as officers have them: one page, and an exit code.
+
+use super::*;
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/regulations/haarlem")
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/questions/haarlem")
+}
+
+/// A copy of Haarlem's folder in which a text of one file is another.
+fn amended(file: &str, from: &str, to: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["regulation.toml", "articles.cedar"] {
+        let mut text = fs::read_to_string(shipped().join(name)).unwrap();
+        if name == file {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+/// Exit code, standard output and standard error of a check.
+fn check(folder: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = voorrang().args(["regulation", "check"]).arg(folder).args(more).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_check_says_on_one_page_who_gets_what_under_which_article() {
+    let (code, page, _) = check(&shipped(), &["--questions", examples().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{page}");
+    let row =
+        |name: &str| page.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{name}"));
+    for (name, article, told) in [
+        ("01-family", "corporation-asks", "priority;"),
+        ("02-nobody-in-a-group", "corporation-asks", "no_priority;"),
+        ("03-oggz-alone", "corporation-asks", "undetermined;"),
+        ("04-not-registered", "corporation-asks", "undetermined;"),
+        ("05-a-day-too-early", "moment", "refused"),
+        ("07-objection", "objection", "refused"),
+        ("08-letting", "purpose", "refused"),
+        ("09-after-the-end", "validity", "refused"),
+        ("10-team-asks", "care-side-asks-groups", "minor yes"),
+        ("11-care-network-asks", "care-network-asks-groups", "oggz yes"),
+        ("12-no-case", "case", "refused"),
+        ("13-stock-alone", "stock-countersigned", "refused"),
+        ("14-stock-confirmed", "corporation-registers-stock", "permitted"),
+    ] {
+        let row = row(name);
+        assert!(row.contains(article) && row.contains(told), "{row}");
+    }
+    assert!(row("worst").contains("the parties accept 50.0 %"), "what a reader may infer");
+    assert!(page.lines().any(|line| line.contains("a senior who is no tenant") && line.contains("undetermined")));
+    assert!(
+        row("corporation-asks").contains("permits") && !row("four-eyes").contains(" 0 "),
+        "every article is reached"
+    );
+}
+
+#[test]
+fn a_check_says_what_changed_and_nothing_where_nothing_did() {
+    let stricter = amended("regulation.toml", "household_per_month = 4", "household_per_month = 3");
+    let (code, page, _) = check(stricter.path(), &["--against", shipped().to_str().unwrap()]);
+    let at = page.lines().position(|line| line.trim() == "budget.household_per_month").expect("the key that changed");
+    let lines: Vec<_> = page.lines().skip(at + 1).take(2).map(str::trim).collect();
+    assert_eq!((code, lines), (Some(0), vec!["- 4", "+ 3"]));
+    let (_, same, _) = check(&shipped(), &["--against", shipped().to_str().unwrap()]);
+    assert!(!same.contains("budget."), "{same}");
+}
+
+#[test]
+fn a_check_ends_with_4_for_an_article_that_decides_nothing_and_for_what_cannot_be_read_with_its_line() {
+    let never = "\n@id(\"dead\")\n@title(\"Never\")\n@remedy(\"None.\")\nforbid (principal is Corporation, action == \
+                 Action::\"ask\", resource)\nwhen { context.today < 10 };\n\n@id(\"four-eyes\")";
+    let (code, page, _) = check(amended("articles.cedar", "\n@id(\"four-eyes\")", never).path(), &[]);
+    assert!(code == Some(4) && page.contains("dead"), "{page}");
+    for (file, from, to, says) in [
+        ("regulation.toml", "[budget]", "[budget]\nhousehold_per_weak = 1", "household_per_weak"),
+        ("regulation.toml", "household_per_month = 4", "household_per_month = -4", "line"),
+        ("articles.cedar", "context.countersigned", "context.countersined", "line"),
+        ("articles.cedar", "@id(\"four-eyes\")\n", "", "line"),
+    ] {
+        let (code, _, error) = check(amended(file, from, to).path(), &[]);
+        assert!(code == Some(4) && error.contains(says), "{to}: {code:?} {error}");
+    }
+}
