@@ -34,6 +34,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::encode::clkhash::{InputError, SchemaError, SetupError};
 use crate::encode::file::FileError;
 use crate::encode::read::ReadError;
+use crate::regulate::RegulationError;
 use crate::store::StoreError;
 
 /// Does this household in rent arrears get priority care? Codes in, one word out, every answer in the log.
@@ -144,6 +145,12 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// A regulation that was read and cannot be used.
+fn is_misread(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let error = cause.downcast_ref::<RegulationError>();
+    error.is_some_and(|error| !matches!(error, RegulationError::Read { .. }))
+}
+
 fn exit_code(error: &anyhow::Error) -> u8 {
     let is = |found: bool, code: u8| found.then_some(code);
     error
@@ -156,7 +163,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
                 .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
-                .or_else(|| is(cause.is::<regulation::HasErrors>(), 4))
+                .or_else(|| is(cause.is::<regulation::HasErrors>() || is_misread(cause), 4))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
                 .or_else(|| is(cause.downcast_ref().is_some_and(StoreError::is_about_the_log), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))

@@ -18,8 +18,8 @@ pub enum Posture {
     Minor,
     /// No minor, and a tenant who is a senior.
     Senior,
-    /// No minor, and a senior who is no tenant. Registers do not know tenants: these are counted with [`Self::Senior`],
-    /// and where too few of those are in the group to be told apart, with [`Self::Neither`].
+    /// No minor, and a senior who is no tenant. Registers do not know tenants, so nobody can count these alone: their share
+    /// in the group is taken from all households without a minor.
     SeniorResident,
     Neither,
 }
@@ -75,8 +75,8 @@ impl Cells {
         let [minor, senior, neither] = self.households;
         let (all, oggz) = match posture {
             Posture::Minor => minor,
-            Posture::SeniorResident if senior.1 < SMALL => neither,
-            Posture::Senior | Posture::SeniorResident => senior,
+            Posture::Senior => senior,
+            Posture::SeniorResident => (senior.0 + neither.0, senior.1 + neither.1),
             Posture::Neither => neither,
         };
         let oggz = oggz.max(SMALL.min(all));
@@ -91,14 +91,12 @@ impl Cells {
 
     /// The same, were corporations answered in another form.
     pub fn inferences_as(&self, regulation: &Regulation, form: Form) -> Vec<Inference> {
-        let sum = |of: [(f64, f64); 3]| of.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
         let mut all = Vec::new();
         for answer in [Answer::Priority, Answer::NoPriority, Answer::Undetermined] {
             // Of households that are counted alike: how many get this answer, and how many of those are in the group.
-            let told = |answered_as: Posture, counted_as: Posture| {
-                let (households, oggz) = self.protected(counted_as);
-                let of =
-                    |count: f64, member| count * self.chance(regulation.groups(), form, answered_as, member, answer);
+            let told = |posture: Posture| {
+                let (households, oggz) = self.protected(posture);
+                let of = |count: f64, member| count * self.chance(regulation.groups(), form, posture, member, answer);
                 (of(oggz, true) + of(households - oggz, false), of(oggz, true))
             };
             let mut push = |reader, (households, members): (f64, f64), (all_of, oggz): (f64, f64)| {
@@ -106,17 +104,16 @@ impl Cells {
                     all.push(Inference { reader, answer, prior: oggz / all_of, posterior: members / households });
                 }
             };
-            Posture::ALL.iter().for_each(|one| push(Reader::Sees(*one), told(*one, *one), self.protected(*one)));
+            Posture::ALL.iter().for_each(|one| push(Reader::Sees(*one), told(*one), self.protected(*one)));
             // Who sees nothing does not know how many seniors are tenants: whichever tells more.
-            let counted = [Posture::Minor, Posture::Senior, Posture::Neither];
-            let town = |senior| {
-                sum([Posture::Minor, senior, Posture::Neither]
-                    .map(|one| told(one, if one == senior { Posture::Senior } else { one })))
-            };
-            let share = |(households, members): &(f64, f64)| if *households > 0.0 { members / households } else { 0.0 };
-            let towns = [Posture::Senior, Posture::SeniorResident].map(town);
-            let worst = towns.into_iter().max_by(|one, other| share(one).total_cmp(&share(other)));
-            push(Reader::Blind, worst.unwrap_or_default(), sum(counted.map(|one| self.protected(one))));
+            let towns =
+                [&[Posture::Minor, Posture::Senior, Posture::Neither][..], &[Posture::Minor, Posture::SeniorResident]];
+            let town =
+                |of: &[Posture]| (sum(of.iter().map(|one| told(*one))), sum(of.iter().map(|one| self.protected(*one))));
+            let share = |(households, members): (f64, f64)| if households > 0.0 { members / households } else { 0.0 };
+            let worst = towns.map(town).into_iter().max_by(|one, other| share(one.0).total_cmp(&share(other.0)));
+            let (answered, all_of) = worst.unwrap_or_default();
+            push(Reader::Blind, answered, all_of);
         }
         all.sort_by(|a, b| b.posterior.total_cmp(&a.posterior).then(a.reader.cmp(&b.reader)));
         all
@@ -150,6 +147,10 @@ impl Cells {
         let is = |one: Answer| f64::from(u8::from(told(one) == answer));
         (1.0 - unsure) * is(certain) + unsure * is(Answer::Undetermined)
     }
+}
+
+fn sum(of: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    of.fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d))
 }
 
 #[cfg(test)]
@@ -196,11 +197,11 @@ mod tests {
         let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
         let of = |posture| find(&TOWN, &haarlem, Reader::Sees(posture), Answer::Undetermined);
         assert!((of(Posture::Senior) - 0.02).abs() < 1e-12, "a tenant of that age has priority whatever else");
-        assert!((of(Posture::SeniorResident) - 30.0 / (30.0 + 0.05 * 1_470.0)).abs() < 1e-12);
+        // By hand: of 8,000 households without a minor 225 are in the group.
+        assert!((of(Posture::SeniorResident) - 225.0 / (225.0 + 0.05 * 7_775.0)).abs() < 1e-12);
         let anybody = with("whose_age = \"tenant\"", "whose_age = \"resident\"");
-        assert!(
-            (find(&TOWN, &anybody, Reader::Sees(Posture::SeniorResident), Answer::Undetermined) - 0.02).abs() < 1e-12
-        );
+        let seen = Reader::Sees(Posture::SeniorResident);
+        assert!((find(&TOWN, &anybody, seen, Answer::Undetermined) - 225.0 / 8_000.0).abs() < 1e-12);
     }
 
     #[test]

@@ -267,9 +267,10 @@ fn a_long_honest_month_pays_for_no_burst_of_misses_on_one_day() {
     guesses[..5].iter().for_each(|question| drop(line.ask(question).answered()));
     house.clock.set(NOW + time::Duration::DAY);
     let mut line = house.line(CORPORATION);
-    guesses[5..10].iter().for_each(|question| drop(line.ask(question).answered()));
-    // Ten of fifty in the month: below a quarter.
-    assert_eq!(counted(&house), (50, 10));
-    assert_eq!(line.ask(&guesses[10]).is_problem(403, "refused").article.as_deref(), Some("probing"));
+    // A guess hits somebody now and then, with some salts.
+    let closed = guesses[5..].iter().map(|question| line.ask(question)).find(|reply| reply.status != 200).unwrap();
+    assert_eq!(closed.is_problem(403, "refused").article.as_deref(), Some("probing"));
+    let (questions, misses) = counted(&house);
+    assert!(misses >= 5 && misses * 4 < questions, "of the month it is less than a quarter: {misses} of {questions}");
     assert_eq!(house.log().iter().filter(|entry| entry.action == Action::Probing).count(), 1);
 }

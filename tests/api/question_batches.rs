@@ -353,7 +353,7 @@ fn a_kill_in_the_middle_of_a_batch_charges_and_loses_no_question() {
 fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight() {
     let house = House::lawless();
     amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
-    amend(&house, "household_per_month = 4", "household_per_month = 1000");
+    amend(&house, "household_per_month = 4", "household_per_month = 31");
     house.activate_law().unwrap();
     house.fill(EPOCH);
     house.clock.set(datetime!(2026-01-15 23:59:59 UTC));

@@ -10,18 +10,20 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/questions/haarlem")
 }
 
-/// A copy of Haarlem's folder in which a text of one file is another.
-fn amended(file: &str, from: &str, to: &str) -> TempDir {
+/// A copy of Haarlem's folder, of the same name, in which a text of one file is another.
+fn amended(file: &str, from: &str, to: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
+    let haarlem = folder.path().join("haarlem");
+    fs::create_dir(&haarlem).unwrap();
     for name in ["regulation.toml", "articles.cedar"] {
         let mut text = fs::read_to_string(shipped().join(name)).unwrap();
         if name == file {
             assert!(text.contains(from), "{from}");
             text = text.replacen(from, to, 1);
         }
-        fs::write(folder.path().join(name), text).unwrap();
+        fs::write(haarlem.join(name), text).unwrap();
     }
-    folder
+    (folder, haarlem)
 }
 
 /// Exit code, standard output and standard error of a check.
@@ -66,7 +68,7 @@ fn a_check_says_on_one_page_who_gets_what_under_which_article() {
 #[test]
 fn a_check_says_what_changed_and_nothing_where_nothing_did() {
     let stricter = amended("regulation.toml", "household_per_month = 4", "household_per_month = 3");
-    let (code, page, _) = check(stricter.path(), &["--against", shipped().to_str().unwrap()]);
+    let (code, page, _) = check(&stricter.1, &["--against", shipped().to_str().unwrap()]);
     let at = page.lines().position(|line| line.trim() == "budget.household_per_month").expect("the key that changed");
     let lines: Vec<_> = page.lines().skip(at + 1).take(2).map(str::trim).collect();
     assert_eq!((code, lines), (Some(0), vec!["- 4", "+ 3"]));
@@ -78,7 +80,7 @@ fn a_check_says_what_changed_and_nothing_where_nothing_did() {
 fn a_check_ends_with_4_for_an_article_that_decides_nothing_and_for_what_cannot_be_read_with_its_line() {
     let never = "\n@id(\"dead\")\n@title(\"Never\")\n@remedy(\"None.\")\nforbid (principal is Corporation, action == \
                  Action::\"ask\", resource)\nwhen { context.today < 10 };\n\n@id(\"four-eyes\")";
-    let (code, page, _) = check(amended("articles.cedar", "\n@id(\"four-eyes\")", never).path(), &[]);
+    let (code, page, _) = check(&amended("articles.cedar", "\n@id(\"four-eyes\")", never).1, &[]);
     assert!(code == Some(4) && page.contains("dead"), "{page}");
     for (file, from, to, says) in [
         ("regulation.toml", "[budget]", "[budget]\nhousehold_per_weak = 1", "household_per_weak"),
@@ -86,7 +88,7 @@ fn a_check_ends_with_4_for_an_article_that_decides_nothing_and_for_what_cannot_b
         ("articles.cedar", "context.countersigned", "context.countersined", "line"),
         ("articles.cedar", "@id(\"four-eyes\")\n", "", "line"),
     ] {
-        let (code, _, error) = check(amended(file, from, to).path(), &[]);
+        let (code, _, error) = check(&amended(file, from, to).1, &[]);
         assert!(code == Some(4) && error.contains(says), "{to}: {code:?} {error}");
     }
 }
