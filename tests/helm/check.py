@@ -123,6 +123,18 @@ policy = by_kind["NetworkPolicy"]["spec"]
 demand(policy["policyTypes"] == ["Ingress", "Egress"] and policy["egress"] == [], "it may reach anything")
 demand(policy["ingress"][1]["from"], "everybody reads its numbers")
 
+# The document, where it is wanted: one more port, everywhere, and nothing else.
+demand("documentation" not in config, "the document is published unasked")
+peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "developers"}}}]
+public = {one["kind"]: one for one in render(merged(GIVEN, {"documentation": {"enabled": True, "from": peers}}))}
+listen = tomllib.loads(public["ConfigMap"]["data"]["voorrang.toml"])["documentation"]["listen"]
+opened = {port["name"]: port["containerPort"]
+          for port in public["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]["ports"]}
+demand(opened == {**ports, "documentation": int(listen.rsplit(":", 1)[1])}, f"ports with the document: {opened}")
+demand([port["targetPort"] for port in public["Service"]["spec"]["ports"]] == ["https", "documentation"], "no way to it")
+demand(public["NetworkPolicy"]["spec"]["ingress"][2:] == [{"ports": [{"port": "documentation"}], "from": peers}],
+       "the document's peers are not those that were named")
+
 # What must be given is asked for by name, and nothing else is needed.
 for missing in ("logOrigin", "tls.secretName", "regulations", "image.repository"):
     values = copy.deepcopy(GIVEN)
