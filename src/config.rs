@@ -77,11 +77,12 @@ impl From<Shipped> for String {
 pub struct AccessLog {
     pub anchor: PathBuf,
     pub witnessed: Vec<PathBuf>,
+    pub witnesses: Vec<String>,
 }
 
 impl Default for AccessLog {
     fn default() -> Self {
-        Self { anchor: "anchor/checkpoint".into(), witnessed: Vec::new() }
+        Self { anchor: "anchor/checkpoint".into(), witnessed: Vec::new(), witnesses: Vec::new() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Every way to falsify the log, at every place where a tile begins or ends, by an operator who holds the log's key and
 //! signs again: who remembers an older checkpoint finds each of them, and a witness cosigns none.
 
+use time::macros::datetime;
 use voorrang::audit::{
-    AddCheckpoint, Checkpoint, Frontier, Hash, Line, NoteSigner, Receipt, VerifyError, WitnessRefusal,
-    consistency_proof, leaf_hash, verify_log,
+    Action, Actor, AddCheckpoint, Checkpoint, Entry, Frontier, Hash, Line, NoteSigner, Outcome, Receipt, VerifyError,
+    WitnessRefusal, consistency_proof, verify_log,
 };
 
 const ORIGIN: &str = "log.example/a";
@@ -14,8 +15,8 @@ const NOW: usize = 700;
 /// First, middle and last, and both sides of the edge of a tile.
 const PLACES: [usize; 6] = [0, REMEMBERED / 2, REMEMBERED - 1, 255, 256, 257];
 
-type Leaves = Vec<Hash>;
-type Operation = (&'static str, fn(&mut Leaves, usize));
+type Lines = Vec<Line>;
+type Operation = (&'static str, fn(&mut Lines, usize));
 
 const OPERATIONS: [Operation; 9] = [
     ("edit", |log, at| log[at] = forged(at)),
@@ -26,7 +27,7 @@ const OPERATIONS: [Operation; 9] = [
     ("swap far", |log, at| log.swap(at, (at + 256) % REMEMBERED)),
     ("insert", |log, at| log.insert(at, forged(at))),
     // Of its neighbour: of itself, the last one remembered would only be appended again.
-    ("duplicate", |log, at| log.insert(at, log[at ^ 1])),
+    ("duplicate", |log, at| log.insert(at, log[at ^ 1].clone())),
     ("cut", |log, at| log.truncate(at)),
     // The same number of entries, others from here on.
     ("fork", |log, at| (at..log.len()).for_each(|later| log[later] = forged(later))),
@@ -37,12 +38,21 @@ const OPERATIONS: [Operation; 9] = [
     }),
 ];
 
-fn honest(at: usize) -> Hash {
-    leaf_hash(format!("entry {at}").as_bytes())
+/// The contents alone: the tree stays as it is, and no checkpoint tells.
+const BLANK: Operation = ("blank", |log, at| log[at] = Line::Expired(log[at].leaf()));
+
+fn honest(at: usize) -> Line {
+    line(at, Action::Ask)
 }
 
-fn forged(at: usize) -> Hash {
-    leaf_hash(format!("another entry {at}").as_bytes())
+fn forged(at: usize) -> Line {
+    line(at, Action::Load)
+}
+
+fn line(at: usize, action: Action) -> Line {
+    let trace = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let entry = Entry::new(datetime!(2026-11-02 9:30 UTC), trace, Actor::service(), action, Outcome::Done);
+    Line::Entry(Entry { salt: format!("{at:032x}"), ..entry }.to_bytes())
 }
 
 struct Memory {
@@ -56,42 +66,38 @@ struct Memory {
 impl Memory {
     fn new() -> Self {
         let (signer, _) = NoteSigner::generate(ORIGIN).unwrap();
-        let log: Leaves = (0..REMEMBERED).map(honest).collect();
-        let receipt = |at: usize| Receipt { index: at as u64, leaf: log[at], checkpoint: note(&log[..=at], &signer) };
+        let log: Lines = (0..REMEMBERED).map(honest).collect();
+        let receipt =
+            |at: usize| Receipt { index: at as u64, leaf: log[at].leaf(), checkpoint: note(&log[..=at], &signer) };
         let receipts = PLACES.iter().map(|&at| receipt(at)).collect();
         Self { checkpoint: note(&log, &signer), receipts, signer }
     }
 
-    fn officer(&self, log: &[Hash], remembered: bool, receipts: &[Receipt]) -> Result<(), VerifyError> {
+    fn officer(&self, log: &[Line], remembered: bool, receipts: &[Receipt]) -> Result<(), VerifyError> {
         let memory = if remembered { std::slice::from_ref(&self.checkpoint) } else { &[] };
-        let lines = log.iter().map(|leaf| Expired(*leaf));
-        verify_log(lines, &note(log, &self.signer), &self.signer.verifier(), memory, receipts).map(drop)
+        verify_log(log.iter().cloned(), &note(log, &self.signer), &self.signer.verifier(), memory, receipts, 1)
+            .map(drop)
     }
 
     /// What a witness says to the best proof that the operator can make.
-    fn witness(&self, log: &[Hash]) -> Result<(), WitnessRefusal> {
+    fn witness(&self, log: &[Line]) -> Result<(), WitnessRefusal> {
         let known = Checkpoint::parse(&self.checkpoint, &self.signer.verifier()).unwrap();
-        let proof = consistency_proof(log, known.size).unwrap_or_default();
+        let proof = consistency_proof(&leaves(log), known.size).unwrap_or_default();
         let asked = AddCheckpoint { old_size: known.size, proof, note: note(log, &self.signer) };
         asked.check(&self.signer.verifier(), Some(&known)).map(drop)
     }
 }
 
-fn note(log: &[Hash], signer: &NoteSigner) -> String {
-    let root = log.iter().copied().collect::<Frontier>().root();
+fn note(log: &[Line], signer: &NoteSigner) -> String {
+    let root = log.iter().map(Line::leaf).collect::<Frontier>().root();
     Checkpoint { origin: ORIGIN.into(), size: log.len() as u64, root }.to_note(signer)
 }
 
-/// A line whose content nobody needs here: only the tree is at stake.
-struct Expired(Hash);
-
-impl From<Expired> for Line {
-    fn from(line: Expired) -> Self {
-        Self::Expired(line.0)
-    }
+fn leaves(log: &[Line]) -> Vec<Hash> {
+    log.iter().map(Line::leaf).collect()
 }
 
-fn grown() -> Leaves {
+fn grown() -> Lines {
     (0..NOW).map(honest).collect()
 }
 
@@ -122,6 +128,19 @@ fn every_operation_at_every_place_is_found_by_who_remembers() {
     assert_eq!(found, 54);
 }
 
+#[test]
+fn contents_that_are_blanked_are_found_by_everybody_who_reads() {
+    let (memory, (_, blank)) = (Memory::new(), BLANK);
+    for at in PLACES {
+        let mut log = grown();
+        blank(&mut log, at);
+        assert_eq!(memory.witness(&log), Ok(()), "the tree is the same");
+        for (remembered, receipts) in [(false, &[][..]), (true, &memory.receipts)] {
+            assert_eq!(memory.officer(&log, remembered, receipts), Err(VerifyError::GoneEarly { index: at as u64 }));
+        }
+    }
+}
+
 /// A corporation with the receipt of an entry at the place needs no checkpoint of its own.
 #[test]
 fn every_operation_is_found_by_the_receipts_of_the_entries_that_it_touches() {
@@ -142,13 +161,12 @@ fn every_operation_is_found_by_the_receipts_of_the_entries_that_it_touches() {
 fn what_another_key_signed_is_refused_by_all() {
     let (memory, log) = (Memory::new(), grown());
     let (thief, _) = NoteSigner::generate(ORIGIN).unwrap();
-    let lines = log.iter().map(|leaf| Expired(*leaf));
     let known = [memory.checkpoint.clone()];
     let signed = note(&log, &thief);
-    let officer = verify_log(lines, &signed, &memory.signer.verifier(), &known, &[]).unwrap_err();
+    let officer = verify_log(log.iter().cloned(), &signed, &memory.signer.verifier(), &known, &[], 1).unwrap_err();
     assert!(matches!(officer, VerifyError::Checkpoint(_)));
     let known = Checkpoint::parse(&memory.checkpoint, &memory.signer.verifier()).unwrap();
-    let proof = consistency_proof(&log, known.size).unwrap();
+    let proof = consistency_proof(&leaves(&log), known.size).unwrap();
     let asked = AddCheckpoint { old_size: known.size, proof, note: signed };
     assert!(matches!(asked.check(&memory.signer.verifier(), Some(&known)), Err(WitnessRefusal::Unsigned(_))));
 }

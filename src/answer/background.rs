@@ -1,4 +1,4 @@
-//! What runs beside the answers: forwarding processing records, recording refused connections, reading
+//! What runs beside the answers: forwarding processing records, recording refused connections and backups, reading
 //! certificates anew, answering batches of questions, deleting what has expired.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::config::Config;
 /// Between two rounds of deleting what has expired; the first is at the start.
 const ROUND: Duration = Duration::from_secs(3600);
 
-/// Between two looks at refused connections.
+/// Between two looks at refused connections, and at backups.
 const KNOCKS: Duration = Duration::from_secs(1);
 
 /// The threads of a running service. Dropping it ends them and waits.
@@ -42,6 +42,7 @@ impl Background {
         all.spawn(app, |app, ending| {
             while !is_over(ending, KNOCKS) {
                 app.record_knocks(&app.knocks, false);
+                app.record_backups();
             }
             app.record_knocks(&app.knocks, true);
         });

@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::guard::Refusals;
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
@@ -45,7 +47,10 @@ pub(super) async fn ask(
             Err(problem) => BatchAnswer { answered: None, problem: Some(problem.traced(caller.trace).body()) },
         });
     }
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(body(&answers)))
+    let mut response = HttpResponse::Ok().insert_header(ContentType::json()).body(body(&answers));
+    let refused = answers.iter().filter(|one| one.problem.is_some()).count();
+    response.extensions_mut().insert(Refusals(u32::try_from(refused).unwrap_or(u32::MAX)));
+    Ok(response)
 }
 
 /// `BatchAnswers`, of which each answer is equally long: were it not, a batch of one would show its word on the wire.
@@ -84,7 +89,7 @@ fn households(app: &App, caller: &Caller, questions: &[Question]) -> u32 {
 }
 
 /// Decides, records and releases one question of a request with so many households; under a key that was answered
-/// before, that answer.
+/// before, that answer. An answer's time tells nothing of whether somebody was found.
 pub(super) async fn answer_one(
     app: &Data<App>,
     caller: &Caller,
@@ -92,6 +97,7 @@ pub(super) async fn answer_one(
     households: u32,
     repeat: Result<Option<Arc<RepeatKey>>, Problem>,
 ) -> Result<Answered, Problem> {
+    let (started, epoch, tenants) = (Instant::now(), question.header.epoch.clone(), question.tenants.len());
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for _ in 0..2 {
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
@@ -105,6 +111,7 @@ pub(super) async fn answer_one(
             Reached::Decided(decision) => app.release(*decision).await?,
         };
         if let Some(answered) = answered {
+            app.pace.hold(&epoch, started, tenants).await;
             return Ok(answered);
         }
     }

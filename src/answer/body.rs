@@ -14,16 +14,28 @@ use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::{Excess, Held};
+use super::problem::Problem;
 
 /// Longest silence, and the time before the least rate counts.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A body that ends when it comes too slowly or is too much.
+/// Why a body was cut.
+pub(super) enum Cut {
+    Excess(Excess),
+    /// Its sender is not let in any more.
+    Refused(Box<Problem>),
+}
+
+/// Whether the sender would still be let in.
+type Still = Box<dyn Fn() -> Result<(), Problem>>;
+
+/// A body that ends when it comes too slowly or is too much. One of somebody who was shut out while it came is not whole.
 pub(super) struct Body {
     from: Payload,
     held: Arc<Held>,
-    /// Why it was cut, for whoever answers.
-    cut: Rc<Cell<Option<Excess>>>,
+    /// For whoever answers.
+    cut: Rc<Cell<Option<Cut>>>,
+    still: Still,
     began: Instant,
     received: u64,
     /// Only while nothing is there to read.
@@ -31,8 +43,8 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(from: Payload, held: Arc<Held>, cut: Rc<Cell<Option<Excess>>>) -> Self {
-        Self { from, held, cut, began: Instant::now(), received: 0, timer: None }
+    pub(super) fn new(from: Payload, held: Arc<Held>, cut: Rc<Cell<Option<Cut>>>, still: Still) -> Self {
+        Self { from, held, cut, still, began: Instant::now(), received: 0, timer: None }
     }
 
     /// When patience ends, if nothing more comes.
@@ -44,7 +56,7 @@ impl Body {
         silent.min(slow).min(self.began + whole)
     }
 
-    fn end(&self, why: Excess) -> Poll<Option<Result<Bytes, PayloadError>>> {
+    fn end(&self, why: Cut) -> Poll<Option<Result<Bytes, PayloadError>>> {
         self.cut.set(Some(why));
         Poll::Ready(Some(Err(PayloadError::Incomplete(None))))
     }
@@ -60,18 +72,22 @@ impl Stream for Body {
                 self.received += bytes.len() as u64;
                 match self.held.take(bytes.len()) {
                     Ok(()) => Poll::Ready(Some(Ok(bytes))),
-                    Err(excess) => self.end(excess),
+                    Err(excess) => self.end(Cut::Excess(excess)),
                 }
             }
             Poll::Pending => {
                 let until = self.until();
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
                 match timer.as_mut().poll(context) {
-                    Poll::Ready(()) => self.end(Excess::Slow),
+                    Poll::Ready(()) => self.end(Cut::Excess(Excess::Slow)),
                     Poll::Pending => Poll::Pending,
                 }
             }
-            other => other,
+            Poll::Ready(None) => match (self.still)() {
+                Ok(()) => Poll::Ready(None),
+                Err(problem) => self.end(Cut::Refused(Box::new(problem))),
+            },
+            failed => failed,
         }
     }
 }

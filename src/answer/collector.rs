@@ -23,6 +23,18 @@ pub(super) enum Unsent {
     Roots,
 }
 
+impl Unsent {
+    /// Whether it is what was sent that the collector does not take. It never will, however often it comes; all else a
+    /// collector that is mended takes.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(status) => matches!(status, 400 | 413 | 422),
+            Self::Partly => true,
+            Self::Unreachable(_) | Self::Roots => false,
+        }
+    }
+}
+
 /// Where it is, and whom its certificate comes from.
 pub(super) struct Collector {
     address: String,

@@ -153,6 +153,9 @@ pub(super) fn store_problem(error: &StoreError) -> Problem {
         | StoreError::LoadIncomplete { .. }
         | StoreError::LoadOverfull { .. }
         | StoreError::EpochCredential { .. } => Problem::conflict(error.code(), error.to_string()),
+        StoreError::UploadTooLong { .. } => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.code(), error.to_string())
+        }
         StoreError::EpochKey { epoch, .. } => {
             tracing::error!(error = error as &dyn std::error::Error, "an epoch's key is lost");
             let detail = format!(

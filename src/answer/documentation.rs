@@ -4,25 +4,32 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType, HeaderValue, LOCATION,
     REFERRER_POLICY,
 };
 use actix_web::middleware::{Next, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::web;
-use actix_web::{App as Web, HttpResponse, HttpServer};
-use rustls::ServerConfig;
-use rustls::crypto::ring::default_provider;
-use rustls::version::TLS13;
+use actix_web::{App as Web, HttpResponse, ResponseError};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 
-use super::listener::{HANDSHAKE, REQUEST_HEAD};
+use super::listener::{self, Socket};
 use super::openapi::published;
+use super::problem::trace_of;
 use super::server::{at_path, envelope, no_such_path};
-use super::tls::{Door, TlsError};
-use super::{StartError, operation};
+use super::tls::{self, Door};
+use super::{StartError, framing, operation};
+
+/// Readers at once, strangers all of them; more wait.
+const CONNECTIONS: usize = 512;
+/// What is kept for a reader who takes nothing (the kernel doubles it).
+const UNREAD_BYTES: usize = 64 << 10;
 
 /// Below the listener's root.
 const DOCUMENT: &str = "/v1/openapi.json";
@@ -45,18 +52,35 @@ pub(super) struct Bound(TcpListener);
 impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
-        let factory = || Web::new().wrap(from_fn(envelope)).wrap(from_fn(for_everybody)).configure(routes);
-        let server = HttpServer::new(factory).workers(1).disable_signals().shutdown_timeout(1);
-        let server = server.tls_handshake_timeout(HANDSHAKE).client_request_timeout(REQUEST_HEAD);
-        Ok(server.listen_rustls_0_23(self.0, tls(door)?).map_err(StartError::Server)?.run())
+        let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
+        let factory = move || wrapped().configure(routes);
+        let tls = tls::public(door)?;
+        let socket =
+            Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
+        let opened = |io: &TlsStream<TcpStream>, _: &mut Extensions| {
+            if let Err(error) = set_socket_send_buffer_size(io.get_ref().0, UNREAD_BYTES) {
+                tracing::debug!(%error, "what a reader does not take is not bounded");
+            }
+        };
+        // Whoever reads a document is nobody's business, and no entry of the access log.
+        let server = listener::listen(socket, opened, |_| {}, factory).map_err(StartError::Server)?;
+        Ok(server.disable_signals().run())
     }
 }
 
-/// The service's own certificate, as it is when somebody connects, and none asked of the other side.
-fn tls(door: &Arc<Door>) -> Result<ServerConfig, TlsError> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(TlsError::Protocol)?;
-    Ok(builder.with_no_client_auth().with_cert_resolver(door.clone()))
+/// A head that is no proper one is refused, as on the other listener.
+async fn well_formed(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match framing::fault(request.request().head()) {
+        Some(problem) => {
+            let mut refusal = problem.traced(trace_of(request.request())).error_response();
+            refusal.head_mut().set_connection_type(ConnectionType::Close);
+            Ok(request.into_response(refusal))
+        }
+        None => Ok(next.call(request).await?.map_into_boxed_body()),
+    }
 }
 
 fn routes(config: &mut web::ServiceConfig) {

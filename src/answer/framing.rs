@@ -3,7 +3,7 @@
 
 use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
+use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, UPGRADE};
 
 use super::problem::Problem;
 
@@ -29,6 +29,12 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
         let detail = format!("a request has {HEADERS} headers of {HEADER_BYTES} bytes in all at most");
         return Some(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail));
     }
+    if has_needless_escape(head.uri.path()) {
+        return bad("escape", "write letters, digits and -._~ of the path as they are, without a percent sign");
+    }
+    if head.headers.contains_key(UPGRADE) {
+        return bad("upgrade", "this service speaks HTTP/1.1 over TLS and changes to nothing else");
+    }
     match only(&head.headers, &HOST).map(HeaderValue::as_bytes) {
         Some(host) if is_host(host) => {}
         _ => return bad("host", "send one Host header with the service's name"),
@@ -44,6 +50,17 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
 fn only<'a>(headers: &'a HeaderMap, name: &actix_web::http::header::HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name);
     values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a character is written with a percent sign that stands for itself (RFC 3986, 2.3): a second spelling of a
+/// path would be another path to whoever compares.
+fn has_needless_escape(path: &str) -> bool {
+    let mut parts = path.split('%');
+    parts.next();
+    parts.any(|rest| {
+        let byte = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    })
 }
 
 fn is_host(text: &[u8]) -> bool {
@@ -94,6 +111,11 @@ mod tests {
             );
         }
         assert_eq!(bad(get("https://localhost/v1/ping")), Some((400, "absolute_uri")));
+        for path in ["/v1/priority-batche%73", "/v1/%2e%2E/x", "/v1/p%7Eq", "/v1/%", "/v1/%4", "/v1/%zz"] {
+            assert_eq!(bad(get(path)), Some((400, "escape")), "{path}");
+        }
+        assert_eq!(bad(get("/v1/regulations/a%20b%2Fc")), None);
+        assert_eq!(bad(get("/v1/ping").insert_header((UPGRADE, "h2c"))), Some((400, "upgrade")));
         let path = |length: usize| format!("/{}", "a".repeat(length - 1));
         assert_eq!((bad(get(&path(URI_BYTES))), bad(get(&path(URI_BYTES + 1)))), (None, Some((414, "uri_too_long"))));
         let many = |count: usize| (1..count).fold(get("/"), |all, at| all.insert_header((format!("x-{at}"), "1")));

@@ -4,6 +4,7 @@
 //! anybody: it is told of nobody who is registered elsewhere, and asks about a case as often as about any household.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -50,7 +51,8 @@ pub(super) async fn ask(
     question: Json<GroupQuestion>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
-    let trace = caller.trace;
+    let (started, trace) = (Instant::now(), caller.trace);
+    let (epoch, tenants) = (question.question.header.epoch.clone(), question.question.tenants.len());
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = web::block(move || deciding.decide_groups(&caller, question)).await;
     let (entry, told) = decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
@@ -76,19 +78,18 @@ pub(super) async fn ask(
         Err(Unpaid::Spent) => return Err(app.refuse(refusal, too_often()).await),
         Err(Unpaid::Store(error)) => return Err(store_problem(&error).traced(trace)),
     };
+    app.pace.hold(&epoch, started, tenants).await;
     framed(&GroupsTold { receipt: only(written.receipts), ..written.value })
 }
 
 impl App {
     fn decide_groups(&self, caller: &Caller, question: GroupQuestion) -> Decided {
-        let started = std::time::Instant::now();
-        let (epoch, tenants) = (question.question.header.epoch.clone(), question.question.tenants.len());
         let mut entry = self.entry(caller, None, Action::AskGroups, Outcome::Done);
         let told = self.groups_of(&mut entry, caller, question);
-        match &told {
-            Ok(_) => self.pace.hold(&epoch, started, tenants),
-            Err(problem) if matches!(entry.result, Outcome::Done) => entry.result = unanswered(problem),
-            Err(_) => {}
+        if let Err(problem) = &told
+            && matches!(entry.result, Outcome::Done)
+        {
+            entry.result = unanswered(problem);
         }
         entry.latency = Some(caller.identity.latency());
         (entry, told)
@@ -107,9 +108,9 @@ impl App {
         self.check_state(&in_force)?;
         check_header(&in_force, &question.header)?;
         let household = self.household(&question)?;
-        let object = self.object(&household);
+        let object = self.object(&in_force, &household)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
-        entry.purpose.clone_from(&purpose);
+        entry.purpose = regulation.listed(purpose.as_ref());
         let in_case = self.is_case(case, regulation.id(), &object)?;
         entry.object = Some(object);
         let facts = Facts { purpose, in_case, ..self.facts(caller, Act::AskGroups) };

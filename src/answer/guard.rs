@@ -13,8 +13,8 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
-use super::body::Body;
-use super::identity::{self, Identity};
+use super::body::{Body, Cut};
+use super::identity::{self, Admitted};
 use super::knocks::Refused;
 use super::limits::{Entered, Excess, Meters};
 use super::problem::{Problem, trace_of};
@@ -36,37 +36,49 @@ pub(super) async fn guard(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let (identity, entered) = match admit(request.request()).await {
+    let (admitted, entered) = match admit(request.request()).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(request.into_response(response_of(refusal))),
     };
-    request.extensions_mut().insert(identity);
+    request.extensions_mut().insert(admitted.identity.clone());
     let cut = Rc::new(Cell::new(None));
     match request.take_payload() {
         Payload::None => {}
         payload => {
-            let body: BoxedPayloadStream = Box::pin(Body::new(payload, entered.body.clone(), cut.clone()));
+            let (judges, trace) = (Judges::of(request.request()), trace_of(request.request()));
+            let still = Box::new(move || admitted.still(&judges.app, &judges.door, trace));
+            let body: BoxedPayloadStream = Box::pin(Body::new(payload, entered.body.clone(), cut.clone(), still));
             request.set_payload(Payload::Stream { payload: body });
         }
     }
     let response = next.call(request).await?.map_into_boxed_body();
+    entered.refused(refusals(&response));
     // Whatever the handler made of half a body: the reason is that it was cut.
-    match cut.get() {
-        Some(excess) => {
-            let refusal = excess_of(response.request(), excess);
-            let mut refusal = response_of(refusal);
-            // The rest of the body may still be on its way.
-            refusal.head_mut().set_connection_type(ConnectionType::Close);
-            Ok(response.into_response(refusal))
-        }
-        None => Ok(response),
-    }
+    let refusal = match cut.take() {
+        Some(Cut::Excess(excess)) => excess_of(response.request(), excess),
+        Some(Cut::Refused(problem)) => (*problem, None),
+        None => return Ok(response),
+    };
+    let mut refusal = response_of(refusal);
+    // The rest of the body may still be on its way.
+    refusal.head_mut().set_connection_type(ConnectionType::Close);
+    Ok(response.into_response(refusal))
+}
+
+/// What was refused of a request, of which the access log has an entry each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusals(pub u32);
+
+fn refusals(response: &ServiceResponse<BoxBody>) -> u32 {
+    let of_many = response.response().extensions().get::<Refusals>().map(|refusals| refusals.0);
+    // Others were not understood, and have no entry.
+    of_many.unwrap_or_else(|| u32::from(matches!(response.status().as_u16(), 403 | 404 | 409 | 410 | 422)))
 }
 
 /// A refusal, and after how many seconds to come again.
 type Refusal = (Problem, Option<u64>);
 
-async fn admit(request: &HttpRequest) -> Result<(Identity, Entered), Refusal> {
+async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
     let trace = trace_of(request);
     if let Some(problem) = framing::fault(request.head()) {
         return Err((problem.traced(trace), None));
@@ -84,11 +96,12 @@ async fn admit(request: &HttpRequest) -> Result<(Identity, Entered), Refusal> {
         }
         excess_of(request, excess)
     };
-    let place = identity::place(request, &admitted, || meters.connect(party)).map_err(excess)?;
-    let entered = place.enter(request.path().ends_with(BATCHES)).await.map_err(excess)?;
+    let place = identity::place(&admitted, || meters.connect(party)).map_err(excess)?;
+    let entered =
+        place.enter(request.match_pattern().is_some_and(|path| path.ends_with(BATCHES))).await.map_err(excess)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     entered.body.has_room(length.unwrap_or(0)).map_err(excess)?;
-    Ok((admitted.identity, entered))
+    Ok((admitted, entered))
 }
 
 impl Judges {

@@ -10,8 +10,10 @@ use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::oid_registry::{OID_USERID, OID_X509_SERIALNUMBER};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
@@ -22,7 +24,7 @@ use super::limits::{Excess, Place};
 use super::problem::{Problem, trace_of};
 use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
-use crate::ids::Oin;
+use crate::ids::{Oin, TraceId};
 use crate::regulate::Role;
 
 /// How long a judgement of a chain counts for the requests of its connection.
@@ -111,7 +113,7 @@ pub(super) fn on_connect(connection: &TlsStream<TcpStream>, data: &mut Extension
     let shown = Shown::new(connection.get_ref().1.peer_certificates().unwrap_or_default());
     door.warn_of_short_keys(&shown);
     let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
-    data.insert(Line { shown, identity, judged: RefCell::default(), place: OnceCell::new() });
+    data.insert(Rc::new(Line { shown, identity, judged: RefCell::default(), place: OnceCell::new() }));
 }
 
 /// Who may send this request.
@@ -121,6 +123,28 @@ pub(super) struct Admitted {
     pub(super) is_party: bool,
     /// Whether an Inway speaks for it, on a connection that many share.
     by_inway: bool,
+    line: Rc<Line>,
+}
+
+impl Admitted {
+    /// Whether it would still be let in: a body may take minutes, and a certificate be revoked in them.
+    ///
+    /// # Errors
+    /// As [`admit`].
+    pub(super) fn still(&self, app: &App, door: &Door, trace: TraceId) -> Result<(), Problem> {
+        let judged = self.line.checked(app, door, |gate, pins| {
+            let by_inway = gate.speaks_for_others(pins).is_some();
+            if by_inway == self.by_inway { Ok(self.identity.clone()) } else { Err(refused("shut_out")) }
+        });
+        judged.map(drop).map_err(|refusal| self.line.refuse(refusal, app, trace))
+    }
+}
+
+/// A stable code, and what to do.
+type Why = (&'static str, String);
+
+fn refused(code: &'static str) -> Why {
+    (code, format!("the client certificate is not accepted ({code}); connect with another"))
 }
 
 /// Who sends this request: what the certificate says, if it still counts. A connection may outlive its certificate,
@@ -129,28 +153,35 @@ pub(super) struct Admitted {
 /// # Errors
 /// A refusal, which the access log is told of.
 pub(super) fn admit(request: &HttpRequest, app: &App, door: &Door) -> Result<Admitted, Problem> {
-    let refuse = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail).traced(trace_of(request));
-    let Some(line) = request.conn_data::<Line>() else {
-        return Err(refuse("no_identity", "no client certificate came with this connection".into()));
+    let trace = trace_of(request);
+    let Some(line) = request.conn_data::<Rc<Line>>() else {
+        let detail = "no client certificate came with this connection";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "no_identity", detail).traced(trace));
     };
-    line.speaker(request.headers(), app, door).map_err(|(code, detail)| {
-        let word = if code == "no_identity" { code } else { "certificate_refused" };
-        app.knocks.tell(Refused { code, fingerprint: line.shown.fingerprint.clone() });
-        refuse(word, detail)
-    })
+    line.speaker(request.headers(), app, door).map_err(|why| line.refuse(why, app, trace))
+}
+
+/// Whether an Inway sends this request.
+pub(super) fn is_inway(request: &HttpRequest) -> bool {
+    let (Some(line), Some(door)) = (request.conn_data::<Rc<Line>>(), request.app_data::<Data<Door>>()) else {
+        return false;
+    };
+    let (number, gate) = door.gate();
+    line.judge(number, &gate).is_ok_and(|pins| gate.speaks_for_others(&pins).is_some())
+}
+
+/// The certificates that the connection has shown, the client's own first.
+pub(super) fn chain_of(request: &HttpRequest) -> Vec<CertificateDer<'static>> {
+    request.conn_data::<Rc<Line>>().map(|line| line.shown.chain.clone()).unwrap_or_default()
 }
 
 /// The connection's place among those that its party has open; the first request takes it.
 ///
 /// # Errors
 /// There are too many.
-pub(super) fn place(
-    request: &HttpRequest,
-    admitted: &Admitted,
-    connect: impl FnOnce() -> Result<Place, Excess>,
-) -> Result<Rc<Place>, Excess> {
+pub(super) fn place(admitted: &Admitted, connect: impl FnOnce() -> Result<Place, Excess>) -> Result<Rc<Place>, Excess> {
     // On an Inway's connection each request has its own.
-    let line = request.conn_data::<Line>().filter(|_| !admitted.by_inway);
+    let line = Some(&admitted.line).filter(|_| !admitted.by_inway);
     if let Some(place) = line.and_then(|line| line.place.get()) {
         return Ok(place.clone());
     }
@@ -159,25 +190,46 @@ pub(super) fn place(
 }
 
 impl Line {
-    /// The identity, or a stable code and what to do.
-    fn speaker(&self, headers: &HeaderMap, app: &App, door: &Door) -> Result<Admitted, (&'static str, String)> {
+    /// Who sends a request with these headers.
+    fn speaker(self: &Rc<Self>, headers: &HeaderMap, app: &App, door: &Door) -> Result<Admitted, Why> {
         let own = self.identity.as_ref().map_err(|why| ("no_identity", why.to_string()))?;
-        if own.not_after < OffsetDateTime::now_utc() {
+        let mut by_inway = false;
+        let (identity, roles) = self.checked(app, door, |gate, pins| {
+            let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
+            if let Some(header) = gate.speaks_for_others(pins) {
+                let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
+                identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
+                identity.person = None;
+                by_inway = true;
+            }
+            Ok(identity)
+        })?;
+        Ok(Admitted { identity, is_party: !roles.is_empty(), by_inway, line: self.clone() })
+    }
+
+    /// The identity that is made of the certificate, with its roles, if both still count.
+    fn checked(
+        &self,
+        app: &App,
+        door: &Door,
+        speaker: impl FnOnce(&Gate, &Pins) -> Result<Identity, Why>,
+    ) -> Result<(Identity, Vec<Role>), Why> {
+        if self.identity.as_ref().is_ok_and(|own| own.not_after < OffsetDateTime::now_utc()) {
             return Err(("no_identity", "the client certificate has expired; connect with a new one".into()));
         }
-        let refused = |code| (code, format!("the client certificate is not accepted ({code}); connect with another"));
         let (number, gate) = door.gate();
         let pins = self.judge(number, &gate).map_err(refused)?;
-        let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
-        let header = gate.speaks_for_others(&pins);
-        if let Some(header) = header {
-            let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
-            identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
-            identity.person = None;
-        }
+        let identity = speaker(&gate, &pins)?;
         let roles = app.roles(&identity.oin);
         gate.admits(&identity.oin, &identity.fingerprint, &roles, &pins).map_err(refused)?;
-        Ok(Admitted { identity, is_party: !roles.is_empty(), by_inway: header.is_some() })
+        Ok((identity, roles))
+    }
+
+    /// The refusal, of which the access log is told.
+    fn refuse(&self, (code, detail): Why, app: &App, trace: TraceId) -> Problem {
+        let word = if code == "no_identity" { code } else { "certificate_refused" };
+        app.knocks.tell(Refused { code, fingerprint: self.shown.fingerprint.clone() });
+        Problem::new(StatusCode::FORBIDDEN, word, detail).traced(trace)
     }
 
     /// Signatures are checked again only for another gate, and now and then because revocation lists end.
@@ -202,7 +254,7 @@ fn only_oin(headers: &HeaderMap, name: &str) -> Option<Oin> {
 
 impl App {
     /// What somebody is, in all regulations of today.
-    fn roles(&self, oin: &Oin) -> Vec<Role> {
+    pub(super) fn roles(&self, oin: &Oin) -> Vec<Role> {
         let regulations = self.laws.all(self.today());
         regulations.iter().filter_map(|regulation| regulation.party(oin)).map(|party| party.role).collect()
     }

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::CONTENT_TYPE;
@@ -23,6 +24,8 @@ use crate::telemetry;
 const WORKERS: usize = 1;
 const SHUTDOWN_SECONDS: u64 = 1;
 const LEVEL_BYTES: usize = 16;
+/// How long the log's anchor may fail before somebody is told.
+const ANCHOR: Duration = Duration::from_secs(5);
 
 /// What a look at the service finds.
 #[derive(Debug, Serialize)]
@@ -58,13 +61,22 @@ pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketA
 
 fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/livez", web::get().to(|| async { "ok\n" }))
+        .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
         .service(web::resource("/log-level").route(web::get().to(level)).route(web::put().to(set_level)))
         .default_service(web::to(|| async {
             Problem::not_found("no_such_path", "there are /livez, /readyz, /metrics and /log-level").error_response()
         }));
+}
+
+/// A service that can write no more until a restart is to be restarted.
+async fn livez(inside: Data<Inside>) -> HttpResponse {
+    if inside.app.store.stats().poisoned {
+        let detail = "a commit failed, and nothing is written any more: make room or replace the disk, then restart";
+        return Problem::unavailable(detail).error_response();
+    }
+    HttpResponse::Ok().body("ok\n")
 }
 
 async fn readyz(inside: Data<Inside>) -> HttpResponse {
@@ -102,9 +114,20 @@ impl Inside {
             let detail = "a commit failed: make room or replace the disk, then restart";
             found.push(Finding::error(Area::Store, "store_not_durable", detail));
         }
+        if !self.app.store.has_room() {
+            let detail = "the database's volume has too little room, and nothing is written: make room";
+            found.push(Finding::error(Area::Disk, "disk_full", detail));
+        }
         found.extend(checkup::of_gate(&self.door.gate().1, now));
         found.extend(self.door.fault().map(|fault| Finding::warning(Area::Tls, "files_faulty", fault)));
         found.extend(checkup::of_laws(&self.app.laws, self.app.today()));
+        if self.app.store.anchor_failing().is_some_and(|long| long > ANCHOR) {
+            let detail = "the log's anchor cannot be written, so nothing outside remembers its newest entries: see \
+                          access_log.anchor";
+            found.push(Finding::warning(Area::Log, "anchor_not_written", detail));
+        }
+        let outbox = self.app.store.outbox_stands().unwrap_or_default();
+        found.extend(checkup::of_outbox(&outbox, self.app.clock.now()));
         if self.app.active_epochs() == 0 {
             found.push(checkup::no_epoch());
         }

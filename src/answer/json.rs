@@ -1,5 +1,6 @@
 //! JSON bodies, queries and paths as handlers take them. What cannot be read is refused with every fault that it has.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::pin::Pin;
 
@@ -18,7 +19,10 @@ use super::shape;
 use super::wire::Fault;
 
 /// Most bytes of a JSON body, where its resource says nothing else.
-const BYTES: usize = 1 << 20;
+pub(super) const BYTES: usize = 1 << 20;
+
+/// A longer body is read beside the event loop, which others wait for.
+const AT_ONCE: usize = 64 << 10;
 
 /// Most bytes of the bodies of a resource.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +55,7 @@ impl<T: Serialize> Responder for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Json<T> {
+impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest for Json<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -61,8 +65,9 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Json<T> {
             let read = async {
                 check_type(&request)?;
                 let payload = payload.await.map_err(|_| unread())?;
-                let body = whole_body(&request, payload).await?;
-                parse(&body).map(Self)
+                let limit = request.app_data::<BodyLimit>().map_or(BYTES, |limit| limit.0);
+                let body = whole_body(&request, payload, limit).await?;
+                parse(body).await.map(Self)
             };
             read.await.map_err(|problem: Problem| problem.traced(trace_of(&request)))
         })
@@ -81,8 +86,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 /// The body, within the bound of its resource.
-async fn whole_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Problem> {
-    let limit = request.app_data::<BodyLimit>().map_or(BYTES, |limit| limit.0);
+pub(super) async fn whole_body(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
     let large =
         || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {limit} bytes at most"));
     let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
@@ -96,12 +100,20 @@ fn unread() -> Problem {
     Problem::bad_request("body", "the body could not be read to its end")
 }
 
-fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|cause| {
-        let detail = format!("the body is not the expected JSON: {}", json_fault(&cause));
-        let faults = serde_json::from_slice(body).map(|value: Value| shape::faults::<T>(&value, "body"));
-        Problem::bad_request("json", detail).with(faults.unwrap_or_default())
-    })
+async fn parse<T: DeserializeOwned + ToSchema + Send + 'static>(body: Bytes) -> Result<T, Problem> {
+    if body.len() <= AT_ONCE
+        && let Ok(read) = serde_json::from_slice(&body)
+    {
+        return Ok(read);
+    }
+    let read = web::block(move || serde_json::from_slice(&body).map_err(|cause| misfit::<T>(&body, &cause)));
+    read.await.map_err(|_| Problem::unavailable("the service is stopping"))?
+}
+
+/// What is wrong with a body: where reading it ended, and every fault of it.
+fn misfit<T: ToSchema>(body: &[u8], cause: &serde_json::Error) -> Problem {
+    let detail = format!("the body is not the expected JSON: {}", json_fault(cause));
+    Problem::bad_request("json", detail).with(shape::faults_of_body::<T>(body))
 }
 
 /// A query string of this shape.
@@ -135,8 +147,14 @@ fn query_faults<T: ToSchema>(query: &str) -> Vec<Fault> {
     let Ok(pairs) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Vec::new() };
     let number = |text: &str| text.parse().ok().map(Value::Number);
     let value = |text: String| number(&text).unwrap_or(Value::String(text));
-    let members: Map<String, Value> = pairs.into_inner().into_iter().map(|(name, text)| (name, value(text))).collect();
-    shape::faults::<T>(&Value::Object(members), "query")
+    let (mut members, mut twice) = (Map::new(), BTreeSet::new());
+    for (name, text) in pairs.into_inner() {
+        if members.insert(name.clone(), value(text)).is_some() {
+            twice.insert(name);
+        }
+    }
+    let twice = twice.iter().filter_map(|name| shape::twice(name));
+    twice.chain(shape::faults::<T>(&Value::Object(members), "query")).collect()
 }
 
 /// actix's own refusals of a path.

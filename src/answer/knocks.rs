@@ -55,13 +55,17 @@ impl Knocks {
     /// Takes note.
     pub(super) fn tell(&self, refused: Refused) {
         self.metrics.refused(refused.code);
+        self.count(refused, 1);
+    }
+
+    fn count(&self, refused: Refused, times: u32) {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let counter = if minute.named.contains_key(&refused) || minute.named.len() < NAMED {
             &mut minute.named.entry(refused).or_default().waiting
         } else {
             minute.others.entry(refused.code).or_default()
         };
-        *counter = counter.saturating_add(1);
+        *counter = counter.saturating_add(times);
     }
 
     /// What is to be recorded now: what is new, and at a minute's end, or at the service's, everything.
@@ -98,10 +102,11 @@ impl App {
             let entry = Entry::new(self.clock.now(), TraceId::random(), actor, Action::Connect, result);
             Entry { count: Some(count).filter(|count| *count > 1), ..entry }
         };
-        let entries: Vec<Entry> = due.into_iter().map(entry).collect();
+        let entries: Vec<Entry> = due.iter().cloned().map(entry).collect();
         let written = self.store.write(move |tx: &Tx<'_>| entries.iter().try_for_each(|one| tx.append(one).map(drop)));
         if let Err::<_, StoreError>(error) = written {
-            tracing::error!(code = error.code(), "refused connections could not be recorded");
+            tracing::error!(code = error.code(), "refused connections could not be recorded; they stay counted");
+            due.into_iter().for_each(|(refused, times)| knocks.count(refused, times));
         }
     }
 }
@@ -125,6 +130,17 @@ mod tests {
         }
         assert_eq!(knocks.due(now + MINUTE, false), [(knock("a", 1), 1000)]);
         assert_eq!(knocks.due(now + MINUTE * 2, true), [], "nothing twice");
+    }
+
+    #[test]
+    fn what_could_not_be_recorded_is_told_at_a_later_look() {
+        let (knocks, now) = (Knocks::new(Arc::default()), Instant::now());
+        (0..3).for_each(|_| knocks.tell(knock("a", 1)));
+        for (refused, times) in knocks.due(now, false) {
+            knocks.count(refused, times);
+        }
+        knocks.tell(knock("a", 1));
+        assert_eq!(knocks.due(now + MINUTE, false), [(knock("a", 1), 4)]);
     }
 
     #[test]

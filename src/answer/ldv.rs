@@ -41,11 +41,14 @@ impl Forwarder {
         config.collector().map(|address| Self { collector: Collector::new(address, &config.ca), register })
     }
 
-    /// Sends until the service ends.
+    /// Sends until the service ends. What was refused before it began is tried again: the collector may be mended.
     pub(super) fn run(&self, app: &App, ending: &Receiver<()>) {
+        if let Err::<_, StoreError>(error) = app.store.write(|tx: &Tx<'_>| tx.send_refused_again()) {
+            tracing::warn!(code = error.code(), "processing records that were refused are not tried again");
+        }
         let mut wait = PAUSE;
         loop {
-            match self.send_some(app) {
+            match self.send_some(app, ending) {
                 // More may wait: no pause while the collector keeps up.
                 Ok(sent) if sent == BATCH as usize => wait = Duration::ZERO,
                 Ok(_) => wait = PAUSE,
@@ -60,24 +63,39 @@ impl Forwarder {
         }
     }
 
-    /// Sends the oldest records; returns how many the collector confirmed.
-    fn send_some(&self, app: &App) -> Result<usize, Unsent> {
+    /// Sends the oldest records; returns how many. What the collector refuses is sent in halves, down to the one that it
+    /// does not take, which stands aside: it is never the same request twice, as OTLP wants, and holds up no other.
+    fn send_some(&self, app: &App, ending: &Receiver<()>) -> Result<usize, Unsent> {
         let waiting = app.store.outbox(BATCH)?;
-        if waiting.is_empty() {
-            return Ok(0);
+        let mut parts = vec![waiting.as_slice()];
+        while let Some(part) = parts.pop() {
+            let records: Vec<Record> = part.iter().filter_map(|one| self.record_of(one)).collect();
+            let posted = if records.is_empty() { Ok(()) } else { self.collector.post(&otlp(&records)) };
+            match (posted, part) {
+                (Ok(()), _) => {
+                    let sent: Vec<u64> = part.iter().map(|one| one.index).collect();
+                    app.store.write(move |tx: &Tx<'_>| tx.forwarded(&sent))?;
+                }
+                (Err(refusal), &[Waiting { index, .. }]) if refusal.is_final() => {
+                    tracing::error!(index, error = %refusal, "a processing record was refused and stands aside");
+                    app.store.write(move |tx: &Tx<'_>| tx.record_refused(index))?;
+                }
+                (Err(refusal), _) if refusal.is_final() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+            if is_over(ending, Duration::ZERO) {
+                return Ok(0);
+            }
         }
-        let records: Vec<Record> = waiting.iter().filter_map(|one| self.record_of(one)).collect();
-        self.collector.post(&otlp(&records))?;
-        let sent: Vec<u64> = waiting.iter().map(|one| one.index).collect();
-        let done = sent.len();
-        app.store.write(move |tx: &Tx<'_>| tx.forwarded(&sent))?;
-        Ok(done)
+        Ok(waiting.len())
     }
 
     fn record_of(&self, waiting: &Waiting) -> Option<Record> {
         let entry = waiting.entry.as_deref().and_then(|bytes| Entry::from_bytes(bytes).ok());
-        let made =
-            entry.and_then(|entry| record(&entry, &waiting.leaf, waiting.ended_ms, &self.register).ok()).flatten();
+        let made = entry.and_then(|entry| record(&entry, &waiting.leaf, &self.register).ok()).flatten();
         if made.is_none() {
             tracing::error!(index = waiting.index, "an entry has no processing record; the log may be damaged");
         }

@@ -29,6 +29,8 @@ const MEGABYTE: usize = 1 << 20;
 pub(super) enum Excess {
     Connections,
     Requests,
+    /// Of which each is an entry of the access log.
+    Refusals,
     AtOnce,
     Batches,
     Bytes,
@@ -45,6 +47,7 @@ impl Excess {
         match self {
             Self::Connections => "too_many_connections",
             Self::Requests => "too_many_requests",
+            Self::Refusals => "too_many_refusals",
             Self::AtOnce => "too_many_at_once",
             Self::Batches => "too_many_batches",
             Self::Bytes => "too_many_bytes",
@@ -62,6 +65,10 @@ impl Excess {
                 (too_many, Some(5), "you have too many connections open; close some, or use those there are")
             }
             Self::Requests => (too_many, Some(1), "you send more requests a second than the service takes"),
+            Self::Refusals => {
+                let detail = "too many of your requests were refused; mend them, the last refusals say how";
+                (too_many, Some(5), detail)
+            }
             Self::AtOnce => (too_many, Some(1), "too many of your requests are being worked on; send fewer at once"),
             Self::Batches => (too_many, Some(1), "too many of your batches are being worked on; send fewer at once"),
             Self::Bytes => (too_many, Some(1), "you send more bytes a second than the service takes"),
@@ -92,6 +99,9 @@ struct Meter {
     running: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     requests: DefaultDirectRateLimiter,
+    refusals: DefaultDirectRateLimiter,
+    /// Until when too many were refused.
+    shut_until: Mutex<Option<Instant>>,
     kilobytes: DefaultDirectRateLimiter,
     held: AtomicUsize,
 }
@@ -123,7 +133,7 @@ impl Meters {
 impl Meter {
     fn new(limits: &Limits) -> Self {
         let rate = |each: u32| {
-            let each = NonZeroU32::new(each).expect("checked limits are at least 1");
+            let each = at_least_one(each);
             RateLimiter::direct(
                 Quota::per_second(each).allow_burst(each.saturating_mul(NonZeroU32::MIN.saturating_add(BURST - 1))),
             )
@@ -133,10 +143,16 @@ impl Meter {
             running: Arc::new(Semaphore::new(limits.requests_at_once_each)),
             batches: Arc::new(Semaphore::new(limits.batches_at_once_each)),
             requests: rate(limits.requests_per_second_each),
+            refusals: RateLimiter::direct(Quota::per_minute(at_least_one(limits.refusals_per_minute_each))),
+            shut_until: Mutex::default(),
             kilobytes: rate(limits.body_megabytes_per_second_each * (MEGABYTE / KILOBYTE) as u32),
             held: AtomicUsize::new(0),
         }
     }
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("checked limits are at least 1")
 }
 
 /// A connection that counts.
@@ -158,6 +174,11 @@ impl Place {
     /// [`Excess`], at once where all together are too many, and after a second where the caller alone is.
     pub(super) async fn enter(&self, is_batch: bool) -> Result<Entered, Excess> {
         let until = Instant::now() + PATIENCE;
+        if self.meter.is_shut() {
+            // Whoever does not look at refusals is made to take its time.
+            sleep(PATIENCE).await;
+            return Err(Excess::Refusals);
+        }
         let clock = DefaultClock::default();
         while let Err(not_yet) = self.meter.requests.check() {
             let wait = not_yet.wait_time_from(clock.now());
@@ -177,6 +198,23 @@ impl Place {
     }
 }
 
+impl Meter {
+    fn is_shut(&self) -> bool {
+        let until = self.shut_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Counts refusals; those beyond the rate are waited for by all that come next.
+    fn refuse(&self, count: u32, per_minute: u32) {
+        let beyond = (0..count).filter(|_| self.refusals.check().is_err()).count();
+        if beyond > 0 {
+            let mut until = self.shut_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let debt = Duration::from_secs_f64(beyond as f64 * 60.0 / f64::from(per_minute));
+            *until = Some(until.unwrap_or_else(Instant::now).max(Instant::now()) + debt);
+        }
+    }
+}
+
 async fn place_in(semaphore: &Arc<Semaphore>, until: Instant) -> Option<OwnedSemaphorePermit> {
     timeout_at(until, semaphore.clone().acquire_owned()).await.ok()?.ok()
 }
@@ -185,6 +223,14 @@ async fn place_in(semaphore: &Arc<Semaphore>, until: Instant) -> Option<OwnedSem
 pub(super) struct Entered {
     pub(super) body: Arc<Held>,
     _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+impl Entered {
+    /// Tells of what was refused of this request.
+    pub(super) fn refused(&self, count: u32) {
+        let body = &self.body;
+        body.meter.refuse(count, body.meters.limits.refusals_per_minute_each);
+    }
 }
 
 /// The bytes of one request's body, as long as the request is worked on.
@@ -315,6 +361,22 @@ mod tests {
         }
         assert!((2..=4).contains(&refused), "two at once, one within the second of patience: {refused}");
         assert!(meters.connect(None).ok().unwrap().enter(false).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn refusals_beyond_the_rate_are_waited_for_whatever_is_asked_next() {
+        let meters = meters(|limits| limits.refusals_per_minute_each = 120);
+        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
+        let entered = one.enter(false).await.ok().unwrap();
+        entered.refused(120);
+        assert!(one.enter(false).await.is_ok(), "so many are free");
+        entered.refused(6);
+        let began = Instant::now();
+        assert_eq!(one.enter(false).await.err(), Some(Excess::Refusals));
+        assert!(began.elapsed() >= PATIENCE);
+        assert!(two.enter(false).await.is_ok(), "another party");
+        sleep(Duration::from_millis(2200)).await;
+        assert!(one.enter(false).await.is_ok(), "six are back after three seconds");
     }
 
     #[actix_web::test]

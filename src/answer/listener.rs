@@ -1,43 +1,54 @@
-//! The socket: TLS in front of HTTP/1.1, time limits, and word of every handshake that fails.
+//! The sockets that are open to others: TLS in front of HTTP/1.1, time limits, and word of every handshake that fails.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{HttpService, Request, Response, TlsAcceptorConfig};
+use actix_http::{HttpService, Protocol, Request, Response};
 use actix_server::ServerBuilder;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, map_config};
-use actix_tls::accept::TlsError;
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, map_config};
+use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
+use actix_tls::accept::{TlsError, max_concurrent_tls_connect};
 use actix_web::Error;
 use actix_web::body::MessageBody;
-use actix_web::dev::AppConfig;
+use actix_web::dev::{AppConfig, Extensions};
 use actix_web::rt::net::TcpStream;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::ServerConfig;
+use tokio::time::timeout;
 
-use super::identity;
-use super::knocks::Refused;
-use super::tls::{Door, failure};
-use crate::config::Config;
+use super::handshakes::{Crowded, Handshakes, PATIENCE};
+use super::tls::failure;
+use super::wordless::Worded;
 
-/// A client that is silent in the handshake, or sends its request's head slower, is cut off.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(3);
-pub(super) const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// A client that sends its request's head slower is cut off.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client that takes nothing of what is sent is cut off (TCP_USER_TIMEOUT): actix waits for one for ever.
 const UNREAD: Duration = Duration::from_secs(30);
 /// For a client to take notice that its connection is closed.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
+/// A bound socket, and how much of the machine it may take.
+pub(super) struct Socket {
+    pub(super) name: &'static str,
+    pub(super) listener: TcpListener,
+    pub(super) tls: ServerConfig,
+    pub(super) workers: usize,
+    /// Open at once, of all clients together.
+    pub(super) connections: usize,
+    /// How long a stop waits for requests under way, in seconds.
+    pub(super) shutdown: u64,
+}
+
 /// A server for this socket, not yet running. actix-web's own tells nobody of a handshake that failed, so the pieces of
-/// it are put together here.
+/// it are put together here. `opened` sees every connection after its handshake, `failed` the code of one that failed.
 pub(super) fn listen<F, I, S, B>(
-    socket: TcpListener,
-    tls: ServerConfig,
-    door: &Arc<Door>,
-    config: &Config,
+    socket: Socket,
+    opened: impl Fn(&TlsStream<TcpStream>, &mut Extensions) + Clone + Send + 'static,
+    failed: impl Fn(&'static str) + Clone + Send + 'static,
     factory: F,
 ) -> io::Result<ServerBuilder>
 where
@@ -46,42 +57,77 @@ where
     S: ServiceFactory<Request, Config = AppConfig, Error = Error, InitError = ()> + 'static,
     S::Future: 'static,
     S::Response: Into<Response<B>> + 'static,
-    <S::Service as actix_service::Service<Request>>::Future: 'static,
+    <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = if config.workers > 0 { config.workers } else { cores() };
-    let connections = config.limits.connections.div_ceil(workers);
-    let builder = ServerBuilder::new().workers(workers).max_concurrent_connections(connections);
-    let builder = builder.shutdown_timeout(config.shutdown_seconds);
-    let (stopping, door) = (builder.graceful_shutdown_signal(), door.clone());
-    builder.listen("voorrang", socket, move || {
-        let (stopping, opened, told) = (stopping.clone(), door.clone(), door.clone());
+    let Socket { name, listener, mut tls, workers, connections, shutdown } = socket;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Whoever is silent keeps nobody else from a handshake: connections are bounded, and what an address has of them.
+    max_concurrent_tls_connect(usize::MAX >> 1);
+    let builder = ServerBuilder::new().workers(workers).max_concurrent_connections(connections.div_ceil(workers));
+    let builder = builder.shutdown_timeout(shutdown);
+    let (stopping, handshakes) = (builder.graceful_shutdown_signal(), Arc::<Handshakes>::default());
+    builder.listen(name, listener, move || {
+        let (stopping, opened, failed) = (stopping.clone(), opened.clone(), failed.clone());
         let stopped = move || {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         };
-        let on_connect = move |io: &TlsStream<TcpStream>, data: &mut _| {
+        let on_connect = move |io: &Worded<TlsStream<TcpStream>>, data: &mut Extensions| {
+            let io = io.get_ref();
             if let Err(error) = set_tcp_user_timeout(io.get_ref().0, UNREAD.as_millis() as u32) {
                 tracing::debug!(%error, "a client that reads nothing cannot be cut off");
             }
-            identity::on_connect(io, data, &opened);
+            opened(io, data);
         };
         let service = factory().into_factory().map_err(|error: Error| error.error_response());
-        HttpService::build()
+        let http = HttpService::build()
             .graceful_shutdown_signal(stopped)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_HEAD)
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(on_connect)
-            .finish(map_config(service, |()| AppConfig::default()))
-            .rustls_0_23_with_config(tls.clone(), TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE))
+            .finish(map_config(service, |()| AppConfig::default()));
+        accepting(tls.clone(), handshakes.clone())
+            .map_err(TlsError::into_service_error)
+            .map(|io: TlsStream<TcpStream>| {
+                let tcp = io.get_ref().0;
+                // Best effort, as actix does it.
+                drop(tcp.set_nodelay(true));
+                let peer = tcp.peer_addr().ok();
+                (Worded::new(io), Protocol::Http1, peer)
+            })
+            .and_then(http.map_err(TlsError::Service))
             .map_err(move |error| {
                 if let Some(code) = code(&error) {
-                    told.knocks().tell(Refused { code, fingerprint: String::new() });
+                    failed(code);
                 }
                 error
             })
+    })
+}
+
+/// The handshake, if its address may have one more.
+fn accepting(
+    tls: ServerConfig,
+    handshakes: Arc<Handshakes>,
+) -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = TlsStream<TcpStream>,
+    Error = TlsError<io::Error, Infallible>,
+    InitError = (),
+> {
+    let mut acceptor = Acceptor::new(tls);
+    acceptor.set_handshake_timeout(PATIENCE);
+    apply_fn_factory::<_, _, _, _, _, TcpStream, _, _>(acceptor, move |tcp: TcpStream, acceptor: &AcceptorService| {
+        let begun = tcp.peer_addr().map(|peer| handshakes.begin(peer.ip()));
+        let accepted = acceptor.call(tcp);
+        async move {
+            let begun = begun.map_err(TlsError::Tls)?;
+            let under_way = begun.map_err(|crowded| TlsError::Tls(io::Error::other(crowded)))?;
+            timeout(under_way.patience, accepted).await.unwrap_or(Err(TlsError::Timeout))
+        }
     })
 }
 
@@ -90,6 +136,7 @@ where
 fn code<E>(error: &TlsError<io::Error, E>) -> Option<&'static str> {
     match error {
         TlsError::Timeout => Some("tls_timeout"),
+        TlsError::Tls(error) if error.get_ref()?.is::<Crowded>() => Some("too_many_handshakes"),
         TlsError::Tls(error) => failure(error.get_ref()?.downcast_ref()?),
         TlsError::Service(_) => None,
     }

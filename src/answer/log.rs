@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Path};
+use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::decision::store_problem;
+use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::json::{Json, Query};
 use super::problem::Problem;
-use super::wire::{ExpiredLine, LogPage};
+use super::repeats::{Kept, receipt_of};
+use super::wire::{ExpiredLine, LogPage, NewExport};
 use super::{App, Caller};
-use crate::audit::{Action, Entry, Hash, Outcome, Range, TILE_WIDTH, bundle};
+use crate::audit::{Action, Entry, Hash, Outcome, Range, Receipt, TILE_WIDTH, bundle};
 use crate::regulate::{Act, Permit, Regulation, Role};
-use crate::store::{LogLine, StoreError};
+use crate::store::{LogLine, StoreError, Tx};
 
 /// Most entries of one page.
 const PAGE: u64 = 1000;
@@ -35,7 +36,8 @@ pub(super) struct From {
 pub(super) async fn checkpoint(app: Data<App>, identity: Identity, request: HttpRequest) -> Result<String, Problem> {
     let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
-    app.store.checkpoint().map_err(|error| store_problem(&error).traced(caller.trace))
+    let found = read(&app, |app| app.store.checkpoint()).await;
+    found.and_then(|found| found.map_err(|error| store_problem(&error))).map_err(|problem| problem.traced(caller.trace))
 }
 
 /// A page of entries. Every page records that the log was read, so a reader stops at the first page's checkpoint.
@@ -47,12 +49,19 @@ pub(super) async fn entries(
 ) -> Result<Json<LogPage>, Problem> {
     let caller = Caller::of(identity, &request);
     let from = page.from;
-    let lines = app.read_entries(&caller, from..from.saturating_add(PAGE)).await?;
-    let failed = |error| store_problem(&error).traced(caller.trace);
+    let lines = read_entries(&app, &caller, from..from.saturating_add(PAGE)).await?;
     let gone = lines.iter().filter(|line| line.entry.is_none());
     let expired = gone.map(|line| ExpiredLine { index: line.index, leaf: line.leaf }).collect();
     let entries = lines.into_iter().map(|line| STANDARD.encode(line.entry.unwrap_or_default())).collect();
-    Ok(Json(LogPage { from, entries, expired, checkpoint: app.store.checkpoint().map_err(failed)? }))
+    // Behind the entries: it covers them all.
+    let found = read(&app, |app| app.store.checkpoint()).await;
+    let checkpoint = found.and_then(|found| found.map_err(|error| store_problem(&error)));
+    Ok(Json(LogPage {
+        from,
+        entries,
+        expired,
+        checkpoint: checkpoint.map_err(|problem| problem.traced(caller.trace))?,
+    }))
 }
 
 /// `tile/<level>/<n>` and `tile/entries/<n>` of c2sp.org/tlog-tiles. Hashes tell nothing of an entry; bundles are
@@ -76,8 +85,8 @@ pub(super) async fn tile(
     let bytes = if kind == "entries" {
         let from = index.checked_mul(TILE_WIDTH as u64).ok_or_else(none)?;
         // A tile shows what is signed, never more.
-        app.store.hashes(0, from..from + width).map_err(failed)?;
-        let lines = app.read_entries(&caller, from..from + width).await?;
+        read(&app, move |app| app.store.hashes(0, from..from + width)).await?.map_err(failed)?;
+        let lines = read_entries(&app, &caller, from..from + width).await?;
         let gone = || {
             let detail = "contents of this bundle have expired; GET /v1/access-log/entries shows the rest";
             Problem::new(actix_web::http::StatusCode::GONE, "expired", detail).traced(caller.trace)
@@ -87,7 +96,7 @@ pub(super) async fn tile(
     } else {
         let level = kind.parse().ok().filter(|level| *level < 8 && kind.len() == 1).ok_or_else(none)?;
         let from = index.checked_mul(TILE_WIDTH as u64).ok_or_else(none)?;
-        let hashes = app.store.hashes(level, from..from + width).map_err(failed)?;
+        let hashes = read(&app, move |app| app.store.hashes(level, from..from + width)).await?.map_err(failed)?;
         hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()
     };
     Ok(HttpResponse::Ok().insert_header(ContentType::octet_stream()).body(bytes))
@@ -112,13 +121,47 @@ fn numbered(path: &str) -> Option<(u64, u64)> {
     (canonical && parts.len() <= 5).then_some((index, width))
 }
 
-/// Proof that an entry is in the log of the newest checkpoint (c2sp.org/tlog-proof), for officers, and for a party about
-/// what it did itself.
+/// Takes note that entries leave as files, before they do.
+pub(super) async fn export(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+    new: Json<NewExport>,
+) -> Result<Json<Receipt>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let mut entry = app.officer_entry(&caller, Action::LogExport).await?;
+    if new.from > new.to {
+        let detail = "an export begins before it ends: `from` is the first entry, `to` the one behind the last";
+        return Err(app.refuse(entry, Problem::unprocessable("export", detail)).await);
+    }
+    entry.entries = Some(Range { from: new.from, to: new.to });
+    let (once, now) = (caller.once, app.clock.now());
+    let written = app.store.write_async(move |tx: &Tx<'_>| {
+        let receipt = receipt_of(tx.append(&entry)?);
+        once.keep(tx, &Kept::body(&receipt), now)
+    });
+    let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
+    Ok(Json(only(written.receipts)))
+}
+
+/// What whoever has a receipt knows of its entry.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leaf {
+    /// The entry's leaf hash, hexadecimal: 64 digits.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    leaf: Option<String>,
+}
+
+/// Proof that an entry is in the log of the newest checkpoint (c2sp.org/tlog-proof): for officers, for a party about
+/// what it did itself, and for whoever names the leaf hash, which is salted and stands in the receipt. So a receipt can
+/// be proved when the entry's contents have expired.
 pub(super) async fn proof(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
     index: Path<u64>,
+    known: Query<Leaf>,
 ) -> Result<String, Problem> {
     let caller = Caller::of(identity, &request);
     let failed = |error: StoreError| match error {
@@ -127,11 +170,27 @@ pub(super) async fn proof(
     };
     let traced = |problem: Problem| problem.traced(caller.trace);
     let index = index.into_inner();
-    if !app.did(&caller, index).map_err(|error| traced(failed(error)))? {
+    let line = read(&app, move |app| app.store.entries(index..index.saturating_add(1))).await.map_err(traced)?;
+    let line = line.map_err(|error| traced(failed(error)))?.pop();
+    if !line.is_some_and(|line| did(&caller, &line) || known.is_of(&line)) {
         let _permit = app.officer(&caller).await?;
     }
-    let found = app.store.inclusion(index).map_err(|error| traced(failed(error)))?;
+    let _turn = app.proofs.lock().await;
+    let found = read(&app, move |app| app.store.inclusion(index)).await.map_err(traced)?;
+    let found = found.map_err(|error| traced(failed(error)))?;
     Ok(format!("c2sp.org/tlog-proof@v1\nindex {index}\n{}\n{}", lines(&found.proof), found.checkpoint))
+}
+
+impl Leaf {
+    fn is_of(&self, line: &LogLine) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| *leaf == hex::encode(line.leaf.as_bytes()))
+    }
+}
+
+/// Whether the caller is who acted in this entry.
+fn did(caller: &Caller, line: &LogLine) -> bool {
+    let entry = line.entry.as_deref().and_then(|bytes| Entry::from_bytes(bytes).ok());
+    entry.is_some_and(|entry| entry.actor.oin.as_ref() == Some(&caller.identity.oin))
 }
 
 /// Which older log.
@@ -156,7 +215,8 @@ pub(super) async fn consistency(
         StoreError::Entry(_) => larger().traced(caller.trace),
         error => store_problem(&error).traced(caller.trace),
     };
-    let found = app.store.consistency(old.old).map_err(failed)?;
+    let _turn = app.proofs.lock().await;
+    let found = read(&app, move |app| app.store.consistency(old.old)).await?.map_err(failed)?;
     Ok(format!("old {}\n{}\n{}", found.old_size, lines(&found.proof), found.checkpoint))
 }
 
@@ -195,21 +255,24 @@ impl App {
         entry.articles = permit.articles().to_vec();
         Ok(entry)
     }
+}
 
-    /// Entries for an officer, who is recorded before she gets them.
-    async fn read_entries(&self, caller: &Caller, range: std::ops::Range<u64>) -> Result<Vec<LogLine>, Problem> {
-        let mut entry = self.officer_entry(caller, Action::LogRead).await?;
-        entry.entries = Some(Range { from: range.start, to: range.end });
-        self.record(entry).await?;
-        self.store.entries(range).map_err(|error| store_problem(&error).traced(caller.trace))
-    }
+/// Reads off the threads that answer: a read may wait for the disk, and a proof reads every leaf hash.
+async fn read<T: Send + 'static>(
+    app: &Data<App>,
+    work: impl FnOnce(&App) -> Result<T, StoreError> + Send + 'static,
+) -> Result<Result<T, StoreError>, Problem> {
+    let worker = app.clone();
+    web::block(move || work(&worker)).await.map_err(|_| Problem::unavailable("the service is stopping"))
+}
 
-    /// Whether the caller is who acted in this entry.
-    fn did(&self, caller: &Caller, index: u64) -> Result<bool, StoreError> {
-        let lines = self.store.entries(index..index.saturating_add(1))?;
-        let entry = lines.first().and_then(|line| Entry::from_bytes(line.entry.as_deref()?).ok());
-        Ok(entry.is_some_and(|entry| entry.actor.oin.as_ref() == Some(&caller.identity.oin)))
-    }
+/// Entries for an officer, who is recorded before she gets them.
+async fn read_entries(app: &Data<App>, caller: &Caller, range: std::ops::Range<u64>) -> Result<Vec<LogLine>, Problem> {
+    let mut entry = app.officer_entry(caller, Action::LogRead).await?;
+    entry.entries = Some(Range { from: range.start, to: range.end });
+    app.record(entry).await?;
+    let lines = read(app, |app| app.store.entries(range)).await;
+    lines.and_then(|lines| lines.map_err(|error| store_problem(&error))).map_err(|problem| problem.traced(caller.trace))
 }
 
 #[cfg(test)]

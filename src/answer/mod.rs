@@ -7,17 +7,20 @@
 mod background;
 mod batches;
 mod body;
+mod budgets;
 mod charge;
 pub mod checkup;
 mod chunks;
 mod collector;
 mod decision;
 mod documentation;
+mod durable;
 mod epochs;
 mod four_eyes;
 mod framing;
 mod groups;
 mod guard;
+mod handshakes;
 mod identity;
 mod internal;
 mod json;
@@ -52,6 +55,7 @@ mod today;
 mod trace;
 pub mod upkeep;
 pub mod wire;
+mod wordless;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -119,6 +123,8 @@ pub struct App {
     desk: question_batches::Desk,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
+    /// Held while a proof is made: each reads every leaf hash of the log into memory.
+    proofs: tokio::sync::Mutex<()>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
     /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
@@ -161,7 +167,7 @@ impl App {
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, store.regulations()?)?;
         let latest = today::Latest::of(&store)?;
-        let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
+        let (epochs, stocks, pace, metrics, proofs, changing) = <(_, _, _, Arc<metrics::Metrics>, _, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
         let register = config.ldv.register.clone();
         let desk = question_batches::Desk::new(&config.batches);
@@ -179,6 +185,7 @@ impl App {
             desk,
             knocks,
             metrics,
+            proofs,
             changing,
         };
         app.bury_the_dead()?;
@@ -282,6 +289,7 @@ fn setup(config: &Config) -> Setup {
     Setup {
         anchor: Some(config.access_log.anchor.clone()),
         witnessed: config.access_log.witnessed.clone(),
+        witnesses: config.access_log.witnesses.clone(),
         outbox: config.ldv.collector().is_some(),
         ..Setup::new(folders, &config.log_origin)
     }

@@ -7,23 +7,26 @@ use std::sync::LazyLock;
 
 use actix_web::http::Method;
 
+use super::json::BYTES;
 use super::operation::{Operation, Shape, delete, get, post, put};
 use super::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView};
 use super::wire::{
-    Activation, Ending, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadView,
-    LogPage, NewEpoch, NewHold, ProcessingActivities, ProcessingQuery, RecordLine, Resealed, SealedShare, SourceReport,
-    Stock, SubjectQuestion, SubjectView,
+    Activation, BudgetView, Ending, Envelope, EpochView, Expired, HoldView, LoadBegun, LoadCommit, LoadPlan,
+    LoadReport, LoadView, LogPage, NewEpoch, NewExport, NewHold, ProcessingActivities, ProcessingQuery, RecordLine,
+    Resealed, SealedShare, SourceReport, Stock, SubjectQuestion, SubjectView,
 };
-use super::{epochs, four_eyes, laws, loads, log, processing, retention, stock, subject};
+use super::{budgets, epochs, four_eyes, laws, loads, log, processing, retention, stock, subject};
 use crate::audit::Receipt;
 
-/// Whether an `Idempotency-Key` means something at this path, written as actix has it, with `/v1`.
-pub(super) fn is_keyed(method: &Method, path: &str) -> bool {
-    static KEYED: LazyLock<Vec<(Method, &str)>> = LazyLock::new(|| {
-        operations().into_iter().filter(|operation| operation.keyed).map(|one| (one.method, one.path)).collect()
+/// Most bytes of a body under an `Idempotency-Key` at this path, written as actix has it, with `/v1`; nothing where such
+/// a key means nothing.
+pub(super) fn keyed(method: &Method, path: &str) -> Option<usize> {
+    static KEYED: LazyLock<Vec<(Method, &str, usize)>> = LazyLock::new(|| {
+        let keyed = operations().into_iter().filter(|operation| operation.keyed);
+        keyed.map(|one| (one.method, one.path, one.most_bytes.unwrap_or(BYTES))).collect()
     });
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    KEYED.iter().any(|(keyed, at)| keyed == method && *at == path)
+    KEYED.iter().find(|(keyed, at, _)| keyed == method && *at == path).map(|(_, _, most)| *most)
 }
 
 /// The table.
@@ -167,8 +170,18 @@ fn about_the_log() -> Vec<Operation> {
             .asks::<log::From>()
             .gives("Up to 1,000 entries and a checkpoint that covers them", Shape::of::<LogPage>())
             .refuses(&[404, 409]),
+        get("/access-log/budgets", budgets::view)
+            .is("getBudgets", TAG, "How much each corporation may ask in a month")
+            .gives("The budgets of the epochs that answer", Shape::list::<BudgetView>())
+            .refuses(&[409]),
+        post("/access-log/exports", log::export)
+            .is("announceExport", TAG, "Says that entries leave as files, before they do")
+            .takes::<NewExport>()
+            .gives("The receipt of the entry that says so", Shape::of::<Receipt>())
+            .refuses(&[409, 422]),
         get("/access-log/proofs/{index}", log::proof)
-            .is("getProof", TAG, "Proof that an entry is in the log")
+            .is("getProof", TAG, "Proof that an entry is in the log, for its party and who knows its leaf hash")
+            .asks::<log::Leaf>()
             .gives_text("c2sp.org/tlog-proof")
             .refuses(&[409]),
         get("/access-log/consistency", log::consistency)
@@ -212,14 +225,16 @@ mod tests {
 
     #[test]
     fn a_key_means_something_where_something_is_written_and_nowhere_else() {
-        assert!(is_keyed(&Method::POST, "/v1/loads") && is_keyed(&Method::DELETE, "/v1/access-log/holds/{hold}"));
+        assert_eq!(keyed(&Method::POST, "/v1/loads"), Some(BYTES));
+        assert_eq!(keyed(&Method::DELETE, "/v1/access-log/holds/{hold}"), Some(BYTES));
+        assert_eq!(keyed(&Method::POST, "/v1/priority-batches"), Some(super::super::batches::BYTES));
         for (method, path) in [
             (Method::PUT, "/v1/loads"),
             (Method::GET, "/v1/ping"),
             (Method::PUT, "/v1/loads/{load}/chunks/{number}"),
             (Method::POST, "/v1/nothing"),
         ] {
-            assert!(!is_keyed(&method, path), "{method} {path}");
+            assert_eq!(keyed(&method, path), None, "{method} {path}");
         }
     }
 }

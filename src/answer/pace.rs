@@ -1,13 +1,18 @@
-//! Answers leave on a schedule, so that time does not tell who is registered. Somebody found at the question's address
-//! is found in microseconds; for anybody else the whole register is searched. So a decision is held until the time
-//! that the search would take at worst, measured on the register itself when it is loaded.
+//! Answers leave on a schedule, so that time does not tell who is registered. The work is the same whoever that is:
+//! every tenant is looked for at the address and in the whole register. How soon a comparison ends and how many come
+//! near still differ, so an answer that is decided and recorded is held until the time that the search would take at
+//! worst, measured on the register itself when it is loaded. What is later than that waits for the next tick: of its own
+//! time it shows which tick it came before, no more (Askarov, Zhang and Myers, Predictive black-box mitigation of timing
+//! channels, CCS 2010). The schedule alone would not do: a core that slept until the tick sends some microseconds later
+//! than one that searched (`benches/timing.rs`).
 //!
-//! What is left: a decision that is slower than the schedule, because the machine is overloaded, still shows.
+//! What is left: a machine so loaded that searches miss their tick shows how often they do.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
+use actix_web::web;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::code::{Code, Codes};
@@ -15,11 +20,17 @@ use crate::ids::EpochId;
 use crate::link::{HouseholdQuestion, Registers};
 use crate::profile::Profile;
 
-/// Searches that are timed.
+/// Searches that are timed, of each size.
 const TRIALS: usize = 9;
+
+/// Tenants of the larger search that is timed: about as many as a slice of a batch has.
+const MANY: usize = 48;
 
 /// Room for a busy machine: a schedule that is often missed hides nothing.
 const SLACK: u32 = 2;
+
+/// What is late waits for a multiple of this behind its schedule. A sync of the disk is shorter, nearly always.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The rest of the wait that is spent awake: a sleeping thread wakes up too late, and not equally late.
 const AWAKE: Duration = Duration::from_micros(150);
@@ -28,50 +39,65 @@ const AWAKE: Duration = Duration::from_micros(150);
 #[derive(Debug, Default)]
 pub(super) struct Pace(RwLock<HashMap<EpochId, Search>>);
 
-/// How long the search for one tenant takes.
+/// How long searches take at worst, with room for a busy machine.
 #[derive(Clone, Copy, Debug, Default)]
 struct Search {
-    /// At worst, with room for a busy machine.
-    worst: Duration,
-    /// The median: what many together take each.
-    usual: Duration,
+    /// For one tenant.
+    one: Duration,
+    /// For [`MANY`] at once.
+    many: Duration,
+}
+
+impl Search {
+    /// For so many tenants in one scan: reading the register costs the same for all, comparing something for each.
+    fn of(self, tenants: usize) -> Duration {
+        let more = u32::try_from(tenants.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.one + self.many.saturating_sub(self.one).saturating_mul(more) / (MANY as u32 - 1)
+    }
 }
 
 impl Pace {
-    /// Measures how long it takes to search the register for somebody who is not there.
+    /// Measures how long it takes to search the register for people who are not there.
     pub(super) fn measure(&self, epoch: &EpochId, profile: &Profile, registers: &Registers) {
-        let trial = || {
-            let question = HouseholdQuestion::new(profile, None, vec![stranger(profile)]);
-            let question = question.expect("random codes of the profile's shape are a question");
-            let started = Instant::now();
-            std::hint::black_box(registers.find(&question));
-            started.elapsed()
+        let worst = |tenants: usize| {
+            let question = || HouseholdQuestion::new(profile, None, vec![stranger(profile)]);
+            let questions: Vec<_> =
+                (0..tenants).map(|_| question().expect("random codes of the profile's shape are a question")).collect();
+            let trial = |_| {
+                let started = Instant::now();
+                std::hint::black_box(registers.find_each(&questions));
+                started.elapsed()
+            };
+            (0..TRIALS).map(trial).max().unwrap_or_default() * SLACK
         };
-        let mut times: Vec<Duration> = (0..TRIALS).map(|_| trial()).collect();
-        times.sort_unstable();
-        let (worst, usual) = (times[TRIALS - 1], times[TRIALS / 2]);
-        let [search_us, usual_us] = [worst, usual].map(|time| time.as_micros() as u64);
-        tracing::info!(epoch = %epoch, search_us, usual_us, "the register's slowest search");
-        let search = Search { worst: worst * SLACK, usual };
+        let search = Search { one: worst(1), many: worst(MANY) };
+        let [one_us, many_us] = [search.one, search.many].map(|time| time.as_micros() as u64);
+        tracing::info!(epoch = %epoch, one_us, many_us, "answers leave after the register's slowest search");
         self.0.write().unwrap_or_else(|broken| broken.into_inner()).insert(epoch.clone(), search);
     }
 
-    /// Waits until a decision about so many tenants, begun at `started`, may show. Blocks.
-    pub(super) fn hold(&self, epoch: &EpochId, started: Instant, tenants: usize) {
-        wait_until(started + self.search(epoch).worst * u32::try_from(tenants).unwrap_or(1));
+    /// Waits until an answer about so many tenants, begun at `started`, may leave.
+    pub(super) async fn hold(&self, epoch: &EpochId, started: Instant, tenants: usize) {
+        let due = started + self.search(epoch).of(tenants);
+        // A service that is stopping answers as it is: nobody asks twice in that moment.
+        let _ = web::block(move || wait_until(next_tick(due, Instant::now()))).await;
     }
 
-    /// Waits until decisions about so many tenants of several questions, begun at `started`, may show together: a sum of
-    /// searches is about so many times the usual one, whoever is found, and a few together hide behind the worst. Blocks.
-    pub(super) fn hold_several(&self, epoch: &EpochId, started: Instant, tenants: usize) {
-        let Search { worst, usual } = self.search(epoch);
-        let all = worst.max(usual * u32::try_from(tenants).unwrap_or(u32::MAX));
-        std::thread::sleep(all.saturating_sub(started.elapsed()));
+    /// As [`Pace::hold`], for decisions about so many tenants of several questions that were searched together. Blocks.
+    pub(super) fn hold_here(&self, epoch: &EpochId, started: Instant, tenants: usize) {
+        let due = started + self.search(epoch).of(tenants);
+        std::thread::sleep(next_tick(due, Instant::now()).saturating_duration_since(Instant::now()));
     }
 
     fn search(&self, epoch: &EpochId) -> Search {
         self.0.read().unwrap_or_else(|broken| broken.into_inner()).get(epoch).copied().unwrap_or_default()
     }
+}
+
+/// The first tick from `due` on that is not over.
+fn next_tick(due: Instant, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos().div_ceil(TICK.as_nanos());
+    due + TICK * u32::try_from(late).unwrap_or(u32::MAX)
 }
 
 fn wait_until(due: Instant) {
@@ -99,24 +125,24 @@ mod tests {
     use super::*;
 
     /// The schedule alone: decisions of different length end together, whatever the answer. Paired, in turn.
-    #[test]
-    fn decisions_of_different_length_end_at_the_same_moment() {
+    #[actix_web::test]
+    async fn decisions_of_different_length_end_at_the_same_moment() {
         let pace = Pace::default();
         let epoch: EpochId = "haarlem-1".parse().unwrap();
-        let search = Search { worst: Duration::from_micros(900), usual: Duration::ZERO };
+        let search = Search { one: Duration::from_micros(900), ..Search::default() };
         pace.0.write().unwrap().insert(epoch.clone(), search);
-        let timed = |work: Duration| {
+        let timed = async |work: Duration| {
             let started = Instant::now();
             while started.elapsed() < work {
                 std::hint::spin_loop();
             }
-            pace.hold(&epoch, started, 1);
+            pace.hold(&epoch, started, 1).await;
             started.elapsed().as_secs_f64() * 1e6
         };
         let (mut long, mut short) = (Vec::new(), Vec::new());
         for _ in 0..200 {
-            long.push(timed(Duration::from_micros(500)));
-            short.push(timed(Duration::from_micros(5)));
+            long.push(timed(Duration::from_micros(500)).await);
+            short.push(timed(Duration::from_micros(5)).await);
         }
         // The faster tenth: on a busy machine the others say how busy it was.
         let fast = |times: &mut Vec<f64>| {
@@ -128,23 +154,30 @@ mod tests {
     }
 
     #[test]
-    fn decisions_of_several_questions_show_no_sooner_than_their_searches_take() {
+    fn several_tenants_are_held_for_one_scan_and_for_each_comparison() {
+        let search = Search { one: Duration::from_millis(20), many: Duration::from_millis(67) };
+        let held = [0, 1, 2, MANY, 2 * MANY - 1].map(|tenants| search.of(tenants).as_millis());
+        assert_eq!(held, [20, 20, 21, 67, 114]);
         let pace = Pace::default();
         let epoch: EpochId = "haarlem-1".parse().unwrap();
-        let search = Search { worst: Duration::from_millis(20), usual: Duration::from_millis(2) };
         pace.0.write().unwrap().insert(epoch.clone(), search);
-        for (tenants, least) in [(1, 20), (32, 64)] {
-            let started = Instant::now();
-            pace.hold_several(&epoch, started, tenants);
-            let held = started.elapsed();
-            assert!((Duration::from_millis(least)..Duration::from_secs(10)).contains(&held), "{tenants}: {held:?}");
-        }
+        let started = Instant::now();
+        pace.hold_here(&epoch, started, 2);
+        assert!((21..10_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     }
 
     #[test]
-    fn an_epoch_that_was_not_measured_is_not_held() {
+    fn what_is_late_waits_for_the_next_tick() {
+        let due = Instant::now();
+        let after = |us: u64| (next_tick(due, due + Duration::from_micros(us)) - due).as_micros();
+        assert_eq!(next_tick(due, due - Duration::from_micros(5)), due);
+        assert_eq!([after(0), after(1), after(999), after(1000), after(1001)], [0, 1000, 1000, 1000, 2000]);
+    }
+
+    #[actix_web::test]
+    async fn an_epoch_that_was_not_measured_is_held_to_the_next_tick_alone() {
         let started = Instant::now();
-        Pace::default().hold(&"haarlem-1".parse().unwrap(), started, 8);
+        Pace::default().hold(&"haarlem-1".parse().unwrap(), started, 8).await;
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 }

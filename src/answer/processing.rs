@@ -69,7 +69,7 @@ impl App {
     /// The record of a line, if its action has one and its contents have not expired.
     fn of_line(&self, line: &LogLine) -> Result<Option<Record>, StoreError> {
         let Some(bytes) = &line.entry else { return Ok(None) };
-        Ok(record(&Entry::from_bytes(bytes)?, line.leaf.as_bytes(), 0, &self.register)?)
+        Ok(record(&Entry::from_bytes(bytes)?, line.leaf.as_bytes(), &self.register)?)
     }
 }
 

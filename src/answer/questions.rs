@@ -16,11 +16,11 @@ use super::problem::Problem;
 use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
 use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
-use crate::code::CodeHeader;
+use crate::code::{AddressToken, CodeHeader};
 use crate::epoch::Silent;
 use crate::ids::EpochId;
 use crate::link::{Finding, HouseholdQuestion, Source, Standing};
-use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Regulation, Role};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Permit, Regulation, Role};
 use crate::store::{Appended, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
@@ -71,6 +71,17 @@ struct Weighed {
     facts: Facts,
 }
 
+/// A question that the articles allow. Nobody has been looked for yet.
+struct Allowed {
+    entry: Entry,
+    in_force: Arc<EpochInForce>,
+    regulation: Arc<Regulation>,
+    household: HouseholdQuestion,
+    permit: Permit,
+    /// Of one question that missed nobody; what is found can make it more.
+    charge: Charge,
+}
+
 impl App {
     /// The answer that was given before, or a decision. A key that cannot be used is a decision too: a refusal.
     pub(super) fn reach(
@@ -81,14 +92,14 @@ impl App {
         repeat: Result<Option<Arc<RepeatKey>>, Problem>,
     ) -> Result<Reached, Problem> {
         let known = match &repeat {
-            Ok(Some(key)) => self.answered_before(key),
+            Ok(Some(key)) => self.answered_before(caller, key),
             Ok(None) => Ok(None),
             Err(problem) => Err(problem.clone()),
         };
         let decision = match known {
             Ok(Some(answered)) => return Ok(Reached::Again(answered)),
             Ok(None) => {
-                let decision = self.decide_on_schedule(caller, question, households);
+                let decision = self.decide(caller, &question, households);
                 Decision { repeat: repeat.ok().flatten(), ..decision }
             }
             Err(problem) if problem.status.is_server_error() => return Err(problem),
@@ -100,76 +111,103 @@ impl App {
         Ok(Reached::Decided(Box::new(decision)))
     }
 
-    /// Decides, and lets the answer's time tell nothing of whether somebody was found.
-    fn decide_on_schedule(&self, caller: &Caller, question: Question, households: u32) -> Decision {
-        let started = std::time::Instant::now();
-        let (epoch, tenants) = (question.header.epoch.clone(), question.tenants.len());
-        let decision = self.decide(caller, question, households);
-        if decision.outcome.is_ok() {
-            self.pace.hold(&epoch, started, tenants);
-        }
-        decision
+    /// Decides a question that came with so many others in one request.
+    fn decide(&self, caller: &Caller, question: &Question, batch: u32) -> Decision {
+        self.decide_each(caller, std::slice::from_ref(question), batch).pop().expect("a question has a decision")
     }
 
-    /// Decides a question that came with so many others in one request.
-    pub(super) fn decide(&self, caller: &Caller, question: Question, batch: u32) -> Decision {
+    /// Decides questions that came with so many others in one request, in their order. First the articles, then one scan
+    /// for all tenants of whom they allow to learn something.
+    pub(super) fn decide_each(&self, caller: &Caller, questions: &[Question], batch: u32) -> Vec<Decision> {
+        let permitted: Vec<_> = questions.iter().map(|question| self.allow(caller, question, batch)).collect();
+        let mut found = look_for(permitted.iter().flatten().map(|allowed| &**allowed)).into_iter();
+        let decision = |one: Result<Box<Allowed>, Box<Decision>>| {
+            let allowed = one.map(|allowed| self.conclude(*allowed, found.next().flatten().as_ref()));
+            let mut decision = allowed.unwrap_or_else(|refused| *refused);
+            decision.entry.latency = Some(caller.identity.latency());
+            decision
+        };
+        permitted.into_iter().map(decision).collect()
+    }
+
+    /// What the articles say; nobody is looked for. A refusal is a decision.
+    fn allow(&self, caller: &Caller, question: &Question, batch: u32) -> Result<Box<Allowed>, Box<Decision>> {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
         let mut charge = None;
-        let outcome = self.decide_into(&mut entry, &mut charge, caller, &question, batch);
-        if let Err(problem) = &outcome
-            && matches!(entry.result, Outcome::Done)
-        {
-            entry.result = unanswered(problem);
+        match self.allow_into(&mut entry, &mut charge, caller, question, batch) {
+            Ok((weighed, permit, charge)) => {
+                let Weighed { in_force, regulation, household, .. } = weighed;
+                Ok(Box::new(Allowed { entry, in_force, regulation, household, permit, charge }))
+            }
+            Err(problem) => {
+                if matches!(entry.result, Outcome::Done) {
+                    entry.result = unanswered(&problem);
+                }
+                Err(Box::new(Decision { entry, outcome: Err(problem), charge, repeat: None }))
+            }
         }
-        entry.latency = Some(caller.identity.latency());
-        Decision { entry, outcome, charge, repeat: None }
     }
 
-    fn decide_into(
+    fn allow_into(
         &self,
         entry: &mut Entry,
         charge: &mut Option<Charge>,
         caller: &Caller,
         question: &Question,
         batch: u32,
-    ) -> Result<Granted, Problem> {
-        let Weighed { in_force, regulation, household, object, today, neighbours, facts } =
-            self.weigh(entry, caller, question, batch)?;
+    ) -> Result<(Weighed, Permit, Charge), Problem> {
+        let weighed = self.weigh(entry, caller, question, batch)?;
+        let Weighed { regulation, object, today, neighbours, facts, .. } = &weighed;
         let budgets = regulation.budgets();
-        let costs = |questions, missed| Charge {
+        let costs = |missed| Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
-            today,
-            object,
+            today: *today,
+            object: object.clone(),
             most: budgets.stop(facts.stock.unwrap_or(0)),
             household_most: u64::from(budgets.household_per_month) * neighbours,
             alarm: budgets.alarm(facts.stock.unwrap_or(0)),
             probing: *regulation.probing(),
-            questions,
+            questions: 1,
             missed,
             now: self.clock.now(),
         };
-        let permit = match regulation.decide(&facts) {
-            Ok(permit) => permit,
+        match regulation.decide(facts) {
+            Ok(permit) => {
+                entry.articles = permit.articles().to_vec();
+                let charge = costs(false);
+                Ok((weighed, permit, charge))
+            }
             Err(refusal) => {
                 entry.articles.clone_from(&refusal.articles);
                 entry.result = refused(&refusal);
                 // Somebody else's address: to try is to probe. A closed tap counts no more.
                 let probes = facts.in_stock == Some(false) && facts.stock.is_some() && !facts.tap_closed;
-                *charge = probes.then(|| costs(1, true));
-                return Err(refusal_problem(&refusal));
+                *charge = probes.then(|| costs(true));
+                Err(refusal_problem(&refusal))
             }
-        };
-        entry.articles = permit.articles().to_vec();
-        let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
-        let (questions, missed) = finding.as_ref().map_or((1, false), cost);
+        }
+    }
+
+    /// What may be told of what was found.
+    fn conclude(&self, allowed: Allowed, found: Option<&Finding>) -> Decision {
+        let Allowed { mut entry, in_force, regulation, permit, charge, .. } = allowed;
+        let (questions, missed) = found.map_or((1, false), cost);
         let role = permit.role();
-        let answer = permit.disclose(&regulation, finding.as_ref(), self.is_fresh(&regulation, &in_force, role));
+        let answer = permit.disclose(&regulation, found, self.is_fresh(&regulation, &in_force, role));
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
-        entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
-        entry.result = Outcome::Answered;
-        *charge = Some(costs(questions, missed));
-        Ok(Granted { answer, epoch: in_force.epoch.id.clone() })
+        match self.seal(&regulation, &entry, &disclosed) {
+            Ok(sealed) => {
+                (entry.sealed, entry.result) = (Some(sealed), Outcome::Answered);
+                let granted = Granted { answer, epoch: in_force.epoch.id.clone() };
+                let charge = Some(Charge { questions, missed, ..charge });
+                Decision { entry, outcome: Ok(granted), charge, repeat: None }
+            }
+            Err(problem) => {
+                entry.result = unanswered(&problem);
+                Decision { entry, outcome: Err(problem), charge: None, repeat: None }
+            }
+        }
     }
 
     /// Whether a question would be answered in a request that is large enough, with an open tap and a budget that lasts
@@ -191,17 +229,19 @@ impl App {
         entry.epoch = Some(in_force.epoch.id.clone());
         entry.stage = stage(question);
         entry.consent = Some(consent(question));
-        entry.object = question.address.map(|address| self.store.pseudonym(&address.0));
+        // An epoch that is over may have no pseudonyms any more; it says so below.
+        let called = |address: AddressToken| self.store.pseudonym(&in_force.epoch.id, &address.0).ok();
+        entry.object = question.address.and_then(called);
         self.check_state(&in_force)?;
         check_header(&in_force, &question.header)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
-        entry.purpose.clone_from(&purpose);
+        entry.purpose = regulation.listed(purpose.as_ref());
         if purpose.is_none() {
             let detail = "a question names its purpose, as the regulation lists it";
             return Err(Problem::unprocessable("purpose_missing", detail));
         }
         let household = self.household(question)?;
-        let object = self.object(&household);
+        let object = self.object(&in_force, &household)?;
         entry.object = Some(object.clone());
         let today = self.today();
         let month = month(today);
@@ -261,11 +301,13 @@ impl App {
     }
 
     /// The keyed pseudonym that a household has in the log: of its address, or of its codes where it has none.
-    pub(super) fn object(&self, household: &HouseholdQuestion) -> String {
-        match household.address() {
-            Some(address) => self.store.pseudonym(&address.0),
-            None => self.store.pseudonym(&household.tenants()[0].passes[0][0].to_bytes()),
-        }
+    pub(super) fn object(&self, in_force: &EpochInForce, household: &HouseholdQuestion) -> Result<String, Problem> {
+        let called = |subject: &[u8]| self.store.pseudonym(&in_force.epoch.id, subject);
+        let object = match household.address() {
+            Some(address) => called(&address.0),
+            None => called(&household.tenants()[0].passes[0][0].to_bytes()),
+        };
+        object.map_err(|error| store_problem(&error))
     }
 
     /// Records, then answers: nothing leaves unrecorded. `None` if the budget was spent in between, or the same question
@@ -316,6 +358,20 @@ impl Decision {
             (Err(_), None) => Ok(tx.append(&self.entry)?),
         }
     }
+}
+
+/// Who is found, per question; one scan a register.
+fn look_for<'a>(allowed: impl Iterator<Item = &'a Allowed>) -> Vec<Option<Finding>> {
+    let allowed: Vec<_> = allowed.collect();
+    let of_one_register = allowed.chunk_by(|one, other| Arc::ptr_eq(&one.in_force, &other.in_force));
+    let find = |allowed: &[&Allowed]| {
+        let households: Vec<_> = allowed.iter().map(|one| &one.household).collect();
+        let registers = allowed[0].in_force.registers.as_ref();
+        registers.map_or(vec![None; households.len()], |registers| {
+            registers.find_each(&households).into_iter().map(Some).collect()
+        })
+    };
+    of_one_register.flat_map(find).collect()
 }
 
 /// What a question costs that found this: one question a household; and whether it missed.

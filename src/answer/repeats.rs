@@ -5,6 +5,7 @@
 //! questions has a key of its own made from it; any other write is answered here before its handler sees it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -18,15 +19,16 @@ use time::{Duration, OffsetDateTime};
 
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::operations::is_keyed;
+use super::json::whole_body;
+use super::operations::keyed;
 use super::problem::{Problem, trace_of};
 use super::questions::framed;
 use super::wire::law::GroupsTold;
 use super::wire::{Answered, Question};
-use super::{App, Caller, batches, question_batches};
-use crate::audit::Receipt;
+use super::{App, Caller, question_batches};
+use crate::audit::{Action, Entry, Outcome, Range, Receipt};
 use crate::ids::{BatchId, EpochId};
-use crate::regulate::Answer;
+use crate::regulate::{Answer, Role};
 use crate::store::{Appended, RepeatKey, Repeated, StoreError, Tx};
 
 const HEADER: &str = "idempotency-key";
@@ -76,10 +78,13 @@ pub(super) fn receipt_of(appended: Appended) -> Receipt {
 
 /// A request that came with a key.
 pub(super) struct Sent {
+    caller: Caller,
     key: String,
     once: Arc<RepeatKey>,
     /// Whether it came before, as a batch that was begun.
     claimed: bool,
+    /// Whether the same request, which came at the same time, was faster.
+    outrun: AtomicBool,
 }
 
 /// Keeps the answer of a request that came with a key, in the job that does what it asks.
@@ -99,7 +104,9 @@ impl Once {
     pub(super) fn keep(&self, tx: &Tx<'_>, answer: &Kept, now: OffsetDateTime) -> Result<(), StoreError> {
         let Some(sent) = &self.0 else { return Ok(()) };
         let kept = serde_json::to_string(answer).expect("plain data have a JSON form");
-        tx.keep_answer(&sent.once, &kept, None, now)
+        tx.keep_answer(&sent.once, &kept, None, now).inspect_err(|error| {
+            sent.outrun.fetch_or(matches!(error, StoreError::Conflict(_)), Ordering::Relaxed);
+        })
     }
 }
 
@@ -110,7 +117,15 @@ pub(super) async fn once(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let trace = trace_of(request.request());
     match found(&mut request).await {
-        Ok(None) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Ok(None) => {
+            let sent = request.extensions().get::<Arc<Sent>>().cloned();
+            let response = next.call(request).await?.map_into_boxed_body();
+            // The answer of the faster one is that of both.
+            let outrun = sent.filter(|sent| sent.outrun.load(Ordering::Relaxed) && !response.status().is_success());
+            let Some(outrun) = outrun else { return Ok(response) };
+            let answer = after_all(response.request(), &outrun).await;
+            Ok(response.into_response(answer.unwrap_or_else(|problem| problem.traced(trace).error_response())))
+        }
         Ok(Some(answer)) => Ok(request.into_response(answer)),
         Err(problem) => Ok(request.into_response(problem.traced(trace).error_response())),
     }
@@ -118,38 +133,68 @@ pub(super) async fn once(
 
 /// The answer that this request got before; else it goes on to its handler, with its key beside it.
 async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
-    let Some(app) = request.app_data::<Data<App>>().cloned().filter(|_| is_write(request)) else { return Ok(None) };
+    let Some((place, most)) = place_of(request) else { return Ok(None) };
+    let Some(app) = request.app_data::<Data<App>>().cloned() else { return Ok(None) };
     let Some(key) = key_of(request.headers())? else { return Ok(None) };
     let (parts, payload) = request.parts_mut();
     // Whoever is nobody is told so by the handler.
     let Ok(identity) = Identity::from_request(parts, payload).await else { return Ok(None) };
     let body = web::Payload::from_request(parts, payload).await.map_err(|_| unread())?;
-    let large = |_| {
-        let detail = format!("a body under an Idempotency-Key may have {} bytes at most", batches::BYTES);
-        Problem::new(actix_web::http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-    };
-    let body = body.to_bytes_limited(batches::BYTES).await.map_err(large)?.map_err(|_| unread())?;
-    // Re-spelled, so that white space makes no other request.
-    let spelled =
-        serde_json::from_slice::<Value>(&body).map_or_else(|_| body.to_vec(), |value| value.to_string().into());
-    let place = format!("{} {}\n", request.method(), request.path());
-    let once = Arc::new(app.store.repeat_key(&identity.oin, &key, &[place.as_bytes(), &spelled].concat()));
-    let kept = app.kept_before(&once)?;
+    let body = whole_body(parts, body, most).await?;
+    let caller = Caller { identity, trace: trace_of(request.request()), once: Once::default() };
+    let (worker, oin, sent, bytes) = (app.clone(), caller.identity.oin.clone(), key.clone(), body.clone());
+    let looked = web::block(move || {
+        let mut spelled = Vec::with_capacity(place.len() + bytes.len());
+        spelled.extend(place.bytes().chain(without_spaces(&bytes)));
+        let once = worker.store.repeat_key(&oin, &sent, &spelled);
+        worker.kept_before(&once).map(|kept| (once, kept))
+    });
+    let (once, kept) = looked.await.map_err(|_| Problem::unavailable("the service is stopping"))??;
     let claimed = matches!(kept, Some(Kept::Claimed));
     if let Some(kept) = kept.filter(|_| !claimed) {
-        return again(&app, kept).await.map(Some);
+        return again(&app, &caller, kept).await.map(Some);
     }
-    request.extensions_mut().insert(Arc::new(Sent { key, once, claimed }));
+    request.extensions_mut().insert(Arc::new(Sent {
+        caller,
+        key,
+        once: Arc::new(once),
+        claimed,
+        outrun: AtomicBool::new(false),
+    }));
     request.set_payload(Payload::from(body));
     Ok(None)
 }
 
+/// The answer of the same request that was faster.
+async fn after_all(request: &HttpRequest, outrun: &Sent) -> Result<HttpResponse, Problem> {
+    let app = request.app_data::<Data<App>>().cloned().ok_or_else(damaged)?;
+    match app.kept_before(&outrun.once)? {
+        None | Some(Kept::Claimed) => Err(Problem::unavailable("the same request is being worked on; send it again")),
+        Some(kept) => again(&app, &outrun.caller, kept).await,
+    }
+}
+
+/// JSON without the spaces between its words, which make no other request.
+fn without_spaces(body: &[u8]) -> impl Iterator<Item = u8> {
+    let (mut in_text, mut escaped) = (false, false);
+    let is_kept = move |byte: &u8| {
+        in_text ^= *byte == b'"' && !escaped;
+        escaped = in_text && *byte == b'\\' && !escaped;
+        in_text || !b" \t\r\n".contains(byte)
+    };
+    body.iter().copied().filter(is_kept)
+}
+
 /// The answer once more.
-async fn again(app: &Data<App>, kept: Kept) -> Result<HttpResponse, Problem> {
+async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpResponse, Problem> {
     let mut response = HttpResponse::Ok();
     Ok(match kept {
         Kept::Body(body) => response.json(app.with_checkpoint(body)?),
         Kept::Groups(told) => {
+            let again = app.asked_again(caller, told.receipt.index).map_err(|error| store_problem(&error))?;
+            if let Some(again) = again {
+                app.record(again).await?;
+            }
             let checkpoint = app.store.checkpoint().map_err(|error| store_problem(&error))?;
             return framed(&GroupsTold { receipt: Receipt { checkpoint, ..told.receipt }, ..told });
         }
@@ -169,11 +214,13 @@ async fn again(app: &Data<App>, kept: Kept) -> Result<HttpResponse, Problem> {
     })
 }
 
-/// Whether a request is one of those that are answered here: a question has a way of its own, a load's chunk may come
-/// twice without a key, and what is no operation at all is refused as such, whatever its key.
-fn is_write(request: &ServiceRequest) -> bool {
-    let keyed = request.match_pattern().is_some_and(|path| is_keyed(request.method(), &path));
-    keyed && request.path() != "/v1/priority-questions"
+/// What a request is about and how long its body may be, if it is one of those that are answered here: a question has a
+/// way of its own, a load's chunk may come twice without a key, and what is no operation at all is refused as such,
+/// whatever its key.
+fn place_of(request: &ServiceRequest) -> Option<(String, usize)> {
+    let pattern = request.match_pattern().filter(|path| path != "/v1/priority-questions")?;
+    let most = keyed(request.method(), &pattern)?;
+    Some((format!("{} {}\n", request.method(), request.path()), most))
 }
 
 fn unread() -> Problem {
@@ -225,18 +272,25 @@ impl App {
         caller: &Caller,
         questions: &[Question],
     ) -> Result<Vec<Option<Arc<RepeatKey>>>, Problem> {
-        let Some(sent) = caller.once.0.clone() else { return Ok(vec![None; questions.len()]) };
+        // Who may not ask is refused whatever the key, and leaves nothing behind but that.
+        let may_ask = self.roles(&caller.identity.oin).contains(&Role::Corporation);
+        let Some(sent) = caller.once.0.clone().filter(|_| may_ask) else { return Ok(vec![None; questions.len()]) };
         if !sent.claimed {
             let (once, now) = (caller.once.clone(), self.clock.now());
             let claimed = self.store.write_async(move |tx: &Tx<'_>| once.keep(tx, &Kept::Claimed, now));
-            claimed.await.map_err(|error: StoreError| store_problem(&error))?;
+            match claimed.await {
+                Ok(_) => {}
+                // The same batch, or another one under the same key, was faster. Its questions are done once each.
+                Err(StoreError::Conflict(_)) if self.kept_before(&sent.once)?.is_some() => {}
+                Err(error) => return Err(store_problem(&error)),
+            }
         }
         let key = |(n, question)| Some(Arc::new(self.key_of_question(caller, &format!("{}.{n}", sent.key), question)));
         Ok(questions.iter().enumerate().map(key).collect())
     }
 
-    /// The answer that this key and question got before.
-    pub(super) fn answered_before(&self, key: &RepeatKey) -> Result<Option<Answered>, Problem> {
+    /// The answer that this key and question got before. Blocks, for a sync where somebody else of the party asks.
+    pub(super) fn answered_before(&self, caller: &Caller, key: &RepeatKey) -> Result<Option<Answered>, Problem> {
         let failed = |error: StoreError| store_problem(&error);
         let (kept, entry) = match self.store.repeated(key).map_err(failed)? {
             Repeated::First => return Ok(None),
@@ -245,9 +299,32 @@ impl App {
         };
         let (answer, epoch) = kept.split_once(' ').ok_or_else(damaged)?;
         let epoch = epoch.parse().map_err(|_| damaged())?;
+        if let Some(again) = self.asked_again(caller, entry.index).map_err(failed)? {
+            self.store.write(move |tx: &Tx<'_>| tx.append(&again).map(drop)).map_err(failed)?;
+        }
         // Newer than the one of the first answer, and covers the same entry.
         let checkpoint = self.store.checkpoint().map_err(failed)?;
         Ok(Some(Answered { answer: answer.to_owned(), epoch, receipt: Receipt { checkpoint, ..receipt_of(entry) } }))
+    }
+
+    /// An entry for an answer that goes to another certificate or person than its first time, which is this entry's.
+    fn asked_again(&self, caller: &Caller, index: u64) -> Result<Option<Entry>, StoreError> {
+        let line = self.store.entries(index..index.saturating_add(1))?.pop();
+        let first = line.and_then(|line| Entry::from_bytes(&line.entry?).ok());
+        let now = &caller.identity;
+        let is_same =
+            |first: &Entry| (&first.actor.certificate, &first.actor.person) == (&now.fingerprint, &now.person);
+        if first.as_ref().is_some_and(is_same) {
+            return Ok(None);
+        }
+        let mut again = self.entry(caller, None, Action::AskAgain, Outcome::Answered);
+        again.entries = Some(Range { from: index, to: index.saturating_add(1) });
+        if let Some(first) = first {
+            again.actor.role = first.actor.role;
+            (again.object, again.purpose, again.epoch) = (first.object, first.purpose, first.epoch);
+            (again.regulation, again.articles) = (first.regulation, first.articles);
+        }
+        Ok(Some(again))
     }
 
     fn kept_before(&self, key: &RepeatKey) -> Result<Option<Kept>, Problem> {
@@ -267,5 +344,18 @@ impl App {
             receipt["checkpoint"] = Value::String(checkpoint);
         }
         Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_between_words_make_no_other_request_and_those_of_a_text_do() {
+        let spelled = |text: &str| String::from_utf8(without_spaces(text.as_bytes()).collect()).unwrap();
+        assert_eq!(spelled("{ \"a b\" :\t[1,\r\n 2] }\n"), r#"{"a b":[1,2]}"#);
+        assert_eq!(spelled(r#"{"a\" b": "c\\" , "d": 1}"#), r#"{"a\" b":"c\\","d":1}"#);
+        assert_ne!(spelled(r#"{"a":" "}"#), spelled(r#"{"a":""}"#));
     }
 }

@@ -124,8 +124,33 @@ impl App {
         Expiry { regulations, others }
     }
 
-    /// Deletes contents that are due. Each step that deletes is recorded in the same transaction, in an entry of its own.
+    /// Destroys the keys of pseudonyms that no entry's contents need any more. The record comes first: a crash in between
+    /// leaves a second one.
+    fn end_pseudonyms(&self, entry: &impl Fn(&Self) -> Entry) -> Result<(), StoreError> {
+        for epoch in self.store.idle_pseudonyms()? {
+            let (salt, action, result) = (Entry::fresh_salt(), Action::SubjectKeyEnd, Outcome::Done);
+            let entry = Entry { salt, action, result, epoch: Some(epoch.clone()), ..entry(self) };
+            self.store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop))?;
+            self.store.forget_pseudonyms(&epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes contents that are due, and then the days' keys that open nothing any more.
     fn expire(&self, entry: impl Fn(&Self) -> Entry) -> Result<Expired, StoreError> {
+        let expiry = self.expiry();
+        let given_up = self.store.write(move |tx: &Tx<'_>| tx.give_up_records(&expiry))?.value;
+        if given_up > 0 {
+            tracing::error!(records = given_up, "processing records were given up: no collector took them in time");
+        }
+        let (first, then) = (self.expire_round(&entry)?, self.expire_round(&entry)?);
+        self.end_pseudonyms(&entry)?;
+        let (from, to) = (first.from.into_iter().chain(then.from).min(), first.to.max(then.to));
+        Ok(Expired { entries: first.entries + then.entries, from, to })
+    }
+
+    /// Each step that deletes is recorded in the same transaction, in an entry of its own.
+    fn expire_round(&self, entry: &impl Fn(&Self) -> Entry) -> Result<Expired, StoreError> {
         let (expiry, mut next) = (self.expiry(), Some(0));
         let mut all = Expired { entries: 0, from: None, to: None };
         while let Some(from) = next {
@@ -134,15 +159,14 @@ impl App {
             entry.result = Outcome::Done;
             let step = self.store.write(move |tx: &Tx<'_>| {
                 let step = tx.expire(&expiry, from)?;
-                if let Some((range, count)) = step.expired {
-                    entry.entries = Some(range);
-                    entry.count = Some(count).filter(|count| *count > 1);
+                if !step.expired.is_empty() {
+                    entry.deleted(&step.expired);
                     tx.append(&entry)?;
                 }
                 Ok::<_, StoreError>(step)
             })?;
-            if let Some((range, count)) = step.value.expired {
-                all.entries += u64::from(count);
+            for range in &step.value.expired {
+                all.entries += range.to - range.from;
                 all.from = all.from.or(Some(range.from));
                 all.to = Some(range.to);
             }

@@ -15,10 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::background::Background;
+use super::checkup::Grade;
+use super::durable::durable;
 use super::guard::guard;
 use super::internal::{self, Inside};
 use super::json::{BodyLimit, path_error};
+use super::knocks::Refused;
 use super::limits::Meters;
+use super::listener::{self, Socket};
 use super::operation::Operation;
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
@@ -26,12 +30,12 @@ use super::repeats::once;
 use super::spans::{Ended, Spans};
 use super::tls::{Door, Gate, Reloader};
 use super::trace::Trace;
-use super::{App, StartError, checkup, documentation, listener, tls};
+use super::{App, StartError, checkup, documentation, identity, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
 
-const SECURITY_HEADERS: [(&str, &str); 6] = [
+pub(super) const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
     ("cache-control", "no-store"),
     ("content-security-policy", "frame-ancestors 'none'"),
@@ -117,12 +121,16 @@ type Ready = oneshot::Sender<(Places, ServerHandle)>;
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
     checkup::before_start(&config, &clock)?;
     let gate = Gate::open(&config.tls)?;
+    for warning in checkup::of_gate(&gate, clock.now()).iter().filter(|found| found.grade == Grade::Warning) {
+        tracing::warn!(code = warning.code, "{}", warning.detail);
+    }
     let cannot_listen = |source| StartError::Listen { address: config.listen, key: "listen", source };
     let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let pages = config.documentation.address().map(documentation::listen).transpose()?;
     let app = Arc::new(App::open(&config, clock)?);
     let door = Arc::new(Door::new(gate, app.knocks.clone()));
+    app.desk.watch(&door);
     let tls = tls::server(&door, config.tls.tls12)?;
     let reloader = Arc::new(Reloader::new(&config, door.clone()));
     let (spans, sender) = Spans::new(&config.traces);
@@ -134,11 +142,24 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let metered = web::Data::from(meters.clone());
     let inside = Inside { app: app.clone(), door: door.clone(), meters };
     let factory = move || {
-        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(guard)).wrap(from_fn(envelope));
+        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
+        let web = web.wrap(from_fn(envelope));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
         web.app_data(spans.clone()).configure(routes)
     };
-    let server = listener::listen(listener, tls, &door, &config, factory).map_err(cannot_listen)?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let socket = Socket {
+        name: "voorrang",
+        listener,
+        tls,
+        workers: if config.workers > 0 { config.workers } else { cores() },
+        connections: config.limits.connections,
+        shutdown: config.shutdown_seconds,
+    };
+    let (opened, told) = (door.clone(), door.clone());
+    let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &opened);
+    let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
+    let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
     actix_web::rt::System::new()
         .block_on(async {
@@ -239,7 +260,7 @@ pub(super) async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let read = Trace::of(request.headers());
+    let read = Trace::of(request.headers(), identity::is_inway(request.request()));
     let trace = read.as_ref().map_or_else(|(id, _)| *id, |trace| trace.id);
     request.extensions_mut().insert(trace);
     let method = request.method().clone();
@@ -254,7 +275,7 @@ pub(super) async fn envelope(
     };
     let mut response = if let Some(problem) = unread {
         request.into_response(problem.traced(trace).error_response())
-    } else if request.headers().contains_key(CONTENT_ENCODING) {
+    } else if is_coded(request.headers()) {
         // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
         let detail = "send the body as it is, without Content-Encoding";
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
@@ -296,14 +317,20 @@ pub(super) async fn envelope(
     Ok(response)
 }
 
+/// Whether a body is said to be packed.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Whether an `Accept` header, if there is one, leaves room for JSON, in which every answer or its problem is.
 fn accepts(headers: &HeaderMap) -> bool {
     let mut ranges = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     let fits = |range: &str| {
+        let range = range.to_ascii_lowercase();
         let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let kind = parts.next().unwrap_or_default();
         let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0)));
-        !refused && SPOKEN.contains(&kind.as_str())
+        !refused && SPOKEN.contains(&kind)
     };
     !headers.contains_key(ACCEPT) || ranges.any(fits)
 }
@@ -322,4 +349,33 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
 fn method_label(method: &Method) -> &str {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
     if known.contains(method) { method.as_str() } else { "other" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        values.iter().for_each(|value| map.append(name.clone(), HeaderValue::from_static(value)));
+        map
+    }
+
+    #[test]
+    fn a_weight_of_nothing_is_a_no_in_whatever_case() {
+        let accepted = |values: &[&'static str]| accepts(&headers(ACCEPT, values));
+        for yes in [&["Application/JSON;Q=0.5"][..], &["text/html, */*;q=0.1"], &["text/html", "*/*"], &[]] {
+            assert!(accepted(yes), "{yes:?}");
+        }
+        for no in [&["application/json;q=0"][..], &["application/json;Q=0"], &["*/* ; Q=0.000"], &["text/html"]] {
+            assert!(!accepted(no), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_as_it_is_may_say_so() {
+        let coded = |values: &[&'static str]| is_coded(&headers(CONTENT_ENCODING, values));
+        assert!(!coded(&[]) && !coded(&["identity"]) && !coded(&["Identity"]));
+        assert!(coded(&["gzip"]) && coded(&["identity", "gzip"]) && coded(&["identity, gzip"]) && coded(&[""]));
+    }
 }

@@ -29,6 +29,7 @@ pub(super) async fn view(app: Data<App>, identity: Identity) -> Result<Json<Serv
         version: env!("CARGO_PKG_VERSION").into(),
         log_key: app.store.verifier().vkey(),
         log_hand_overs,
+        register: app.register.clone(),
         epochs: epochs.map(|epoch| app.epoch_view(epoch)).collect::<Result<_, _>>()?,
         regulations: regulations
             .into_iter()

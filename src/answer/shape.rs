@@ -15,6 +15,11 @@ use super::wire::Fault;
 /// Faults that are told of one body; who has more mends these first.
 const MOST: usize = 50;
 
+/// Values of a body of which all faults are looked for. The validator collects every fault before it tells the first,
+/// some 2 KB each; of a larger body only the place is told where reading it ended.
+const MOST_VALUES: usize = 20_000;
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// The document, and the names of its members: no other text of a body is repeated.
 static DOCUMENT: LazyLock<(Value, BTreeSet<String>)> = LazyLock::new(|| {
     let document = serde_json::to_value(openapi::document()).expect("the document has a JSON form");
@@ -50,6 +55,25 @@ fn validator<T: ToSchema>() -> Option<Arc<Validator>> {
         options.build(&root).ok().map(Arc::new)
     };
     known.entry(T::name().into_owned()).or_insert_with(build).clone()
+}
+
+/// Everything that is wrong with a body, where it is JSON at all and not too large for that.
+pub(super) fn faults_of_body<T: ToSchema>(body: &[u8]) -> Vec<Fault> {
+    // In front of every value but the first stands one of these, so there are no more values than this.
+    let values = body.iter().filter(|byte| b"[{:,".contains(byte)).count();
+    if values > MOST_VALUES {
+        return Vec::new();
+    }
+    // Another one waits, so that many bad bodies at once are no more than one.
+    let _alone = ALONE.lock().unwrap_or_else(|broken| broken.into_inner());
+    serde_json::from_slice(body).map(|value| faults::<T>(&value, "body")).unwrap_or_default()
+}
+
+/// That a parameter is there more than once, if the document knows it.
+pub(super) fn twice(parameter: &str) -> Option<Fault> {
+    let known = DOCUMENT.1.contains(parameter);
+    let pointer = format!("/{parameter}");
+    known.then(|| Fault { within: "query".into(), pointer, detail: "is there more than once".into() })
 }
 
 /// Everything in which a JSON value differs from the documented shape; `within` is the part of the request.

@@ -26,10 +26,13 @@ pub(super) async fn pseudonym(
     let (regulation, permit) = app.officer(&caller).await?;
     let mut entry = app.entry(&caller, Some(&regulation), Action::SubjectRead, Outcome::Done);
     entry.articles = permit.articles().to_vec();
-    // An epoch that is gone has no pseudonym any more that anybody could ask for.
+    // One that was destroyed has pseudonyms as long as the log has an entry with one.
     let epoch = app.named_epoch(&caller, &question.epoch, Action::SubjectRead).await?;
     entry.epoch = Some(epoch.epoch.id.clone());
-    let object = app.store.pseudonym(&question.address.0);
+    let object = match app.store.pseudonym(&epoch.epoch.id, &question.address.0) {
+        Ok(object) => object,
+        Err(error) => return Err(app.refuse(entry, store_problem(&error)).await),
+    };
     entry.object = Some(object.clone());
     let view = SubjectView { object };
     let (once, kept, now) = (caller.once, Kept::body(&view), app.clock.now());

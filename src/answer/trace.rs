@@ -27,13 +27,14 @@ pub(super) struct Parent {
 }
 
 impl Trace {
-    /// Reads the headers. FSC carries no `traceparent` from one Inway to the next, so its transaction goes first.
+    /// Reads the headers. FSC carries no `traceparent` from one Inway to the next, so its transaction goes first; from
+    /// anybody but an Inway it is no transaction.
     ///
     /// # Errors
     /// A fresh id, and the problem with the transaction.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, (TraceId, Box<Problem>)> {
+    pub(super) fn of(headers: &HeaderMap, by_inway: bool) -> Result<Self, (TraceId, Box<Problem>)> {
         let mut transactions = headers.get_all(FSC_TRANSACTION);
-        let Some(first) = transactions.next() else {
+        let Some(first) = transactions.next().filter(|_| by_inway) else {
             let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
             let parts = || parent.and_then(|text| text.strip_prefix("00-")).map(|rest| rest.split('-'));
             let id = parts().and_then(|mut rest| rest.next()?.parse().ok());
@@ -85,7 +86,8 @@ mod tests {
 
     #[test]
     fn an_fsc_transaction_is_the_trace_and_goes_before_a_traceparent() {
-        let of = |pairs: &[_]| Trace::of(&headers(pairs)).map(|trace| (trace.id.to_string(), trace.transaction)).ok();
+        let of =
+            |pairs: &[_]| Trace::of(&headers(pairs), true).map(|trace| (trace.id.to_string(), trace.transaction)).ok();
         let fsc = Some(("01939c0a7d3c7abc9def0123456789ab".to_owned(), Some(UUID.to_owned())));
         assert_eq!(of(&[(FSC_TRANSACTION, UUID)]), fsc);
         assert_eq!(of(&[("traceparent", PARENT), (FSC_TRANSACTION, UUID)]), fsc);
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn a_caller_is_known_by_a_whole_traceparent_only() {
         let of = |text: &'static str| {
-            let trace = Trace::of(&headers(&[("traceparent", text)])).ok().unwrap();
+            let trace = Trace::of(&headers(&[("traceparent", text)]), false).ok().unwrap();
             trace.parent.map(|parent| (parent.span, parent.sampled))
         };
         assert_eq!(of(PARENT), Some(("00f067aa0ba902b7".to_owned(), true)));
@@ -126,8 +128,17 @@ mod tests {
             "01939C0A-7D3C-7ABC-9DEF-0123456789AB",
             "{1939c0a-7d3c-7abc-9def-0123456789ab}",
         ] {
-            assert!(Trace::of(&headers(&[(FSC_TRANSACTION, bad)])).is_err(), "{bad}");
+            assert!(Trace::of(&headers(&[(FSC_TRANSACTION, bad)]), true).is_err(), "{bad}");
         }
-        assert!(Trace::of(&headers(&[(FSC_TRANSACTION, UUID), (FSC_TRANSACTION, UUID)])).is_err(), "two of them");
+        assert!(Trace::of(&headers(&[(FSC_TRANSACTION, UUID), (FSC_TRANSACTION, UUID)]), true).is_err(), "two of them");
+    }
+
+    #[test]
+    fn from_anybody_but_an_inway_a_transaction_means_nothing() {
+        for text in [UUID, "4"] {
+            let pairs = [(FSC_TRANSACTION, text), ("traceparent", PARENT)];
+            let trace = Trace::of(&headers(&pairs), false).ok().unwrap();
+            assert_eq!((trace.id.to_string().as_str(), trace.transaction), (&PARENT[3..35], None), "{text}");
+        }
     }
 }

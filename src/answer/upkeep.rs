@@ -2,23 +2,27 @@
 
 use std::path::Path;
 
-use super::{StartError, setup};
-use crate::audit::{Action, Actor, Entry, Outcome};
+use super::{App, StartError, setup};
+use crate::audit::{Action, Actor, Entry, Outcome, Range};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
-use crate::store::{self, BackedUp, Restored, StoreError, Terms};
+use crate::store::{self, BackedUp, Restored, StoreError, Terms, Tx};
 
 /// Replaces the access log's key, while the service does not run; returns the new verifier key.
 ///
 /// # Errors
 /// [`StartError::Store`].
-pub fn rotate_log_key(config: &Config) -> Result<String, StartError> {
-    Ok(store::rotate_log_key(&setup(config))?)
+pub fn rotate_log_key(config: &Config, clock: &Clock) -> Result<String, StartError> {
+    Ok(store::rotate_log_key(&setup(config), &entry(clock, Action::LogKey))?)
+}
+
+fn entry(clock: &Clock, action: Action) -> Entry {
+    Entry::new(clock.now(), TraceId::random(), Actor::service(), action, Outcome::Done)
 }
 
 /// Copies the database into a new folder, also while the service runs; the log's keys with it, sealed, if there are
-/// recipients (public age keys).
+/// recipients (public age keys). The log says so within a second if the service runs, else at its next start.
 ///
 /// # Errors
 /// As [`store::back_up`].
@@ -26,11 +30,31 @@ pub fn back_up(config: &Config, clock: &Clock, to: &Path, recipients: &[String])
     store::back_up(&setup(config), to, recipients, clock.now())
 }
 
+impl App {
+    /// Records backups that were made beside the service, unless nothing can be recorded until the next start. A word that
+    /// was recorded and not taken away is recorded twice.
+    pub(super) fn record_backups(&self) {
+        if self.store.stats().poisoned {
+            return;
+        }
+        let recorded = self.store.backups_made().and_then(|words| {
+            words.into_iter().try_for_each(|(word, copied)| {
+                let mut entry = self.own_entry(Action::Backup);
+                entry.entries = copied.map(|copied| Range { from: 0, to: copied });
+                self.store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop))?;
+                std::fs::remove_file(&word).map_err(|source| StoreError::Folder { path: word, source })
+            })
+        });
+        if let Err(error) = recorded {
+            tracing::error!(error = &error as &dyn std::error::Error, "a backup could not be recorded");
+        }
+    }
+}
+
 /// Puts a backup back, while the service does not run.
 ///
 /// # Errors
 /// As [`store::restore`].
 pub fn restore(config: &Config, clock: &Clock, from: &Path, terms: Terms<'_>) -> Result<Restored, StoreError> {
-    let entry = Entry::new(clock.now(), TraceId::random(), Actor::service(), Action::Restore, Outcome::Done);
-    store::restore(&setup(config), from, terms, entry)
+    store::restore(&setup(config), from, terms, entry(clock, Action::Restore))
 }

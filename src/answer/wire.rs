@@ -23,7 +23,7 @@ use words::whole;
 
 use crate::audit::{Hash, Receipt};
 use crate::code::{AddressToken, Code, CodeHeader, Codes};
-use crate::ids::{EpochId, RegulationId};
+use crate::ids::{EpochId, Oin, RegulationId};
 use crate::profile::Profile;
 
 time::serde::format_description!(pub date_only, Date, "[year]-[month]-[day]");
@@ -158,6 +158,8 @@ pub struct ServiceView {
     /// How the log came to that key, oldest first; empty while it has its first one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log_hand_overs: Vec<HandOver>,
+    /// URI of the register of processing activities (GDPR article 30), with which records of the log name them.
+    pub register: String,
     pub regulations: Vec<RegulationView>,
     pub epochs: Vec<EpochView>,
 }
@@ -240,6 +242,31 @@ pub struct Expired {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewHold {
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9007199254740991_u64)]
+    pub from: u64,
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9007199254740991_u64)]
+    pub to: u64,
+}
+
+/// `GET /v1/access-log/budgets`: how much a corporation may ask, by the stock that it registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetView {
+    pub regulation: RegulationId,
+    pub oin: Oin,
+    pub dwellings: u64,
+    /// Questions in a month from which officers are told.
+    pub alarm: u64,
+    /// The most questions in a month.
+    pub stop: u64,
+}
+
+/// `POST /v1/access-log/exports`: entries `from` up to and without `to` leave as files.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewExport {
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 9007199254740991_u64)]
     pub from: u64,

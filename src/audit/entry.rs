@@ -48,6 +48,9 @@ pub struct Entry {
     /// Which entries of the log were read, exported or expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<Range>,
+    /// Which of them exactly, in order, where others lie in between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Range>,
     pub result: Outcome,
     /// Absent where nobody waited.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +128,7 @@ impl Entry {
             articles: Vec::new(),
             epoch: None,
             entries: None,
+            parts: Vec::new(),
             result,
             latency: None,
             count: None,
@@ -132,6 +136,25 @@ impl Entry {
             day_key: None,
             salt: Self::fresh_salt(),
         }
+    }
+
+    /// Says whose contents were deleted: ranges in order, none empty, with others in between.
+    pub fn deleted(&mut self, ranges: &[Range]) {
+        let ends = ranges.first().zip(ranges.last());
+        self.entries = ends.map(|(first, last)| Range { from: first.from, to: last.to });
+        self.parts = if ranges.len() > 1 { ranges.to_vec() } else { Vec::new() };
+        let count: u64 = ranges.iter().map(|range| range.to - range.from).sum();
+        self.count = u32::try_from(count).ok().filter(|count| *count > 1);
+    }
+
+    /// The ranges of entries that this one is about.
+    pub fn ranges(&self) -> &[Range] {
+        if self.parts.is_empty() { self.entries.as_slice() } else { &self.parts }
+    }
+
+    /// When it was made; `None` if the time breaks its form.
+    pub fn moment(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::parse(&self.time, &Rfc3339).ok()
     }
 
     /// 16 fresh random bytes for [`Entry::salt`], hexadecimal.
@@ -181,11 +204,20 @@ impl Entry {
         require(digest.is_none_or(|d| d.len() == 64 && is_hex(d)), "regulation digest is no SHA-256")?;
         require(self.articles.len() <= 64 && self.articles.iter().all(|a| is_article(a)), "articles are no names")?;
         require(self.entries.is_none_or(|range| range.from <= range.to), "range of entries ends before it begins")?;
+        require(self.has_sound_parts(), "parts are no ranges in order from the first to the last entry")?;
         require(self.count.is_none_or(|count| count > 1), "count is below 2")?;
         require(self.sealed.as_ref().is_none_or(Sealed::is_sound), "sealed part has not its form")?;
         require(self.day_key.as_ref().is_none_or(DayKeyFile::is_sound), "wrapped key has not its form")?;
         require(self.result.code().is_none_or(is_word), "result is no word of a-z, 0-9, hyphen and underscore")?;
         require(self.salt.len() == 32 && is_hex(&self.salt), "salt is not 16 bytes in hexadecimal")
+    }
+
+    fn has_sound_parts(&self) -> bool {
+        let ends = self.parts.first().zip(self.parts.last());
+        let ends = ends.map(|(first, last)| Range { from: first.from, to: last.to });
+        let in_order = self.parts.windows(2).all(|pair| pair[0].to < pair[1].from);
+        let are_ranges = self.parts.iter().all(|part| part.from < part.to);
+        self.parts.is_empty() || self.parts.len() > 1 && in_order && are_ranges && self.entries == ends
     }
 }
 
@@ -281,6 +313,23 @@ pub(super) mod tests {
             let error = entry.check().expect_err(&format!("change {at}"));
             assert!(!error.to_string().contains("Jansen"));
         }
+    }
+
+    #[test]
+    fn parts_lie_in_order_in_their_range() {
+        let range = |from, to| Range { from, to };
+        let check = |entries, parts: &[Range]| Entry { entries, parts: parts.to_vec(), ..sample() }.check().is_ok();
+        assert!(check(Some(range(2, 9)), &[]) && check(Some(range(2, 9)), &[range(2, 4), range(5, 9)]));
+        for bad in [
+            [range(2, 4), range(5, 8)],
+            [range(3, 4), range(5, 9)],
+            [range(2, 4), range(4, 9)],
+            [range(2, 6), range(5, 9)],
+            [range(2, 2), range(5, 9)],
+        ] {
+            assert!(!check(Some(range(2, 9)), &bad), "{bad:?}");
+        }
+        assert!(!check(Some(range(2, 9)), &[range(2, 9)]) && !check(None, &[range(2, 4), range(5, 9)]));
     }
 
     #[test]

@@ -112,11 +112,11 @@ impl FromStr for LogKeys {
     type Err = AuditError;
     fn from_str(text: &str) -> Result<Self, AuditError> {
         let mut lines = text.lines();
-        let current = NoteVerifier::from_vkey(lines.next().unwrap_or_default())?;
+        let current = NoteVerifier::from_log_vkey(lines.next().unwrap_or_default())?;
         let retired = lines.map(|line| {
             let (key, last) = line.split_once(" until ").ok_or(AuditError::Key("list names a second current key"))?;
             let last = last.parse().map_err(|_| AuditError::Key("list has a size that is no number"))?;
-            let key = NoteVerifier::from_vkey(key)?;
+            let key = NoteVerifier::from_log_vkey(key)?;
             if key.name() == current.name() { Ok((key, last)) } else { Err(AuditError::Key("list is of several logs")) }
         });
         let retired = retired.collect::<Result<_, _>>()?;
@@ -195,6 +195,14 @@ mod tests {
         for bad in ["", "x", &format!("{}\n{}", lines[0], lines[0]), &lines[1]] {
             assert!(matches!(bad.parse::<LogKeys>(), Err(AuditError::Key(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_witness_s_key_is_no_log_s() {
+        let witness = crate::audit::Cosigner::generate(LOG).unwrap().0.verifier().vkey();
+        assert_eq!(witness.parse::<LogKeys>(), Err(AuditError::Key("is a witness's and no log's")));
+        let list = format!("{}\n{witness} until 3\n", key().verifier().vkey());
+        assert!(matches!(list.parse::<LogKeys>(), Err(AuditError::Key(_))));
     }
 
     #[test]

@@ -5,18 +5,41 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Action, AuditError, Entry, Outcome};
+use super::{Action, AuditError, Entry, Latency, Outcome};
 
 /// The processing activity of an action, as it ends the URI of the register of processing activities (GDPR article
-/// 30); `None` where nobody's data are processed.
+/// 30); `None` where nobody's data are looked at, given or destroyed. What is new decides here.
 pub fn activity(action: Action) -> Option<&'static str> {
     match action {
-        Action::Ask => Some("bevragen-prioriteit"),
+        Action::Ask | Action::AskAgain | Action::ResultsRead => Some("bevragen-prioriteit"),
+        Action::AskGroups => Some("bevragen-groepen"),
         Action::Load | Action::LoadAbort => Some("aanleveren-register"),
         Action::Stock => Some("aanleveren-voorraad"),
         Action::LogRead | Action::LogExport => Some("raadplegen-inzagelogboek"),
         Action::SubjectRead => Some("inzageverzoek"),
-        _ => None,
+        Action::LogHold | Action::LogHoldEnd => Some("bewaren-inzagelogboek"),
+        Action::LogExpire | Action::SubjectKeyEnd => Some("vernietigen-inzagelogboek"),
+        Action::EpochAbort | Action::EpochDestroy => Some("vernietigen-register"),
+        Action::Backup | Action::Restore => Some("veiligstellen"),
+        Action::Connect
+        | Action::EpochAnnounce
+        | Action::EpochContribute
+        | Action::EpochFetch
+        | Action::EpochReseal
+        | Action::EpochActivate
+        | Action::EpochAcceptShrink
+        | Action::EpochAcceptMissingStock
+        | Action::EpochRetire
+        | Action::RegulationActive
+        | Action::Propose
+        | Action::Probing
+        | Action::BudgetAlarm
+        | Action::TapOpen
+        | Action::ClockBack
+        | Action::LogKey
+        | Action::DayKey
+        | Action::Start
+        | Action::Stop => None,
     }
 }
 
@@ -57,11 +80,12 @@ pub struct Record {
 }
 
 /// The record of an entry; `None` if its action has none. `register` is the URI of the register of processing
-/// activities, `ended_ms` when the entry was written, `leaf` its leaf hash.
+/// activities, `leaf` the entry's leaf hash. It is made of nothing else, so it is the same one wherever it is made; of
+/// when the processing ended the log knows the class of its wait.
 ///
 /// # Errors
 /// [`AuditError::Entry`] if the time is none.
-pub fn record(entry: &Entry, leaf: &[u8; 32], ended_ms: u64, register: &str) -> Result<Option<Record>, AuditError> {
+pub fn record(entry: &Entry, leaf: &[u8; 32], register: &str) -> Result<Option<Record>, AuditError> {
     let Some(name) = activity(entry.action) else { return Ok(None) };
     let started =
         OffsetDateTime::parse(&entry.time, &Rfc3339).map_err(|_| AuditError::Entry("time is not RFC 3339"))?;
@@ -82,8 +106,7 @@ pub fn record(entry: &Entry, leaf: &[u8; 32], ended_ms: u64, register: &str) -> 
         },
         name,
         start_time,
-        // A clock that was set back between the two makes no record that ends before it begins.
-        end_time: ended_ms.max(start_time),
+        end_time: start_time + entry.latency.map_or(0, Latency::ms),
         attributes,
     }))
 }
@@ -120,7 +143,7 @@ mod tests {
     const REGISTER: &str = "https://register.example/verwerkingen/";
 
     fn of(entry: &Entry) -> Record {
-        record(entry, &[0xab; 32], 1_793_612_345_678, REGISTER).unwrap().unwrap()
+        record(entry, &[0xab; 32], REGISTER).unwrap().unwrap()
     }
 
     #[test]
@@ -131,7 +154,7 @@ mod tests {
             ("bevragen-prioriteit", Status::Ok, "abababababababab")
         );
         assert_eq!(found.trace_id, "00112233445566778899aabbccddeeff");
-        assert_eq!((found.start_time, found.end_time), (1_793_611_800_000, 1_793_612_345_678));
+        assert_eq!((found.start_time, found.end_time), (1_793_611_800_000, 1_793_611_800_010));
         let attributes: Vec<_> = found.attributes.iter().map(|(key, value)| (*key, value.as_str())).collect();
         assert_eq!(
             attributes,
@@ -156,7 +179,27 @@ mod tests {
         assert_eq!(status(Outcome::Refused("budget".into())), Status::Unset);
         assert_eq!(status(Outcome::Failed("unavailable".into())), Status::Error);
         let start = Entry { action: Action::Start, ..sample() };
-        assert_eq!(record(&start, &[0; 32], 0, REGISTER).unwrap(), None);
+        assert_eq!(record(&start, &[0; 32], REGISTER).unwrap(), None);
+    }
+
+    #[test]
+    fn what_the_care_side_asks_and_what_is_destroyed_has_its_record() {
+        for (action, name) in [
+            (Action::AskGroups, "bevragen-groepen"),
+            (Action::LogExpire, "vernietigen-inzagelogboek"),
+            (Action::EpochDestroy, "vernietigen-register"),
+            (Action::ResultsRead, "bevragen-prioriteit"),
+        ] {
+            assert_eq!(of(&Entry { action, ..sample() }).name, name);
+        }
+    }
+
+    #[test]
+    fn a_record_ends_by_the_class_of_its_wait() {
+        let ended = |latency| of(&Entry { latency, ..sample() }).end_time - 1_793_611_800_000;
+        let classes = [Latency::Under10Ms, Latency::Under100Ms, Latency::Under1S, Latency::Slow];
+        assert_eq!(classes.map(|class| ended(Some(class))), [10, 100, 1000, 1000]);
+        assert_eq!(ended(None), 0, "nobody waited");
     }
 
     #[test]

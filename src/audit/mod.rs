@@ -8,9 +8,11 @@
 mod checkpoint;
 mod cosign;
 mod entry;
+mod gone;
 mod keys;
 pub mod ldv;
 mod note;
+mod proof;
 mod seal;
 mod tiles;
 mod tree;
@@ -23,8 +25,10 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 pub use cosign::{Cosigner, cosigned_at};
 pub use entry::{Actor, Entry, MAX_ENTRY_BYTES, Range, RegulationRef};
+pub use gone::Gone;
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
+pub use proof::TlogProof;
 pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient, unwrap, wrap};
 pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{

@@ -97,6 +97,15 @@ impl NoteVerifier {
         Self { name: name.to_owned(), kind, key, id: key_id(name, kind, &key) }
     }
 
+    /// From the verifier key text of a log: a witness's key says something else of what it signs.
+    ///
+    /// # Errors
+    /// As [`NoteVerifier::from_vkey`].
+    pub fn from_log_vkey(text: &str) -> Result<Self, AuditError> {
+        let verifier = Self::from_vkey(text)?;
+        if verifier.kind == PLAIN { Ok(verifier) } else { Err(AuditError::Key("is a witness's and no log's")) }
+    }
+
     /// From verifier key text, `name+id+base64`.
     ///
     /// # Errors

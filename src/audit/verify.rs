@@ -1,8 +1,10 @@
 //! The whole log, checked by an officer who trusts only a verifier key and what was kept outside the service.
 
+use std::iter::Peekable;
 use std::ops::Range;
+use std::vec::IntoIter;
 
-use super::{AuditError, Checkpoint, CheckpointKeys, Entry, Frontier, Hash, Receipt, leaf_hash};
+use super::{AuditError, Checkpoint, CheckpointKeys, Entry, Frontier, Gone, Hash, Receipt, leaf_hash};
 
 /// One line of an exported log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,14 @@ pub enum Line {
 }
 
 impl Line {
+    /// The entry's bytes, if they are there.
+    pub fn entry(&self) -> Option<&[u8]> {
+        match self {
+            Self::Entry(entry) => Some(entry),
+            Self::Expired(_) => None,
+        }
+    }
+
     /// The leaf hash.
     pub fn leaf(&self) -> Hash {
         match self {
@@ -62,8 +72,16 @@ pub enum VerifyError {
     RolledBack { position: usize, remembered: u64, size: u64 },
     #[error("entry {index} is not the one of receipt {position}: the entry was changed, moved or dropped")]
     Receipt { position: usize, index: u64 },
+    /// Whoever handed it in made it up, or was given it so: it says nothing against the log.
+    #[error("receipt {position} is not valid: its own checkpoint, which the log extends, has another entry {index}")]
+    ReceiptFalse { position: usize, index: u64 },
     #[error("the log does not extend {what} of size {size}; entries below {good_below} are as remembered")]
     History { what: Witness, size: u64, good_below: u64 },
+    #[error(
+        "the contents of entry {index} are gone, and no entry says that they were deleted when they were due: somebody \
+         removed them"
+    )]
+    GoneEarly { index: u64 },
 }
 
 /// Whose root the log disagrees with.
@@ -98,60 +116,125 @@ impl VerifyError {
             Self::Size { .. } => "size_differs",
             Self::RolledBack { .. } => "rolled_back",
             Self::Receipt { .. } => "receipt_differs",
+            Self::ReceiptFalse { .. } => "receipt_false",
             Self::History { .. } => "history_differs",
+            Self::GoneEarly { .. } => "gone_early",
         }
     }
 }
 
 /// Checks every line of a log, in order, against its checkpoint, the checkpoints an officer remembered, and receipts
-/// that parties kept. One pass; memory for the checkpoints and receipts only.
+/// that parties kept. `log_days` is the shortest time for which a regulation of the log keeps contents. One pass; memory
+/// for the checkpoints, receipts and expired ranges only.
 ///
 /// # Errors
-/// The first of: a note or receipt that cannot be used, a rollback, a malformed entry, a receipt's entry changed, a
-/// wrong number of entries, a root that differs at the smallest size where one does.
+/// The first of: a note or receipt that cannot be used, a rollback, a malformed entry, a wrong number of entries, a root
+/// or a receipt's entry that differs at the smallest size where one does, contents that are gone without a record, a
+/// receipt that its own checkpoint gives the lie.
 pub fn verify_log<L: Into<Line>>(
     lines: impl Iterator<Item = L>,
     checkpoint: &str,
     keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
+    log_days: u32,
 ) -> Result<Report, VerifyError> {
     let current = keys.checkpoint(checkpoint).map_err(VerifyError::Checkpoint)?;
     let (roots, remembered_size) = roots_to_meet(&current, keys, remembered, receipts)?;
-    let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
-    wanted.sort_unstable();
-    let (mut wanted, mut roots) = (wanted.into_iter().peekable(), roots.into_iter().peekable());
-    let (mut frontier, mut expired, mut good_below, mut broken) = (Frontier::default(), Vec::new(), 0, None);
-    let mut meet = |frontier: &Frontier, good_below: &mut u64, broken: &mut Option<VerifyError>| {
-        while let Some((size, root, what)) = roots.next_if(|(size, ..)| *size == frontier.size()) {
-            if root == frontier.root() {
-                *good_below = size;
-            } else if broken.is_none() {
-                *broken = Some(VerifyError::History { what, size, good_below: *good_below });
-            }
-        }
-    };
-    meet(&frontier, &mut good_below, &mut broken);
+    let mut check = Check::new(roots, receipts, log_days);
+    check.meet();
     for line in lines {
-        let index = frontier.size();
-        let leaf = read_line(&line.into(), index, &mut expired)?;
-        while let Some((_, position)) = wanted.next_if(|(at, _)| *at == index) {
-            if receipts[position].leaf != leaf {
-                return Err(VerifyError::Receipt { position, index });
+        check.line(&line.into())?;
+    }
+    let (frontier, expired_ranges) = check.end(&current)?;
+    let expired = expired_ranges.iter().map(|range| range.end - range.start).sum();
+    let (root, receipts) = (frontier.root(), receipts.len() as u64);
+    Ok(Report { entries: frontier.size(), expired, expired_ranges, root, remembered_size, receipts })
+}
+
+/// A log as far as it was read.
+struct Check<'a> {
+    roots: Peekable<IntoIter<KnownRoot>>,
+    receipts: &'a [Receipt],
+    /// Position in the log and among the receipts, in order.
+    wanted: Peekable<IntoIter<(u64, usize)>>,
+    /// Receipts whose leaf is another one than the log's.
+    differing: Vec<usize>,
+    frontier: Frontier,
+    expired: Vec<Range<u64>>,
+    gone: Gone,
+    good_below: u64,
+    broken: Option<VerifyError>,
+    /// Only if the log itself is sound.
+    false_receipt: Option<VerifyError>,
+}
+
+impl<'a> Check<'a> {
+    fn new(roots: Vec<KnownRoot>, receipts: &'a [Receipt], log_days: u32) -> Self {
+        let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
+        wanted.sort_unstable();
+        Self {
+            roots: roots.into_iter().peekable(),
+            receipts,
+            wanted: wanted.into_iter().peekable(),
+            differing: Vec::new(),
+            frontier: Frontier::default(),
+            expired: Vec::new(),
+            gone: Gone::new(log_days),
+            good_below: 0,
+            broken: None,
+            false_receipt: None,
+        }
+    }
+
+    fn line(&mut self, line: &Line) -> Result<(), VerifyError> {
+        let index = self.frontier.size();
+        let leaf = read_line(line, index, &mut self.expired)?;
+        self.gone.line(index, line.entry());
+        while let Some((_, position)) = self.wanted.next_if(|(at, _)| *at == index) {
+            if self.receipts[position].leaf != leaf {
+                self.differing.push(position);
             }
         }
-        frontier.push(leaf);
-        meet(&frontier, &mut good_below, &mut broken);
+        self.frontier.push(leaf);
+        self.meet();
+        Ok(())
     }
-    if frontier.size() != current.size {
-        return Err(VerifyError::Size { entries: frontier.size(), size: current.size });
+
+    /// Compares with every root that is known for this size. A receipt is told from a log that was changed by its
+    /// checkpoint: where the log still has that root, no other leaf was ever under it.
+    fn meet(&mut self) {
+        while let Some((size, root, what)) = self.roots.next_if(|(size, ..)| *size == self.frontier.size()) {
+            let holds = root == self.frontier.root();
+            if holds && self.broken.is_none() {
+                self.good_below = size;
+            }
+            match what {
+                Witness::Receipt(position) if self.differing.contains(&position) => {
+                    let index = self.receipts[position].index;
+                    if holds {
+                        self.false_receipt.get_or_insert(VerifyError::ReceiptFalse { position, index });
+                    } else {
+                        self.broken.get_or_insert(VerifyError::Receipt { position, index });
+                    }
+                }
+                _ if holds => {}
+                what => {
+                    self.broken.get_or_insert(VerifyError::History { what, size, good_below: self.good_below });
+                }
+            }
+        }
     }
-    if let Some(broken) = broken {
-        return Err(broken);
+
+    fn end(self, current: &Checkpoint) -> Result<(Frontier, Vec<Range<u64>>), VerifyError> {
+        let entries = self.frontier.size();
+        let size = (entries != current.size).then_some(VerifyError::Size { entries, size: current.size });
+        let gone = self.gone.early().map(|index| VerifyError::GoneEarly { index });
+        match size.or(self.broken).or(gone).or(self.false_receipt) {
+            Some(error) => Err(error),
+            None => Ok((self.frontier, self.expired)),
+        }
     }
-    let (receipts, expired_ranges) = (receipts.len() as u64, expired);
-    let expired = expired_ranges.iter().map(|range| range.end - range.start).sum();
-    Ok(Report { entries: frontier.size(), expired, expired_ranges, root: frontier.root(), remembered_size, receipts })
 }
 
 fn read_line(line: &Line, index: u64, expired: &mut Vec<Range<u64>>) -> Result<Hash, VerifyError> {
@@ -196,7 +279,8 @@ fn roots_to_meet(
         }
         roots.push((known.size, known.root, Witness::Receipt(position)));
     }
-    roots.sort_by_key(|(size, ..)| *size);
+    // What others remember goes first: the log itself always agrees with its own checkpoint.
+    roots.sort_by_key(|(size, _, what)| (*size, *what == Witness::Current));
     Ok((roots, largest))
 }
 
@@ -204,7 +288,7 @@ fn roots_to_meet(
 mod tests {
     use super::*;
     use crate::audit::entry::tests::sample;
-    use crate::audit::{Entry, NoteSigner};
+    use crate::audit::{Action, Entry, NoteSigner, Outcome, Range};
 
     struct Log {
         signer: NoteSigner,
@@ -232,7 +316,7 @@ mod tests {
         /// As an operator would after tampering: with a fresh signature over what is there now.
         fn verify(&self, remembered: &[String], receipts: &[Receipt]) -> Result<Report, VerifyError> {
             let note = self.note(self.entries.len());
-            verify_log(self.entries.iter().cloned(), &note, &self.signer.verifier(), remembered, receipts)
+            verify_log(self.entries.iter().cloned(), &note, &self.signer.verifier(), remembered, receipts, 1)
         }
     }
 
@@ -244,14 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn expired_contents_leave_a_log_that_verifies() {
-        let log = Log::of(5);
-        let line =
-            |(at, e): (usize, &Vec<u8>)| if at < 3 { Line::Expired(leaf_hash(e)) } else { Line::Entry(e.clone()) };
-        let lines = log.entries.iter().enumerate().map(line);
-        let report =
-            verify_log(lines, &log.note(5), &log.signer.verifier(), &[log.note(2)], &[log.receipt(1)]).unwrap();
+    fn contents_that_are_gone_leave_a_log_that_verifies_if_a_record_says_so() {
+        let mut log = Log::of(5);
+        let mut record = Entry { time: "2030-01-01T00:00:00Z".into(), ..sample() };
+        (record.action, record.result) = (Action::LogExpire, Outcome::Done);
+        record.deleted(&[Range { from: 0, to: 3 }]);
+        log.entries.push(record.to_bytes());
+        let line = |(at, entry): (usize, &Vec<u8>), gone: std::ops::Range<usize>| {
+            if gone.contains(&at) { Line::Expired(leaf_hash(entry)) } else { Line::Entry(entry.clone()) }
+        };
+        let verify = |gone: std::ops::Range<usize>, days| {
+            let lines = log.entries.iter().enumerate().map(|entry| line(entry, gone.clone()));
+            verify_log(lines, &log.note(6), &log.signer.verifier(), &[log.note(2)], &[log.receipt(1)], days)
+        };
+        let report = verify(0..3, 365).unwrap();
         assert_eq!((report.expired, report.expired_ranges), (3, Vec::from([0..3; 1])));
+        assert_eq!(verify(0..4, 365), Err(VerifyError::GoneEarly { index: 3 }));
+        assert!(verify(1..3, 365).is_ok());
+        assert_eq!(verify(1..3, 3650), Err(VerifyError::GoneEarly { index: 1 }));
     }
 
     #[test]
@@ -264,6 +358,18 @@ mod tests {
             Err(VerifyError::History { what: Witness::Remembered(1), size: 6, good_below: 3 })
         );
         assert_eq!(log.verify(&memory, &[receipt]), Err(VerifyError::Receipt { position: 0, index: 4 }));
+    }
+
+    #[test]
+    fn a_receipt_with_another_leaf_accuses_nobody_while_its_checkpoint_holds() {
+        let log = Log::of(9);
+        let forged = Receipt { leaf: leaf_hash(b"made up"), ..log.receipt(4) };
+        let found = |log: &Log, memory: &[String]| log.verify(memory, std::slice::from_ref(&forged)).unwrap_err();
+        assert_eq!(found(&log, &[]), VerifyError::ReceiptFalse { position: 0, index: 4 });
+        // What is wrong with the log itself comes first.
+        let (memory, mut broken) = ([log.note(9)], log);
+        broken.entries[7] = sample().to_bytes();
+        assert!(matches!(found(&broken, &memory), VerifyError::History { good_below: 5, size: 9, .. }));
     }
 
     #[test]
@@ -286,7 +392,7 @@ mod tests {
     fn missing_added_and_swapped_entries_fail_against_the_checkpoint() {
         let log = Log::of(4);
         let (note, verifier) = (log.note(4), log.signer.verifier());
-        let run = |entries: Vec<Vec<u8>>| verify_log(entries.into_iter(), &note, &verifier, &[], &[]).unwrap_err();
+        let run = |entries: Vec<Vec<u8>>| verify_log(entries.into_iter(), &note, &verifier, &[], &[], 1).unwrap_err();
         assert_eq!(run(log.entries[..3].to_vec()), VerifyError::Size { entries: 3, size: 4 });
         assert_eq!(run([log.entries.clone(), log.entries.clone()].concat()).code(), "size_differs");
         let mut swapped = log.entries.clone();
@@ -302,7 +408,7 @@ mod tests {
         let (log, other) = (Log::of(3), Log::of(3));
         let verifier = log.signer.verifier();
         let run = |note: &str, remembered: &[String], receipts: &[Receipt]| {
-            verify_log(log.entries.iter().cloned(), note, &verifier, remembered, receipts).unwrap_err().code()
+            verify_log(log.entries.iter().cloned(), note, &verifier, remembered, receipts, 1).unwrap_err().code()
         };
         assert_eq!(run(&other.note(3), &[], &[]), "checkpoint_unusable");
         assert_eq!(run(&log.note(3), &[other.note(2)], &[]), "remembered_unusable");

@@ -95,7 +95,7 @@ impl AddCheckpoint {
         if self.old_size != size {
             return Err(WitnessRefusal::Stale { known: size });
         }
-        if next.size == size && next.root != root {
+        if known.is_some() && next.size == size && next.root != root {
             return Err(WitnessRefusal::Forked { size });
         }
         verify_consistency((size, &root), (next.size, &next.root), &self.proof)
@@ -177,7 +177,10 @@ mod tests {
         let log = Log::new();
         let note = Checkpoint { root: leaf_hash(b"x"), ..log.at(0) }.to_note(&log.signer);
         let request = AddCheckpoint { old_size: 0, proof: vec![], note };
-        assert_eq!(log.check(&request, 0), Err(WitnessRefusal::Forked { size: 0 }));
+        // Nothing else was ever signed: it is wrong, and no second history.
+        assert_eq!(log.check(&request, 0), Err(WitnessRefusal::Inconsistent { old: 0, size: 0 }));
+        let known = request.check(&log.signer.verifier(), Some(&log.at(0)));
+        assert_eq!(known, Err(WitnessRefusal::Forked { size: 0 }));
     }
 
     #[test]

@@ -13,6 +13,10 @@ use super::AuditError;
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     Ask,
+    /// An answer was given once more, to another person or certificate of its party; `entries` is the first one's.
+    AskAgain,
+    /// Results of a batch were read; `entries` are from the first to the last question's.
+    ResultsRead,
     /// A connection that the handshake refused.
     Connect,
     Load,
@@ -52,6 +56,12 @@ pub enum Action {
     LogHold,
     LogHoldEnd,
     SubjectRead,
+    /// The key of an epoch's pseudonyms was destroyed: no entry's contents name a household of it any more.
+    SubjectKeyEnd,
+    /// Another key signs the log from here on.
+    LogKey,
+    /// The database was copied; `entries` are those that the copy holds.
+    Backup,
     /// A new key seals what is disclosed.
     DayKey,
     /// The database was put back from a backup; `entries` are those that are lost, if any are.
@@ -108,6 +118,15 @@ impl Latency {
             10..100 => Self::Under100Ms,
             100..1000 => Self::Under1S,
             _ => Self::Slow,
+        }
+    }
+
+    /// The class's upper bound in milliseconds; of the slowest, which has none, the lower.
+    pub fn ms(self) -> u64 {
+        match self {
+            Self::Under10Ms => 10,
+            Self::Under100Ms => 100,
+            Self::Under1S | Self::Slow => 1000,
         }
     }
 }

@@ -9,7 +9,8 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
@@ -23,7 +24,7 @@ pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, r
 use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
-use crate::ids::EpochId;
+use crate::ids::{EpochId, TraceId};
 use crate::profile::Profile;
 
 /// A refusal or failure that the service reported.
@@ -130,13 +131,16 @@ impl Client {
         self.read(response)
     }
 
-    /// [`Client::post`] that may be sent again: under the same key it is done once.
+    /// [`Client::post`] that may be sent again: under the same key it is done once. Its trace is [`trace_of`] the key.
     ///
     /// # Errors
     /// As [`Client::get`].
     pub fn post_once<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, key: &str) -> anyhow::Result<T> {
-        let response = self.agent.post(self.url(path)).header("Idempotency-Key", key).send_json(body);
-        self.read(response)
+        let trace = trace_of(key).to_string();
+        // No span of ours is collected: any number names the caller's.
+        let parent = format!("00-{trace}-{}-01", &trace[..16]);
+        let request = self.agent.post(self.url(path)).header("Idempotency-Key", key).header("traceparent", parent);
+        self.read(request.send_json(body))
     }
 
     /// `PUT` with a JSON body.
@@ -198,14 +202,7 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        match serde_json::from_slice::<ProblemBody>(&body).map(printable) {
-            // A failure of the service is not a refusal: whoever asks for many stops there.
-            Ok(problem) if status == 429 => Err(ComeAgain::refused(problem, after).into()),
-            Ok(problem) if status.is_client_error() => Err(Refused(problem).into()),
-            Ok(problem) => Err(ComeAgain::failed(&problem, after).into()),
-            Err(_) if status.is_server_error() => Err(ComeAgain::silent(status.as_u16(), after).into()),
-            Err(_) => bail!("the service answered with status {status}"),
-        }
+        Err(failure(status.as_u16(), &body, after))
     }
 
     /// This party's regulation as the service has it in force. What it was at the first call is remembered, and must
@@ -341,6 +338,29 @@ impl Client {
     }
 }
 
+/// What an answer comes to that is no success: a reason to come again, or the end.
+fn failure(status: u16, body: &[u8], after: Option<u64>) -> anyhow::Error {
+    // Nothing was done: it was too much, or the body came too slowly.
+    let again = matches!(status, 408 | 429);
+    match serde_json::from_slice::<ProblemBody>(body).map(printable) {
+        Ok(problem) if again => ComeAgain::refused(problem, after).into(),
+        // A failure of the service is not a refusal: whoever asks for many stops there.
+        Ok(problem) if (400..500).contains(&status) => Refused(problem).into(),
+        Ok(problem) => ComeAgain::failed(&problem, after).into(),
+        Err(_) if again || status >= 500 => ComeAgain::silent(status, after).into(),
+        Err(_) => anyhow!("the service answered with status {status}"),
+    }
+}
+
+/// The trace of a request that is sent under this key, however often. It does not tell the key, and is never a UUID of
+/// version 7, which is what the service takes for the trace of a request that came by FSC.
+pub fn trace_of(key: &str) -> TraceId {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest(&SHA256, format!("voorrang trace\n{key}").as_bytes()).as_ref()[..16]);
+    bytes[6] = 0x40 | (bytes[6] & 0x0f);
+    hex::encode(bytes).parse().expect("32 hexadecimal digits are a trace id")
+}
+
 /// A problem as it may be shown on a terminal: whatever a service sends, no control characters.
 fn printable(mut problem: ProblemBody) -> ProblemBody {
     let texts = [&mut problem.code, &mut problem.title, &mut problem.detail, &mut problem.trace_id];
@@ -348,4 +368,24 @@ fn printable(mut problem: ProblemBody) -> ProblemBody {
         text.retain(|sign| !sign.is_control());
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_done_is_sent_again_and_what_was_refused_is_not() {
+        let comes_again = |status: u16, body: &str| failure(status, body.as_bytes(), None).is::<ComeAgain>();
+        let problem =
+            |status: u16| format!(r#"{{"status":{status},"code":"c","title":"t","detail":"d","traceId":""}}"#);
+        for (status, again) in
+            [(408, true), (429, true), (500, true), (503, true), (400, false), (403, false), (409, false)]
+        {
+            assert_eq!(comes_again(status, &problem(status)), again, "{status}");
+        }
+        for (status, again) in [(408, true), (502, true), (400, false), (431, false)] {
+            assert_eq!(comes_again(status, ""), again, "{status} without a word");
+        }
+    }
 }

@@ -23,7 +23,10 @@ use crate::epoch::share::Salt;
 use crate::ids::{EpochId, Oin};
 use crate::link::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source, Standing};
 use crate::profile::Profile;
-use crate::regulate::{self, Act, Answer, Conditions, Facts, Regulation, Role};
+use crate::regulate::{self, Act, Answer, Conditions, Facts, Permit, Regulation, Role};
+
+/// Households that one scan looks for.
+const TOGETHER: usize = 64;
 
 /// What `voorrang evaluate` takes.
 #[derive(Debug, clap::Args)]
@@ -152,7 +155,12 @@ impl Laboratory {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let progress = bar(households.len(), "asking");
         let part = |households: &[Household]| -> anyhow::Result<Vec<(Answer, Finding)>> {
-            households.iter().map(|household| self.answer(household).inspect(|_| progress.step())).collect()
+            let mut answered = Vec::with_capacity(households.len());
+            for together in households.chunks(TOGETHER) {
+                answered.extend(self.answer(together)?);
+                together.iter().for_each(|_| progress.step());
+            }
+            Ok(answered)
         };
         std::thread::scope(|scope| {
             let chunks = households.chunks(households.len().div_ceil(threads).max(1));
@@ -165,7 +173,17 @@ impl Laboratory {
         })
     }
 
-    fn answer(&self, (arrears, tenants): &Household) -> anyhow::Result<(Answer, Finding)> {
+    fn answer(&self, households: &[Household]) -> anyhow::Result<Vec<(Answer, Finding)>> {
+        let asked = households.iter().map(|household| self.question(household));
+        let (permits, questions): (Vec<_>, Vec<_>) = asked.collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
+        let found = self.registers.find_each(&questions);
+        let disclose = |(permit, finding): (Permit, Finding)| {
+            (permit.disclose(&self.regulation, Some(&finding), self.is_whole()), finding)
+        };
+        Ok(permits.into_iter().zip(found).map(disclose).collect())
+    }
+
+    fn question(&self, (arrears, tenants): &Household) -> anyhow::Result<(Permit, HouseholdQuestion)> {
         let encoded = self.encoder.tenants(tenants);
         let address = encoded.iter().find_map(|(_, address)| *address);
         let codes = encoded.into_iter().map(|(codes, _)| codes).collect();
@@ -184,8 +202,7 @@ impl Laboratory {
         let permit = self.regulation.decide(&facts).map_err(|refusal| {
             anyhow::anyhow!("the regulation refuses such a question (article {}): {}", refusal.article, refusal.remedy)
         })?;
-        let finding = self.registers.find(&question);
-        Ok((permit.disclose(&self.regulation, Some(&finding), self.is_whole()), finding))
+        Ok((permit, question))
     }
 
     /// Whether every source is there that the answers rest on. No care list never means that nobody is on it.

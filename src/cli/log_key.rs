@@ -5,8 +5,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
+use super::audit::LogBroken;
 use super::client::Client;
 use crate::answer::wire::ServiceView;
 use crate::audit::{LogKeys, NoteVerifier};
@@ -31,7 +32,7 @@ impl Client {
     /// The keys that the access log has had, the newest first.
     ///
     /// # Errors
-    /// As [`Client::service`].
+    /// As [`Client::service`]; [`LogBroken::OtherKey`] if the service shows one that the remembered one did not announce.
     pub fn log_keys(&self) -> anyhow::Result<LogKeys> {
         self.service()?;
         remembered_log_keys(&self.config.memory)?.context("the log's key was just remembered")
@@ -39,7 +40,7 @@ impl Client {
 
     /// Holds the key that the service shows against the remembered one, and follows the hand-overs from there to it.
     pub(super) fn hold_log_key(&self, view: &ServiceView) -> anyhow::Result<()> {
-        let shown = NoteVerifier::from_vkey(&view.log_key).context("the service's log key is none")?;
+        let shown = NoteVerifier::from_log_vkey(&view.log_key).context("the service's log key is none")?;
         let Some(mut keys) = remembered_log_keys(&self.config.memory)? else {
             return self.remember(REMEMBERED, &LogKeys::from(shown).to_string());
         };
@@ -48,16 +49,12 @@ impl Client {
         }
         for hand_over in &view.log_hand_overs {
             let next =
-                NoteVerifier::from_vkey(&hand_over.key).context("the service announces a log key that is none")?;
+                NoteVerifier::from_log_vkey(&hand_over.key).context("the service announces a log key that is none")?;
             // Those before the remembered key are not signed by it.
             if keys.hand_over(&hand_over.checkpoint, next).is_ok() && *keys.current() == shown {
                 return self.remember(REMEMBERED, &keys.to_string());
             }
         }
-        bail!(
-            "the service shows another log key than the one remembered in {}, which did not announce it; ask the \
-             administrator, and do not go on before that file may be removed",
-            self.remembered(REMEMBERED).display()
-        )
+        Err(LogBroken::OtherKey { remembered: self.remembered(REMEMBERED) }.into())
     }
 }

@@ -151,7 +151,8 @@ fn is_misread(cause: &(dyn std::error::Error + 'static)) -> bool {
     error.is_some_and(|error| !matches!(error, RegulationError::Read { .. }))
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
+/// With which code a command ends that failed so.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
     let is = |found: bool, code: u8| found.then_some(code);
     error
         .chain()
@@ -164,6 +165,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<regulation::HasErrors>() || is_misread(cause), 4))
+                .or_else(|| is(cause.is::<audit::Unusable>(), 4))
                 .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
                 .or_else(|| is(cause.downcast_ref().is_some_and(StoreError::is_about_the_log), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))

@@ -221,17 +221,19 @@ const QUERY: &str = "\n[query]\npurpose = \"eviction-prevention\"\nconditions = 
 reminderSent = true, noObjection = true }\n";
 
 fn client_file(stem: &str, role: Role, regulation: &Regulation, service: &str) -> String {
-    let regulation = regulation.id();
+    let id = regulation.id();
     let query = if role == Role::Corporation { QUERY } else { "" };
     let mut keys = String::new();
     if encodes(role) || role == Role::PrivacyOfficer {
         keys += &format!("identity = \"{stem}.age\"\n");
     }
     keys += &format!("note_key = \"{stem}.note\"\n");
+    let days = regulation.retention().log_days;
+    let days = if role == Role::PrivacyOfficer { format!("log_days = {days}\n") } else { String::new() };
     format!(
         "# Made by `voorrang pki dev`; config/client.toml of the project explains every key.\n\
-         service = \"https://{service}\"\nregulation = \"{regulation}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\n\
-         key = \"{stem}.key\"\n{keys}parties = \"parties.toml\"\nmemory = \"{stem}.memory\"\n{query}"
+         service = \"https://{service}\"\nregulation = \"{id}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\n\
+         key = \"{stem}.key\"\n{keys}parties = \"parties.toml\"\nmemory = \"{stem}.memory\"\n{days}{query}"
     )
 }
 
@@ -254,6 +256,9 @@ fn service_file(place: &Path, service: &str) -> anyhow::Result<String> {
     let port = port.parse::<u16>().ok().filter(|port| *port > 0).map_or(0, |port| port.saturating_add(2));
     let documentation = toml::Table::from_iter([("listen".to_owned(), format!("127.0.0.1:{port}").into())]);
     table.insert("documentation".into(), documentation.into());
+    // The development authority keeps no list.
+    let tls = table.get_mut("tls").and_then(toml::Value::as_table_mut).context("the shipped defaults")?;
+    tls.insert("without_crls".into(), true.into());
     Ok(format!("# Made by `voorrang pki dev`; config/default.toml of the project explains every key.\n{table}"))
 }
 

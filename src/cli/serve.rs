@@ -26,7 +26,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
     telemetry::start(&config.log);
     if args.rotate_log_key {
-        let key = answer::upkeep::rotate_log_key(&config)?;
+        let key = answer::upkeep::rotate_log_key(&config, &Clock::System)?;
         eprintln!(
             "The access log has a new key; the old one is gone. Parties take it from the old one's announcement."
         );

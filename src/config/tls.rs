@@ -18,6 +18,8 @@ pub struct Tls {
     pub client_roots: PathBuf,
     /// Empty: revocation is not checked.
     pub crls: Vec<PathBuf>,
+    /// Whether that is meant, as where certificates live for days.
+    pub without_crls: bool,
     pub tls12: bool,
     pub reload_seconds: u64,
     /// OINs and SHA-256 fingerprints of certificates that nobody lets in.
@@ -37,6 +39,7 @@ impl Default for Tls {
             key: "server.key".into(),
             client_roots: "ca.pem".into(),
             crls: Vec::new(),
+            without_crls: false,
             tls12: false,
             reload_seconds: 30,
             shut_out: Vec::new(),
@@ -55,6 +58,9 @@ impl Tls {
         let pin = |text: &str| text.strip_prefix("key:").or(text.strip_prefix("issuer:")).is_some_and(hex);
         if !(1..=MOST_RELOAD_SECONDS).contains(&self.reload_seconds) {
             return Some("tls.reload_seconds is 1 to 60");
+        }
+        if self.without_crls && !self.crls.is_empty() {
+            return Some("tls.without_crls says that there is no revocation list, and tls.crls names one");
         }
         if !self.shut_out.iter().all(|text| hex(text) || oin(text)) {
             return Some("tls.shut_out holds OINs of 20 digits and SHA-256 fingerprints of 64 lower-case hex digits");

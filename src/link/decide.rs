@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::Source;
 use super::score::Z;
 use super::search::{Candidate, Far, Probe, Search};
 
@@ -44,12 +43,27 @@ pub(super) enum Outcome {
 }
 
 impl Search<'_> {
-    /// The tenants of one contract, of whom no two are linked to the same person at the address while another one
-    /// there would do.
-    pub fn household(self, tenants: &[Probe<'_>]) -> Vec<Outcome> {
+    /// The tenants of each contract, of whom no two are linked to the same person at the address while another one
+    /// there would do. All of them are looked for in the whole register, those as well whom the address settles, in one
+    /// scan: who is registered where he rents must not show in the time.
+    pub fn households(self, contracts: &[Vec<Probe<'_>>]) -> Vec<Vec<Outcome>> {
+        let people: Vec<_> = contracts.iter().flatten().collect();
+        let mut far = self.far(&people).into_iter();
+        let household = |tenants: &Vec<Probe<'_>>| {
+            let far: Vec<Far> = far.by_ref().take(tenants.len()).collect();
+            self.household(tenants, &far)
+        };
+        contracts.iter().map(household).collect()
+    }
+
+    fn household(self, tenants: &[Probe<'_>], far: &[Far]) -> Vec<Outcome> {
         let near: Vec<_> = tenants.iter().map(|tenant| self.at_address(tenant)).collect();
         let here = self.assign(tenants, &near);
-        let mut outcomes = self.complete(tenants, &near, here);
+        let evidence = tenants.iter().zip(near.iter().zip(far));
+        let settled = here.into_iter().zip(evidence);
+        let settled =
+            settled.map(|(here, (tenant, (near, far)))| here.unwrap_or_else(|| self.settle(tenant, near, far)));
+        let mut outcomes: Vec<_> = settled.collect();
         self.support(tenants, &mut outcomes);
         outcomes
     }
@@ -97,22 +111,7 @@ impl Search<'_> {
         }
     }
 
-    /// Steps 2 to 5 for those whom the address did not settle, in one scan for all of them.
-    fn complete(self, people: &[Probe<'_>], near: &[Vec<Candidate>], here: Vec<Option<Outcome>>) -> Vec<Outcome> {
-        // A care list is small and always scanned: that somebody is on it must not show in the time.
-        let always = self.register.source() == Source::Care;
-        let open: Vec<usize> = (0..people.len()).filter(|person| always || here[*person].is_none()).collect();
-        let mut far: Vec<Far> = vec![Far::new(); people.len()];
-        let probes: Vec<_> = open.iter().map(|person| &people[*person]).collect();
-        open.iter().zip(self.far(&probes)).for_each(|(person, found)| far[*person] = found);
-        let evidence = near.iter().zip(&far);
-        here.into_iter()
-            .zip(evidence)
-            .zip(people)
-            .map(|((here, (near, far)), person)| here.unwrap_or_else(|| self.settle(person, near, far)))
-            .collect()
-    }
-
+    /// Steps 2 to 5.
     fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &Far) -> Outcome {
         let passes = self.register.scanned().iter().zip(far);
         let linked = passes.into_iter().find_map(|((_, limits), found)| self.pick(&linking(found, limits.link), false));

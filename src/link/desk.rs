@@ -43,6 +43,17 @@ impl<Q, A> Desk<Q, A> {
         }
     }
 
+    /// As if a pass were running.
+    #[cfg(test)]
+    pub fn busy(&self) -> MutexGuard<'_, ()> {
+        held(&self.turn)
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        held(&self.waiting).is_empty()
+    }
+
     /// The questions of the next pass, those that came first.
     fn next(&self) -> Vec<Waiting<Q, A>> {
         let mut waiting = held(&self.waiting);

@@ -1,5 +1,6 @@
 //! From linked people to their households, and what those hold.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
@@ -120,30 +121,57 @@ impl Registers {
         Self { population, care, kernel, threads, desk: Desk::new(), membership, joined }
     }
 
-    /// Who the tenants are, and what their households hold.
-    ///
-    /// Danger: time tells. The population is scanned only if a tenant is not settled at the address, so that a
-    /// household that is registered where it rents is found in microseconds and any other one in milliseconds
-    /// (linear in the register). A caller that must not show who is registered answers after a fixed time. The care
-    /// list is scanned whoever is on it.
+    /// Who the tenants are, and what their households hold. The work is the same whoever is registered: both registers
+    /// are scanned for every tenant. What still shows in the time, how many come near and how soon a comparison ends, is
+    /// for the caller to hide.
     ///
     /// # Panics
     /// If the question was made with a profile of another shape than the registers: it would find nobody, silently.
     pub fn find(&self, question: &HouseholdQuestion) -> Finding {
-        assert_eq!(question.shape, self.population.shape, "question and registers hold codes of one profile");
-        let tenants = Probe::tenants(question);
-        let (kernel, threads, desk) = (self.kernel, self.threads, Some(&self.desk));
-        let search = Search { register: &self.population, kernel, threads, desk };
-        let here = search.household(&tenants);
-        let on_care_list = self.care.as_ref().map(|(care, _)| Search::alone(care, kernel).household(&tenants));
-        let on_care_list = on_care_list.unwrap_or_default();
+        self.find_each(&[question]).pop().expect("one question has one finding")
+    }
 
+    /// As [`Registers::find`] for each, in the order of the questions and in one scan for all.
+    ///
+    /// # Panics
+    /// As [`Registers::find`].
+    pub fn find_each<Q: Borrow<HouseholdQuestion>>(&self, questions: &[Q]) -> Vec<Finding> {
+        let probes = |question: &Q| {
+            let question = question.borrow();
+            assert_eq!(question.shape, self.population.shape, "question and registers hold codes of one profile");
+            Probe::tenants(question)
+        };
+        let contracts: Vec<_> = questions.iter().map(probes).collect();
+        let here = self.search().households(&contracts);
+        let on_care_list = self.care.as_ref().map(|(care, _)| Search::alone(care, self.kernel).households(&contracts));
+        let mut on_care_list = on_care_list.unwrap_or_default().into_iter();
+        let found = questions.iter().zip(&contracts).zip(here);
+        found
+            .map(|((question, tenants), here)| {
+                self.finding(question.borrow(), tenants, &here, &on_care_list.next().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    fn search(&self) -> Search<'_> {
+        let (kernel, threads, desk) = (self.kernel, self.threads, Some(&self.desk));
+        Search { register: &self.population, kernel, threads, desk }
+    }
+
+    fn finding(
+        &self,
+        question: &HouseholdQuestion,
+        tenants: &[Probe<'_>],
+        here: &[Outcome],
+        on_care_list: &[Outcome],
+    ) -> Finding {
+        let search = self.search();
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
         let households = self.households(&linked);
         let listed = on_care_list.iter().any(|outcome| linked_row(outcome).is_some());
         let unregistered = here
             .iter()
-            .zip(&on_care_list)
+            .zip(on_care_list)
             .filter(|(here, listed)| linked_row(here).is_none() && linked_row(listed).is_some());
         let groups = |linked: &[usize]| {
             let groups = self.groups(linked);
@@ -157,7 +185,7 @@ impl Registers {
         let unsure = on_care_list.iter().any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
         Finding {
             certain: found && !unsure && self.are_clear(&linked, &households),
-            tenants: tenants.iter().zip(&here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
+            tenants: tenants.iter().zip(here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups: groups(&linked),
             households: households.len() + unregistered.count(),
             moved: (staying.len() < linked.len()).then(|| groups(&staying)),

@@ -44,7 +44,7 @@ pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
 pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};
 
-use crate::ids::{Oin, RegulationId};
+use crate::ids::{Oin, Purpose, RegulationId};
 use crate::link::Source;
 use article::Articles;
 use regulation::Document;
@@ -246,6 +246,11 @@ impl Regulation {
     /// The purposes for which may be asked.
     pub fn purposes(&self) -> &[PurposeText] {
         &self.document.purposes
+    }
+
+    /// The same purpose, if it is one for which may be asked. Any other is text of the caller's, and is kept nowhere.
+    pub fn listed(&self, purpose: Option<&Purpose>) -> Option<Purpose> {
+        purpose.filter(|asked| self.purposes().iter().any(|listed| listed.id == **asked)).cloned()
     }
 
     /// All parties, in the file's order.

@@ -7,10 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Setup, StoreError};
-use crate::audit::{Checkpoint, CheckpointKeys, Frontier};
+use crate::audit::{Checkpoint, CheckpointKeys, Frontier, NoteVerifier, cosigned_at};
 
 /// Time between two writes of the anchor at least.
 const CADENCE: Duration = Duration::from_secs(1);
@@ -51,17 +51,28 @@ impl Anchor {
 impl Setup {
     /// Every checkpoint that the log must extend.
     pub(super) fn anchors(&self, keys: &impl CheckpointKeys) -> Result<Vec<Anchor>, StoreError> {
+        let witnesses: Result<Vec<_>, _> = self.witnesses.iter().map(|key| NoteVerifier::from_vkey(key)).collect();
+        let witnesses = witnesses.map_err(StoreError::WitnessKey)?;
+        self.witnessed.iter().try_for_each(|path| require_cosignature(path, &witnesses))?;
         let files = self.anchor.iter().chain(&self.witnessed);
         files.filter_map(|path| Anchor::read(path, keys).transpose()).collect()
     }
 
-    /// Whether the anchor is where it should be. At the first start there is none.
+    /// Whether everything that remembers the log is where it should be. At the first start nothing is.
     pub(super) fn require_anchor(&self, size: u64) -> Result<(), StoreError> {
-        match &self.anchor {
-            Some(path) if size > 0 && !path.exists() => Err(StoreError::AnchorLost { path: path.clone() }),
-            _ => Ok(()),
-        }
+        let missing = self.anchor.iter().chain(&self.witnessed).find(|path| size > 0 && !path.exists());
+        missing.map_or(Ok(()), |path| Err(StoreError::AnchorLost { path: path.clone() }))
     }
+}
+
+/// What the log alone signed, its administrator can have made: where witnesses are named, one of them has cosigned.
+fn require_cosignature(path: &Path, witnesses: &[NoteVerifier]) -> Result<(), StoreError> {
+    let Ok(note) = fs::read_to_string(path) else { return Ok(()) };
+    let cosigned = witnesses.iter().any(|witness| cosigned_at(&note, witness).is_ok());
+    if cosigned || witnesses.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Cosignature { path: path.to_owned() })
 }
 
 /// Where the writer leaves the newest durable checkpoint.
@@ -74,6 +85,8 @@ pub(super) struct AnchorDesk {
 #[derive(Debug, Default)]
 struct State {
     newest: Option<String>,
+    /// Since when it cannot be written.
+    failing: Option<Instant>,
     ending: bool,
 }
 
@@ -101,6 +114,23 @@ impl AnchorDesk {
         }
     }
 
+    /// Takes note how a write went. One that failed is tried again, with a newer checkpoint where there is one, and at the
+    /// end no more. The first of several in a row is told of.
+    fn wrote(&self, note: String, written: Result<(), StoreError>) {
+        let mut state = self.lock();
+        let Err(error) = written else {
+            state.failing = None;
+            return;
+        };
+        if state.failing.is_none() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the log's anchor cannot be written");
+        }
+        state.failing.get_or_insert_with(Instant::now);
+        if !state.ending {
+            state.newest.get_or_insert(note);
+        }
+    }
+
     /// Waits until the next write is due or the store ends.
     fn rest(&self) {
         let state = self.lock();
@@ -124,9 +154,8 @@ impl AnchorWriter {
         let (path, waiting) = (path.to_owned(), Arc::clone(&desk));
         let thread = std::thread::spawn(move || {
             while let Some(note) = waiting.take() {
-                if let Err(error) = write(&path, &note) {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the log's anchor cannot be written");
-                }
+                let written = write(&path, &note);
+                waiting.wrote(note, written);
                 waiting.rest();
             }
         });
@@ -135,6 +164,11 @@ impl AnchorWriter {
 
     pub(super) fn desk(&self) -> Arc<AnchorDesk> {
         Arc::clone(&self.desk)
+    }
+
+    /// For how long it could not be written; `None` if it was.
+    pub(super) fn failing(&self) -> Option<Duration> {
+        self.desk.lock().failing.map(|since| since.elapsed())
     }
 }
 
@@ -169,6 +203,7 @@ mod tests {
     use super::super::Store;
     use super::super::fixture::{ORIGIN, append, folder};
     use super::*;
+    use crate::audit::Cosigner;
     use tempfile::TempDir;
 
     fn setup(home: &TempDir) -> Setup {
@@ -178,7 +213,7 @@ mod tests {
 
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to.join("keys")).unwrap();
-        for name in ["voorrang.db", "keys/log.key", "keys/subject.key"] {
+        for name in ["voorrang.db", "keys/log.key", "keys/repeat.key"] {
             fs::copy(from.join(name), to.join(name)).unwrap();
         }
     }
@@ -235,6 +270,34 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_that_cannot_be_written_is_told_of_and_written_when_it_can_be() {
+        let home = folder();
+        let setup = setup(&home);
+        let store = Store::open_with(&setup).unwrap();
+        let (path, aside) = (home.path().join("elsewhere"), home.path().join("aside"));
+        let soon = |holds: &dyn Fn() -> bool| {
+            let until = Instant::now() + Duration::from_secs(20);
+            while !holds() {
+                assert!(Instant::now() < until, "it never comes");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        // A file where the folder was.
+        fs::rename(&path, &aside).unwrap();
+        fs::write(&path, "in the way").unwrap();
+        append(&store);
+        soon(&|| store.anchor_failing().is_some());
+        fs::remove_file(&path).unwrap();
+        soon(&|| store.anchor_failing().is_none());
+        assert_eq!(fs::read_to_string(path.join("checkpoint")).unwrap(), store.checkpoint().unwrap());
+        // At the end one that fails holds up nobody.
+        fs::remove_dir_all(&path).unwrap();
+        fs::write(&path, "in the way").unwrap();
+        append(&store);
+        drop(store);
+    }
+
+    #[test]
     fn what_a_witness_saw_is_held_against_the_log_too() {
         let home = folder();
         let setup = setup(&home);
@@ -243,11 +306,33 @@ mod tests {
         let seen = home.path().join("witness");
         fs::write(&seen, store.checkpoint().unwrap()).unwrap();
         drop(store);
-        let with = Setup { witnessed: vec![seen, home.path().join("not-yet")], ..setup.clone() };
+        let lost = Setup { witnessed: vec![seen.clone(), home.path().join("lost")], ..setup.clone() };
+        assert!(matches!(Store::open_with(&lost), Err(StoreError::AnchorLost { path }) if path.ends_with("lost")));
+        let with = Setup { witnessed: vec![seen], ..setup.clone() };
         assert!(Store::open_with(&with).is_ok());
         fs::remove_dir_all(home.path().join("state")).unwrap();
         fs::remove_dir_all(home.path().join("elsewhere")).unwrap();
         // A new log under a new key: the witness's checkpoint is of another.
         assert!(matches!(Store::open_with(&with), Err(StoreError::Anchor { .. })));
+    }
+
+    #[test]
+    fn where_witnesses_are_named_one_of_them_has_cosigned() {
+        let home = folder();
+        let store = Store::open_with(&setup(&home)).unwrap();
+        append(&store);
+        let (note, path) = (store.checkpoint().unwrap(), home.path().join("witness"));
+        drop(store);
+        let ((ours, _), (other, _)) =
+            (Cosigner::generate("officer.example/w1").unwrap(), Cosigner::generate("officer.example/w1").unwrap());
+        let setup = Setup { witnessed: vec![path.clone()], witnesses: vec![ours.verifier().vkey()], ..setup(&home) };
+        for (cosigner, counts) in [(None, false), (Some(&other), false), (Some(&ours), true)] {
+            let line = cosigner.map_or_else(String::new, |cosigner| cosigner.cosign(&note, 1_790_000_000).unwrap());
+            fs::write(&path, format!("{note}{line}")).unwrap();
+            match Store::open_with(&setup) {
+                Ok(_) => assert!(counts),
+                Err(error) => assert!(!counts && matches!(error, StoreError::Cosignature { .. }), "{error:?}"),
+            }
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
 use ring::digest;
 use rusqlite::Connection;
@@ -14,8 +14,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::keys::{self, Keys};
-use super::{Setup, StoreError, log, open};
+use super::{Setup, Store, StoreError, log, open};
 use crate::audit::{self, AuditError};
+
+/// Where a backup leaves word for the service, in the state folder: a file each, with the number of entries copied.
+const WORD: &str = "backups";
 
 pub(super) const DATABASE: &str = "voorrang.db";
 pub(super) const MANIFEST: &str = "manifest";
@@ -62,8 +65,56 @@ pub fn back_up(setup: &Setup, to: &Path, recipients: &[String], now: OffsetDateT
         seal_keys(&setup.folders.state.join("keys"), beside.path(), recipients)?;
     }
     let bytes = fs::metadata(&copy).map_err(folder)?.len();
-    settle(beside, to)?;
+    let word = leave_word(&setup.folders.state, entries)?;
+    // Nothing was copied that somebody could use.
+    settle(beside, to).inspect_err(|_| drop(fs::remove_file(&word)))?;
     Ok(BackedUp { entries, bytes, keys: !recipients.is_empty() })
+}
+
+/// A process beside the service cannot append to its log, so it tells the service, which owns what root leaves there.
+fn leave_word(state: &Path, entries: u64) -> Result<PathBuf, StoreError> {
+    let folder = &state.join(WORD);
+    open::make_folder(folder)?;
+    let write = || -> io::Result<PathBuf> {
+        // Its name has a dot before it until it is whole.
+        let owner = fs::metadata(state)?;
+        let mut file = tempfile::Builder::new().prefix(".").tempfile_in(folder)?;
+        for path in [folder.as_path(), file.path()] {
+            chown(path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.write_all(entries.to_string().as_bytes())?;
+        file.as_file().sync_all()?;
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy().replace('.', "");
+        let path = folder.join(name);
+        file.persist(&path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(path)
+    };
+    write().map_err(|source| StoreError::Folder { path: folder.to_owned(), source })
+}
+
+impl Store {
+    /// Words of backups that the log does not know of yet, and how many entries each copied, where that can be read.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`].
+    pub fn backups_made(&self) -> Result<Vec<(PathBuf, Option<u64>)>, StoreError> {
+        let folder = self.database.with_file_name(WORD);
+        let failed = |source| StoreError::Folder { path: folder.clone(), source };
+        let files = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(failed)?,
+        };
+        let mut words = Vec::new();
+        for file in files {
+            let path = file.map_err(failed)?.path();
+            if path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')) {
+                let entries = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
+                words.push((path, entries));
+            }
+        }
+        Ok(words)
+    }
 }
 
 /// A hidden folder, for its owner only, on the volume where the backup will stand.
@@ -120,9 +171,9 @@ pub(super) fn digest_of(path: &Path) -> io::Result<String> {
 }
 
 fn seal_keys(from: &Path, to: &Path, recipients: &[String]) -> Result<(), StoreError> {
-    for name in keys::FILES {
-        if let Some(key) = keys::read(&from.join(name))? {
-            let sealed = audit::wrap(&key, recipients).map_err(|error| unsealable(&from.join(name), &error))?;
+    for name in keys::names(from)? {
+        if let Some(key) = keys::read(&from.join(&name))? {
+            let sealed = audit::wrap(&key, recipients).map_err(|error| unsealable(&from.join(&name), &error))?;
             let failed = |source| StoreError::Folder { path: to.to_owned(), source };
             put(&to.join(format!("{name}.{SEALED}")), &sealed).map_err(failed)?;
         }

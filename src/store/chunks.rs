@@ -1,15 +1,22 @@
 //! What a party sends in numbered chunks, a load or a batch of questions: each chunk is sealed under the data key of its
 //! epoch, and opens in its own place only.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::log::int;
+use super::room::check_bulk;
 use super::wrapping::{DataKey, Wrapped};
 use super::{Store, StoreError, Tx};
 use crate::ids::EpochId;
+
+/// Bytes that a record or a question may have, all of an upload together: those of the shipped profile have 3 to 4 KiB.
+/// Few and long ones, such as of eight tenants, have some to spare.
+const RECORD_BYTES: u64 = 8 << 10;
+const SPARE_BYTES: u64 = 1 << 20;
 
 /// A chunk that only its place opens again. Made off the writer's thread.
 #[derive(Clone, Debug)]
@@ -69,14 +76,25 @@ impl Tx<'_> {
     /// Keeps a chunk in place of the one of its number.
     ///
     /// # Errors
-    /// [`StoreError::LoadOverfull`] if all chunks together would hold more than `expected`.
+    /// [`StoreError::LoadOverfull`] or [`StoreError::UploadTooLong`] if all chunks together would hold more than
+    /// `expected`; [`StoreError::Full`] while the disk has no room for what comes in bulk.
     pub(super) fn keep_chunk(&self, chunk: &SealedChunk, expected: u64) -> Result<(), StoreError> {
+        self.db.path().map_or(Ok(()), |path| check_bulk(Path::new(path)))?;
         let sql = "INSERT OR REPLACE INTO chunk (upload, n, records, digest, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
         let row = params![chunk.upload, chunk.n, chunk.records, chunk.digest, chunk.sealed];
         self.db.prepare_cached(sql)?.execute(row)?;
-        let sql = "SELECT sum(records) FROM chunk WHERE upload = ?1";
-        let records: i64 = self.db.prepare_cached(sql)?.query_row([&chunk.upload], |row| row.get(0))?;
-        if records > int(expected)? { Err(StoreError::LoadOverfull { expected }) } else { Ok(()) }
+        // Of the sealed parts SQLite reads the length only.
+        let sql = "SELECT sum(records), sum(length(sealed)) FROM chunk WHERE upload = ?1";
+        let sums = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (records, bytes): (i64, i64) = self.db.prepare_cached(sql)?.query_row([&chunk.upload], sums)?;
+        let most = expected.saturating_mul(RECORD_BYTES).saturating_add(SPARE_BYTES);
+        if records > int(expected)? {
+            Err(StoreError::LoadOverfull { expected })
+        } else if bytes > int(most)? {
+            Err(StoreError::UploadTooLong { most })
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -32,6 +32,7 @@ impl Tx<'_> {
             return Err(StoreError::Conflict("epoch exists already"));
         }
         let key = self.keys.create(&new.id)?;
+        self.keys.subjects.create(&new.id)?;
         let sql = "INSERT INTO epoch (id, regulation, profile, schema_hash, data_key, data_key_check, announced_at,
                    contribute_by, load_by, grace_days) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let (id, regulation, at) = (new.id.as_str(), new.regulation.as_str(), new.announced_at.unix_timestamp());

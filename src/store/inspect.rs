@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
 use super::{ActivatedRegulation, Setup, StoreError, epochs, log, open, regulations};
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, State};
 use crate::ids::EpochId;
 
 /// What is there.
@@ -49,7 +49,7 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
     let database = setup.database();
     let keys = setup.folders.state.join("keys");
     if !database.exists() {
-        let key = keys.join(super::keys::FILES[0]);
+        let key = keys.join("log.key");
         return if key.exists() { Err(StoreError::LogLost { path: key }) } else { Ok(None) };
     }
     let db = open::reader(&database)?;
@@ -62,7 +62,10 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
         let (loaded, key) = (loaded(&db, &epoch.id)?, opens(&db, &wrapping, &epoch.id)?);
         Ok(Seen { loaded, key, buried: buried.contains(&epoch.id), epoch })
     };
-    let epochs = epochs::all(&db)?.into_iter().map(seen).collect::<Result<_, _>>()?;
+    let epochs = epochs::all(&db)?;
+    let mut living = epochs.iter().filter(|epoch| epoch.state != State::Destroyed);
+    living.try_for_each(|epoch| wrapping.subjects.check(&epoch.id))?;
+    let epochs = epochs.into_iter().map(seen).collect::<Result<_, _>>()?;
     let (entries, regulations) = (log.frontier().size(), regulations::all(&db)?);
     Ok(Some(Inspection { entries, last: log::last(&db)?, regulations, epochs }))
 }

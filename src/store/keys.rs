@@ -1,5 +1,6 @@
-//! Key files: the log's signing key, the pseudonym key. Each is 0600 in a folder 0700, outside the database, on the disk
-//! before anything uses it. Those of epochs have a room of their own, [`super::wrapping`].
+//! Key files: the log's signing key, the key of repeated requests. Each is 0600 in a folder 0700, outside the database,
+//! on the disk before anything uses it. Those of epochs have rooms of their own, [`super::wrapping`] and
+//! [`super::subjects`].
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -14,42 +15,38 @@ use zeroize::Zeroizing;
 use super::{StoreError, open};
 use crate::audit::NoteSigner;
 
-/// Every key file of a log; the last one only while its key is being replaced.
-pub(super) const FILES: [&str; 3] = ["log.key", "subject.key", "log.next"];
+/// The key files that a log that has begun always has.
+const ALWAYS: [&str; 2] = ["log.key", "repeat.key"];
+
+/// What a key that is missing takes.
+pub(super) const MISSING: &str = "it is missing: put the folder keys/ back, or open the sealed keys of a backup";
 
 /// The keys folder, open. `Debug` hides the keys.
 pub(super) struct Keys {
     folder: PathBuf,
-    subject: hmac::Key,
+    repeat: hmac::Key,
 }
 
 impl Keys {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         open::make_folder(folder)?;
-        let subject = match read(&folder.join("subject.key"))? {
-            Some(bytes) => key_of_32(&bytes, &folder.join("subject.key"))?,
-            None => create_random(&folder.join("subject.key"))?,
+        let repeat = match read(&folder.join("repeat.key"))? {
+            Some(bytes) => key_of_32(&bytes, &folder.join("repeat.key"))?,
+            None => create_random(&folder.join("repeat.key"))?,
         };
-        let subject = hmac::Key::new(hmac::HMAC_SHA256, subject.as_ref());
-        Ok(Self { folder: folder.to_owned(), subject })
+        let repeat = hmac::Key::new(hmac::HMAC_SHA256, repeat.as_ref());
+        Ok(Self { folder: folder.to_owned(), repeat })
     }
 
     /// The folder of a log that has begun: nothing is drawn that is missing.
     pub(super) fn existing(folder: &Path) -> Result<Self, StoreError> {
-        let missing = |path: PathBuf| StoreError::Key {
-            path,
-            what: "it is missing: put the folder keys/ back, or open the sealed keys of a backup",
-        };
-        for path in FILES[..2].iter().map(|name| folder.join(name)) {
-            if !path.exists() {
-                return Err(missing(path));
-            }
-        }
-        Self::open(folder)
+        let missing = ALWAYS.iter().map(|name| folder.join(name)).find(|path| !path.exists());
+        missing.map_or_else(|| Self::open(folder), |path| Err(StoreError::Key { path, what: MISSING }))
     }
 
-    pub(super) fn pseudonym(&self, subject: &[u8]) -> String {
-        hex::encode(&hmac::sign(&self.subject, subject).as_ref()[..16])
+    /// What a request that may come again is called in the database: 32 hexadecimal digits.
+    pub(super) fn of_request(&self, request: &[u8]) -> String {
+        hex::encode(&hmac::sign(&self.repeat, request).as_ref()[..16])
     }
 
     pub(super) fn log_path(&self) -> PathBuf {
@@ -102,6 +99,23 @@ impl fmt::Debug for Keys {
     }
 }
 
+/// Names of the key files in a folder: those of the log, and of epochs' pseudonyms.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = || -> io::Result<Vec<String>> {
+        let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+        names.collect()
+    };
+    let mut names = entries().map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
+    names.retain(|name| is_key(name));
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a file of this name is a key; `log.next` is there only while the log's key is being replaced.
+pub(super) fn is_key(name: &str) -> bool {
+    name.ends_with(".key") || name == "log.next"
+}
+
 pub(super) fn key_of_32(bytes: &[u8], path: &Path) -> Result<Zeroizing<[u8; 32]>, StoreError> {
     let what = "it does not hold 32 bytes: restore it from a backup";
     bytes.try_into().map(Zeroizing::new).map_err(|_| StoreError::Key { path: path.to_owned(), what })
@@ -149,20 +163,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_survive_and_pseudonyms_stay() {
+    fn keys_survive_and_what_requests_are_called_stays() {
         let (home, other) = (folder(), folder());
         let keys = Keys::open(&home.path().join("keys")).unwrap();
-        let pseudonym = keys.pseudonym(b"household");
-        assert_eq!(pseudonym.len(), 32);
-        assert_eq!(Keys::open(&home.path().join("keys")).unwrap().pseudonym(b"household"), pseudonym);
-        assert_ne!(Keys::open(&other.path().join("keys")).unwrap().pseudonym(b"household"), pseudonym);
+        let called = keys.of_request(b"household");
+        assert_eq!(called.len(), 32);
+        assert_eq!(Keys::open(&home.path().join("keys")).unwrap().of_request(b"household"), called);
+        assert_ne!(Keys::open(&other.path().join("keys")).unwrap().of_request(b"household"), called);
         assert_eq!(format!("{keys:?}"), "Keys(..)");
     }
 
     #[test]
     fn a_key_file_that_is_cut_or_open_to_others_is_refused() {
         let home = folder();
-        let path = home.path().join("subject.key");
+        let path = home.path().join("repeat.key");
         Keys::open(home.path()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(Keys::open(home.path()), Err(StoreError::Key { .. })));

@@ -8,7 +8,7 @@ use super::anchor::Anchor;
 use super::keys::Keys;
 use super::{Setup, Store, StoreError, Tx, rotate};
 use crate::audit::{
-    AuditError, Checkpoint, Entry, Frontier, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
+    AuditError, Checkpoint, Entry, Frontier, Gone, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
     consistency_proof, inclusion_proof, ldv, leaf_hash,
 };
 
@@ -282,8 +282,8 @@ pub(super) fn verified(db: &Connection, keys: &Keys, setup: &Setup) -> Result<Op
 fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> {
     let mut query =
         db.prepare("SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx) ORDER BY leaf.idx")?;
-    let mut frontier = Frontier::default();
-    let mut waiting: Vec<&Anchor> = anchors.iter().collect();
+    // Whether it was due is for officers to judge: a clock that was wrong once must not keep the service from starting.
+    let (mut frontier, mut gone, mut waiting) = (Frontier::default(), Gone::new(0), anchors.iter().collect::<Vec<_>>());
     let mut meet = |log: &Frontier| {
         let here = waiting.extract_if(.., |anchor| anchor.checkpoint.size == log.size());
         here.collect::<Vec<_>>().into_iter().try_for_each(|anchor| anchor.hold(Some(log), log.size()))
@@ -294,6 +294,7 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
         if found.index != frontier.size() {
             return Err(StoreError::Damaged { what: "an entry of the access log is missing" });
         }
+        gone.line(found.index, found.entry.as_deref());
         if found.entry.is_some_and(|entry| leaf_hash(&entry) != found.leaf) {
             return Err(StoreError::Damaged { what: "an entry of the access log was changed" });
         }
@@ -301,7 +302,8 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
         meet(&frontier)?;
     }
     waiting.first().map_or(Ok(()), |ahead| ahead.hold(None, frontier.size()))?;
-    Ok(frontier)
+    let removed = StoreError::Damaged { what: "contents of the access log are gone that no rule deleted" };
+    gone.early().map_or(Ok(frontier), |_| Err(removed))
 }
 
 pub(super) fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {
@@ -367,7 +369,7 @@ mod tests {
         let store = open_in(home.path());
         assert_eq!((store.checkpoint().unwrap(), store.entries(0..9).unwrap()), (note.clone(), lines.clone()));
         let bytes = lines.into_iter().map(|l| l.entry.unwrap());
-        let report = verify_log(bytes, &note, store.verifier(), &[], &receipts).unwrap();
+        let report = verify_log(bytes, &note, store.verifier(), &[], &receipts, 1).unwrap();
         assert_eq!((report.entries, report.receipts), (5, 5));
     }
 
@@ -380,6 +382,7 @@ mod tests {
             "DELETE FROM entry WHERE idx = 1; DELETE FROM leaf WHERE idx = 1",
             "INSERT INTO leaf VALUES (5, zeroblob(32))",
             "DELETE FROM checkpoint",
+            "DELETE FROM entry WHERE idx IN (2, 4)",
         ] {
             let error = tampered(sql);
             assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");

@@ -27,9 +27,11 @@ mod regulations;
 mod repeats;
 mod restore;
 mod retention;
+mod room;
 mod rotate;
 mod steps;
 mod stocks;
+mod subjects;
 mod wal;
 mod wrapping;
 mod writer;
@@ -54,7 +56,7 @@ pub use epochs::{Reseal, Share};
 pub use inspect::{Inspection, Seen, in_use, inspect};
 pub use loads::{Load, LoadState, NewLoad};
 pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
-pub use outbox::Waiting;
+pub use outbox::{Outbox, Waiting};
 pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use restore::{Restored, Terms, restore};
@@ -99,6 +101,10 @@ pub enum StoreError {
     Forked { path: PathBuf, anchored: u64 },
     #[error("{} is no checkpoint of this log: restore it, or put one there that an officer or witness has", path.display())]
     Anchor { path: PathBuf },
+    #[error("{} is cosigned by none of access_log.witnesses: put one there that a witness has", path.display())]
+    Cosignature { path: PathBuf },
+    #[error("access_log.witnesses holds a text that is no witness's key: give what `voorrang audit witness` prints")]
+    WitnessKey(#[source] AuditError),
     #[error("{} is missing while the log is not empty: put the newest checkpoint there that an officer has", path.display())]
     AnchorLost { path: PathBuf },
     #[error("key file {}: {what}", path.display())]
@@ -115,6 +121,8 @@ pub enum StoreError {
         "the change may not be on the disk and all writes are refused: make room or replace the disk, then restart"
     )]
     NotDurable,
+    #[error("the disk has too little room left and nothing was written: make room; no restart is needed")]
+    Full,
     #[error("the store has stopped, or the job panicked: nothing was written")]
     Stopped,
     #[error("no such {0}")]
@@ -126,6 +134,8 @@ pub enum StoreError {
     LoadIncomplete { expected: u64, got: u64 },
     #[error("{expected} records were announced and this chunk brings more: begin again with the right number")]
     LoadOverfull { expected: u64 },
+    #[error("this chunk makes it longer than {most} bytes: send only what was announced, without padding")]
+    UploadTooLong { most: u64 },
     #[error("the log entry is refused")]
     Entry(#[from] AuditError),
     #[error("the database did not do an operation")]
@@ -153,16 +163,20 @@ impl StoreError {
             Self::RolledBack { .. } => "store_rolled_back",
             Self::Forked { .. } => "store_forked",
             Self::Anchor { .. } => "store_anchor",
+            Self::Cosignature { .. } => "store_cosignature",
+            Self::WitnessKey(_) => "store_witness_key",
             Self::AnchorLost { .. } => "store_anchor_lost",
             Self::Key { .. } => "store_key",
             Self::EpochKey { .. } => "store_epoch_key",
             Self::EpochCredential { .. } => "store_epoch_credential",
             Self::NotDurable => "store_not_durable",
+            Self::Full => "store_full",
             Self::Stopped => "store_stopped",
             Self::NotFound(_) => "store_not_found",
             Self::Conflict(_) => "store_conflict",
             Self::LoadIncomplete { .. } => "store_load_incomplete",
             Self::LoadOverfull { .. } => "store_load_overfull",
+            Self::UploadTooLong { .. } => "store_upload_too_long",
             Self::Entry(_) => "store_entry",
             Self::Sql(_) => "store_sql",
         }
@@ -202,17 +216,22 @@ pub struct Setup {
     pub origin: String,
     /// The file that remembers the newest checkpoint, best on another disk.
     pub anchor: Option<PathBuf>,
-    /// Files in which a witness or an officer leaves the last checkpoint it saw; one that is not there yet is none.
+    /// Files in which a witness or an officer leaves the last checkpoint it saw; only at the first start they may miss.
     pub witnessed: Vec<PathBuf>,
+    /// Verifier keys, of which one has cosigned what is in each of those files; not asked for if there is none.
+    pub witnesses: Vec<String>,
     /// Whether processing records are made.
     pub outbox: bool,
+    /// Free bytes on the database's volume below which nothing is written.
+    pub reserve: u64,
 }
 
 impl Setup {
     /// No memory outside and no processing records.
     pub fn new(folders: impl Into<Folders>, origin: &str) -> Self {
-        let (anchor, witnessed) = (None, Vec::new());
-        Self { folders: folders.into(), origin: origin.to_owned(), anchor, witnessed, outbox: false }
+        let (origin, witnessed, witnesses) = (origin.to_owned(), Vec::new(), Vec::new());
+        let (folders, reserve) = (folders.into(), room::RESERVE);
+        Self { folders, origin, anchor: None, witnessed, witnesses, outbox: false, reserve }
     }
 
     fn database(&self) -> PathBuf {
@@ -223,10 +242,11 @@ impl Setup {
 /// The open store. Dropping it waits for the jobs under way.
 #[derive(Debug)]
 pub struct Store {
-    // Fields drop in this order: the writer ends, then the last checkpoint is anchored, then the lock is released.
-    writer: writer::Writer,
-    _anchor: Option<anchor::AnchorWriter>,
+    // Fields drop in this order: who reads goes, so that the writer's end empties the write-ahead log into the database,
+    // then the last checkpoint is anchored, then the lock is released.
     readers: Mutex<Vec<Connection>>,
+    writer: writer::Writer,
+    anchor: Option<anchor::AnchorWriter>,
     database: PathBuf,
     keys: std::sync::Arc<keys::Keys>,
     epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
@@ -244,6 +264,11 @@ impl Store {
     /// Anything of [`StoreError`] that a folder, a key file or a database can be wrong in: the service must not start.
     pub fn open(folders: impl Into<Folders>, origin: &str) -> Result<Self, StoreError> {
         Self::open_with(&Setup::new(folders, origin))
+    }
+
+    /// Whether there is room to write.
+    pub fn has_room(&self) -> bool {
+        room::Room::new(&self.database, room::RESERVE).check().is_ok()
     }
 
     /// [`Store::open`] with a memory outside the database and processing records.
@@ -309,14 +334,14 @@ impl Store {
         self.writer.stats()
     }
 
+    /// For how long the log's anchor could not be written; `None` if it was, or there is none.
+    pub fn anchor_failing(&self) -> Option<std::time::Duration> {
+        self.anchor.as_ref().and_then(anchor::AnchorWriter::failing)
+    }
+
     /// What the log's checkpoints are checked with.
     pub fn verifier(&self) -> &NoteVerifier {
         &self.verifier
-    }
-
-    /// The keyed pseudonym of a subject, 32 hexadecimal digits. Without the service's key it cannot be made again.
-    pub fn pseudonym(&self, subject: &[u8]) -> String {
-        self.keys.pseudonym(subject)
     }
 
     /// Lends a read-only connection; what it sees is committed.

@@ -12,9 +12,11 @@ use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, M
 
 use super::anchor::AnchorWriter;
 use super::keys::Keys;
+use super::room::Room;
 use super::wrapping::EpochKeys;
 use super::writer::Writer;
 use super::{Setup, Store, StoreError, loads, log, wal};
+use crate::epoch::State;
 
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 
@@ -41,8 +43,13 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;
-    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk))?;
-    Ok(Store { writer, _anchor: anchor, readers: Mutex::default(), database, keys, epoch_keys, verifier, _lock: lock })
+    let room = Room::new(&database, setup.reserve);
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk), room)?;
+    let (readers, _lock) = (Mutex::default(), lock);
+    let store = Store { writer, anchor, readers, database, keys, epoch_keys, verifier, _lock };
+    let living = store.epochs()?.into_iter().filter(|epoch| epoch.state != State::Destroyed);
+    living.map(|epoch| epoch.id).try_for_each(|epoch| store.epoch_keys.subjects.check(&epoch))?;
+    Ok(store)
 }
 
 /// A connection that cannot write.
@@ -154,7 +161,7 @@ mod tests {
         let store = Store::open(inner.as_path(), ORIGIN).unwrap();
         let mode = |path: &str| fs::metadata(inner.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(""), mode("keys"), mode("epoch-keys")), (0o700, 0o700, 0o700));
-        for file in ["voorrang.db", "voorrang.db-wal", "voorrang.lock", "keys/log.key", "keys/subject.key"] {
+        for file in ["voorrang.db", "voorrang.db-wal", "voorrang.lock", "keys/log.key", "keys/repeat.key"] {
             assert_eq!(mode(file), 0o600, "{file}");
         }
         drop(store);

@@ -43,7 +43,7 @@ impl Store {
     pub fn repeat_key(&self, oin: &Oin, key: &str, body: &[u8]) -> RepeatKey {
         let body = digest(&SHA256, body);
         let keyed = |what: &str, of: &[u8]| {
-            self.pseudonym(&[what.as_bytes(), oin.as_str().as_bytes(), key.as_bytes(), b"/", of].concat())
+            self.keys.of_request(&[what.as_bytes(), oin.as_str().as_bytes(), key.as_bytes(), b"/", of].concat())
         };
         let mut bytes = Zeroizing::new([0; 32]);
         Salt::new(HKDF_SHA256, b"voorrang repeated answer 1")

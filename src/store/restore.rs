@@ -16,7 +16,7 @@ use super::log::{self, Log};
 use super::wrapping::EpochKeys;
 use super::writer::Tx;
 use super::{Setup, StoreError, anchor, open};
-use crate::audit::{self, Entry, Range};
+use crate::audit::{self, Action, Entry, Range};
 
 const BESIDE: &str = "restoring";
 
@@ -52,7 +52,7 @@ pub fn restore(setup: &Setup, from: &Path, terms: Terms<'_>, mut entry: Entry) -
     let _lock = open::lock(&state.join("voorrang.lock"))?;
     // A write-ahead log of another database would be read as this one's.
     if let Some(path) = parts(&setup.database()).into_iter().find(|path| path.exists()) {
-        return Err(StoreError::Exists { path });
+        return resumed(setup, terms)?.ok_or(StoreError::Exists { path });
     }
     let folder = |source| StoreError::Folder { path: state.to_owned(), source };
     let beside = beside(state).map_err(folder)?;
@@ -83,6 +83,29 @@ pub fn restore(setup: &Setup, from: &Path, terms: Terms<'_>, mut entry: Entry) -
     Ok(Restored { entries, lost, keys: keys_came })
 }
 
+/// Ends a restore that accepted a loss and was cut between putting the database in place and telling the anchor. It is told
+/// by the database's last entry, which says that everything is lost that the anchor knows beyond it.
+fn resumed(setup: &Setup, terms: Terms<'_>) -> Result<Option<Restored>, StoreError> {
+    let Some(anchor) = setup.anchor.as_deref().filter(|_| terms.loss && setup.database().exists()) else {
+        return Ok(None);
+    };
+    let db = open::open_writer(&setup.database())?;
+    let keys = Keys::existing(&setup.folders.state.join("keys"))?;
+    let Err(StoreError::RolledBack { path, anchored, size }) = log::verified(&db, &keys, setup) else {
+        return Ok(None);
+    };
+    let last = log::last(&db)?.and_then(|bytes| Entry::from_bytes(&bytes).ok());
+    let said = last.filter(|entry| entry.action == Action::Restore).and_then(|entry| entry.entries);
+    if path != *anchor || said != Some(Range { from: size - 1, to: anchored }) {
+        return Ok(None);
+    }
+    // Whatever else remembers the log agrees with it.
+    log::verified(&db, &keys, &Setup { anchor: None, ..setup.clone() })?;
+    let note = log::stored_note(&db)?.ok_or(StoreError::NotFound("checkpoint"))?;
+    give_way(anchor, &note)?;
+    Ok(Some(Restored { entries: size, lost: anchored + 1 - size, keys: false }))
+}
+
 /// The place of the checks, which goes away with this value. What a kill left there of an earlier attempt goes first.
 fn beside(state: &Path) -> io::Result<TempDir> {
     match fs::remove_dir_all(state.join(BESIDE)) {
@@ -96,20 +119,22 @@ fn beside(state: &Path) -> io::Result<TempDir> {
 
 /// Opens sealed keys beside, if the state folder has none; whether it did.
 fn bring_keys(state: &Path, from: &Path, beside: &Path, identity: Option<&str>) -> Result<bool, StoreError> {
-    let Some(identity) = identity.filter(|_| !state.join("keys").join(keys::FILES[0]).exists()) else {
+    let Some(identity) = identity.filter(|_| !state.join("keys/log.key").exists()) else {
         return Ok(false);
     };
     let folder = beside.join("keys");
     open::make_folder(&folder)?;
-    for name in keys::FILES {
-        let sealed = from.join(format!("{name}.{SEALED}"));
-        match fs::read(&sealed) {
-            Ok(bytes) => {
-                let key = audit::unwrap(&bytes, identity).map_err(|error| backup::unsealable(&sealed, &error))?;
-                keys::create(&folder.join(name), &key)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::Backup { path: sealed, source }),
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Backup { path, source }
+    };
+    for entry in fs::read_dir(from).map_err(unreadable(from))? {
+        let sealed = entry.map_err(unreadable(from))?.path();
+        let name = sealed.file_name().and_then(|name| name.to_str()?.strip_suffix(SEALED)?.strip_suffix('.'));
+        if let Some(name) = name.filter(|name| keys::is_key(name)) {
+            let bytes = fs::read(&sealed).map_err(unreadable(&sealed))?;
+            let key = audit::unwrap(&bytes, identity).map_err(|error| backup::unsealable(&sealed, &error))?;
+            keys::create(&folder.join(name), &key)?;
         }
     }
     Ok(true)
@@ -148,8 +173,9 @@ fn settle(db: Connection, copy: &Path, beside: &Path, setup: &Setup, with_keys: 
     let put = || -> io::Result<()> {
         File::open(copy)?.sync_all()?;
         if with_keys {
-            for name in keys::FILES.iter().filter(|name| beside.join("keys").join(name).exists()) {
-                fs::rename(beside.join("keys").join(name), state.join("keys").join(name))?;
+            for key in fs::read_dir(beside.join("keys"))? {
+                let key = key?;
+                fs::rename(key.path(), state.join("keys").join(key.file_name()))?;
             }
             File::open(state.join("keys"))?.sync_all()?;
         }
@@ -259,8 +285,10 @@ mod tests {
         house.back_up(&[identity.to_public().to_string()]).unwrap();
         let state = &house.setup.folders.state;
         let wrapping = house.setup.folders.epoch_keys.join(format!("epoch-{}.key", epoch_id()));
-        let secrets = [state.join("keys/log.key"), state.join("keys/subject.key"), wrapping];
-        let secrets: Vec<_> = secrets.iter().map(|path| fs::read(path).unwrap()).collect();
+        let subject = format!("subject-{}.key", epoch_id());
+        let keys = ["log.key", "repeat.key", &subject].map(|name| state.join("keys").join(name));
+        let secrets = keys.into_iter().chain([wrapping]);
+        let secrets: Vec<_> = secrets.map(|path| fs::read(path).unwrap()).collect();
         let mut names = Vec::new();
         for file in fs::read_dir(house.backup()).unwrap() {
             let path = file.unwrap().path();
@@ -271,7 +299,8 @@ mod tests {
             names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
         }
         names.sort();
-        assert_eq!(names, ["checkpoint", "log.key.age", "manifest", "subject.key.age", "voorrang.db"]);
+        let subject = format!("{subject}.age");
+        assert_eq!(names, ["checkpoint", "log.key.age", "manifest", "repeat.key.age", &subject, "voorrang.db"]);
     }
 
     #[test]
@@ -295,6 +324,37 @@ mod tests {
         let said = house.open().entries(1..2).unwrap().remove(0).entry.unwrap();
         assert_eq!(Entry::from_bytes(&said).unwrap().entries, Some(Range { from: 1, to: 3 }));
         assert!(house.setup.anchor.clone().unwrap().with_extension("lost").exists());
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_before_the_anchor_gave_way_is_ended_by_the_next() {
+        let house = House::new();
+        let store = house.open();
+        append(&store);
+        house.back_up(&[]).unwrap();
+        (0..3).for_each(|_| drop(append(&store)));
+        drop(store);
+        let anchor = house.setup.anchor.clone().unwrap();
+        let ahead = fs::read_to_string(&anchor).unwrap();
+        house.lose();
+        let restore = |terms| {
+            let entry = Entry { action: Action::Restore, ..entry() };
+            restore(&house.setup, &house.backup(), terms, entry)
+        };
+        let restored = restore(LOSS).unwrap();
+        // As a kill leaves it: the database in place, the anchor as it was.
+        fs::write(&anchor, &ahead).unwrap();
+        assert!(matches!(Store::open_with(&house.setup), Err(StoreError::RolledBack { .. })));
+        assert!(matches!(restore(PLAIN), Err(StoreError::Exists { .. })));
+        assert_eq!(restore(LOSS).unwrap(), restored);
+        assert_eq!(fs::read_to_string(anchor.with_extension("lost")).unwrap(), ahead);
+        assert!(matches!(restore(LOSS), Err(StoreError::Exists { .. })), "once");
+        let store = house.open();
+        append(&store);
+        drop(store);
+        // A database that went on is none that was cut.
+        fs::write(&anchor, ahead).unwrap();
+        assert!(matches!(restore(LOSS), Err(StoreError::Exists { .. })));
     }
 
     #[test]

@@ -30,16 +30,16 @@ pub struct Hold {
 }
 
 /// What one step of expiring did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// From the first to behind the last entry whose contents are gone, and how many they are.
-    pub expired: Option<(Range, u32)>,
+    /// The entries whose contents are gone, in order.
+    pub expired: Vec<Range>,
     /// Where the next step begins; `None` if all that follow are too young.
     pub next: Option<u64>,
 }
 
 impl Expiry {
-    fn is_due(&self, regulation: Option<&str>, time: OffsetDateTime) -> bool {
+    pub(super) fn is_due(&self, regulation: Option<&str>, time: OffsetDateTime) -> bool {
         let named = self.regulations.iter().find(|(id, _)| Some(id.as_str()) == regulation);
         time < named.map_or(self.others, |(_, moment)| *moment)
     }
@@ -55,47 +55,65 @@ struct Candidate {
     index: u64,
     time: String,
     regulation: Option<String>,
-    /// On hold, or its processing record is still to be forwarded.
+    /// On hold, or its processing record is still to be forwarded, or it says which contents are gone by rule.
     kept: bool,
 }
 
 impl Tx<'_> {
-    /// Deletes contents among the entries from `from` on, about a thousand at a time.
+    /// Deletes contents among the entries from `from` on, about a thousand at a time. A day's key stays until a round
+    /// finds nothing any more that it opens.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn expire(&self, expiry: &Expiry, from: u64) -> Result<Step, StoreError> {
-        let candidates = self.candidates(from)?;
+        let (candidates, mut old) = (self.candidates(from)?, false);
+        let is_full = candidates.len() == STEP as usize;
         let mut delete = self.db.prepare_cached("DELETE FROM entry WHERE idx = ?1")?;
-        let mut expired: Option<(Range, u32)> = None;
+        let mut expired: Vec<Range> = Vec::new();
         for one in &candidates {
             // An entry has a time: it was checked when it was appended.
             let Ok(time) = OffsetDateTime::parse(&one.time, &Rfc3339) else { continue };
             if time >= expiry.youngest() {
-                return Ok(Step { expired, next: None });
+                continue;
             }
+            old = true;
             if one.kept || !expiry.is_due(one.regulation.as_deref(), time) {
                 continue;
             }
             delete.execute([int(one.index)?])?;
-            let (range, count) = expired.get_or_insert((Range { from: one.index, to: one.index }, 0));
-            range.to = one.index + 1;
-            *count += 1;
+            match expired.last_mut() {
+                Some(range) if range.to == one.index => range.to += 1,
+                _ => expired.push(Range { from: one.index, to: one.index + 1 }),
+            }
         }
-        Ok(Step { expired, next: candidates.last().map(|last| last.index + 1) })
+        // A clock that was ahead for a while dates an entry too young: only many in a row say that all others are.
+        Ok(Step { expired, next: candidates.last().filter(|_| old && is_full).map(|last| last.index + 1) })
     }
 
     fn candidates(&self, from: u64) -> Result<Vec<Candidate>, StoreError> {
         let sql = "SELECT idx, json_extract(text, '$.time'), json_extract(text, '$.regulation.id'),
                      EXISTS (SELECT 1 FROM hold WHERE first <= entry.idx AND entry.idx < beyond)
                      OR EXISTS (SELECT 1 FROM outbox WHERE outbox.idx = entry.idx)
+                     OR json_extract(text, '$.action') = 'log-expire'
                    FROM entry WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         let candidate = |row: &Row<'_>| {
             let (time, regulation) = (row.get(1)?, row.get(2)?);
             Ok(Candidate { index: position(row, 0)?, time, regulation, kept: row.get(3)? })
         };
         let mut query = self.db.prepare_cached(sql)?;
-        Ok(query.query_map(params![int(from)?, STEP], candidate)?.collect::<Result<_, _>>()?)
+        let mut all: Vec<Candidate> =
+            query.query_map(params![int(from)?, STEP], candidate)?.collect::<Result<_, _>>()?;
+        for one in &mut all {
+            one.kept |= self.opens_another(one.index)?;
+        }
+        Ok(all)
+    }
+
+    /// Whether it brings the key that opens what another entry has sealed.
+    fn opens_another(&self, index: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE json_extract(text, '$.sealed.key') =
+                     (SELECT json_extract(text, '$.dayKey.id') FROM entry WHERE idx = ?1))";
+        Ok(self.db.prepare_cached(sql)?.query_row([int(index)?], |row| row.get(0))?)
     }
 
     /// Keeps the contents of these entries until the hold ends. They may lie in the future.
@@ -141,7 +159,7 @@ fn hold(row: &Row<'_>) -> rusqlite::Result<Hold> {
 mod tests {
     use super::super::fixture::{NOW, entry, folder, open, open_in};
     use super::*;
-    use crate::audit::{Entry, Line, RegulationRef, verify_log};
+    use crate::audit::{Action, Entry, Line, Outcome, RegulationRef, verify_log};
     use time::macros::datetime;
 
     fn at(day: &str, regulation: Option<&str>) -> Entry {
@@ -177,16 +195,30 @@ mod tests {
         let store = open(&home);
         filled(&store);
         let step = store.write(|tx| tx.expire(&expiry(), 0)).unwrap().value;
-        assert_eq!(step, Step { expired: Some((Range { from: 0, to: 4 }, 3)), next: None });
+        let ranges = vec![Range { from: 0, to: 2 }, Range { from: 3, to: 4 }];
+        assert_eq!(step, Step { expired: ranges.clone(), next: None });
         assert_eq!(contents(&store), [false, false, true, false, true]);
         let again = store.write(|tx| tx.expire(&expiry(), 0)).unwrap().value;
-        assert_eq!(again.expired, None);
+        assert_eq!(again.expired, []);
+        let mut record = Entry { action: Action::LogExpire, result: Outcome::Done, ..entry() };
+        record.deleted(&ranges);
+        store.write(move |tx| tx.append(&record)).unwrap();
         let lines = store.entries(0..9).unwrap().into_iter();
         let lines = lines.map(|line| line.entry.map_or(Line::Expired(line.leaf), Line::Entry));
         let note = store.checkpoint().unwrap();
-        assert_eq!(verify_log(lines, &note, store.verifier(), &[], &[]).unwrap().expired, 3);
+        assert_eq!(verify_log(lines, &note, store.verifier(), &[], &[], 365).unwrap().expired, 3);
         drop(store);
         assert_eq!(open_in(home.path()).checkpoint().unwrap(), note);
+    }
+
+    #[test]
+    fn what_says_which_contents_are_gone_stays() {
+        let home = folder();
+        let store = open(&home);
+        let record = Entry { action: Action::LogExpire, ..at("2019-01-01", None) };
+        store.write(move |tx| tx.append(&record)).unwrap();
+        store.write(|tx| tx.expire(&Expiry { others: NOW, ..expiry() }, 0)).unwrap();
+        assert_eq!(contents(&store), [true]);
     }
 
     #[test]
@@ -203,6 +235,47 @@ mod tests {
         store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
         assert_eq!(contents(&store), [false, false, true, false, true]);
         assert!(store.write(|tx| tx.hold(Range { from: 3, to: 3 }, NOW)).is_err());
+    }
+
+    #[test]
+    fn an_entry_dated_in_the_future_stops_no_other() {
+        let home = folder();
+        let store = open(&home);
+        for day in ["2999-01-01", "2019-01-01", "2999-01-01", "2019-01-01"] {
+            let entry = at(day, None);
+            store.write(move |tx| tx.append(&entry)).unwrap();
+        }
+        store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
+        assert_eq!(contents(&store), [true, false, true, false]);
+    }
+
+    #[test]
+    fn a_day_s_key_stays_as_long_as_an_entry_that_it_opens() {
+        use crate::audit::{DayKeyFile, Sealed};
+        let home = folder();
+        let store = open(&home);
+        let (id, text) = ("ef".repeat(8), "A".repeat(104));
+        let key = DayKeyFile { id: id.clone(), file: String::new() };
+        let seals = Entry { day_key: Some(key), sealed: None, ..at("2019-01-01", None) };
+        let sealed = Entry { sealed: Some(Sealed { key: id, text }), ..at("2019-01-01", None) };
+        for entry in [seals, sealed] {
+            store.write(move |tx| tx.append(&entry)).unwrap();
+        }
+        let held = store.write(|tx| tx.hold(Range { from: 1, to: 2 }, NOW)).unwrap().value;
+        let round = || store.write(|tx| tx.expire(&expiry(), 0)).map(|_| contents(&store)).unwrap();
+        assert_eq!(round(), [true, true]);
+        store.write(move |tx| tx.end_hold(held.id)).unwrap();
+        assert_eq!(round(), [true, false]);
+        assert_eq!(round(), [false, false]);
+    }
+
+    #[test]
+    fn the_entries_that_a_key_opens_are_found_by_an_index() {
+        let home = folder();
+        let store = open(&home);
+        let sql = "EXPLAIN QUERY PLAN SELECT 1 FROM entry WHERE json_extract(text, '$.sealed.key') = 'x'";
+        let plan: String = store.read(|db| Ok(db.query_row(sql, [], |row| row.get(3))?)).unwrap();
+        assert!(plan.contains("entry_sealed_by"), "{plan}");
     }
 
     #[test]

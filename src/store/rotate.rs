@@ -1,11 +1,14 @@
 //! A new key for the log. The old and the new key sign one checkpoint, which everybody is shown: who knows the old key
 //! needs no other word for the new one, and the old one, if it is ever stolen, cannot go on with the log.
 
+use std::cell::RefCell;
+
 use rusqlite::{Connection, params};
 
 use super::keys::Keys;
-use super::{Setup, Store, StoreError, open};
-use crate::audit::{LogKeys, NoteSigner, NoteVerifier};
+use super::wrapping::EpochKeys;
+use super::{Setup, Store, StoreError, Tx, open};
+use crate::audit::{Entry, LogKeys, NoteSigner, NoteVerifier};
 
 /// One key replaced by the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +30,22 @@ impl Store {
     }
 }
 
-/// Replaces the log's key, while the service does not run; returns the new verifier key.
+/// Replaces the log's key, while the service does not run; returns the new verifier key. `entry` is what the log says of
+/// it: the last one under the old key, and the checkpoint that both sign covers it.
 ///
 /// A process that is killed in between leaves either key in force, never none: the new one is on the disk before it is
 /// announced, and the next start finishes what was announced.
 ///
 /// # Errors
 /// As [`Store::open_with`].
-pub fn rotate_log_key(setup: &Setup) -> Result<String, StoreError> {
+pub fn rotate_log_key(setup: &Setup, entry: &Entry) -> Result<String, StoreError> {
     let (_lock, mut db, keys, log) = open::opened(setup)?;
     let next = keys.create_next_log_signer(&setup.origin)?;
     let (old, new) = (log.verifier().vkey(), next.verifier().vkey());
+    let (epoch_keys, log) = (EpochKeys::open(&setup.folders)?, RefCell::new(log));
     let tx = db.transaction()?;
-    let note = next.sign_also(&log.store_checkpoint(&tx)?)?;
+    Tx { db: &tx, log: &log, keys: &epoch_keys, appended: RefCell::default() }.append(entry)?;
+    let note = next.sign_also(&log.borrow().store_checkpoint(&tx)?)?;
     tx.execute("UPDATE checkpoint SET note = ?1", [&note])?;
     tx.execute("INSERT INTO hand_over (old_key, new_key, note) VALUES (?1, ?2, ?3)", params![old, new, note])?;
     tx.commit()?;
@@ -82,9 +88,13 @@ fn hand_overs(db: &Connection) -> Result<Vec<HandOver>, StoreError> {
 mod tests {
     use std::fs;
 
-    use super::super::fixture::{ORIGIN, append, folder};
+    use super::super::fixture::{ORIGIN, append, entry, folder};
     use super::*;
     use crate::audit::{CheckpointKeys, verify_log};
+
+    fn rotate_log_key(setup: &Setup) -> Result<String, StoreError> {
+        super::rotate_log_key(setup, &entry())
+    }
 
     fn setup(home: &tempfile::TempDir) -> Setup {
         let folder = home.path().join("state");
@@ -112,8 +122,8 @@ mod tests {
         }
         assert_eq!(known.current(), store.verifier());
         let lines = store.entries(0..9).unwrap().into_iter().map(|line| line.entry.unwrap());
-        let report = verify_log(lines, &store.checkpoint().unwrap(), &known, &[], &receipts).unwrap();
-        assert_eq!((report.entries, report.receipts), (3, 3));
+        let report = verify_log(lines, &store.checkpoint().unwrap(), &known, &[], &receipts, 1).unwrap();
+        assert_eq!((report.entries, report.receipts), (5, 3), "each new key has an entry");
         assert!(known.checkpoint(&receipts[2].checkpoint).is_ok());
         assert!(old.verify(&receipts[2].checkpoint).is_err(), "the old key signs no more");
     }

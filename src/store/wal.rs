@@ -143,7 +143,7 @@ mod tests {
         let copy = folder();
         fs::create_dir(copy.path().join("keys")).unwrap();
         // As a kill leaves it: the log as it is, nothing copied by a close.
-        for name in ["voorrang.db", "voorrang.db-wal", "keys/log.key", "keys/subject.key"] {
+        for name in ["voorrang.db", "voorrang.db-wal", "keys/log.key", "keys/repeat.key"] {
             fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
         }
         let revived = open_in(copy.path());

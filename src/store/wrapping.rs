@@ -19,6 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::keys::{create, create_random, key_of_32, read};
+use super::subjects::Subjects;
 use super::{Folders, StoreError, open};
 use crate::ids::EpochId;
 
@@ -31,6 +32,8 @@ pub(super) struct EpochKeys {
     credentials: Option<PathBuf>,
     /// Data keys in use. A key leaves with its last user, and the program's allocator overwrites what is freed.
     open: Mutex<HashMap<EpochId, Arc<DataKey>>>,
+    /// Keys of pseudonyms, which outlive their epochs.
+    pub(super) subjects: Subjects,
 }
 
 /// Seals the loads of one epoch.
@@ -64,7 +67,7 @@ impl EpochKeys {
     /// The folder as it is, if it is there.
     pub(super) fn at(folders: &Folders) -> Self {
         let (folder, credentials) = (folders.epoch_keys.clone(), folders.credentials.clone());
-        Self { folder, credentials, open: Mutex::default() }
+        Self { folder, credentials, open: Mutex::default(), subjects: Subjects::at(&folders.state) }
     }
 
     /// Draws the data key of a new epoch and wraps it. A wrapping key that a crash left behind before its epoch was
@@ -208,7 +211,7 @@ fn place(epoch: &EpochId) -> Vec<u8> {
 
 /// On a disk that writes in place this leaves nothing. Flash and copy-on-write file systems keep the old block until
 /// they need it: put the folder on an encrypted volume.
-fn overwrite(path: &Path) -> io::Result<()> {
+pub(super) fn overwrite(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(4096);
     file.seek(SeekFrom::Start(0))?;

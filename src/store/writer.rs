@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::anchor::AnchorDesk;
 use super::log::{Appended, Log};
+use super::room::Room;
 use super::wal::Copier;
 use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
@@ -77,13 +78,14 @@ impl Writer {
         log: Log,
         keys: Arc<EpochKeys>,
         anchor: Option<Arc<AnchorDesk>>,
+        room: Room,
     ) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let uncertain = Arc::clone(&counts);
         let database = PathBuf::from(db.path().unwrap_or_default());
         let copier = Copier::start(&database, move |error| uncertain.poison(error))?;
-        let desk = Desk { copier, db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor };
+        let desk = Desk { copier, db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor, room };
         let thread = thread::spawn(move || desk.run(&waiting));
         Ok(Self { jobs: Some(jobs), thread: Some(thread), counts })
     }
@@ -171,6 +173,7 @@ struct Desk {
     keys: Arc<EpochKeys>,
     counts: Arc<Counts>,
     anchor: Option<Arc<AnchorDesk>>,
+    room: Room,
 }
 
 /// A job that has run, and the entries it appended.
@@ -183,6 +186,11 @@ impl Desk {
             self.counts.jobs.fetch_add(group.len() as u64, Ordering::Relaxed);
             if self.counts.poisoned.load(Ordering::Acquire) {
                 group.into_iter().for_each(|job| job.answer(Err(StoreError::NotDurable)));
+                continue;
+            }
+            // Even what deletes needs room to write.
+            if self.room.check().is_err() {
+                group.into_iter().for_each(|job| job.answer(Err(StoreError::Full)));
                 continue;
             }
             self.run_group(group);

@@ -121,15 +121,39 @@ impl Keeper {
         Ok(latest.map(|(_, note)| note))
     }
 
-    /// Keeps what shows that a log had two histories, both signed by it, and says where.
+    /// What a checkpoint that was not cosigned says against its log, if a key of the log signed it: two roots of one size
+    /// are a `fork`, whatever else the request says; a larger one whose proof failed is a `suspicion`, because anybody may
+    /// have sent it with a wrong proof.
+    ///
+    /// # Errors
+    /// As [`Keeper::latest`].
+    pub fn suspect(&self, request: &AddCheckpoint) -> Result<Option<&'static str>, WitnessError> {
+        let keys = self.logs.get(request.origin());
+        let Some(shown) = keys.and_then(|keys| keys.checkpoint(&request.note).ok()) else { return Ok(None) };
+        let known = self.latest(request.origin())?.map(|(checkpoint, _)| checkpoint);
+        let size = known.as_ref().map_or(0, |known| known.size);
+        Ok(match known {
+            Some(known) if known.size == shown.size && known.root != shown.root => Some("fork"),
+            _ if shown.size > size && request.old_size == size => Some("suspicion"),
+            _ => None,
+        })
+    }
+
+    /// Keeps what was known and what was shown, under the digest of what was shown: nothing is ever overwritten. Says
+    /// where, and whether it is new.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn accuse(&self, origin: &str, shown: &str, seconds: u64) -> Result<PathBuf, WitnessError> {
+    pub fn accuse(&self, origin: &str, kind: &str, shown: &str) -> Result<(PathBuf, bool), WitnessError> {
         let known = self.latest(origin)?.map(|(_, note)| note).unwrap_or_default();
-        let path = self.folder.join(format!("evidence-{seconds}-{}.txt", &hashed(origin)[..16]));
-        write(&self.folder, &path, format!("{known}\n----\n\n{shown}").as_bytes())?;
-        Ok(path)
+        // Of the text that was signed: who adds lines of signatures makes no other evidence.
+        let text = shown.split_once("\n\n").map_or(shown, |(text, _)| text);
+        let path = self.folder.join(format!("{kind}-{}.txt", &hashed(text)[..32]));
+        let is_new = !path.exists();
+        if is_new {
+            write(&self.folder, &path, format!("{known}\n----\n\n{shown}").as_bytes())?;
+        }
+        Ok((path, is_new))
     }
 
     fn keep(&self, origin: &str, note: &str) -> Result<(), WitnessError> {

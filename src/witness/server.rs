@@ -15,8 +15,8 @@ use super::{Keeper, WitnessError};
 use crate::audit::{AddCheckpoint, WitnessRefusal};
 use crate::clock::Clock;
 
-/// 63 hashes and a note with more signatures than any log has.
-const BODY_BYTES: usize = 64 << 10;
+/// 63 hashes and a note with 16 signatures, as every verifier must take, of post-quantum keys (5 kB each) too.
+const BODY_BYTES: usize = 256 << 10;
 
 /// Who is slower than this with a request's head, or with its body, is cut off; a log's request is one packet or two.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,8 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time. A witness has a log or a few, and anybody on the network may knock.
 const CONNECTIONS: usize = 64;
 
-/// What the witness does when a log shows two histories, besides not cosigning.
-pub type Alarm = Arc<dyn Fn(&WitnessRefusal, &str) + Send + Sync>;
+/// What the witness does, besides not cosigning, when a log shows two histories or seems to: the kind, why it was refused,
+/// and where it is kept. Once for each checkpoint, however often it is sent: anybody may send it.
+pub type Alarm = Arc<dyn Fn(&str, &WitnessRefusal, &str) + Send + Sync>;
 
 /// Listens until SIGTERM or SIGINT. `ready` is told where, also if the port was 0.
 ///
@@ -60,8 +61,14 @@ async fn add(keeper: Data<Keeper>, alarm: Data<Alarm>, request: HttpRequest, bod
         let malformed = WitnessRefusal::Malformed("is not UTF-8");
         let request = AddCheckpoint::parse(str::from_utf8(&body).map_err(|_| malformed)?)?;
         let added = keeper.add(&request, seconds(&Clock::System));
-        if let Err(WitnessError::Refused(forked @ WitnessRefusal::Forked { .. })) = &added {
-            alarm(forked, &kept(&keeper, &request));
+        if let Err(WitnessError::Refused(refusal)) = &added
+            && let Some(kind) = keeper.suspect(&request)?
+        {
+            match keeper.accuse(request.origin(), kind, &request.note) {
+                Ok((path, true)) => alarm(kind, refusal, &path.display().to_string()),
+                Ok((_, false)) => {}
+                Err(_) => alarm(kind, refusal, "nowhere: the folder cannot be written"),
+            }
         }
         added
     });
@@ -84,7 +91,7 @@ async fn read(request: &HttpRequest, body: Payload) -> Result<Bytes, HttpRespons
         refusal.head_mut().set_connection_type(ConnectionType::Close);
         refusal
     };
-    let too_long = || end(StatusCode::PAYLOAD_TOO_LARGE, "a request is at most 64 KiB long\n");
+    let too_long = || end(StatusCode::PAYLOAD_TOO_LARGE, "a request is at most 256 KiB long\n");
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_BYTES) {
         return Err(too_long());
@@ -94,14 +101,6 @@ async fn read(request: &HttpRequest, body: Payload) -> Result<Bytes, HttpRespons
         Ok(Err(_)) => Err(too_long()),
         Ok(Ok(Err(_))) => Err(end(StatusCode::BAD_REQUEST, "the body ended early\n")),
         Ok(Ok(Ok(body))) => Ok(body),
-    }
-}
-
-/// Where the two histories are kept.
-fn kept(keeper: &Keeper, request: &AddCheckpoint) -> String {
-    match keeper.accuse(request.origin(), &request.note, seconds(&Clock::System)) {
-        Ok(path) => path.display().to_string(),
-        Err(_) => "nowhere: the folder cannot be written".into(),
     }
 }
 
@@ -150,7 +149,7 @@ mod tests {
         let keeper = keeper(&home, &log);
         let (to_us, here) = mpsc::channel();
         std::thread::spawn(move || {
-            run(keeper, "127.0.0.1:0".parse().unwrap(), Arc::new(|_, _| ()), |address| to_us.send(address).unwrap())
+            run(keeper, "127.0.0.1:0".parse().unwrap(), Arc::new(|_, _, _| ()), |address| to_us.send(address).unwrap())
         });
         let address = here.recv().unwrap();
         let begun = |length: usize, body: &str| {
@@ -195,7 +194,8 @@ mod tests {
         let key = keeper.verifier();
         let (to_us, here) = mpsc::channel();
         let (cried, alarms) = mpsc::channel();
-        let alarm: Alarm = Arc::new(move |_, evidence| cried.send(evidence.to_owned()).unwrap());
+        let alarm: Alarm =
+            Arc::new(move |kind, _, evidence| cried.send((kind.to_owned(), evidence.to_owned())).unwrap());
         // Ends with the test's process.
         std::thread::spawn(move || {
             run(keeper, "127.0.0.1:0".parse().unwrap(), alarm, |address| to_us.send(address).unwrap())
@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(post(&log.request(0, 9).to_body()), stale);
         assert_eq!(post(&log.request(7, 9).to_body()).0, 200);
         assert_eq!(post(&log.request(9, 9).to_body()).0, 200);
-        let unproved = AddCheckpoint { proof: vec![], ..log.request(9, 12) };
-        assert_eq!(post(&unproved.to_body()).0, 422);
+        let with_many = log.request(9, 9).to_body() + &format!("— stranger.example {}\n", "A".repeat(5000)).repeat(16);
+        assert_ne!(post(&with_many).0, 413);
         assert_eq!(post(&Log::new().request(9, 12).to_body()).0, 403);
         assert_eq!(post(&log.request(9, 12).to_body().replace(LOG, "log.example/b")).0, 404);
         for bad in ["", "old 9\n\n", "old 12\n\nlog.example/a\n9\nx\n"] {
@@ -221,8 +221,28 @@ mod tests {
         let (status, _, note) = ask(address, "GET", &format!("/{hash}/checkpoint"), "");
         assert_eq!((status, note.lines().nth(1)), (200, Some("9")));
         assert_eq!(ask(address, "GET", &format!("/{}/checkpoint", "0".repeat(64)), "").0, 404);
+        // A checkpoint of before says nothing, whoever sends it.
+        assert_eq!(post(&log.request(0, 7).to_body()).0, 409);
         assert!(alarms.try_recv().is_err());
-        assert_eq!(post(&log.forked().request(9, 9).to_body()).0, 422);
-        assert!(std::path::Path::new(&alarms.recv().unwrap()).exists());
+        // One alarm for each that the log signed, however often and under whatever size it is sent.
+        let proved = log.request(9, 12);
+        let unproved = AddCheckpoint { proof: vec![], ..proved.clone() };
+        let forked = log.forked();
+        let larger = AddCheckpoint { note: forked.request(0, 13).note, ..forked.request(9, 12) };
+        for (request, status, kind) in [
+            (unproved, 422, "suspicion"),
+            (larger, 422, "suspicion"),
+            (AddCheckpoint { old_size: 3, ..forked.request(9, 9) }, 409, "fork"),
+        ] {
+            assert_eq!((post(&request.to_body()).0, post(&request.to_body()).0), (status, status));
+            let (found, evidence) = alarms.recv().unwrap();
+            assert_eq!(found, kind);
+            let evidence = std::fs::read_to_string(evidence).unwrap();
+            assert!(evidence.contains("log.example/a\n9\n") && evidence.ends_with(&request.note));
+        }
+        assert_eq!(post(&forked.request(9, 9).to_body()).0, 422);
+        assert!(alarms.try_recv().is_err());
+        // Proved at last: it was the proof that was wrong.
+        assert_eq!(post(&proved.to_body()).0, 200);
     }
 }

@@ -66,7 +66,9 @@ fn two_histories_are_never_both_cosigned() {
     assert_eq!(refusal(keeper.add(&forked.request(7, 7), 2)), WitnessRefusal::Forked { size: 7 });
     assert_eq!(refusal(keeper.add(&forked.request(7, 9), 2)), WitnessRefusal::Inconsistent { old: 7, size: 9 });
     assert!(matches!(refusal(keeper.add(&forked.request(0, 9), 2)), WitnessRefusal::Stale { known: 7 }));
-    let evidence = fs::read_to_string(keeper.accuse(LOG, &forked.request(0, 7).note, 3).unwrap()).unwrap();
+    let (path, is_new) = keeper.accuse(LOG, "fork", &forked.request(0, 7).note).unwrap();
+    assert!(is_new && !keeper.accuse(LOG, "fork", &forked.request(0, 7).note).unwrap().1);
+    let evidence = fs::read_to_string(path).unwrap();
     assert_eq!(evidence.matches("log.example/a\n7\n").count(), 2);
     assert!(keeper.add(&honest, 4).is_ok());
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use voorrang::cli::client::PartyBook;
+use voorrang::cli::epoch::{self, EpochCommand, ResealArgs};
 use voorrang::cli::load::Kind;
+use voorrang::cli::pki::write_secret;
+use voorrang::epoch::share;
 use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 
@@ -65,9 +68,21 @@ fn the_age_tool_opens_every_share_with_age_and_ssh_keys() {
     let agreed = salt(POPULATION);
     assert!(ssh.iter().all(|stem| salt(stem) == agreed));
     house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    // The corporation's shares are sealed again: for a key of another kind, if it had one.
+    let again = "00000099000000004001";
+    fs::remove_file(house.keys().join(format!("{CORPORATION}.age"))).unwrap();
+    let (identity, public) = share::generate_identity();
+    write_secret(&house.keys().join(format!("{CORPORATION}.age")), identity.as_bytes()).unwrap();
+    let book = house.keys().join("parties.toml");
+    let mut parties = PartyBook::load(&book).unwrap();
+    parties.party.iter_mut().find(|party| party.oin.as_str() == again).unwrap().recipient = Some(public);
+    fs::write(book, toml::to_string(&parties).unwrap()).unwrap();
+    let reseal = ResealArgs { epoch: house.epoch_args(POPULATION, EPOCH), party: again.parse().unwrap() };
+    epoch::run(&EpochCommand::Reseal(reseal)).unwrap();
+    assert_eq!(salt(CORPORATION), agreed);
     if is_installed("age") {
-        let envelope = house.client(POPULATION).envelope(&epoch).unwrap();
-        for stem in ssh.into_iter().chain([POPULATION]) {
+        for stem in ssh.into_iter().chain([POPULATION, CORPORATION]) {
+            let envelope = house.client(stem).envelope(&epoch).unwrap();
             for (from, sealed) in &envelope.shares {
                 let text = opened_by_age(&house.keys().join(format!("{stem}.age")), sealed);
                 assert!(text.starts_with(&format!("voorrang share v1\nepoch {EPOCH}\nfrom {from}\n")), "{stem}");

@@ -9,16 +9,12 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use voorrang::answer::wire::law::BatchAnswers;
 use voorrang::answer::wire::{ANSWER_BYTES, Answered};
-use voorrang::audit::{Action, Consent, Entry, Outcome, leaf_hash};
+use voorrang::audit::{Consent, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::query::{self, QueryArgs};
 use voorrang::cli::regulation;
 
 use super::support::*;
-
-fn asked(house: &House) -> Vec<Entry> {
-    house.log().into_iter().filter(|entry| entry.action == Action::Ask).collect()
-}
 
 #[test]
 fn all_answers_are_equally_long_and_hold_the_documented_members_only() {
@@ -102,43 +98,6 @@ fn every_answer_has_one_entry_at_the_index_of_its_receipt() {
     false_one.receipt.index = answers[1].receipt.index;
     assert!(house.verify(&[false_one]).is_err());
     assert!(house.verify(&[]).unwrap().remembered_size > 0, "and remembers what it saw");
-}
-
-#[test]
-fn when_the_log_cannot_be_written_nothing_is_answered_until_a_restart() {
-    let mut house = House::open();
-    let encoder = house.encoder(EPOCH);
-    let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
-    let answered = house.line(CORPORATION).ask(&family).answered();
-    let before = asked(&house).len();
-    // Somebody else holds the database's write lock, for longer than the service waits.
-    let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let mut line = house.line(CORPORATION);
-    let reply = line.ask(&family);
-    reply.is_problem(503, "unavailable");
-    assert_eq!(reply.header("retry-after"), Some("10"));
-    for word in ["priority", "undetermined", "receipt"] {
-        assert!(!reply.text().contains(word), "{}", reply.text());
-    }
-    thief.execute_batch("ROLLBACK").unwrap();
-    drop(thief);
-    // What the disk holds is known only after a restart.
-    let mut wrong = family.clone();
-    wrong["purpose"] = "marketing".into();
-    for question in [&family, &single, &wrong] {
-        line.ask(question).is_problem(503, "unavailable");
-    }
-    house.line(OFFICER).get("/v1/access-log/entries?from=0").is_problem(503, "unavailable");
-    house
-        .line(ADMINISTRATOR)
-        .json("POST", "/v1/epochs/haarlem-1/activate", &Value::Null)
-        .is_problem(503, "unavailable");
-    assert_eq!(house.line(OFFICER).get("/v1/access-log/checkpoint").status, 200, "what is durable can be read");
-    house.restart();
-    assert_eq!(asked(&house).len(), before, "nothing was answered, nothing stands there");
-    assert_eq!(house.line(CORPORATION).ask(&family).answered().answer, "priority");
-    house.verify(&[answered]).unwrap();
 }
 
 #[test]

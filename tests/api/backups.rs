@@ -1,9 +1,10 @@
 //! A backup of a service at work, and the way back: nothing destroyed rises, nothing is forgotten unnoticed.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use voorrang::answer::upkeep::{back_up, restore};
-use voorrang::audit::{Action, Range};
+use voorrang::audit::{Action, Range, WitnessRefusal};
 use voorrang::cli::audit::LogBroken;
 use voorrang::cli::audit::witness;
 use voorrang::store::{StoreError, Terms};
@@ -26,6 +27,12 @@ fn a_service_goes_on_from_a_backup_that_was_taken_while_it_answered() {
     let backup = house.file("backup");
     let entries = back_up(&house.config(), &house.clock, &backup, &[]).unwrap().entries;
     assert!(entries > before.receipt.index);
+    let until = Instant::now() + Duration::from_secs(20);
+    let recorded = || house.log().into_iter().find(|entry| entry.action == Action::Backup);
+    while recorded().is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(recorded().expect("the log says so").entries, Some(Range { from: 0, to: entries }));
     house.line(CORPORATION).ask(&question).answered();
     house.stop();
     // The last checkpoint that left the house is the backup's own.
@@ -60,5 +67,24 @@ fn a_log_that_was_set_back_is_refused_by_the_anchor_and_alarms_officers_and_witn
     while house.log().len() < usize::try_from(said.entries.unwrap().to).unwrap() + 2 {}
     let alarm = house.verify(&[]).unwrap_err();
     assert!(alarm.downcast_ref::<LogBroken>().is_some(), "{alarm:#}");
-    assert!(witness::look(&args, &house.party(OFFICER)).is_err());
+    let (told, said) = house.alarmed(args);
+    assert!(matches!(told, LogBroken::Witness(WitnessRefusal::Inconsistent { .. })), "{told}");
+    assert_eq!(said, "fork");
+}
+
+#[test]
+fn a_log_that_is_shorter_than_its_witness_knows_alarms_though_the_service_shows_no_checkpoint() {
+    let mut house = House::open();
+    let backup = house.file("backup");
+    back_up(&house.config(), &house.clock, &backup, &[]).unwrap();
+    let args = house.witness();
+    (0..40).for_each(|_| drop(house.verify(&[]).unwrap()));
+    witness::look(&args, &house.party(OFFICER)).unwrap();
+    house.stop();
+    lose(&house);
+    restore(&house.config(), &house.clock, &backup, Terms { loss: true, identity: None }).unwrap();
+    house.start();
+    let (told, said) = house.alarmed(args);
+    assert!(matches!(told, LogBroken::Shorter { .. }), "{told}");
+    assert_eq!(said, "rollback");
 }

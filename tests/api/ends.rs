@@ -9,8 +9,9 @@ use bloomfilter::Bloom;
 use serde_json::{Value, json};
 use time::Duration;
 use voorrang::answer::wire::law::Pending;
+use voorrang::answer::wire::{LogPage, SubjectView};
 use voorrang::answer::{STOCK_FALSE_POSITIVES, server};
-use voorrang::audit::Action;
+use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
 use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs};
@@ -188,7 +189,7 @@ fn the_record_is_fetched_also_after_the_log_got_another_key() {
     retire(&house, EPOCH).unwrap();
     let record = destroy(&house, EPOCH).unwrap();
     house.stop();
-    voorrang::answer::upkeep::rotate_log_key(&house.config()).unwrap();
+    voorrang::answer::upkeep::rotate_log_key(&house.config(), &house.clock).unwrap();
     house.start();
     assert_eq!(destroy(&house, EPOCH).unwrap(), record);
 }
@@ -235,7 +236,7 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
 }
 
 /// Whether these bytes stand in a file of the folder.
-fn stands(folder: &Path, needle: &[u8]) -> bool {
+pub fn stands(folder: &Path, needle: &[u8]) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -299,7 +300,7 @@ fn a_stock_is_taken_only_while_its_epoch_loads_and_goes_with_it() {
     }
 }
 
-/// The key of pseudonyms is no key of an epoch. Who keeps the salt, the register holder, still makes the address token.
+/// The key of an epoch's pseudonyms outlives it. Who keeps the salt, the register holder, still makes the address token.
 #[test]
 fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
     let house = House::open();
@@ -343,6 +344,33 @@ fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
     assert_eq!(questions.len(), 1, "{found}");
     assert_eq!((&questions[0]["epoch"], &questions[0]["answer"]), (&json!(EPOCH), &json!(asked.answer)));
     house.verify(&[asked]).unwrap();
+}
+
+#[test]
+fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them() {
+    let house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    house.line(CORPORATION).ask(&question).answered();
+    let key = house.state().join(format!("keys/subject-{EPOCH}.key"));
+    let look_up = json!({"epoch": EPOCH, "address": question["address"]});
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let mut officer = house.line(OFFICER);
+    let mut expire = || officer.json("POST", "/v1/access-log/expire", &Value::Null);
+    assert_eq!(expire().status, 200);
+    let mut searching = house.line(OFFICER);
+    let found: SubjectView =
+        serde_json::from_slice(&searching.json("POST", "/v1/access-log/subjects", &look_up).body).unwrap();
+    let log = house.log();
+    assert!(key.exists() && log.iter().any(|e| e.action == Action::Ask && e.object.as_ref() == Some(&found.object)));
+    house.clock.set(NOW + time::Duration::days(i64::from(house.regulation.retention().log_days) + 2));
+    assert_eq!(expire().status, 200);
+    assert!(!key.exists());
+    searching.json("POST", "/v1/access-log/subjects", &look_up).is_problem(404, "store_not_found");
+    let page: LogPage = serde_json::from_slice(&searching.get("/v1/access-log/entries?from=0").body).unwrap();
+    let entries = page.entries.iter().filter_map(|text| Entry::from_bytes(&STANDARD.decode(text).unwrap()).ok());
+    let ended: Vec<_> = entries.filter(|entry| entry.action == Action::SubjectKeyEnd).collect();
+    assert_eq!(ended.iter().map(|entry| entry.epoch.as_ref().unwrap().as_str()).collect::<Vec<_>>(), [EPOCH]);
 }
 
 #[test]

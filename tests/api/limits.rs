@@ -198,6 +198,9 @@ fn what_two_readers_could_understand_differently_nobody_gets() {
         let statuses: Vec<_> = answer.lines().filter(|line| line.starts_with("HTTP/1.1 ")).collect();
         assert!(statuses.len() <= 1, "{what}: {statuses:?}");
         assert!(statuses.iter().all(|status| status[9..].starts_with(['4', '5'])), "{what}: {statuses:?}");
+        for word in ["api-version: ", "application/problem+json", "x-content-type-options: nosniff", "\"code\":\""] {
+            assert!(statuses.is_empty() || answer.contains(word), "{what}: {answer}");
+        }
     }
     let read = house.log().into_iter().filter(|entry| entry.action != Action::Connect && entry.result.code().is_some());
     assert_eq!(read.count(), 0, "nothing was asked");

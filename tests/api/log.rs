@@ -12,9 +12,14 @@ use serde_json::{Value, json};
 use voorrang::answer::wire::{Expired, HoldView, LogPage};
 use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, leaf_hash};
 use voorrang::audit::{read_bundle, verify_inclusion, verify_log};
+use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::retention::{self, HoldArgs, OfficerArgs, ReleaseArgs};
+use voorrang::cli::audit::{LogArgs, list};
 
 use super::support::*;
+
+/// A name and an address, spelt as a purpose is.
+const SLUG: &str = "jansen-lange-haversingel-58";
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
@@ -115,9 +120,9 @@ fn on_a_full_disk_nothing_is_answered_and_no_answer_is_lost() {
         None
     });
     let refused = refused.expect("the disk is full at last");
-    refused.is_problem(503, "unavailable");
+    refused.is_problem(503, "store_not_durable");
     assert!(!refused.text().contains("priority"), "{}", refused.text());
-    line.ask(&questions[0]).is_problem(503, "unavailable");
+    line.ask(&questions[0]).is_problem(503, "store_not_durable");
     assert!(!told.is_empty());
     house.kill();
     house.start();
@@ -164,7 +169,7 @@ fn the_log_is_read_as_tiles_and_a_party_gets_the_proof_of_its_own_entry() {
 #[test]
 fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     let house = House::open();
-    house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    let told = house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered().receipt;
     let size = house.log().len() as u64;
     let mut officer = house.line(OFFICER);
     let held = officer.json("POST", "/v1/access-log/holds", &json!({"from": 2, "to": 4}));
@@ -188,7 +193,7 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
         expired.remove(&index).map_or_else(|| LogLine::Entry(STANDARD.decode(text).unwrap()), LogLine::Expired)
     });
     let lines: Vec<_> = lines.collect();
-    let report = verify_log(lines.into_iter(), &page.checkpoint, &verifier(&house), &[], &[]).unwrap();
+    let report = verify_log(lines.into_iter(), &page.checkpoint, &verifier(&house), &[], &[], 1).unwrap();
     assert_eq!(report.expired, gone.entries);
     let bundle = officer.get("/v1/access-log/tile/entries/000.p/5");
     bundle.is_problem(410, "expired");
@@ -201,8 +206,38 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     retention::hold(&HoldArgs { officer: officer_args(), from: 0, to: 9 }).unwrap();
     retention::release(&ReleaseArgs { officer: officer_args(), hold: held.id }).unwrap();
     retention::expire(&officer_args()).unwrap();
+    // Nobody reads any more whose entry it was: who knows its salted leaf hash has a receipt.
+    let proof = |stem: &str, query: &str| house.line(stem).get(&format!("/v1/access-log/proofs/{}{query}", told.index));
+    proof(CORPORATION, "").is_problem(403, "refused");
+    proof(CORPORATION, &format!("?leaf={}", "0".repeat(64))).is_problem(403, "refused");
+    proof(CORPORATION, "?leaf=x").is_problem(403, "refused");
+    let found = proof(CORPORATION, &format!("?leaf={}", hex::encode(told.leaf.as_bytes())));
+    assert!(found.status == 200 && found.text().starts_with("c2sp.org/tlog-proof@v1"), "{}", found.text());
     // What is gone is not missing: the officer's own tool verifies the log and says where.
     assert!(house.verify(&[]).unwrap().expired > 0);
+}
+
+#[test]
+fn an_answer_that_is_held_opens_when_its_day_s_key_is_long_due() {
+    let house = House::open();
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    let held = house.line(CORPORATION).ask(&family).answered();
+    house.line(CORPORATION).ask(&family).answered();
+    let index = held.receipt.index;
+    let mut officer = house.line(OFFICER);
+    officer.json("POST", "/v1/access-log/holds", &json!({"from": index, "to": index + 1}));
+    let days = i64::from(house.regulation.retention().log_days);
+    house.clock.set(NOW + time::Duration::days(days + 30));
+    assert_eq!(officer.json("POST", "/v1/access-log/expire", &Value::Null).status, 200);
+    let mut reading = LogArgs::new(house.party(OFFICER)).reading().unwrap();
+    let asked = Filter { action: Some(Action::Ask), ..Filter::default() };
+    let mut found = Vec::new();
+    list::wanted(&mut reading, &asked, |one| {
+        found.push((one.position, one.told.word().to_owned()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found, [(index, held.answer)], "the other question has expired, and this one opens");
 }
 
 /// A collector of processing records: span ids that it was sent, a request at a time. It loses its first answer.
@@ -223,7 +258,7 @@ pub(super) fn collector(listener: TcpListener, seen: mpsc::Sender<Vec<Value>>) {
     }
 }
 
-fn body_of(connection: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) fn body_of(connection: &mut TcpStream) -> Option<Vec<u8>> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         let got = connection.read(&mut buffer).ok().filter(|got| *got > 0)?;
@@ -302,7 +337,9 @@ fn an_officer_reads_processing_records_by_trace_subject_activity_and_time() {
     assert_eq!(found(json!({ "dpl.core.processing_activity_id": activity })).len(), 3, "one a subject, none left out");
     let start = of_subject[0]["startTime"].as_u64().unwrap();
     assert_eq!(found(json!({ "dpl.core.data_subject_id": subject, "startTime": start + 1 })), Vec::<Value>::new());
-    assert_eq!(found(json!({ "dpl.core.data_subject_id": subject, "startTime": start, "endTime": start })), of_subject);
+    let end = of_subject[0]["endTime"].as_u64().unwrap();
+    assert!(end > start, "somebody waited");
+    assert_eq!(found(json!({ "dpl.core.data_subject_id": subject, "startTime": start, "endTime": end })), of_subject);
     let all = Value::from(found(json!({ "startTime": 0 }))).to_string();
     assert!(!all.contains("00000099000000004001") && !all.contains("corporation"), "no user stands in them");
     assert!(
@@ -322,7 +359,7 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
     let mut house = House::open();
     let encoder = house.encoder(EPOCH);
     let mut line = house.line(CORPORATION);
-    let mut canaries: Vec<String> = vec!["CanaryPurpose".into(), "canary-trace".into(), "CanaryHeader".into()];
+    let mut canaries: Vec<String> = ["CanaryPurpose", "canary-trace", "CanaryHeader", SLUG].map(Into::into).into();
     for contract in contracts().iter().take(8) {
         let question = value(&encoder, contract);
         canaries.push(contract.clone());
@@ -339,6 +376,13 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
         let mut odd = question.clone();
         odd["purpose"] = "CanaryPurpose Jansen".into();
         line.ask(&odd);
+        // The form of a purpose, and no purpose of the regulation's.
+        odd["purpose"] = SLUG.into();
+        line.ask(&odd).is_problem(403, "refused");
+        let plan = json!({"header": odd["header"], "purpose": SLUG, "questions": 1});
+        line.json("POST", "/v1/question-batches", &plan).is_problem(403, "refused");
+        let groups = json!({"case": 0, "question": odd});
+        house.line(CARE).json("POST", "/v1/group-questions", &groups).is_problem(403, "refused");
         odd["header"]["epoch"] = "canary-epoch-of-nobody".into();
         line.ask(&odd);
     }

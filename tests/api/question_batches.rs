@@ -26,7 +26,7 @@ fn plan(question: &Value, questions: usize) -> Value {
     json!({"header": question["header"], "purpose": question["purpose"], "questions": questions})
 }
 
-fn begin(house: &House, question: &Value, questions: usize) -> BatchId {
+pub fn begin(house: &House, question: &Value, questions: usize) -> BatchId {
     let reply = house.line(CORPORATION).json("POST", "/v1/question-batches", &plan(question, questions));
     assert_eq!(reply.status, 202, "{}", reply.text());
     let begun: BatchBegun = serde_json::from_slice(&reply.body).unwrap();
@@ -34,7 +34,7 @@ fn begin(house: &House, question: &Value, questions: usize) -> BatchId {
     begun.batch
 }
 
-fn put(house: &House, batch: BatchId, number: usize, questions: &[Value]) -> Reply {
+pub fn put(house: &House, batch: BatchId, number: usize, questions: &[Value]) -> Reply {
     let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
     let path = format!("/v1/question-batches/{batch}/chunks/{number}");
     let digest = format!("sha-256=:{}:", STANDARD.encode(digest(&SHA256, lines.as_bytes())));
@@ -121,6 +121,11 @@ fn a_batch_is_answered_as_single_questions_are_with_an_entry_and_a_receipt_each(
     }
     assert_eq!(house.verify(&answers).unwrap().receipts, 20);
     let log = house.log();
+    let read: Vec<_> = log.iter().filter(|entry| entry.action == Action::ResultsRead).collect();
+    assert_eq!(read.len(), 1, "a page that tells something is recorded, the empty one behind it is not");
+    let seen = read[0].entries.unwrap();
+    let indexes = || answers.iter().map(|answered| answered.receipt.index);
+    assert_eq!((Some(seen.from), Some(seen.to)), (indexes().min(), indexes().max().map(|last| last + 1)));
     for answered in &answers {
         let entry = &log[usize::try_from(answered.receipt.index).unwrap()];
         assert!(entry.action == Action::Ask && entry.sealed.is_some() && entry.object.is_some());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use voorrang::answer::wire::ANSWER_BYTES;
 use voorrang::audit::Action;
+use voorrang::cli::pki::{self, Subject};
 
 use super::support::*;
 
@@ -109,6 +110,62 @@ fn a_batch_under_a_key_is_charged_once_and_another_one_is_refused() {
 }
 
 #[test]
+fn the_same_request_many_times_at_once_is_done_once_and_everybody_gets_its_answer() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let batch = json!({"questions": [value(&encoder, FAMILY), value(&encoder, SINGLE)]});
+    let plan = json!({"header": encoder.header(), "source": "population", "records": 3,
+        "referenceDate": house.reference().to_string()});
+    for (n, (stem, path, body)) in
+        [(POPULATION, "/v1/loads", &plan), (CORPORATION, "/v1/priority-batches", &batch)].into_iter().enumerate()
+    {
+        let start = std::sync::Barrier::new(12);
+        let send = |line: &mut Line| {
+            let key = format!("{KEY}-{n}");
+            let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
+            start.wait();
+            // A party has few batches at once; the client comes again.
+            loop {
+                let reply = line.send("POST", path, &headers, body.to_string().as_bytes()).unwrap();
+                if reply.status != 429 {
+                    return reply;
+                }
+            }
+        };
+        let replies: Vec<Reply> = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..12).map(|_| scope.spawn(|| send(&mut house.line(stem)))).collect();
+            senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+        });
+        let indexes = |reply: &Reply| -> Vec<Value> {
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            let value: Value = serde_json::from_slice(&reply.body).unwrap();
+            let answers = value["answers"].as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            answers
+                .into_iter()
+                .map(|one| one.pointer("/answered/receipt/index").unwrap_or(&one["load"]).clone())
+                .collect()
+        };
+        let first = indexes(&replies[0]);
+        assert!(first.iter().all(|one| !one.is_null()), "{path}: {first:?}");
+        assert!(replies.iter().all(|reply| indexes(reply) == first), "{path}");
+    }
+    assert_eq!(house.log().iter().filter(|entry| entry.action == Action::Ask).count(), 2);
+}
+
+#[test]
+fn whoever_may_not_ask_leaves_no_key_behind() {
+    let house = House::open();
+    let batch = json!({"questions": [value(&house.encoder(EPOCH), FAMILY)]});
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let kept = || db.query_row("SELECT count(*) FROM repeat", [], |row| row.get::<_, u32>(0)).unwrap();
+    let before = kept();
+    assert_eq!(under(&house, POPULATION, KEY, "POST", "/v1/priority-batches", &batch).status, 200);
+    assert_eq!(kept(), before);
+    assert_eq!(under(&house, CORPORATION, KEY, "POST", "/v1/priority-batches", &batch).status, 200);
+    assert_eq!(kept(), before + 2, "the batch and its question");
+}
+
+#[test]
 fn a_repeated_answer_is_the_first_one_byte_for_byte() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
@@ -128,6 +185,38 @@ fn a_repeated_answer_is_the_first_one_byte_for_byte() {
         let [first, again] = [(), ()].map(|()| under(&house, stem, &format!("{KEY}-{n}"), "POST", path, body));
         assert_eq!((first.status, again.text()), (200, first.text()), "{path}");
         assert!(first.body.len() >= ANSWER_BYTES, "{path}");
+    }
+}
+
+#[test]
+fn an_answer_that_another_certificate_of_the_party_has_again_is_recorded() {
+    let house = House::open();
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    let first = under(&house, CORPORATION, KEY, "POST", "/v1/priority-questions", &family).answered();
+    let index = first.receipt.index;
+    let groups = json!({"case": index, "question": family});
+    assert_eq!(under(&house, CARE, KEY, "POST", "/v1/group-questions", &groups).status, 200);
+    let again = |card: &Card, path: &str, body: &Value| {
+        let mut line = Line::open(house.port(), house.tls(Some(card))).unwrap();
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", KEY)];
+        line.send("POST", path, &headers, body.to_string().as_bytes()).unwrap()
+    };
+    let recorded = || -> Vec<_> { house.log().into_iter().filter(|entry| entry.action == Action::AskAgain).collect() };
+    again(&house.card(CORPORATION), "/v1/priority-questions", &family).answered();
+    again(&house.card(CARE), "/v1/group-questions", &groups);
+    assert!(recorded().is_empty(), "who got it first is in the first entry");
+    let other = house.issue(&Subject::party("Ymere", "00000099000000004001"));
+    assert_eq!(again(&other, "/v1/priority-questions", &family).answered().answer, first.answer);
+    let care = house.regulation.parties().iter().find(|party| pki::file_stem(&party.name) == CARE).unwrap();
+    let other = house.issue(&Subject::party(&care.name, care.oin.as_str()));
+    assert_eq!(again(&other, "/v1/group-questions", &groups).status, 200);
+    let log = house.log();
+    let asked = recorded();
+    assert_eq!(asked.len(), 2);
+    for (entry, action) in asked.iter().zip([Action::Ask, Action::AskGroups]) {
+        let first = &log[usize::try_from(entry.entries.unwrap().from).unwrap()];
+        assert_eq!((first.action, &first.object, &first.actor.role), (action, &entry.object, &entry.actor.role));
+        assert!(entry.object.is_some() && first.actor.certificate != entry.actor.certificate);
     }
 }
 

@@ -324,7 +324,7 @@ fn arrears(house: &House) -> (PathBuf, PathBuf) {
     (path, tenants)
 }
 
-fn ask_all(house: &House, name: &str) -> anyhow::Result<Summary> {
+pub fn ask_all(house: &House, name: &str) -> anyhow::Result<Summary> {
     let (arrears, tenants) = arrears(house);
     query::ask_all(&QueryArgs {
         day: Some(NOW.date()),

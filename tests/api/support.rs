@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -21,9 +22,11 @@ use time::{Date, OffsetDateTime, macros::datetime};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Tenant};
 use voorrang::audit::{Entry, Report};
-use voorrang::cli::audit::{VerifyArgs, witness::WitnessArgs};
+use voorrang::cli::audit::witness::{self, WitnessArgs};
+use voorrang::cli::audit::{LogBroken, VerifyArgs};
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
+use voorrang::cli::exit_code;
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
@@ -189,6 +192,20 @@ impl House {
         }
     }
 
+    /// What a witness finds when it looks, and what its alarm program is told: the kind, and an evidence file that is there.
+    pub fn alarmed(&self, args: WitnessArgs) -> (LogBroken, String) {
+        let (program, told) = (self.file("alarm"), self.file("alarm.told"));
+        fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n", told.display())).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let args = WitnessArgs { alarm: Some(program), ..args };
+        let error = witness::look(&args, &self.party(OFFICER)).unwrap_err();
+        assert_eq!(exit_code(&error), 5, "{error:#}");
+        let told = fs::read_to_string(told).expect("the alarm program ran");
+        let (kind, evidence) = told.trim_end().split_once('\n').unwrap();
+        assert!(Path::new(evidence).exists(), "{evidence}");
+        (error.downcast().unwrap(), kind.to_owned())
+    }
+
     pub fn client(&self, stem: &str) -> Client {
         Client::open(&self.party(stem)).unwrap()
     }
@@ -318,6 +335,12 @@ impl House {
     pub fn documentation(&self) -> u16 {
         let Service::Inside(running) = &self.service else { panic!("the service is no part of this process") };
         running.documentation.expect("development services publish it").port()
+    }
+
+    /// The port of the internal listener, which is configured.
+    pub fn internal(&self) -> u16 {
+        let Service::Inside(running) = &self.service else { panic!("the service is no part of this process") };
+        running.internal.expect("it is configured").port()
     }
 
     pub fn port(&self) -> u16 {

@@ -16,10 +16,10 @@ use voorrang::cli::pki::file_stem;
 use super::authority::*;
 use super::support::*;
 
-const YMERE: &str = "00000099000000004001";
+pub const YMERE: &str = "00000099000000004001";
 
 /// A house whose parties have certificates of this root only, and its revocation list.
-fn house_of(root: &Root, outside: bool) -> House {
+pub fn house_of(root: &Root, outside: bool) -> House {
     let house = House::built(outside);
     house.believe(&root.certificate());
     for (number, party) in house.regulation.parties().iter().enumerate() {
@@ -30,19 +30,20 @@ fn house_of(root: &Root, outside: bool) -> House {
     house.configure(|table| {
         let tls = table["tls"].as_table_mut().unwrap();
         tls.insert("crls".into(), vec!["list.pem"].into());
+        tls.remove("without_crls");
         tls.insert("reload_seconds".into(), 1.into());
     });
     house
 }
 
 /// Whether somebody with this certificate gets an answer, and which.
-fn ping(house: &House, card: &Card) -> Option<u16> {
+pub fn ping(house: &House, card: &Card) -> Option<u16> {
     let mut line = Line::open(house.port(), house.tls(Some(card))).ok()?;
     line.send("GET", "/v1/ping", &[], b"").ok().map(|reply| reply.status)
 }
 
 /// Waits until it holds, at most ten seconds.
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + Wait::from_secs(10);
     while !holds() {
         assert!(Instant::now() < until, "{what}");
@@ -51,7 +52,7 @@ fn soon(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Refused connections in the log, by code, with their numbers.
-fn refused(house: &House, code: &str) -> u32 {
+pub fn refused(house: &House, code: &str) -> u32 {
     let entries = house.log().into_iter().filter(|entry| entry.action == Action::Connect);
     let ours = entries.filter(|entry| entry.result.code() == Some(code));
     ours.map(|entry| entry.count.unwrap_or(1)).sum()
@@ -144,7 +145,7 @@ fn without_a_revocation_list_in_date_nobody_comes_in() {
 }
 
 /// The port of another listener, as the service says it.
-fn logged_port(house: &House, name: &str) -> u16 {
+pub fn logged_port(house: &House, name: &str) -> u16 {
     let stderr = fs::read_to_string(house.stderr()).unwrap();
     let (_, rest) = stderr.split_once(&format!("{name}127.0.0.1:")).unwrap();
     rest.split_whitespace().next().unwrap().parse().unwrap()
@@ -320,11 +321,16 @@ fn an_inway_speaks_for_others_and_nobody_else_does() {
     // The same name without the Inway's key, and a party with another's OIN: only the certificate counts.
     get(&other, &[peer]).is_problem(403, "refused");
     get(&house.card(CORPORATION), &[peer]).is_problem(403, "refused");
-    get(&house.card(OFFICER), &[("Fsc-Transaction-Id", "4")]).is_problem(400, "fsc_transaction_id");
+    get(&inway, &[peer, ("Fsc-Transaction-Id", "4")]).is_problem(400, "fsc_transaction_id");
+    // A party of its own has no transaction.
+    assert_eq!(get(&house.card(OFFICER), &[("Fsc-Transaction-Id", "4")]).status, 200);
+    let mine = ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ac");
+    assert_eq!(get(&house.card(OFFICER), &[mine]).status, 200);
+    assert!(house.log().into_iter().all(|entry| entry.trace_id.to_string() != mine.1.replace('-', "")));
 }
 
 /// What the internal listener says.
-fn inside(port: u16, request: &str) -> (u16, String) {
+pub fn inside(port: u16, request: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     let (line, body) = request.split_once('\n').unwrap_or((request, ""));

@@ -56,7 +56,7 @@ fn folder() -> TempDir {
     let mut log = Log { signer, entries: (0..300).map(entry).collect() };
     let key = log.signer.verifier();
     let memory = home.path().join("memory");
-    Copy::open(&memory.join("log")).unwrap().follow(&mut log, &key).unwrap();
+    Copy::open(&memory.join("log")).unwrap().follow(&mut log, &key, 1).unwrap();
     fs::write(memory.join("log.vkey"), LogKeys::from(key).to_string()).unwrap();
     fs::write(memory.join("checkpoints"), serde_json::to_string(&[log.checkpoint().unwrap()]).unwrap()).unwrap();
     fs::write(home.path().join("parties.toml"), "").unwrap();

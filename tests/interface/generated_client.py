@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The whole job with a Python client that was generated from the service's document: registers loaded, an epoch cut
-over, a stock registered and confirmed, a household asked about, the receipt found in the log.
+over, a stock confirmed, households asked about alone, together and in the background, receipts found in the log.
 
     generated_client.py VOORRANG OPENAPI_PYTHON_CLIENT FOLDER
 
@@ -46,8 +46,13 @@ generate()
 from voorrang_client import Client  # noqa: E402
 from voorrang_client.api.access_log import get_checkpoint, get_entries, get_proof  # noqa: E402
 from voorrang_client.api.loads import begin_load, commit_load, get_load, put_chunk  # noqa: E402
-from voorrang_client.api.questions import ask_priorities, ask_priority, get_service, ping  # noqa: E402
-from voorrang_client.models import Batch, LoadCommit, LoadPlan, Problem, Question  # noqa: E402
+from voorrang_client.api.epochs import activate_epoch, get_epoch, get_reports  # noqa: E402
+from voorrang_client.api.questions import (  # noqa: E402
+    ask_priorities, ask_priority, begin_batch, cancel_batch, commit_batch, get_batch, get_service, ping,
+    put_questions)
+from voorrang_client.api.regulations import confirm_proposal, get_proposals  # noqa: E402
+from voorrang_client.models import (  # noqa: E402
+    Activation, Batch, BatchPlan, LoadCommit, LoadPlan, Problem, Question)
 from voorrang_client.types import File  # noqa: E402
 
 
@@ -107,8 +112,34 @@ def question(header, tenants):
             "tenants": [{"codes": one["codes"]} for one in tenants]}
 
 
+def confirm(officer, kind):
+    """The one act of this kind that waits, confirmed twice under one key."""
+    waiting, = [one for one in good(get_proposals.sync_detailed(client=officer)) if one.kind == kind]
+    key = uuid.uuid4().hex
+    return [good(confirm_proposal.sync_detailed(waiting.proposal, client=officer, idempotency_key=key))
+            for _ in range(2)]
+
+
+def in_the_background(client, header, asked):
+    """A batch begun, sent, committed, waited for and read; another one cancelled."""
+    plan = BatchPlan.from_dict({"header": header, "purpose": "eviction-prevention", "questions": len(asked)})
+    begun, other = [good(begin_batch.sync_detailed(client=client, body=plan)).batch for _ in range(2)]
+    lines = "\n".join(map(json.dumps, asked)).encode()
+    good(put_questions.sync_detailed(begun, 0, client=client, body=File(io.BytesIO(lines))))
+    good(commit_batch.sync_detailed(begun, client=client, body=LoadCommit(chunks=1)))
+    while (view := good(get_batch.sync_detailed(begun, client=client))).state == "answering":
+        time.sleep(0.05)
+    assert (view.state, view.answered, view.refused) == ("done", len(asked), 0), view
+    assert good(cancel_batch.sync_detailed(other, client=client)).state == "cancelled"
+    # The generator takes lines for one document, so they are read from its own connection.
+    results = client.get_httpx_client().get(f"/question-batches/{begun}/results")
+    assert results.status_code == 200
+    return [json.loads(line)["answered"] for line in results.content.splitlines()]
+
+
 running.start()
 try:
+    officer = party(OFFICER)
     day = time.strftime("%Y-%m-%d", time.gmtime())
     law = running.keys / "regulations" / "haarlem"
     administrator = running.config(service.ADMINISTRATOR)
@@ -118,8 +149,14 @@ try:
         running.run("epoch", "contribute", EPOCH, "--config", running.config(one))
     load(POPULATION, "population", "brp.csv", day)
     load(CARE, "care", "oggz.csv", day)
-    running.run("epoch", "activate", EPOCH, "--config", administrator)
-    running.stock()
+    manager = party(service.ADMINISTRATOR)
+    assert good(get_epoch.sync_detailed(EPOCH, client=manager)).state == "loading"
+    active = activate_epoch.sync_detailed(EPOCH, client=manager, body=Activation())
+    assert good(active).state == "active", active
+    assert len(good(get_reports.sync_detailed(EPOCH, client=officer))) == 2
+    # Its filter is made with the salt.
+    running.propose_stock()
+    confirm(officer, "stock")
 
     ymere = party(CORPORATION)
     assert ping.sync_detailed(client=ymere).status_code == 204
@@ -133,11 +170,13 @@ try:
     batch = Batch.from_dict({"questions": [question(header, family)] * 2})
     assert [one.answered.answer for one in good(ask_priorities.sync_detailed(client=ymere, body=batch)).answers] == [
         "priority"] * 2
+    others = [[one for one in tenants if one["id"].startswith(f"{contract}/")] for contract in ("K0000046", "K0000051")]
+    told = in_the_background(ymere, header, [question(header, people) for people in others])
+    assert [one["answer"] for one in told][0] == "no_priority" and len(told) == 2, told
     bad = Question.from_dict({**question(header, family), "tenants": []})
     refused = ask_priority.sync_detailed(client=ymere, body=bad)
     assert refused.status_code == 422 and refused.parsed.code == "tenant_count", refused
 
-    officer = party(OFFICER)
     index = answers[0].receipt.index
     proof = get_proof.sync_detailed(index, client=ymere)
     assert proof.status_code == 200 and f"index {index}\n".encode() in proof.content
@@ -146,6 +185,6 @@ try:
     assert base64.b64encode(leaf).decode() == answers[0].receipt.leaf, "the entry is the receipt's"
     size = int(get_checkpoint.sync_detailed(client=officer).content.split(b"\n")[1])
     assert size > index
-    print(f"a generated client loaded 2 registers, asked 4 questions and found its receipt among {size} entries")
+    print(f"a generated client loaded 2 registers, asked 6 questions and found its receipt among {size} entries")
 finally:
     running.stop()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What scanners say of the service's TLS: sslyze against the NCSC's guideline of 2025-05 (ncsc-tls-2025-05.json), sslscan
-# and testssl.sh, with TLS 1.3 alone and with 1.2 allowed. Fails on anything that they find.
+# What scanners say of the service's TLS: sslyze against the NCSC's guideline of 2025-05 (ncsc-tls-2025-05.json), also on
+# the document's listener, sslscan and testssl.sh, with TLS 1.3 alone and with 1.2 allowed. Fails on anything that they
+# find.
 #   tests/tls/scan.sh VOORRANG FOLDER     the program; a folder for keys, Python packages and reports
 set -euo pipefail
 voorrang="$(realpath "$1")"
@@ -16,22 +17,12 @@ if [ "$("$folder/python/bin/sslyze" --help 2>/dev/null | grep -c custom_tls_conf
   "$folder/python/bin/pip" install --quiet sslyze==6.3.1
 fi
 
-for tls12 in false true; do
-  rm -rf "$folder/keys"
-  "$voorrang" pki dev --out "$folder/keys" --service localhost:0 2>/dev/null
-  VOORRANG_TLS__TLS12=$tls12 "$voorrang" serve --config "$folder/keys/voorrang.toml" 2>"$folder/log" &
-  service=$!
-  for _ in $(seq 100); do
-    port="$(sed -n 's/.*address=127.0.0.1:\([0-9]*\).*/\1/p' "$folder/log")"
-    [ -z "$port" ] || break
-    sleep 0.1
-  done
-  [ -n "$port" ] || { cat "$folder/log" >&2; exit 1; }
-  ca="$folder/keys/ca.pem"
-  card=("$folder/keys/ymere.pem" "$folder/keys/ymere.key")
-
+# sslyze on a port, with TLS 1.2 or not, and with whatever else it is told.
+scan() {
+  local port="$1" tls12="$2"
+  shift 2
   # It exits with 1 on whatever the guideline does not allow.
-  if ! "$folder/python/bin/sslyze" --cert "${card[0]}" --key "${card[1]}" \
+  if ! "$folder/python/bin/sslyze" "$@" \
     --custom_tls_config "$here/ncsc-tls-2025-05.json" --certinfo --certinfo_ca_file "$ca" --sslv2 --sslv3 --tlsv1 \
     --tlsv1_1 --tlsv1_2 --tlsv1_3 --elliptic_curves --early_data --resum --reneg --compression --heartbleed \
     --openssl_ccs --robot --fallback --ems --json_out "$folder/sslyze.json" "localhost:$port" \
@@ -63,6 +54,26 @@ assert not result("openssl_ccs_injection")["is_vulnerable_to_ccs_injection"]
 assert not result("session_renegotiation")["is_vulnerable_to_client_renegotiation_dos"]
 print("sslyze: compliant with the NCSC profile; no resumption, no early data, TLS 1.2:", tls12)
 PYTHON
+}
+
+for tls12 in false true; do
+  rm -rf "$folder/keys"
+  "$voorrang" pki dev --out "$folder/keys" --service localhost:0 2>/dev/null
+  VOORRANG_TLS__TLS12=$tls12 "$voorrang" serve --config "$folder/keys/voorrang.toml" 2>"$folder/log" &
+  service=$!
+  for _ in $(seq 100); do
+    port="$(sed -n 's/.*address=127.0.0.1:\([0-9]*\).*/\1/p' "$folder/log")"
+    [ -z "$port" ] || break
+    sleep 0.1
+  done
+  [ -n "$port" ] || { cat "$folder/log" >&2; exit 1; }
+  ca="$folder/keys/ca.pem"
+  card=("$folder/keys/ymere.pem" "$folder/keys/ymere.key")
+
+  scan "$port" "$tls12" --cert "${card[0]}" --key "${card[1]}"
+  # The listener of the document, which asks for no certificate and speaks TLS 1.3 only.
+  documentation="$(sed -n 's/.*documentation=127.0.0.1:\([0-9]*\).*/\1/p' "$folder/log")"
+  scan "$documentation" false
 
   sslscan --no-colour --certs="${card[0]}" --pk="${card[1]}" "localhost:$port" >"$folder/sslscan.txt"
   if grep -E '(SSLv[23]|TLSv1\.[01]) +enabled' "$folder/sslscan.txt" || grep -qE 'vulnerable to heartbleed' \

@@ -12,11 +12,14 @@ use super::tls::Gate;
 use super::{StartError, open_profile, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
+use crate::store::Outbox;
 
 /// How early the end of a certificate, list or regulation is worth a warning.
 const CERTIFICATE: Duration = Duration::days(21);
 const LISTS: Duration = Duration::hours(12);
 const REGULATION: Duration = Duration::days(30);
+/// How long a processing record may wait for its collector.
+const RECORDS: Duration = Duration::HOUR;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -213,7 +216,14 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
             let hours = (until - now).whole_hours();
             Finding::fine(Area::Tls, "revocation_lists_serve", format!("revocation lists serve for {hours} more hours"))
         }
-        None => Finding::fine(Area::Tls, "revocation_unchecked", "revocation is not checked: tls.crls is empty"),
+        None if gate.without_lists => {
+            Finding::fine(Area::Tls, "revocation_unchecked", "revocation is not checked, as tls.without_crls says")
+        }
+        None => {
+            let detail = "whoever loses a key stays in until the certificate ends: name the authorities' revocation \
+                          lists in tls.crls, or set tls.without_crls if there are none";
+            Finding::warning(Area::Tls, "revocation_unchecked", detail)
+        }
     };
     vec![own, lists]
 }
@@ -244,4 +254,23 @@ pub(super) fn of_laws(laws: &Laws, today: Date) -> Vec<Finding> {
 /// Nothing can be asked.
 pub(super) fn no_epoch() -> Finding {
     Finding::warning(Area::Epoch, "no_epoch", "no epoch is active: no question is answered; see `voorrang epoch list`")
+}
+
+/// Processing records that reach no log of theirs.
+pub(super) fn of_outbox(stands: &Outbox, now: OffsetDateTime) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if stands.refused > 0 {
+        let detail = format!(
+            "the collector refuses {} processing records by themselves: its log says why; they are kept, and sent again \
+             after a restart",
+            stands.refused
+        );
+        found.push(Finding::warning(Area::Log, "processing_records_refused", detail));
+    }
+    if stands.oldest.is_some_and(|oldest| now - oldest > RECORDS) {
+        let detail =
+            format!("{} processing records wait, the oldest for over an hour: see ldv.collector", stands.waiting);
+        found.push(Finding::warning(Area::Log, "processing_records_wait", detail));
+    }
+    found
 }

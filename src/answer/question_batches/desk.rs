@@ -1,9 +1,13 @@
 //! What the handlers of batches and their worker share: who goes first, and whether there is something to do.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::super::tls::Door;
+use super::Asker;
 use crate::config::Batches;
+use crate::ids::Oin;
 
 /// How long a batch's question waits for questions that came alone. Longer, and a busy service never answers a batch.
 const COURTESY: Duration = Duration::from_millis(2);
@@ -16,6 +20,8 @@ pub(in super::super) struct Desk {
     ahead: AtomicUsize,
     /// Whether there is something for the worker.
     more: AtomicBool,
+    /// Who is let in while a batch is answered.
+    door: OnceLock<Arc<Door>>,
 }
 
 /// A question for which somebody waits, until this is dropped.
@@ -30,7 +36,17 @@ impl Drop for Ahead<'_> {
 impl Desk {
     pub(in super::super) fn new(bounds: &Batches) -> Self {
         // What a restart cut short goes on.
-        Self { bounds: bounds.clone(), ahead: AtomicUsize::new(0), more: AtomicBool::new(true) }
+        Self { bounds: bounds.clone(), ahead: AtomicUsize::new(0), more: AtomicBool::new(true), door: OnceLock::new() }
+    }
+
+    /// From now on batches are answered for those only whom this door lets in.
+    pub(in super::super) fn watch(&self, door: &Arc<Door>) {
+        self.door.get_or_init(|| door.clone());
+    }
+
+    /// Whether the certificate with which a batch was committed still counts.
+    pub(super) fn lets_go_on(&self, oin: &Oin, asker: &Asker) -> bool {
+        self.door.get().is_some_and(|door| door.gate().1.lets_go_on(oin, &asker.shown()))
     }
 
     /// Somebody waits for a question: batches let it pass.

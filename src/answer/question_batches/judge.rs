@@ -31,7 +31,7 @@ impl App {
     pub(super) fn batch_entry(&self, caller: &Caller, regulation: &Regulation, plan: &BatchPlan) -> Entry {
         let mut entry = self.entry(caller, Some(regulation), Action::Ask, Outcome::Done);
         entry.epoch = Some(plan.header.epoch.clone());
-        entry.purpose = purpose_of(plan);
+        entry.purpose = regulation.listed(purpose_of(plan).as_ref());
         entry
     }
 
@@ -140,7 +140,7 @@ impl App {
         }
     }
 
-    fn entry_of(&self, caller: &Caller, batch: &Batch) -> Result<Entry, Problem> {
+    pub(super) fn entry_of(&self, caller: &Caller, batch: &Batch) -> Result<Entry, Problem> {
         let plan = plan_of(batch).map_err(|error| store_problem(&error))?;
         let in_force = self.epoch(&plan.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;

@@ -10,6 +10,8 @@ mod work;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,14 +20,15 @@ pub(super) use told::one_of_many;
 pub(super) use work::answer;
 
 use super::decision::{store_problem, unanswered};
-use super::identity::Identity;
+use super::identity::{Identity, chain_of};
 use super::json::{Json, Query};
 use super::problem::Problem;
 use super::repeats::Kept;
+use super::tls::Shown;
 use super::wire::batches::{BatchBegun, BatchPlan, BatchView};
 use super::wire::{ChunkKept, LoadCommit, ProblemBody};
 use super::{App, Caller, chunks};
-use crate::audit::{Action, Outcome};
+use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{BatchId, TraceId};
 use crate::store::{Batch, BatchState, NewBatch, StoreError, Tx};
 use judge::BadChunk;
@@ -40,6 +43,15 @@ struct Asker {
     trace: TraceId,
     certificate: String,
     person: Option<String>,
+    /// What its connection showed, DER in base64, the asker's own first: it is judged again while the batch is answered.
+    chain: Vec<String>,
+}
+
+impl Asker {
+    fn shown(&self) -> Shown {
+        let chain = self.chain.iter().filter_map(|one| STANDARD.decode(one).ok()).map(CertificateDer::from);
+        Shown::new(&chain.collect::<Vec<_>>())
+    }
 }
 
 /// What is kept of a question: one of both.
@@ -155,6 +167,7 @@ pub(super) async fn commit(
         trace: caller.trace,
         certificate: caller.identity.fingerprint.clone(),
         person: caller.identity.person.clone(),
+        chain: chain_of(&request).iter().map(|one| STANDARD.encode(one)).collect(),
     };
     let asker = serde_json::to_string(&asker).expect("plain data have a JSON form");
     let (once, now, read) = (caller.once.clone(), app.clock.now(), batch.clone());
@@ -180,7 +193,7 @@ pub(super) struct From {
     from: u32,
 }
 
-/// What became of the questions so far, in their order.
+/// What became of the questions so far, in their order. Whoever of the party reads some is recorded before.
 pub(super) async fn results(
     app: Data<App>,
     identity: Identity,
@@ -191,10 +204,14 @@ pub(super) async fn results(
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).map_err(traced)?;
-    let worker = app.clone();
-    let lines = web::block(move || worker.result_lines(&batch, from.from)).await.map_err(|_| traced(stopping()))?;
-    let lines = lines.map_err(|error| traced(store_problem(&error)))?;
-    Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(lines))
+    let (worker, read) = (app.clone(), batch.clone());
+    let page = web::block(move || worker.result_lines(&read, from.from)).await.map_err(|_| traced(stopping()))?;
+    let page = page.map_err(|error| traced(store_problem(&error)))?;
+    if page.entries.is_some() {
+        let entry = app.entry_of(&caller, &batch).map_err(traced)?;
+        app.record(Entry { action: Action::ResultsRead, entries: page.entries, ..entry }).await?;
+    }
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(page.lines))
 }
 
 /// Ends a batch: what is not asked yet never is.

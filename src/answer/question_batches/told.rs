@@ -11,7 +11,7 @@ use super::super::wire::batches::{BatchView, RESULTS_AT_ONCE, ResultLine};
 use super::super::wire::{ANSWER_BYTES, Answered};
 use super::super::{App, Caller};
 use super::{CHUNK_BYTES, Came, damaged};
-use crate::audit::Receipt;
+use crate::audit::{Range, Receipt};
 use crate::ids::BatchId;
 use crate::store::{Batch, BatchState, StoreError, Tx};
 
@@ -21,6 +21,13 @@ const LINE_BYTES: usize = ANSWER_BYTES + 64;
 /// What became of one of several questions, as it is sent. A refusal is as long as it is: it tells of no register.
 pub(in super::super) fn one_of_many(came: &impl serde::Serialize, is_answer: bool) -> Vec<u8> {
     if is_answer { padded(came, LINE_BYTES) } else { serde_json::to_vec(came).expect("plain data have a JSON form") }
+}
+
+/// A page of results.
+pub(super) struct Page {
+    pub lines: Vec<u8>,
+    /// From the first to behind the last of their entries; `None` on an empty page.
+    pub entries: Option<Range>,
 }
 
 impl App {
@@ -59,10 +66,12 @@ impl App {
     }
 
     /// A page of results, each with a receipt that the newest checkpoint covers.
-    pub(super) fn result_lines(&self, batch: &Batch, from: u32) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn result_lines(&self, batch: &Batch, from: u32) -> Result<Page, StoreError> {
         let results = self.store.results(batch, from, RESULTS_AT_ONCE)?;
         // Behind the results: it covers them all.
         let checkpoint = if results.is_empty() { String::new() } else { self.store.checkpoint()? };
+        let indexes = || results.iter().map(|result| result.entry.index);
+        let entries = indexes().min().zip(indexes().max()).map(|(from, last)| Range { from, to: last + 1 });
         let mut lines = Vec::with_capacity(results.len() * LINE_BYTES);
         for result in results {
             let came = serde_json::from_str(&result.kept).map_err(|_| damaged())?;
@@ -78,7 +87,7 @@ impl App {
             lines.append(&mut one_of_many(&line, is_answer));
             lines.push(b'\n');
         }
-        Ok(lines)
+        Ok(Page { lines, entries })
     }
 
     /// When results of a batch that ends now are deleted.

@@ -113,12 +113,18 @@ impl App {
         let chunk = chunk.ok_or(StoreError::NotFound("chunk"))??;
         let lines: Vec<&[u8]> = chunk.split(|&byte| byte == b'\n').collect();
         let asker: Asker = serde_json::from_str(&batch.asker).map_err(|_| damaged())?;
-        let identity = Identity::remembered(batch.oin.clone(), asker.certificate, asker.person);
+        let identity = Identity::remembered(batch.oin.clone(), asker.certificate.clone(), asker.person.clone());
         let caller = Caller { identity, trace: asker.trace, once: Once::default() };
         let behalf = Behalf { sealer: self.store.result_sealer(&batch)?, batch, caller };
         for slice in turn.todo.chunks(SLICE) {
             if is_over(ending, Duration::ZERO) {
                 return Err(Halt::Ending);
+            }
+            if !self.desk.lets_go_on(&behalf.batch.oin, &asker) {
+                tracing::warn!(
+                    "a batch waits: whoever committed it is revoked or shut out, or revocation cannot be judged"
+                );
+                return Err(Halt::Failed);
             }
             let line = |n: u32| lines.get((n - turn.first) as usize).copied().unwrap_or_default();
             self.answer_slice(&behalf, slice, line)?;
@@ -150,29 +156,27 @@ impl App {
     /// Decides some questions, holds what came of them until time tells nothing, and records each by itself.
     fn answer_slice<'a>(&self, behalf: &Behalf, slice: &[u32], line: impl Fn(u32) -> &'a [u8]) -> Result<(), Halt> {
         let started = Instant::now();
-        let (mut tenants, mut decided) = (0, Vec::with_capacity(slice.len()));
-        for &n in slice {
-            self.desk.let_pass();
-            let question: Question = serde_json::from_slice(line(n)).map_err(|_| damaged())?;
-            let asked = question.tenants.len();
-            let decision = self.decide_one(behalf, question)?;
-            tenants += if decision.outcome().is_ok() { asked } else { 0 };
-            decided.push(decision);
-        }
-        self.pace.hold_several(&behalf.batch.epoch, started, tenants);
+        self.desk.let_pass();
+        let questions = slice.iter().map(|&n| serde_json::from_slice(line(n)).map_err(|_| damaged()));
+        let questions: Vec<Question> = questions.collect::<Result<_, _>>()?;
+        let decided = self.decide_for(behalf, &questions)?;
+        let answered = questions.iter().zip(&decided).filter(|(_, decision)| decision.outcome().is_ok());
+        let tenants = answered.map(|(question, _)| question.tenants.len()).sum();
+        self.pace.hold_here(&behalf.batch.epoch, started, tenants);
         let jobs = slice.iter().zip(decided).map(|(&n, decision)| behalf.job(n, decision));
         let written = self.store.write_each(jobs);
-        for (&n, written) in slice.iter().zip(written) {
+        for ((&n, question), written) in slice.iter().zip(&questions).zip(written) {
             match written {
                 Ok(_) => {}
                 // The budget ended within the slice: the second decision is the refusal.
                 Err(Unpaid::Spent) => {
-                    let question = serde_json::from_slice(line(n)).map_err(|_| damaged())?;
-                    let again = self.store.write(behalf.job(n, self.decide_one(behalf, question)?));
-                    match again {
-                        // Others asked in between; the next round finds it.
-                        Ok(_) | Err(Unpaid::Spent) => {}
-                        Err(Unpaid::Store(error)) => return Err(error.into()),
+                    let again = self.decide_for(behalf, std::slice::from_ref(question))?;
+                    for decision in again {
+                        match self.store.write(behalf.job(n, decision)) {
+                            // Others asked in between; the next round finds it.
+                            Ok(_) | Err(Unpaid::Spent) => {}
+                            Err(Unpaid::Store(error)) => return Err(error.into()),
+                        }
                     }
                 }
                 Err(Unpaid::Store(error)) => return Err(error.into()),
@@ -181,13 +185,14 @@ impl App {
         Ok(())
     }
 
-    /// A decision that may be recorded: a failure of ours is none.
-    fn decide_one(&self, behalf: &Behalf, question: Question) -> Result<Decision, Halt> {
-        let decision = self.decide(&behalf.caller, question, behalf.batch.households).unawaited();
-        match decision.outcome() {
+    /// Decisions that may be recorded: a failure of ours is none.
+    fn decide_for(&self, behalf: &Behalf, questions: &[Question]) -> Result<Vec<Decision>, Halt> {
+        let decided = self.decide_each(&behalf.caller, questions, behalf.batch.households).into_iter();
+        let recordable = |decision: Decision| match decision.outcome() {
             Err(problem) if problem.status.is_server_error() => Err(Halt::Failed),
-            _ => Ok(decision),
-        }
+            _ => Ok(decision.unawaited()),
+        };
+        decided.map(recordable).collect()
     }
 }
 

@@ -24,7 +24,7 @@ impl Pins {
 }
 
 /// `[tls.bound]` of the configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Bound(BTreeMap<String, Vec<String>>);
 
 impl Bound {

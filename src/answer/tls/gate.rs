@@ -37,7 +37,15 @@ pub(in crate::answer) struct Gate {
     pub(in crate::answer) own_until: OffsetDateTime,
     /// When the first revocation list ends.
     pub(in crate::answer) lists_until: Option<OffsetDateTime>,
+    /// Whether it is meant that there is no list.
+    pub(in crate::answer) without_lists: bool,
 }
+
+/// The service's own certificate and key, and when it ends.
+type Own = (Arc<CertifiedKey>, OffsetDateTime);
+
+/// What judges clients, and when the first of its lists ends.
+type Judge = (Arc<dyn ClientCertVerifier>, Option<OffsetDateTime>);
 
 /// The certificate that a connection has shown.
 pub(in crate::answer) struct Shown {
@@ -67,60 +75,37 @@ impl Gate {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`TlsError`] names the file that does not serve.
+    /// [`TlsError`] names the first file that does not serve.
     pub(in crate::answer) fn open(tls: &Tls) -> Result<Self, TlsError> {
-        let roots = certificates(&tls.client_roots)?;
-        let mut store = RootCertStore::empty();
-        for root in &roots {
-            let source = |source| TlsError::Roots { path: tls.client_roots.clone(), source };
-            store.add(root.clone()).map_err(source)?;
-        }
-        let provider = default_provider();
-        let own = |source| TlsError::Own { certificate: tls.certificate.clone(), key: tls.key.clone(), source };
-        let chain = certificates(&tls.certificate)?;
-        let until = X509Certificate::from_der(&chain[0]).map(|(_, own)| own.validity().not_after.to_datetime());
-        let own_until = until.map_err(|_| TlsError::Empty { path: tls.certificate.clone() })?;
-        let own = CertifiedKey::from_der(chain, private_key(&tls.key)?, &provider).map_err(own)?;
-        let (mut lists, mut lists_until) = (Vec::new(), None);
-        for path in &tls.crls {
-            for list in revocation_lists(path)? {
-                let no_list = |_| TlsError::NoCrl { path: path.clone() };
-                let (_, read) = CertificateRevocationList::from_der(&list).map_err(no_list)?;
-                let until = read.next_update().map(|time| time.to_datetime());
-                // One without an end could be served for ever.
-                let until = until.ok_or_else(|| TlsError::NoCrl { path: path.clone() })?;
-                if until <= OffsetDateTime::now_utc() {
-                    return Err(TlsError::CrlEnded { path: path.clone() });
-                }
-                lists_until = Some(lists_until.map_or(until, |first: OffsetDateTime| first.min(until)));
-                lists.push(list);
-            }
-        }
-        // No names of roots: those of a client would be outdated after a reload, and tell strangers whom we know.
-        let mut verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::new(provider)).clear_root_hint_subjects();
-        if !lists.is_empty() {
-            verifier = verifier.with_crls(lists).enforce_revocation_expiration();
-        }
-        let bound = Bound::new(&tls.bound)?;
-        let (verifier, own, shut_out) = (Some(verifier.build()?), Arc::new(own), tls.shut_out.clone());
-        let (inways, inway_header) = (tls.inways.clone(), tls.inway_header.clone());
-        Ok(Self { verifier, own, roots, bound, shut_out, inways, inway_header, own_until, lists_until })
+        let roots = roots_of(tls)?;
+        let own = own_of(tls)?;
+        let (verifier, lists_until) = judge_of(tls, &roots)?;
+        Ok(Self::of(tls, own, roots, Some(verifier), lists_until, Bound::new(&tls.bound)?))
     }
 
-    /// The same certificate of the service, and nobody is let in.
-    pub(super) fn closed(&self) -> Self {
-        Self {
-            verifier: None,
-            own: self.own.clone(),
-            roots: Vec::new(),
-            bound: Bound::default(),
-            shut_out: Vec::new(),
-            inways: Vec::new(),
-            inway_header: String::new(),
-            own_until: self.own_until,
-            lists_until: self.lists_until,
-        }
+    /// Reads the files again. What does not serve stays as it is here, so that it holds up nothing else; but without
+    /// good revocation lists nobody is let in.
+    pub(super) fn renewed(&self, tls: &Tls) -> (Self, Vec<TlsError>) {
+        let mut faults = Vec::new();
+        let own = or_old(own_of(tls), || (self.own.clone(), self.own_until), &mut faults);
+        let roots = or_old(roots_of(tls), || self.roots.clone(), &mut faults);
+        let bound = or_old(Bound::new(&tls.bound), || self.bound.clone(), &mut faults);
+        let judge = judge_of(tls, &roots).map(|(verifier, until)| (Some(verifier), until));
+        let (verifier, lists_until) = or_old(judge, || (None, self.lists_until), &mut faults);
+        (Self::of(tls, own, roots, verifier, lists_until, bound), faults)
+    }
+
+    fn of(
+        tls: &Tls,
+        (own, own_until): Own,
+        roots: Vec<CertificateDer<'static>>,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        lists_until: Option<OffsetDateTime>,
+        bound: Bound,
+    ) -> Self {
+        let (shut_out, without_lists) = (tls.shut_out.clone(), tls.without_crls);
+        let (inways, inway_header) = (tls.inways.clone(), tls.inway_header.clone());
+        Self { verifier, own, roots, bound, shut_out, inways, inway_header, own_until, lists_until, without_lists }
     }
 
     /// Whether revocation cannot be judged.
@@ -164,6 +149,16 @@ impl Gate {
         is_inway.then_some(self.inway_header.as_str())
     }
 
+    /// Whether what was asked with this certificate may be gone on with. That it ended since does not matter; that it was
+    /// revoked or shut out, or that nobody can know, does.
+    pub(in crate::answer) fn lets_go_on(&self, oin: &Oin, shown: &Shown) -> bool {
+        !self.is_shut_out(oin, &shown.fingerprint) && matches!(self.judge(shown), Ok(_) | Err("tls_expired"))
+    }
+
+    fn is_shut_out(&self, oin: &Oin, fingerprint: &str) -> bool {
+        self.shut_out.iter().any(|out| out == oin.as_str() || out == fingerprint)
+    }
+
     /// Whether a certificate that the roots vouch for may speak for this OIN.
     ///
     /// # Errors
@@ -175,9 +170,67 @@ impl Gate {
         roles: &[Role],
         pins: &Pins,
     ) -> Result<(), &'static str> {
-        if self.shut_out.iter().any(|out| out == oin.as_str() || out == fingerprint) {
+        if self.is_shut_out(oin, fingerprint) {
             return Err("shut_out");
         }
         if self.bound.admits(oin, roles, pins) { Ok(()) } else { Err("other_key") }
     }
+}
+
+/// What was read, or what was there before, with the fault beside it.
+fn or_old<T>(read: Result<T, TlsError>, old: impl FnOnce() -> T, faults: &mut Vec<TlsError>) -> T {
+    read.unwrap_or_else(|fault| {
+        faults.push(fault);
+        old()
+    })
+}
+
+fn own_of(tls: &Tls) -> Result<Own, TlsError> {
+    let chain = certificates(&tls.certificate)?;
+    let until = X509Certificate::from_der(&chain[0]).map(|(_, own)| own.validity().not_after.to_datetime());
+    let until = until.map_err(|_| TlsError::Empty { path: tls.certificate.clone() })?;
+    let unfit = |source| TlsError::Own { certificate: tls.certificate.clone(), key: tls.key.clone(), source };
+    let own = CertifiedKey::from_der(chain, private_key(&tls.key)?, &default_provider()).map_err(unfit)?;
+    Ok((Arc::new(own), until))
+}
+
+/// Roots that can be used, all of them.
+fn roots_of(tls: &Tls) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let roots = certificates(&tls.client_roots)?;
+    let unfit = |source| TlsError::Roots { path: tls.client_roots.clone(), source };
+    store_of(&roots).map_err(unfit)?;
+    Ok(roots)
+}
+
+fn store_of(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    roots.iter().try_for_each(|root| store.add(root.clone()))?;
+    Ok(store)
+}
+
+/// Judges clients by these roots and the revocation lists.
+fn judge_of(tls: &Tls, roots: &[CertificateDer<'static>]) -> Result<Judge, TlsError> {
+    let (mut lists, mut lists_until) = (Vec::new(), None);
+    for path in &tls.crls {
+        for list in revocation_lists(path)? {
+            let no_list = |_| TlsError::NoCrl { path: path.clone() };
+            let (_, read) = CertificateRevocationList::from_der(&list).map_err(no_list)?;
+            let until = read.next_update().map(|time| time.to_datetime());
+            // One without an end could be served for ever.
+            let until = until.ok_or_else(|| TlsError::NoCrl { path: path.clone() })?;
+            if until <= OffsetDateTime::now_utc() {
+                return Err(TlsError::CrlEnded { path: path.clone() });
+            }
+            lists_until = Some(lists_until.map_or(until, |first: OffsetDateTime| first.min(until)));
+            lists.push(list);
+        }
+    }
+    let unfit = |source| TlsError::Roots { path: tls.client_roots.clone(), source };
+    let (store, provider) = (Arc::new(store_of(roots).map_err(unfit)?), Arc::new(default_provider()));
+    // No names of roots: those of a client would be outdated after a reload, and tell strangers whom we know.
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(store, provider).clear_root_hint_subjects();
+    if !lists.is_empty() {
+        verifier = verifier.with_crls(lists).enforce_revocation_expiration();
+    }
+    Ok((verifier.build()?, lists_until))
 }

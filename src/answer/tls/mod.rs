@@ -46,13 +46,6 @@ pub enum TlsError {
     Bound(String),
 }
 
-impl TlsError {
-    /// Whether it is about revocation: then nobody may come in until it is mended.
-    fn is_revocation(&self) -> bool {
-        matches!(self, Self::Crl { .. } | Self::NoCrl { .. } | Self::CrlEnded { .. } | Self::Verifier(_))
-    }
-}
-
 /// Certificates of a PEM file, at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = |source| TlsError::Pem { path: path.to_owned(), source };
@@ -86,13 +79,30 @@ pub(super) fn server(door: &Arc<Door>, tls12: bool) -> Result<ServerConfig, TlsE
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_protocol_versions(versions).map_err(TlsError::Protocol)?;
     let mut config = builder.with_client_cert_verifier(door.clone()).with_cert_resolver(door.clone());
-    // A resumed session would carry an old certificate's identity without showing it again (RFC 8446, 2.2).
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.max_early_data_size = 0;
+    without_memory(&mut config);
     // TLS 1.2 without it lets two connections share a master secret (RFC 7627).
     config.require_ems = true;
     Ok(config)
+}
+
+/// The service's side of TLS for everybody: its own certificate, as it is when somebody connects, and none asked of the
+/// other side.
+///
+/// # Errors
+/// [`TlsError::Protocol`].
+pub(super) fn public(door: &Arc<Door>) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(TlsError::Protocol)?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(door.clone());
+    without_memory(&mut config);
+    Ok(config)
+}
+
+/// A resumed session would carry an old certificate's identity without showing it again (RFC 8446, 2.2).
+fn without_memory(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
 }
 
 /// The stable code of a certificate that was refused.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{Context, Digest, SHA256};
 
-use super::{Door, Gate};
+use super::Door;
 use crate::answer::checkup::chain;
 use crate::config::{Config, Log, Tls};
 use crate::telemetry;
@@ -28,38 +28,32 @@ impl Reloader {
         Self { door, last: Mutex::new(last) }
     }
 
-    /// Reads everything again and takes over what has changed. What is faulty is reported and not taken over; a faulty
-    /// revocation list closes the door until there is a good one.
+    /// Reads everything again and takes over what has changed. What is faulty is reported and stays as it was, each part
+    /// by itself; a faulty revocation list closes the door until there is a good one.
     pub(in crate::answer) fn reload(&self) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut fault = None;
+        let mut faults = Vec::new();
         match last.config.file.clone().map(|file| Config::load(&file)) {
             None => {}
             Some(Ok(config)) => self.take_over(&mut last.config, config),
-            Some(Err(error)) => fault = Some(chain(&error)),
+            Some(Err(error)) => faults.push(chain(&error)),
         }
         let digest = digest_of(&last.config.tls);
         if last.digest.is_none_or(|old| old.as_ref() != digest.as_ref()) {
-            match Gate::open(&last.config.tls) {
-                Ok(gate) => {
-                    self.door.replace(gate);
-                    last.digest = Some(digest);
-                    tracing::info!("certificates, roots and revocation lists were read anew");
-                }
-                Err(error) => {
-                    if error.is_revocation() && !self.door.gate().1.is_closed() {
-                        let closed = self.door.gate().1.closed();
-                        self.door.replace(closed);
-                    }
-                    last.digest = None;
-                    fault = Some(chain(&error));
-                }
+            let (gate, unfit) = self.door.gate().1.renewed(&last.config.tls);
+            self.door.replace(gate);
+            last.digest = unfit.is_empty().then_some(digest);
+            if unfit.is_empty() {
+                tracing::info!("certificates, roots and revocation lists were read anew");
             }
+            faults.extend(unfit.iter().map(|fault| chain(fault)));
         }
+        let fault = (!faults.is_empty()).then(|| faults.join("; "));
         if self.door.set_fault(fault.clone())
             && let Some(fault) = fault
         {
-            tracing::error!(fault, closed = self.door.gate().1.is_closed(), "the files of [tls] cannot be taken over");
+            let closed = self.door.gate().1.is_closed();
+            tracing::error!(fault, closed, "some of the configuration or of the files of [tls] cannot be taken over");
         }
     }
 

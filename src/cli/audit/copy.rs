@@ -3,7 +3,8 @@
 //!
 //! `entries` holds every entry with its length before it (16 bits, big-endian), as the bundles of c2sp.org/tlog-tiles
 //! do; a length of 0, which no entry has, stands before the leaf hash of one whose contents have expired. `state.json`
-//! says how much of it counts, under which checkpoint; both are whole after a power cut.
+//! says how much of it counts, under which checkpoint; both are whole after a power cut. What the log has deleted by
+//! rule is deleted here too, into a new file `entries.1` and so on.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -13,9 +14,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::LogBroken;
-use crate::audit::{CheckpointKeys, Entry, Frontier, Hash, Line};
+use super::{LogBroken, Unusable};
+use crate::audit::{CheckpointKeys, Entry, Frontier, Gone, Hash, Line, Range, VerifyError};
 use crate::cli::output::Output;
+
+const UNWRITABLE: &str = "cannot write the copy of the log";
 
 /// Where the copy is filled from.
 pub trait Source {
@@ -41,8 +44,10 @@ struct State {
     /// The signed note over exactly what is here; none yet at first.
     checkpoint: Option<String>,
     size: u64,
-    /// Length of `entries`.
+    /// Length of the file of entries.
     bytes: u64,
+    /// How often contents were deleted: each time into another file.
+    round: u32,
     /// Roots of the complete subtrees at the right edge, largest first.
     edge: Vec<Hash>,
 }
@@ -63,15 +68,15 @@ impl Copy {
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let (lock, place) = (lock(folder)?, folder.display());
         let state = match fs::read(folder.join("state.json")) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
-                format!("{place}/state.json cannot be read; keep {place} as evidence and begin with --fresh")
-            })?,
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| damaged("has a state.json that cannot be read"))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                State { id: Entry::fresh_salt(), checkpoint: None, size: 0, bytes: 0, edge: Vec::new() }
+                State { id: Entry::fresh_salt(), checkpoint: None, size: 0, bytes: 0, round: 0, edge: Vec::new() }
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {place}/state.json")),
         };
-        Ok(Self { folder: folder.to_owned(), state, _lock: lock })
+        let copy = Self { folder: folder.to_owned(), state, _lock: lock };
+        copy.drop_round_before()?;
+        Ok(copy)
     }
 
     /// Number of entries.
@@ -100,11 +105,17 @@ impl Copy {
     }
 
     /// Takes what the log has grown by. What is here already must be what the log still says: the new root is computed
-    /// from it.
+    /// from it. Contents that the log has deleted by rule since are deleted here too; `log_days` as in [`Gone::new`].
     ///
     /// # Errors
-    /// [`LogBroken::RolledBack`] or [`LogBroken::Forked`]; the copy stays as it was then.
-    pub fn follow(&mut self, source: &mut impl Source, keys: &impl CheckpointKeys) -> anyhow::Result<()> {
+    /// [`LogBroken::RolledBack`], [`LogBroken::Forked`], or [`LogBroken::Verify`] where contents went early; the copy
+    /// stays as it was then.
+    pub fn follow(
+        &mut self,
+        source: &mut impl Source,
+        keys: &impl CheckpointKeys,
+        log_days: u32,
+    ) -> anyhow::Result<()> {
         let note = source.checkpoint()?;
         let now = keys.checkpoint(&note).map_err(LogBroken::Checkpoint)?;
         let known = self.state.size;
@@ -112,35 +123,88 @@ impl Copy {
             return Err(LogBroken::RolledBack { known, size: now.size }.into());
         }
         let mut frontier = Frontier::from_edge(known, self.state.edge.clone())
-            .context("state.json of the copy does not hold together; begin with --fresh")?;
-        let mut file = self.append_to()?;
-        let mut bytes = self.state.bytes;
+            .ok_or_else(|| damaged("has a state.json that does not hold together"))?;
+        let (mut file, mut bytes, mut gone) = (self.append_to()?, self.state.bytes, Gone::new(log_days));
         while frontier.size() < now.size {
             let lines = source.lines(frontier.size())?;
             ensure!(!lines.is_empty(), "the service shows fewer entries than its checkpoint covers");
             let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
             for line in lines.into_iter().take(missing) {
-                bytes += write_line(&mut file, &line).context("cannot write the copy of the log")?;
+                bytes += write_line(&mut file, &line).context(UNWRITABLE)?;
+                gone.line(frontier.size(), line.entry());
                 frontier.push(line.leaf());
             }
         }
-        let file = file.into_inner().map_err(|error| error.into_error()).context("cannot write the copy of the log")?;
-        file.sync_all().context("cannot write the copy of the log")?;
+        file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).context(UNWRITABLE)?;
         if frontier.root() != now.root {
             return Err(LogBroken::Forked { known, size: now.size }.into());
         }
-        let edge = frontier.edge().to_vec();
-        self.save(State { id: self.state.id.clone(), checkpoint: Some(note), size: now.size, bytes, edge })
+        in_time(&gone)?;
+        let (edge, id, round) = (frontier.edge().to_vec(), self.state.id.clone(), self.state.round);
+        let state = State { id, checkpoint: Some(note), size: now.size, bytes, round, edge };
+        if gone.recorded().is_empty() { self.save(state) } else { self.delete(gone.recorded(), state, log_days) }
+    }
+
+    /// Saves the state, with contents deleted that records named: all of them were due.
+    fn delete(&mut self, recorded: &[Range], mut state: State, log_days: u32) -> anyhow::Result<()> {
+        let mut due = recorded.to_vec();
+        due.sort_unstable_by_key(|range| range.from);
+        let (mut due, mut gone, mut lost) = (due.into_iter().peekable(), Gone::new(log_days), 0_u64);
+        let path = self.entries(state.round + 1);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let mut file = BufWriter::with_capacity(1 << 20, file.context(UNWRITABLE)?);
+        let (lines, mut bytes) = (Lines { file: Some(self.reader()?), offset: 0, left: state.size }, 0);
+        for (index, line) in (0..).zip(lines) {
+            let mut line = line?.1;
+            while due.next_if(|range| range.to <= index).is_some() {}
+            match &line {
+                Line::Entry(entry) if due.peek().is_some_and(|range| range.from <= index) => {
+                    gone.lost(index, entry);
+                    (line, lost) = (Line::Expired(line.leaf()), lost + 1);
+                }
+                line => gone.line(index, line.entry()),
+            }
+            bytes += write_line(&mut file, &line).context(UNWRITABLE)?;
+        }
+        file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).context(UNWRITABLE)?;
+        in_time(&gone)?;
+        if lost > 0 {
+            // What was made from the file before, as the index, does not fit any more.
+            (state.id, state.bytes, state.round) = (Entry::fresh_salt(), bytes, state.round + 1);
+        }
+        self.save(state)?;
+        self.drop_round_before()
+    }
+
+    /// The file of entries of a round.
+    fn entries(&self, round: u32) -> PathBuf {
+        self.folder.join(if round == 0 { "entries".to_owned() } else { format!("entries.{round}") })
+    }
+
+    /// Removes the files beside the one that counts: what was deleted is in one of them.
+    fn drop_round_before(&self) -> anyhow::Result<()> {
+        let rounds = self.state.round.checked_sub(1).into_iter().chain([self.state.round + 1]);
+        for path in rounds.map(|round| self.entries(round)) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The file of entries, cut to what counts: a run that was stopped may have left more.
     fn append_to(&self) -> anyhow::Result<BufWriter<File>> {
-        let path = self.folder.join("entries");
+        let path = self.entries(self.state.round);
         let unwritable = || format!("cannot write {}", path.display());
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = file.with_context(unwritable)?;
         let length = file.metadata().with_context(unwritable)?.len();
-        ensure!(length >= self.state.bytes, "{} was cut; keep it as evidence and begin with --fresh", path.display());
+        if length < self.state.bytes {
+            return Err(damaged("was cut").into());
+        }
         file.set_len(self.state.bytes).with_context(unwritable)?;
         file.seek(SeekFrom::End(0)).with_context(unwritable)?;
         Ok(BufWriter::with_capacity(1 << 20, file))
@@ -177,16 +241,26 @@ impl Copy {
             .map(|offset| {
                 lines.seek(offset)?;
                 lines.left = 1;
-                lines.next().context("the copy of the log ends too early; begin with --fresh")?.map(|(_, line)| line)
+                lines.next().ok_or_else(|| damaged("ends too early"))?.map(|(_, line)| line)
             })
             .collect()
     }
 
     fn reader(&self) -> anyhow::Result<BufReader<File>> {
-        let path = self.folder.join("entries");
+        let path = self.entries(self.state.round);
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(BufReader::with_capacity(1 << 17, file))
     }
+}
+
+fn damaged(what: &str) -> Unusable {
+    Unusable::Copy { what: what.to_owned(), source: None }
+}
+
+/// # Errors
+/// [`LogBroken::Verify`] if contents are gone that no record covers, or that were not due.
+pub(super) fn in_time(gone: &Gone) -> Result<(), LogBroken> {
+    gone.early().map_or(Ok(()), |index| Err(LogBroken::Verify(VerifyError::GoneEarly { index })))
 }
 
 /// Makes the folder and takes it for this run, whatever is in it.
@@ -239,7 +313,8 @@ impl Iterator for Lines {
     type Item = anyhow::Result<(u64, Line)>;
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        Some(self.read().context("the copy of the log cannot be read, or was cut; keep it and begin with --fresh"))
+        let damaged = |source| Unusable::Copy { what: "cannot be read, or was cut".into(), source: Some(source) };
+        Some(self.read().map_err(|source| damaged(source).into()))
     }
 }
 

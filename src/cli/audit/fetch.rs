@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::copy::{Copy, Source, lock};
+use super::copy::{Copy, Source, in_time, lock};
 use super::{LogBroken, Memory};
 use crate::answer::wire::LogPage;
-use crate::audit::{Hash, Line};
+use crate::audit::{Gone, Hash, Line};
 use crate::cli::client::Client;
+use crate::clock::Clock;
 
 /// Where the checkpoint is kept that does not go on from what was seen.
 const DIFFERS: &str = "log-that-differs.checkpoint";
@@ -42,7 +43,7 @@ impl Source for Service<'_> {
 /// [`LogBroken`] if the log is not the one that is in the copy; [`LogBroken::Rewritten`] if it can be said from where.
 pub fn follow(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<Copy> {
     let (mut copy, mut service) = (Copy::open(folder)?, Service(client));
-    match copy.follow(&mut service, &memory.keys) {
+    match copy.follow(&mut service, &memory.keys, memory.log_days) {
         Ok(()) => Ok(copy),
         Err(error) => match error.downcast_ref::<LogBroken>() {
             Some(LogBroken::Forked { .. } | LogBroken::RolledBack { .. }) => {
@@ -78,13 +79,17 @@ fn first_difference(copy: &Copy, service: &mut impl Source) -> anyhow::Result<Op
 }
 
 /// A copy fetched from its first entry on, in place of the one that was there. It is held against every checkpoint that
-/// is remembered first.
+/// is remembered first, and against the old copy: contents that are in it and gone from the log were due. An old copy
+/// that cannot be read to its end is kept beside.
 ///
 /// # Errors
 /// [`LogBroken`]; then the old copy stays.
 pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<Copy> {
-    // Of the old copy, while it is replaced: it may be one that cannot be read any more.
-    let old = lock(folder)?;
+    // Taken while it is replaced, also where it cannot be read.
+    let (old, _lock) = match Copy::open(folder) {
+        Ok(old) => (Some(old), None),
+        Err(_) => (None, Some(lock(folder)?)),
+    };
     let (beside, aside) = (folder.with_extension("new"), folder.with_extension("old"));
     for leftover in [&beside, &aside] {
         if leftover.exists() {
@@ -92,14 +97,41 @@ pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<C
         }
     }
     let mut copy = Copy::open(&beside)?;
-    copy.follow(&mut Service(client), &memory.keys)?;
-    super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[])?;
+    copy.follow(&mut Service(client), &memory.keys, memory.log_days)?;
+    super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[], memory.log_days)?;
+    let whole = old.as_ref().map_or(Ok(false), |old| compare(&copy, old, memory.log_days))?;
+    let evidence = folder.with_extension(format!("kept-{}", Clock::System.now().unix_timestamp()));
     let replace = || -> std::io::Result<()> {
         fs::rename(folder, &aside)?;
         fs::rename(&beside, folder)?;
-        fs::remove_dir_all(&aside)
+        if whole { fs::remove_dir_all(&aside) } else { fs::rename(&aside, &evidence) }
     };
     replace().with_context(|| format!("cannot replace {}", folder.display()))?;
+    if !whole {
+        eprintln!(
+            "The old copy cannot be read to its end, so that it was not compared: it is kept in {}. Remove it when \
+             nobody needs it as evidence.",
+            evidence.display()
+        );
+    }
     drop((old, copy));
     Copy::open(folder)
+}
+
+/// Whether the old copy was there to be compared to its end. Contents that only it has were due when they were deleted.
+pub(super) fn compare(new: &Copy, old: &Copy, log_days: u32) -> anyhow::Result<bool> {
+    let (mut gone, mut whole, mut before) = (Gone::new(log_days), true, old.lines().ok());
+    for (index, line) in (0..).zip(new.lines()?) {
+        let line = line?.1;
+        let known = before.as_mut().and_then(Iterator::next).transpose().ok().flatten().map(|(_, known)| known);
+        // What differs was damaged on this machine: the new copy is the one that is remembered.
+        let known = known.filter(|known| known.leaf() == line.leaf());
+        whole &= known.is_some() || index >= old.size();
+        match (line.entry(), known.as_ref().and_then(Line::entry)) {
+            (None, Some(entry)) => gone.lost(index, entry),
+            (entry, _) => gone.line(index, entry),
+        }
+    }
+    in_time(&gone)?;
+    Ok(whole)
 }

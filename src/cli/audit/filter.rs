@@ -35,6 +35,18 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether every entry is wanted.
+    pub fn wants_all(&self) -> bool {
+        let Self { from, until, party, action, result, article, epoch } = self;
+        from.is_none()
+            && until.is_none()
+            && party.is_none()
+            && action.is_none()
+            && result.is_none()
+            && article.is_none()
+            && epoch.is_none()
+    }
+
     /// Positions that the index leaves over; `None` where it can leave out none.
     pub fn positions(&self, index: &Index) -> Option<Vec<u64>> {
         let seconds = |moment: Option<OffsetDateTime>| moment.map(OffsetDateTime::unix_timestamp);

@@ -17,11 +17,19 @@ pub fn letter(
     entries: u64,
 ) -> String {
     let (questions, others): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.entry.action == Action::Ask);
+    let (care, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|f| f.entry.action == Action::AskGroups);
     let mut text = String::from(HEAD);
     text += "\n## Vragen over dit adres · Questions about this address\n\n";
     text += if questions.is_empty() { "Geen. · None.\n" } else { COLUMNS };
     for found in questions {
         text += &format!("| {} |\n", cells(found, parties).join(" | "));
+    }
+    if !care.is_empty() {
+        text += "\n## Vragen van de zorg over dit adres · Questions of the care side about this address\n\n";
+        text += CARE_COLUMNS;
+    }
+    for found in care {
+        text += &format!("| {} |\n", care_cells(found, parties).join(" | "));
     }
     if !others.is_empty() {
         text += "\n## Inzage in het logboek over dit adres · Look-ups of this address in the log\n\n";
@@ -43,10 +51,14 @@ antwoord · answer | regel · rule |
 |---|---|---|---|---|---|---|---|
 ";
 
+const CARE_COLUMNS: &str = "\
+| nr | moment (UTC) | wie · who | doel · purpose | uitkomst · outcome | groepen · groups | regel · rule |
+|---|---|---|---|---|---|---|
+";
+
 /// A row of the table: [`COLUMNS`].
 fn cells(found: &Found, parties: &PartyBook) -> [String; 8] {
     let entry = &found.entry;
-    let regulation = entry.regulation.as_ref().map(|regulation| format!("{}: ", regulation.id)).unwrap_or_default();
     [
         found.position.to_string(),
         entry.time.clone(),
@@ -55,8 +67,49 @@ fn cells(found: &Found, parties: &PartyBook) -> [String; 8] {
         entry.stage.map(|months| months.to_string()).unwrap_or_default(),
         entry.result.to_string(),
         dutch(found.told.word()).to_owned(),
-        regulation + &entry.articles.join(", "),
+        rule(found),
     ]
+}
+
+/// A row of the table: [`CARE_COLUMNS`].
+fn care_cells(found: &Found, parties: &PartyBook) -> [String; 7] {
+    let entry = &found.entry;
+    let told = match found.told.word() {
+        "sealed" => dutch("sealed").to_owned(),
+        _ => found.told.groups().iter().map(|told| group(told)).collect::<Vec<_>>().join("; "),
+    };
+    [
+        found.position.to_string(),
+        entry.time.clone(),
+        who(found, parties),
+        entry.purpose.as_ref().map(ToString::to_string).unwrap_or_default(),
+        entry.result.to_string(),
+        told,
+        rule(found),
+    ]
+}
+
+/// The regulation and its articles that decided.
+fn rule(found: &Found) -> String {
+    let regulation = found.entry.regulation.as_ref().map(|regulation| format!("{}: ", regulation.id));
+    regulation.unwrap_or_default() + &found.entry.articles.join(", ")
+}
+
+/// What was told of a group: `minor-y`.
+fn group(told: &str) -> String {
+    let (name, answer) = told.rsplit_once('-').unwrap_or((told, ""));
+    let name = match name {
+        "minor" => "minderjarig · minor",
+        "senior" => "oudere · senior",
+        "oggz" => "zorgnetwerk · care network",
+        other => other,
+    };
+    let answer = match answer {
+        "y" => "ja · yes",
+        "n" => "nee · no",
+        _ => "onbepaald · undetermined",
+    };
+    format!("{name}: {answer}")
 }
 
 /// An organisation by its name, where parties.toml has it.
@@ -87,8 +140,10 @@ const HEAD: &str = "\
 Antwoord op uw verzoek om inzage (AVG artikel 15). · Reply to your request for access (GDPR article 15).
 
 - **Wat er gebeurt.** Een verhuurder met een huurachterstand mag vragen of een huishouden voorrang krijgt bij hulp. Hij \
-krijgt één woord terug, nooit de reden. · A landlord with rent arrears may ask whether a household gets priority care. \
-It is told one word, never the reason.
+krijgt één woord terug, nooit de reden. Daarna mag de zorg vragen tot welke groep het huishouden hoort, als de regeling haar \
+daar een grond voor geeft. · A landlord with rent arrears may ask whether a household gets priority care. It is told one \
+word, never the reason. Then the care side may ask which group the household is in, where the regulation gives it a \
+ground.
 - **Welke gegevens.** Versleutelde codes van naam, geboortedatum en adres, en of iemand in het huishouden tot een groep \
 van de regeling hoort. · Keyed codes of name, date of birth and address, and whether somebody of the household is in \
 one of the regulation's groups.

@@ -22,13 +22,14 @@ pub struct ListArgs {
 }
 
 /// Columns of the CSV form.
-pub const COLUMNS: [&str; 19] = [
+pub const COLUMNS: [&str; 20] = [
     "position",
     "time",
     "trace_id",
     "action",
     "result",
     "answer",
+    "groups",
     "role",
     "oin",
     "person",
@@ -105,7 +106,7 @@ pub fn table(found: &Found) -> String {
     let actor = entry.actor.oin.as_ref().map_or(entry.actor.role.as_str(), |oin| oin.as_str());
     let result = match told.word() {
         "" => entry.result.to_string(),
-        word => format!("{} ({word})", entry.result),
+        word => format!("{} ({})", entry.result, [&[word.to_owned()], told.groups()].concat().join(" ")),
     };
     let about = entry.object.as_deref().map(|object| &object[..object.len().min(12)]).unwrap_or_default();
     let articles = entry.articles.join(",");
@@ -130,6 +131,9 @@ pub fn json(found: &Found) -> anyhow::Result<String> {
     if !found.told.word().is_empty() {
         value["answer"] = found.told.word().into();
     }
+    if !found.told.groups().is_empty() {
+        value["groups"] = found.told.groups().into();
+    }
     Ok(value.to_string())
 }
 
@@ -147,6 +151,7 @@ pub fn row(found: &Found) -> Vec<String> {
         name(found),
         entry.result.to_string(),
         told.word().to_owned(),
+        told.groups().join(" "),
         entry.actor.role.clone(),
         text(entry.actor.oin.as_ref().map(ToString::to_string)),
         text(entry.actor.person.clone()),

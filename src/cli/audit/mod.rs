@@ -1,6 +1,7 @@
 //! `voorrang audit`: an officer reads the access log over the network and verifies it on her own machine. Everything
 //! works on her own copy of the log, which is held against what she remembers, so that she need not trust the service.
 
+mod announce;
 pub mod copy;
 pub mod export;
 pub mod fetch;
@@ -9,6 +10,7 @@ pub mod index;
 mod letter;
 pub mod list;
 pub mod reading;
+pub mod receipts;
 pub mod report;
 pub mod retention;
 
@@ -20,6 +22,7 @@ pub mod witness;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -96,16 +99,65 @@ pub enum LogBroken {
     Shorter { known: u64 },
     #[error("this witness does not cosign what the service shows")]
     Witness(#[source] WitnessRefusal),
+    /// Whoever replaces a log as a whole signs it with a key of its own.
+    #[error(
+        "the service shows another log key than the one remembered in {}, which did not announce it; ask the \
+         administrator, and do not go on before that file may be removed", remembered.display()
+    )]
+    OtherKey { remembered: PathBuf },
     #[error("entry {index} is the first that differs from the copy of it")]
     Rewritten { index: u64 },
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
     #[error("entry {index} does not record the answer that came with its receipt")]
     OtherAnswer { index: u64 },
+    /// Seen by whoever asked: an answer whose entry nobody may ever see.
+    #[error(
+        "entry {index} was given as receipt, and the log's own proof does not lead to it; receipt and proof are kept in \
+         {}: give them to the officer", evidence.display()
+    )]
+    Unproved { index: u64, evidence: PathBuf },
     /// Two households, one entry: one of the two answers is unrecorded.
     #[error("entry {index} was given as receipt for two answers")]
     ReceiptTwice { index: u64 },
     #[error("entry {index} records a question of another party than the rest of its file")]
     OtherParty { index: u64 },
+    /// Two questions, one entry, as with [`LogBroken::ReceiptTwice`], where only one of them was handed in.
+    #[error("entry {index} records another question than the one that it was given as receipt for")]
+    OtherQuestion { index: u64 },
+}
+
+/// What was handed in, or lies on this machine, cannot be used: nothing is known about the log by it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("{} is no file of answers with receipts", path.display())]
+    Answers { path: PathBuf, source: Option<csv::Error> },
+    #[error("{}, row {row} is no answer with its receipt", path.display())]
+    Row { path: PathBuf, row: usize },
+    #[error(
+        "{}, row {row}: the receipt is not valid in itself: it was changed, or the service gave a false one. The log is \
+         not accused by it", path.display()
+    )]
+    Receipt { path: PathBuf, row: usize },
+    #[error("{} is no checkpoint that a key of this log signed", path.display())]
+    Checkpoint { path: PathBuf },
+    #[error("{found} of the named witnesses cosigned a checkpoint of --checkpoint, and {needed} must have")]
+    Cosignatures { found: usize, needed: usize },
+    #[error("the copy of the log {what}; keep it as evidence and begin with --fresh")]
+    Copy { what: String, source: Option<std::io::Error> },
+}
+
+impl LogBroken {
+    /// In a word, for the program that a witness runs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RolledBack { .. } | Self::Shorter { .. } => "rollback",
+            Self::OtherKey { .. } | Self::Checkpoint(_) | Self::Witness(WitnessRefusal::Unsigned(_)) => "key",
+            Self::Witness(WitnessRefusal::Malformed(_) | WitnessRefusal::UnknownLog | WitnessRefusal::Stale { .. }) => {
+                "unreadable"
+            }
+            _ => "fork",
+        }
+    }
 }
 
 /// Runs the command.
@@ -134,9 +186,13 @@ pub struct Memory {
     pub keys: LogKeys,
     /// Every checkpoint that was seen, signed notes, oldest first.
     pub checkpoints: Vec<String>,
+    /// The shortest time for which a regulation of the log keeps contents.
+    pub log_days: u32,
 }
 
 const CHECKPOINTS: &str = "checkpoints";
+/// Folder of the copy of the log.
+const COPY: &str = "log";
 
 impl LogArgs {
     /// As this officer, with the service.
@@ -151,15 +207,16 @@ impl LogArgs {
     pub fn open(&self) -> anyhow::Result<(Reading, Memory)> {
         let config = ClientConfig::load(&self.config)?;
         let opener = opener(self.identity.as_deref().or(config.identity.as_deref()))?;
-        let folder = config.memory.join("log");
+        let folder = config.memory.join(COPY);
+        let log_days = config.log_days.map_or(1, NonZeroU32::get);
         if self.offline {
             let keys =
                 remembered_log_keys(&config.memory)?.context("no log was seen yet; run once without --offline")?;
-            let memory = Memory { keys, checkpoints: remembered(&config.memory)? };
+            let memory = Memory { keys, checkpoints: remembered(&config.memory)?, log_days };
             return Ok((Reading::new(Copy::open(&folder)?, opener)?, memory));
         }
         let client = Client::new(config)?;
-        let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)? };
+        let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)?, log_days };
         let copy = if self.fresh {
             fetch::anew(&client, &folder, &memory)?
         } else {
@@ -171,6 +228,7 @@ impl LogArgs {
             all.push(checkpoint.to_owned());
             client.remember(CHECKPOINTS, &serde_json::to_string(&all)?)?;
         }
+        announce::tell_what_waits(&client)?;
         Ok((Reading::new(copy, opener)?, memory))
     }
 
@@ -190,14 +248,24 @@ fn opener(path: Option<&Path>) -> anyhow::Result<Option<Opener>> {
     Ok(Some(Opener::from_file(&text).with_context(|| path.display().to_string())?))
 }
 
+/// Every checkpoint that was seen. Where their file is lost, the copy's own is what is left of them.
 fn remembered(memory: &Path) -> anyhow::Result<Vec<String>> {
     let path = memory.join(CHECKPOINTS);
     let unreadable =
         || format!("the checkpoints remembered in {} cannot be read; do not go on without them", path.display());
-    match read(&path).with_context(unreadable)? {
-        Some(text) => serde_json::from_str(&text).with_context(unreadable),
-        None => Ok(Vec::new()),
+    if let Some(text) = read(&path).with_context(unreadable)? {
+        return serde_json::from_str(&text).with_context(unreadable);
     }
+    let folder = memory.join(COPY);
+    // One that cannot be read is reported by whoever reads it.
+    let known = Copy::open(&folder).ok().filter(|_| folder.join("state.json").exists());
+    let Some(checkpoint) = known.and_then(|copy| copy.checkpoint().map(str::to_owned)) else { return Ok(Vec::new()) };
+    eprintln!(
+        "WARNING: {} is lost. The log is held against the checkpoint of the copy alone: put the file back, or give older \
+         checkpoints with --checkpoint.",
+        path.display()
+    );
+    Ok(vec![checkpoint])
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<String>> {

@@ -36,6 +36,14 @@ impl Told {
             Self::Sealed => "sealed",
         }
     }
+
+    /// What the care side was told, a group and its answer's first letter each: `minor-y`, `oggz-u`.
+    pub fn groups(&self) -> &[String] {
+        match self {
+            Self::This(told) => &told.groups,
+            Self::Nothing | Self::Sealed => &[],
+        }
+    }
 }
 
 /// The copy with its index, and the officer's key if there is one.

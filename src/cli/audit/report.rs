@@ -10,11 +10,30 @@ use super::LogArgs;
 use super::filter::Filter;
 use super::list::{harmless, wanted};
 use super::tally::{Cell, Tallies, Tally, publishable};
-use crate::cli::client::{ClientConfig, PartyBook};
+use crate::answer::wire::BudgetView;
+use crate::cli::client::{Client, ClientConfig, PartyBook};
 use crate::ids::Oin;
 
-/// Part of the housing stock that asking about in a month is an alarm.
+/// Part of the housing stock that asking about in a month is an alarm, where the regulation's own is not known.
 const ALARM_PART: f64 = 0.1;
+
+/// Acts of which officers should know, whoever did them.
+const TOLD: [&str; 14] = [
+    "connect",
+    "log-export",
+    "subject-read",
+    "probing",
+    "budget-alarm",
+    "tap-open",
+    "clock-back",
+    "ask-again",
+    "log-hold",
+    "log-key",
+    "backup",
+    "restore",
+    "epoch-accept-shrink",
+    "epoch-accept-missing-stock",
+];
 
 /// What reporting takes.
 #[derive(Debug, clap::Args)]
@@ -30,6 +49,7 @@ pub struct ReportArgs {
     #[arg(long, default_value_t = 3)]
     pub repeats: u64,
     /// Dwellings of a party, which the log does not hold: OIN=NUMBER, for the part of its stock that it asked about
+    /// [default: what it registered, which --offline does not know]
     #[arg(long, value_name = "OIN=DWELLINGS")]
     pub stock: Vec<Stock>,
     /// As JSON, a party and month a line
@@ -62,15 +82,21 @@ impl FromStr for Stock {
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let parties = PartyBook::load(&ClientConfig::load(&args.log.config)?.parties)?;
+    let config = ClientConfig::load(&args.log.config)?;
+    let parties = PartyBook::load(&config.parties)?;
     let mut reading = args.log.reading()?;
+    let mut budgets = budgets(args)?;
+    budgets.retain(|budget| budget.regulation == config.regulation);
     let mut tallies = Tallies::default();
     wanted(&mut reading, &args.filter, |found| {
         tallies.add(&found);
         Ok(())
     })?;
-    let rows: Vec<Row> =
-        tallies.0.iter().map(|((month, party), tally)| Row::new(month, party, tally, args, &parties)).collect();
+    let rows: Vec<Row> = tallies
+        .0
+        .iter()
+        .map(|((month, party), tally)| Row::new(month, party, tally, args, (&parties, &budgets)))
+        .collect();
     let mut out = io::stdout().lock();
     if args.json {
         rows.iter().try_for_each(|row| writeln!(out, "{}", row.json()))?;
@@ -80,6 +106,11 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         text(&rows, &mut out)?;
     }
     Ok(())
+}
+
+/// What each party may ask as the service has it; none without the service.
+fn budgets(args: &ReportArgs) -> anyhow::Result<Vec<BudgetView>> {
+    if args.log.offline { Ok(Vec::new()) } else { Client::open(&args.log.config)?.get("access-log/budgets") }
 }
 
 /// One party in one month, as it may be published.
@@ -92,10 +123,17 @@ struct Row<'a> {
     repeats: (u64, u64),
     /// Part of the stock that was asked about.
     part: Option<f64>,
+    budget: Option<&'a BudgetView>,
 }
 
 impl<'a> Row<'a> {
-    fn new(month: &'a str, party: &'a str, tally: &'a Tally, args: &ReportArgs, parties: &'a PartyBook) -> Self {
+    fn new(
+        month: &'a str,
+        party: &'a str,
+        tally: &'a Tally,
+        args: &ReportArgs,
+        (parties, budgets): (&'a PartyBook, &'a [BudgetView]),
+    ) -> Self {
         let oin = party.parse().ok();
         let name = oin.as_ref().and_then(|oin| parties.find(oin)).map(|party| party.name.as_str());
         // A word that was never answered is a count of none, which may be small too.
@@ -105,14 +143,22 @@ impl<'a> Row<'a> {
             .collect();
         let counts: Vec<u64> = words.iter().map(|&word| tally.answers.get(word).copied().unwrap_or(0)).collect();
         let answers = words.into_iter().zip(publishable(&counts, args.small)).collect();
-        let stock = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref());
-        let part = stock.map(|stock| tally.households() as f64 / stock.dwellings.max(1) as f64);
-        Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part }
+        let budget = budgets.iter().find(|budget| Some(&budget.oin) == oin.as_ref());
+        let given = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref()).map(|stock| stock.dwellings);
+        let stock = given.or(budget.map(|budget| budget.dwellings));
+        let part = stock.map(|dwellings| tally.households() as f64 / dwellings.max(1) as f64);
+        Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part, budget }
     }
 
     /// Whether there is anything to say of answers.
     fn asks(&self) -> bool {
         self.tally.questions > 0
+    }
+
+    /// What counts against the budget: answers, and questions about addresses that are not in the stock.
+    fn spent(&self) -> u64 {
+        let elsewhere = self.tally.refused.iter().filter(|(code, _)| code.contains("stock")).map(|(_, count)| count);
+        self.tally.answered + elsewhere.sum::<u64>()
     }
 
     /// What an officer should look at.
@@ -134,10 +180,16 @@ impl<'a> Row<'a> {
             say(*count, format!("{count} questions refused by {code}"));
         }
         say(*failed, format!("{failed} questions that the service could not answer"));
-        if let Some(part) = self.part.filter(|part| *part > ALARM_PART) {
-            say(1, format!("asked about {:.1} % of its stock", 100.0 * part));
+        match (self.budget, self.part) {
+            (Some(budget), _) if self.spent() >= budget.alarm.max(1) => {
+                say(1, format!("{} questions of the budget, the alarm is at {}", self.spent(), budget.alarm));
+            }
+            (None, Some(part)) if part > ALARM_PART => {
+                say(1, format!("asked about {:.1} % of its stock", 100.0 * part))
+            }
+            _ => {}
         }
-        for name in ["connect", "log-export", "subject-read"] {
+        for name in TOLD {
             let count = acts.get(name).copied().unwrap_or(0);
             say(count, format!("{count} times {name}"));
         }
@@ -150,7 +202,7 @@ impl<'a> Row<'a> {
             "month": self.month, "party": self.party, "name": self.name,
             "questions": self.tally.questions, "answered": self.tally.answered, "answers": answers,
             "refused": self.tally.refused, "failed": self.tally.failed, "addresses": self.tally.households(),
-            "partOfStock": self.part, "acts": self.tally.acts, "alarms": self.alarms(),
+            "partOfStock": self.part, "budget": self.budget.map(|budget| budget.stop), "acts": self.tally.acts, "alarms": self.alarms(),
         })
     }
 }
@@ -169,7 +221,10 @@ fn csv(rows: &[Row<'_>], out: impl Write) -> anyhow::Result<()> {
             ("answered", *answered),
             ("failed", *failed),
             ("addresses", row.tally.households()),
-        ] {
+        ]
+        .into_iter()
+        .chain(row.budget.map(|budget| ("budget", budget.stop)))
+        {
             write(what, "", &count.to_string())?;
         }
         for (word, cell) in row.answers.iter().filter(|_| row.asks()) {
@@ -200,6 +255,13 @@ fn text(rows: &[Row<'_>], out: &mut impl Write) -> anyhow::Result<()> {
             let part =
                 row.part.map(|part| format!("    that is {:.1} % of its stock\n", 100.0 * part)).unwrap_or_default();
             write!(out, "{part}")?;
+            if let Some(BudgetView { stop, alarm, .. }) = row.budget {
+                let (spent, part) = (row.spent(), 100.0 * row.spent() as f64 / (*stop).max(1) as f64);
+                writeln!(
+                    out,
+                    "    {spent} of the {stop} questions of a month's budget ({part:.0} %); alarm from {alarm}"
+                )?;
+            }
         }
         for (word, cell) in row.answers.iter().filter(|_| row.tally.answered > 0) {
             writeln!(out, "      {cell:>7} {word}")?;
@@ -215,4 +277,49 @@ fn text(rows: &[Row<'_>], out: &mut impl Write) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Log, ONE, START};
+    use super::*;
+    use crate::audit::{Action, Actor, Entry, Line, Outcome};
+    use crate::ids::TraceId;
+
+    /// The service's own alarms stand out in the row of whom they are about.
+    #[test]
+    fn what_the_service_alarms_of_and_what_the_budget_says_stand_out() {
+        let mut log = Log::new().grown(3);
+        for action in [Action::Probing, Action::BudgetAlarm, Action::TapOpen, Action::ClockBack, Action::Restore] {
+            let actor = Actor { oin: ONE.parse().ok(), ..Actor::service() };
+            let entry = Entry::new(START, TraceId::random(), actor, action, Outcome::Done);
+            log.lines.push(Line::Entry(entry.to_bytes()));
+        }
+        let (_home, mut reading) = log.reading();
+        let mut tallies = Tallies::default();
+        reading
+            .each(|found| {
+                tallies.add(&found);
+                Ok(())
+            })
+            .unwrap();
+        let (regulation, oin) = ("haarlem".parse().unwrap(), ONE.parse().unwrap());
+        let budgets = [BudgetView { regulation, oin, dwellings: 10, alarm: 2, stop: 4 }];
+        let log = LogArgs::new("officer.toml".into());
+        let (filter, stock) = (Filter::default(), Vec::new());
+        let args = ReportArgs { log, filter, small: 5, repeats: 9, stock, json: false, csv: false };
+        let parties = PartyBook::default();
+        let tally = &tallies.0[&("2026-11".to_owned(), ONE.to_owned())];
+        let row = Row::new("2026-11", ONE, tally, &args, (&parties, &budgets));
+        let alarms = row.alarms().join("\n");
+        for act in ["probing", "budget-alarm", "tap-open", "clock-back", "restore"] {
+            assert!(alarms.contains(&format!("1 times {act}")), "{act}: {alarms}");
+        }
+        assert!(alarms.contains("3 questions of the budget, the alarm is at 2"), "{alarms}");
+        let mut out = Vec::new();
+        text(&[row], &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("3 of the 4 questions of a month's budget (75 %); alarm from 2"), "{out}");
+        assert!(out.contains("10.0 % of its stock"), "one address of ten dwellings: {out}");
+    }
 }

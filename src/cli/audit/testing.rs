@@ -11,6 +11,7 @@ use super::copy::{Copy, Source};
 use super::reading::Reading;
 use crate::audit::{
     Action, Actor, Checkpoint, DayKey, Disclosed, Entry, Frontier, Line, NoteSigner, NoteVerifier, Opener, Outcome,
+    Range,
 };
 use crate::epoch::share::generate_identity;
 use crate::ids::TraceId;
@@ -56,6 +57,18 @@ impl Log {
         self
     }
 
+    /// Deletes the contents of these entries at this time, and records it.
+    pub fn expire(mut self, time: OffsetDateTime, gone: &[Range]) -> Self {
+        for at in gone.iter().flat_map(|range| range.from..range.to) {
+            let line = &mut self.lines[at as usize];
+            *line = Line::Expired(line.leaf());
+        }
+        let mut record = Entry::new(time, TraceId::random(), Actor::service(), Action::LogExpire, Outcome::Done);
+        record.deleted(gone);
+        self.lines.push(Line::Entry(record.to_bytes()));
+        self
+    }
+
     /// So many answered questions more, a minute apart.
     pub fn grown(mut self, by: usize) -> Self {
         for minute in 0..by as i64 {
@@ -71,7 +84,7 @@ impl Log {
     pub fn copy(&mut self, folder: &Path) -> Copy {
         let mut copy = Copy::open(folder).unwrap();
         let key = self.key();
-        copy.follow(self, &key).unwrap();
+        copy.follow(self, &key, 1).unwrap();
         copy
     }
 

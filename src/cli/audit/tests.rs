@@ -8,8 +8,8 @@ use super::filter::Filter;
 use super::list::{self, wanted};
 use super::reading::{Reading, Told};
 use super::testing::{Log, ONE, OTHER, START};
-use super::{LogBroken, export, subject, verify};
-use crate::audit::{AuditError, Line, NoteSigner};
+use super::{LogBroken, export, fetch, subject, verify};
+use crate::audit::{AuditError, Line, NoteSigner, Range, VerifyError};
 use crate::cli::audit::index::Index;
 
 fn broken<T>(result: anyhow::Result<T>) -> LogBroken {
@@ -25,7 +25,7 @@ fn a_copy_follows_the_log_and_survives() {
     assert_eq!(copy.size(), 10);
     let lines: Vec<Line> = copy.lines().unwrap().map(|line| line.unwrap().1).collect();
     assert_eq!(lines, log.lines);
-    assert!(verify::tree_of(&copy, &log.key(), &[], &[]).is_ok());
+    assert!(verify::tree_of(&copy, &log.key(), &[], &[], 1).is_ok());
     assert!(Copy::open(home.path()).is_err(), "another run has it");
 }
 
@@ -34,19 +34,19 @@ fn a_log_that_was_rolled_back_forked_or_signed_by_another_key_leaves_the_copy_al
     let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(6));
     let (mut copy, key) = (log.copy(home.path()), log.key());
     let last = log.lines.pop().unwrap();
-    assert!(matches!(broken(copy.follow(&mut log, &key)), LogBroken::RolledBack { known: 7, size: 6 }));
+    assert!(matches!(broken(copy.follow(&mut log, &key, 1)), LogBroken::RolledBack { known: 7, size: 6 }));
     log.lines.push(last);
     log.lines.swap(2, 3);
-    assert!(matches!(broken(copy.follow(&mut log, &key)), LogBroken::Forked { known: 7, size: 7 }));
+    assert!(matches!(broken(copy.follow(&mut log, &key, 1)), LogBroken::Forked { known: 7, size: 7 }));
     log = log.grown(2);
-    assert!(matches!(broken(copy.follow(&mut log, &key)), LogBroken::Forked { known: 7, size: 9 }));
+    assert!(matches!(broken(copy.follow(&mut log, &key, 1)), LogBroken::Forked { known: 7, size: 9 }));
     log.lines.swap(2, 3);
     let own = std::mem::replace(&mut log.signer, NoteSigner::generate(super::testing::LOG).unwrap().0);
-    let foreign = broken(copy.follow(&mut log, &key));
+    let foreign = broken(copy.follow(&mut log, &key, 1));
     assert!(matches!(foreign, LogBroken::Checkpoint(AuditError::Signature { .. })));
     assert_eq!((copy.size(), copy.lines().unwrap().count()), (7, 7));
     log.signer = own;
-    assert!(copy.follow(&mut log, &key).is_ok() && copy.size() == 9);
+    assert!(copy.follow(&mut log, &key, 1).is_ok() && copy.size() == 9);
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn a_change_in_the_copy_itself_is_found() {
     let at = changed.len() - 20;
     changed[at] ^= 1;
     fs::write(&path, changed).unwrap();
-    assert!(verify::tree_of(&copy, &log.key(), &[], &[]).is_err());
+    assert!(verify::tree_of(&copy, &log.key(), &[], &[], 1).is_err());
     fs::write(&path, &text[..text.len() - 9]).unwrap();
-    let cut = verify::tree_of(&copy, &log.key(), &[], &[]).unwrap_err();
+    let cut = verify::tree_of(&copy, &log.key(), &[], &[], 1).unwrap_err();
     assert!(format!("{cut:#}").contains("--fresh"), "{cut:#}");
 }
 
@@ -79,14 +79,78 @@ fn what_a_stopped_run_has_left_behind_does_not_count() {
 
 #[test]
 fn an_expired_entry_keeps_its_place() {
-    let (mut log, home) = (Log::new().grown(5), tempfile::tempdir().unwrap());
-    log.lines[2] = Line::Expired(log.lines[2].leaf());
+    let home = tempfile::tempdir().unwrap();
+    let mut log = Log::new().grown(5).expire(START + Duration::days(9), &[Range { from: 2, to: 3 }]);
     let copy = log.copy(home.path());
-    let report = verify::tree_of(&copy, &log.key(), &[], &[]).unwrap();
-    assert_eq!((report.entries, report.expired_ranges), (6, Vec::from([2..3; 1])));
+    let report = verify::tree_of(&copy, &log.key(), &[], &[], 1).unwrap();
+    assert_eq!((report.entries, report.expired_ranges), (7, Vec::from([2..3; 1])));
     let mut reading = Reading::new(copy, None).unwrap();
     let found = reading.at(&[1, 2, 3]).unwrap();
     assert_eq!(found.iter().map(|found| found.position).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn what_the_log_deletes_in_time_is_deleted_from_the_copy_too() {
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().ask(START, OTHER, 7, Ok("priority")).grown(5));
+    let canary = hex::encode([7; 16]);
+    let holds_canary = || {
+        let files = fs::read_dir(home.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+        files.into_iter().any(|bytes| bytes.windows(canary.len()).any(|window| window == canary.as_bytes()))
+    };
+    drop(Reading::new(log.copy(home.path()), None).unwrap());
+    assert!(holds_canary());
+    log = log.expire(START + Duration::days(30), &[Range { from: 1, to: 3 }, Range { from: 4, to: 5 }]);
+    let copy = log.copy(home.path());
+    let report = verify::tree_of(&copy, &log.key(), &[], &[], 30).unwrap();
+    assert_eq!((report.entries, report.expired_ranges), (8, vec![1..3, 4..5]));
+    assert!(!holds_canary(), "nothing of it is left in any file");
+    let mut reading = Reading::new(copy, None).unwrap();
+    assert_eq!(reading.at(&[0, 1, 3, 6]).unwrap().len(), 3);
+    drop(reading);
+    // And once more, into the next file.
+    log = log.expire(START + Duration::days(31), &[Range { from: 3, to: 4 }]).grown(1);
+    let copy = log.copy(home.path());
+    assert_eq!(verify::tree_of(&copy, &log.key(), &[], &[], 30).unwrap().expired_ranges, Vec::from([1..5; 1]));
+    let names = fs::read_dir(home.path()).unwrap().filter(|file| {
+        let name = file.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("entries")
+    });
+    assert_eq!(names.count(), 1);
+}
+
+#[test]
+fn what_was_deleted_early_stays_in_the_copy() {
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(5));
+    drop(log.copy(home.path()));
+    log = log.expire(START + Duration::days(29), &[Range { from: 0, to: 2 }]);
+    let key = log.key();
+    let mut copy = Copy::open(home.path()).unwrap();
+    let early = |result| matches!(broken(result), LogBroken::Verify(VerifyError::GoneEarly { index: 0 }));
+    assert!(early(copy.follow(&mut log, &key, 30)));
+    assert!(copy.lines().unwrap().all(|line| matches!(line.unwrap().1, Line::Entry(_))));
+    assert!(copy.follow(&mut log, &key, 29).is_ok());
+    // Nobody who begins now can know how old the first ones were; whoever has them can.
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(Copy::open(fresh.path()).unwrap().follow(&mut log, &key, 30).is_ok());
+    log.lines[3] = Line::Expired(log.lines[3].leaf());
+    let found = Copy::open(fresh.path().join("2").as_path()).unwrap().follow(&mut log, &key, 1);
+    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 3 })));
+}
+
+#[test]
+fn a_new_copy_is_held_against_the_old_one() {
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(5));
+    let old = log.copy(&home.path().join("old"));
+    log = log.expire(START + Duration::days(29), &[Range { from: 0, to: 2 }]);
+    let new = log.copy(&home.path().join("new"));
+    assert!(fetch::compare(&new, &old, 29).unwrap());
+    let early = broken(fetch::compare(&new, &old, 30));
+    assert!(matches!(early, LogBroken::Verify(VerifyError::GoneEarly { index: 0 })));
+    let path = home.path().join("old/entries");
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 9]).unwrap();
+    assert!(!fetch::compare(&new, &old, 29).unwrap(), "it is kept: its end was not compared");
+    assert!(fetch::compare(&new, &old, 30).is_err(), "what can be read counts");
 }
 
 #[test]
@@ -177,7 +241,7 @@ fn a_row_and_a_line_hold_the_entry() {
     let row = list::row(found);
     assert_eq!(row.len(), list::COLUMNS.len());
     assert_eq!(row[..2], ["1", "2026-11-02T09:30:00Z"]);
-    assert_eq!(row[3..8], ["ask", "answered", "priority", "corporation", ONE]);
+    assert_eq!(row[3..9], ["ask", "answered", "priority", "", "corporation", ONE]);
     let line = list::table(found);
     assert!(line.contains("answered (priority)") && line.contains("010101010101"), "{line}");
 }
@@ -187,7 +251,7 @@ fn exported_tiles_hold_the_log() {
     let (_home, reading) = Log::new().grown(300).reading();
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("tiles");
-    assert_eq!(export::tiles(&reading, &folder).unwrap(), 0);
+    assert!(export::tiles(&reading, &folder).unwrap().is_empty() && !folder.join("pruned").exists());
     let read = |path: &str| fs::read(folder.join(path)).unwrap();
     assert_eq!(read("checkpoint"), reading.copy.checkpoint().unwrap().as_bytes());
     let bundles = [read("tile/entries/000"), read("tile/entries/001.p/45")].concat();
@@ -201,12 +265,12 @@ fn exported_tiles_hold_the_log() {
 
 #[test]
 fn a_bundle_with_an_expired_entry_is_left_out_and_its_hashes_stay() {
-    let mut log = Log::new().grown(300);
-    log.lines[5] = Line::Expired(log.lines[5].leaf());
+    let mut log = Log::new().grown(300).expire(START + Duration::days(9), &[Range { from: 5, to: 6 }]);
     let (_home, reading) = log.reading();
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("tiles");
-    assert_eq!(export::tiles(&reading, &folder).unwrap(), 1);
-    assert!(!folder.join("tile/entries/000").exists() && folder.join("tile/entries/001.p/45").exists());
+    assert_eq!(export::tiles(&reading, &folder).unwrap(), ["tile/entries/000"]);
+    assert_eq!(fs::read_to_string(folder.join("pruned")).unwrap(), "tile/entries/000\n");
+    assert!(!folder.join("tile/entries/000").exists() && folder.join("tile/entries/001.p/46").exists());
     assert_eq!(fs::read(folder.join("tile/0/000")).unwrap().len(), 8192);
 }

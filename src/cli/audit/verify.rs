@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use anyhow::Context;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::copy::Copy;
-use super::reading::{Found, Reading, Told};
-use super::{LogArgs, LogBroken};
-use crate::audit::{CheckpointKeys, Hash, Outcome, Receipt, Report, verify_log};
-use crate::ids::EpochId;
+use super::receipts::{self, Answers, Incomparable};
+use super::{LogArgs, LogBroken, Memory, Unusable};
+use crate::audit::{CheckpointKeys, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_log};
 
 /// What verifying takes.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,12 @@ pub struct VerifyArgs {
     /// Checkpoints that others kept, one signed note a file: a witness's, another officer's
     #[arg(long)]
     pub checkpoint: Vec<PathBuf>,
+    /// Verifier key of a witness that must have cosigned one of the files of --checkpoint
+    #[arg(long, value_name = "VKEY", requires = "checkpoint")]
+    pub witness: Vec<String>,
+    /// How many of the witnesses must have [default: all]
+    #[arg(long, value_name = "N", requires = "witness")]
+    pub quorum: Option<usize>,
     /// Say on standard output, as JSON, what held
     #[arg(long)]
     pub json: bool,
@@ -32,8 +38,18 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     /// As this officer, with these files of answers.
     pub fn new(config: PathBuf, receipts: Vec<PathBuf>) -> Self {
-        Self { log: LogArgs::new(config), receipts, checkpoint: Vec::new(), json: false }
+        let (checkpoint, witness) = (Vec::new(), Vec::new());
+        Self { log: LogArgs::new(config), receipts, checkpoint, witness, quorum: None, json: false }
     }
+}
+
+/// What held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub report: Report,
+    pub incomparable: Incomparable,
+    /// Name, size and time, seconds since 1970, of the largest checkpoint that each witness cosigned.
+    pub cosigned: Vec<(String, u64, u64)>,
 }
 
 /// Runs the command and says what held.
@@ -41,7 +57,7 @@ impl VerifyArgs {
 /// # Errors
 /// As [`verify`].
 pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
-    let report = verify(args)?;
+    let Verified { report, incomparable, cosigned } = verified(args)?;
     eprintln!(
         "The log holds {} entries and verifies; {} of them were remembered, {} receipts found.",
         report.entries, report.remembered_size, report.receipts
@@ -49,33 +65,106 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     for Range { start, end } in &report.expired_ranges {
         eprintln!("The contents of entries {start} to {} have expired; their hashes are in the tree.", end - 1);
     }
+    for (name, size, seconds) in &cosigned {
+        eprintln!("{name} cosigned size {size} at {}.", moment(*seconds));
+    }
+    let Incomparable { expired, by_fsc } = &incomparable;
+    if !expired.is_empty() {
+        eprintln!("Answers were not compared with entries whose contents have expired: {}.", list(expired));
+    }
+    if !by_fsc.is_empty() {
+        eprintln!("Entries whose question came by FSC, under a trace that the party does not know: {}.", list(by_fsc));
+    }
     if args.json {
-        let expired: Vec<_> = report.expired_ranges.iter().map(|range| [range.start, range.end]).collect();
+        let ranges: Vec<_> = report.expired_ranges.iter().map(|range| [range.start, range.end]).collect();
         let Report { entries, root, remembered_size, receipts, .. } = &report;
+        let cosigned: Vec<_> = cosigned
+            .iter()
+            .map(|(name, size, at)| serde_json::json!({ "witness": name, "size": size, "time": moment(*at) }))
+            .collect();
         let told = serde_json::json!({
-            "entries": entries, "root": root, "expired": expired, "remembered": remembered_size, "receipts": receipts,
+            "entries": entries, "root": root, "expired": ranges, "remembered": remembered_size, "receipts": receipts,
+            "notCompared": expired, "byFsc": by_fsc, "cosigned": cosigned,
         });
         println!("{told}");
     }
     Ok(())
 }
 
+fn list(positions: &[u64]) -> String {
+    positions.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn moment(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| format!("second {seconds}"))
+}
+
 /// Brings the copy up to the log, verifies all of it, and remembers its checkpoint.
 ///
 /// # Errors
-/// [`LogBroken`] says what and where.
+/// [`LogBroken`] says what and where; [`Unusable`] if something that was handed in is none.
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
-    let files = args.receipts.iter().map(|file| answers_of(file)).collect::<anyhow::Result<Vec<_>>>()?;
-    let (mut reading, memory) = args.log.open()?;
-    let mut remembered = memory.checkpoints.clone();
+    Ok(verified(args)?.report)
+}
+
+/// [`verify`], with all that held.
+///
+/// # Errors
+/// As there.
+pub fn verified(args: &VerifyArgs) -> anyhow::Result<Verified> {
+    let files = args.receipts.iter().map(|file| Answers::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let mut notes = Vec::new();
     for path in &args.checkpoint {
-        let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        remembered.push(note);
+        notes.push(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
     }
-    let receipts: Vec<_> = files.iter().flatten().map(|told| told.receipt.clone()).collect();
-    let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts)?;
-    check_answers(&mut reading, &files)?;
-    Ok(report)
+    let (mut reading, memory) = args.log.open()?;
+    files.iter().try_for_each(|file| file.check(&memory.keys))?;
+    let cosigned = cosigned(args, &notes, &memory)?;
+    // Where proofs lead is remembered too; most of a file's have the same few checkpoints.
+    let kept = || files.iter().flat_map(|file| &file.kept);
+    let proved: BTreeSet<_> = kept().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.clone())).collect();
+    let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(notes).chain(proved).collect();
+    let receipts: Vec<_> = kept().map(|kept| kept.receipt.clone()).collect();
+    let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts, memory.log_days);
+    let report = report.map_err(|error| of_what_was_given(error, args, &memory, &files))?;
+    let incomparable = receipts::compare(&mut reading, &files)?;
+    Ok(Verified { report, incomparable, cosigned })
+}
+
+/// Which witnesses cosigned one of the checkpoints that were handed in.
+fn cosigned(args: &VerifyArgs, notes: &[String], memory: &Memory) -> anyhow::Result<Vec<(String, u64, u64)>> {
+    let mut found = Vec::new();
+    for key in &args.witness {
+        let witness = NoteVerifier::from_vkey(key).context("--witness takes the verifier key that a witness prints")?;
+        let cosigned = notes.iter().filter_map(|note| {
+            let (seconds, known) = (cosigned_at(note, &witness).ok()?, memory.keys.checkpoint(note).ok()?);
+            Some((witness.name().to_owned(), known.size, seconds))
+        });
+        found.extend(cosigned.max_by_key(|(_, size, _)| *size));
+    }
+    let needed = args.quorum.unwrap_or(args.witness.len());
+    if found.len() < needed {
+        return Err(Unusable::Cosignatures { found: found.len(), needed }.into());
+    }
+    Ok(found)
+}
+
+/// What is wrong with a file that was handed in is not wrong with the log.
+fn of_what_was_given(error: anyhow::Error, args: &VerifyArgs, memory: &Memory, files: &[Answers]) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(LogBroken::Verify(VerifyError::RememberedUnusable { position, .. })) => {
+            let given = position.checked_sub(memory.checkpoints.len()).and_then(|at| args.checkpoint.get(at));
+            given.map_or(error, |path| Unusable::Checkpoint { path: path.clone() }.into())
+        }
+        Some(LogBroken::Verify(
+            VerifyError::ReceiptUnusable { position, .. } | VerifyError::ReceiptFalse { position, .. },
+        )) => {
+            let mut rows = files.iter().flat_map(|file| (0..file.kept.len()).map(move |at| (file, at)));
+            rows.nth(*position).map_or(error, |(file, at)| file.invalid(at).into())
+        }
+        _ => error,
+    }
 }
 
 /// Verifies the copy's tree from its entries.
@@ -87,6 +176,7 @@ pub fn tree_of(
     keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
+    log_days: u32,
 ) -> anyhow::Result<Report> {
     let checkpoint = copy.checkpoint().context("there is no copy of the log yet; run once without --offline")?;
     let mut unreadable = None;
@@ -97,127 +187,9 @@ pub fn tree_of(
             None
         }
     });
-    let report = verify_log(lines, checkpoint, keys, remembered, receipts);
+    let report = verify_log(lines, checkpoint, keys, remembered, receipts, log_days);
     match unreadable {
         Some(error) => Err(error),
         None => Ok(report.map_err(LogBroken::Verify)?),
-    }
-}
-
-/// Whether the entries, verified before, record these answers: each its own, and a file's all to one party.
-fn check_answers(reading: &mut Reading, files: &[Vec<Kept>]) -> anyhow::Result<()> {
-    let mut seen = BTreeSet::new();
-    for file in files {
-        let mut party = None;
-        let mut file: Vec<&Kept> = file.iter().collect();
-        file.sort_by_key(|kept| kept.receipt.index);
-        let positions: Vec<u64> = file.iter().map(|kept| kept.receipt.index).collect();
-        let entries = reading.at(&positions)?;
-        ensure!(entries.len() == positions.len(), "contents have expired that answers were to be compared with");
-        for found in entries {
-            let index = found.position;
-            let at = file.partition_point(|kept| kept.receipt.index < index);
-            check_answer(&found, file[at])?;
-            if !seen.insert(index) {
-                return Err(LogBroken::ReceiptTwice { index }.into());
-            }
-            if *party.get_or_insert_with(|| found.entry.actor.oin.clone()) != found.entry.actor.oin {
-                return Err(LogBroken::OtherParty { index }.into());
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_answer(found: &Found, kept: &Kept) -> anyhow::Result<()> {
-    let index = found.position;
-    let told = match &found.told {
-        Told::This(told) => told.answer == kept.answer,
-        Told::Nothing => false,
-        Told::Sealed => bail!(
-            "the answer in entry {index} is sealed for other officers; give the officer's age identity with --identity"
-        ),
-    };
-    let same = told && found.entry.result == Outcome::Answered && found.entry.epoch.as_ref() == Some(&kept.epoch);
-    if same { Ok(()) } else { Err(LogBroken::OtherAnswer { index }.into()) }
-}
-
-/// An answer as a party has it.
-struct Kept {
-    answer: String,
-    epoch: EpochId,
-    receipt: Receipt,
-}
-
-/// The answers in a file, with their receipts.
-fn answers_of(file: &Path) -> anyhow::Result<Vec<Kept>> {
-    let unreadable = || format!("{} is no file of answers with receipts", file.display());
-    let mut reader = csv::Reader::from_path(file).with_context(unreadable)?;
-    let mut answers = Vec::new();
-    for row in reader.deserialize() {
-        let row: Row = row.with_context(unreadable)?;
-        let note = STANDARD.decode(&row.checkpoint).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let leaf: Hash = row.leaf_hash.parse().ok().with_context(unreadable)?;
-        let receipt = Receipt { index: row.log_index, leaf, checkpoint: note.with_context(unreadable)? };
-        answers.push(Kept { answer: row.answer, epoch: row.epoch, receipt });
-    }
-    Ok(answers)
-}
-
-#[derive(serde::Deserialize)]
-struct Row {
-    answer: String,
-    epoch: EpochId,
-    log_index: u64,
-    leaf_hash: String,
-    checkpoint: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Log, ONE, OTHER, START};
-    use super::*;
-    use crate::audit::{Opener, leaf_hash};
-    use crate::epoch::share::generate_identity;
-
-    fn kept(index: u64, answer: &str, epoch: &str) -> Kept {
-        let receipt = Receipt { index, leaf: leaf_hash(b""), checkpoint: String::new() };
-        Kept { answer: answer.into(), epoch: epoch.parse().unwrap(), receipt }
-    }
-
-    #[test]
-    fn an_answer_that_its_entry_does_not_record_breaks_the_log() {
-        let (_home, mut reading) = Log::new().ask(START, ONE, 1, Ok("priority")).reading();
-        let mut check = |index, answer, epoch| check_answers(&mut reading, &[vec![kept(index, answer, epoch)]]);
-        assert!(check(1, "priority", "e-1").is_ok());
-        for (index, answer, epoch) in [(1, "no_priority", "e-1"), (0, "priority", "e-1"), (1, "priority", "e-2")] {
-            let error = check(index, answer, epoch).unwrap_err();
-            assert!(matches!(error.downcast_ref(), Some(LogBroken::OtherAnswer { index: found }) if *found == index));
-            assert!(!error.to_string().contains("priority"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_receipt_is_for_one_answer_and_a_file_of_one_party() {
-        let ask = |log: Log, oin| log.ask(START, oin, 1, Ok("priority"));
-        let (_home, mut reading) = ask(ask(ask(Log::new(), ONE), OTHER), ONE).reading();
-        let file = |places: &[u64]| places.iter().map(|&at| kept(at, "priority", "e-1")).collect::<Vec<_>>();
-        let mut check = |files: &[Vec<Kept>]| {
-            check_answers(&mut reading, files).map_err(|error| error.downcast::<LogBroken>().unwrap())
-        };
-        assert!(check(&[file(&[1, 3]), file(&[2])]).is_ok());
-        assert!(matches!(check(&[file(&[1, 1])]), Err(LogBroken::ReceiptTwice { index: 1 })));
-        assert!(matches!(check(&[file(&[1]), file(&[1])]), Err(LogBroken::ReceiptTwice { index: 1 })));
-        assert!(matches!(check(&[file(&[1, 2])]), Err(LogBroken::OtherParty { index: 2 })));
-    }
-
-    #[test]
-    fn answers_are_compared_by_an_officer_for_whom_they_were_sealed() {
-        let home = tempfile::tempdir().unwrap();
-        let copy = Log::new().ask(START, ONE, 1, Ok("priority")).copy(home.path());
-        let other = Opener::from_file(&generate_identity().0).unwrap();
-        let mut reading = Reading::new(copy, Some(other)).unwrap();
-        let error = check_answers(&mut reading, &[vec![kept(1, "priority", "e-1")]]).unwrap_err();
-        assert!(error.downcast_ref::<LogBroken>().is_none() && format!("{error:#}").contains("other officers"));
     }
 }

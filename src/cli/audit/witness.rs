@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use super::LogBroken;
 use crate::audit::{AddCheckpoint, LogKeys, WitnessRefusal};
 use crate::cli::client::{Client, Refused};
+use crate::cli::log_key::remembered_log_keys;
 use crate::clock::Clock;
 use crate::witness::{Keeper, WitnessError, server};
 
@@ -33,7 +34,8 @@ pub struct WitnessArgs {
     /// File with the verifier keys of a log to watch, a key a line, the newest first
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
-    /// Program to run on an alarm; its arguments are `fork` or `rollback`, and the file with both checkpoints
+    /// Program to run on an alarm; its arguments are `fork`, `rollback`, `key` (another one, not announced), `unreadable`
+    /// or `suspicion` (signed, but sent with a proof that fails), and the file with what was known and what was shown
     #[arg(long, value_name = "PROGRAM")]
     pub alarm: Option<PathBuf>,
 }
@@ -58,53 +60,67 @@ pub fn run(args: &WitnessArgs) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn look(args: &WitnessArgs, config: &Path) -> anyhow::Result<String> {
-    let client = Client::open(config)?;
+    let (client, mut shown) = (Client::open(config)?, String::new());
+    let seen = see(args, &client, &mut shown);
+    if let Some(broken) = seen.as_ref().err().and_then(|error| error.downcast_ref()) {
+        cry(args, broken, &client, &shown);
+    }
+    seen
+}
+
+/// Cosigns what the service shows; `shown` is what it showed, also where that is not cosigned.
+fn see(args: &WitnessArgs, client: &Client, shown: &mut String) -> anyhow::Result<String> {
     let keys = client.log_keys()?;
     let origin = keys.origin().to_owned();
     let keeper = Keeper::open(&args.state, args.name.as_deref(), [keys])?;
     let known = keeper.latest(&origin)?.map_or(0, |(checkpoint, _)| checkpoint.size);
-    let size = match extend(&client, &keeper, known) {
-        Ok(size) => size,
-        Err(error) => {
-            if let Some(broken) = error.downcast_ref::<LogBroken>() {
-                cry(args, broken, &keeper, &origin, &client)?;
-            }
-            return Err(error);
-        }
-    };
+    let size = extend(client, &keeper, known, shown)?;
     eprintln!("Size {size} extends size {known}; cosigned. Verifier key of this witness:");
     eprintln!("{}", keeper.verifier().vkey());
     Ok(keeper.latest(&origin)?.context("what was just kept is there")?.1)
 }
 
 /// Has the service prove that its log extends what this witness knows, and cosigns; returns the new size.
-fn extend(client: &Client, keeper: &Keeper, known: u64) -> anyhow::Result<u64> {
-    let body = match client.get_text(&format!("access-log/consistency?old={known}")) {
+fn extend(client: &Client, keeper: &Keeper, known: u64, shown: &mut String) -> anyhow::Result<u64> {
+    *shown = match client.get_text(&format!("access-log/consistency?old={known}")) {
         Ok(body) => body,
         Err(error) => match error.downcast_ref::<Refused>() {
             Some(refused) if refused.0.code == "old_size" => return Err(LogBroken::Shorter { known }.into()),
             _ => return Err(error),
         },
     };
-    let request = AddCheckpoint::parse(&body).context("the service's proof cannot be read")?;
+    let request = AddCheckpoint::parse(shown).map_err(LogBroken::Witness)?;
+    shown.clone_from(&request.note);
     match keeper.add(&request, server::seconds(&Clock::System)) {
-        Ok(_) => {}
-        Err(WitnessError::Refused(refusal @ (WitnessRefusal::Forked { .. } | WitnessRefusal::Inconsistent { .. }))) => {
-            return Err(LogBroken::Witness(refusal).into());
+        Ok(_) => request.size().context("a checkpoint that was checked has a size"),
+        Err(WitnessError::Refused(WitnessRefusal::Malformed(_))) if request.size().is_some_and(|size| size < known) => {
+            Err(LogBroken::Shorter { known }.into())
         }
-        Err(error) => return Err(error.into()),
+        Err(WitnessError::Refused(refusal)) => Err(LogBroken::Witness(refusal).into()),
+        Err(error) => Err(error.into()),
     }
-    request.size().context("a checkpoint that was checked has a size")
 }
 
-/// Keeps both histories and tells the operator's program; the exit code and standard error tell it in any case.
-fn cry(args: &WitnessArgs, broken: &LogBroken, keeper: &Keeper, origin: &str, client: &Client) -> anyhow::Result<()> {
-    let kind = if matches!(broken, LogBroken::Shorter { .. }) { "rollback" } else { "fork" };
-    let shown = client.get_text("access-log/checkpoint")?;
-    let evidence = keeper.accuse(origin, &shown, server::seconds(&Clock::System))?.display().to_string();
-    eprintln!("ALARM ({kind}): what the log signed is kept in {evidence}");
+/// Tells the operator's program; the exit code and standard error tell it in any case. Nothing that the service does now,
+/// and no folder that is full, keeps the alarm back: more evidence is fetched behind it.
+fn cry(args: &WitnessArgs, broken: &LogBroken, client: &Client, shown: &str) {
+    let kind = broken.kind();
+    let keep = |shown: &str| -> anyhow::Result<String> {
+        let keys = remembered_log_keys(&client.config.memory)?.context("no log was seen before")?;
+        let origin = keys.origin().to_owned();
+        let keeper = Keeper::open(&args.state, args.name.as_deref(), [keys])?;
+        Ok(keeper.accuse(&origin, "evidence", shown)?.0.display().to_string())
+    };
+    let nowhere = |error: anyhow::Error| format!("nowhere: {error:#}");
+    let evidence = keep(shown).unwrap_or_else(nowhere);
+    eprintln!("ALARM ({kind}): {broken}; what was known and what was shown is kept in {evidence}");
     hook(args.alarm.as_deref(), kind, &evidence);
-    Ok(())
+    match client.get_text("access-log/checkpoint") {
+        Ok(newest) if newest != shown => {
+            eprintln!("The checkpoint that the service shows now is kept in {}", keep(&newest).unwrap_or_else(nowhere));
+        }
+        _ => {}
+    }
 }
 
 fn hook(program: Option<&Path>, kind: &str, evidence: &str) {
@@ -125,9 +141,9 @@ fn listen(args: &WitnessArgs, address: SocketAddr) -> anyhow::Result<()> {
     let keeper = Keeper::open(&args.state, args.name.as_deref(), logs)?;
     eprintln!("Verifier key of this witness: {}", keeper.verifier().vkey());
     let program = args.alarm.clone();
-    let alarm: server::Alarm = Arc::new(move |refusal, evidence| {
-        eprintln!("ALARM (fork): {refusal}; what the log signed is kept in {evidence}");
-        hook(program.as_deref(), "fork", evidence);
+    let alarm: server::Alarm = Arc::new(move |kind, refusal, evidence| {
+        eprintln!("ALARM ({kind}): {refusal}; what was known and what was shown is kept in {evidence}");
+        hook(program.as_deref(), kind, evidence);
     });
     let ready = |address: SocketAddr| eprintln!("The witness listens on http://{address}.");
     server::run(keeper, address, alarm, ready).with_context(|| format!("cannot listen on {address}"))

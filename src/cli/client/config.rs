@@ -1,6 +1,7 @@
 //! `client.toml`: who a party is and where it keeps what.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -22,6 +23,7 @@ pub struct ClientConfig {
     pub note_key: Option<PathBuf>,
     pub parties: PathBuf,
     pub memory: PathBuf,
+    pub log_days: Option<NonZeroU32>,
     #[serde(default)]
     pub query: QueryDefaults,
 }

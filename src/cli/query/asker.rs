@@ -1,6 +1,7 @@
 //! Asks about households, one or several a request, and again where no answer came: under one key, so that it is
 //! recorded and charged once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -8,22 +9,27 @@ use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
 
-use super::super::client::{Client, ComeAgain, Refused, patiently};
+use super::super::audit::LogBroken;
+use super::super::client::{Client, ComeAgain, Refused, patiently, trace_of};
 use super::super::load::encoder;
 use super::{Household, QueryArgs, Row, standing};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_name};
-use crate::audit::{CheckpointKeys, LogKeys};
+use crate::audit::{CheckpointKeys, LogKeys, Receipt, TlogProof};
 use crate::code::AddressToken;
 use crate::encode::{Encoder, Tenant};
 use crate::epoch::share::same_recipient;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, TraceId};
 use crate::profile::Profile;
 use crate::regulate::Answer;
 
 /// The seed's file in the party's memory folder.
 const SEED: &str = "query-seed";
+
+/// Answers of a page of a batch whose receipts are proved: each takes the service a walk through its tree. Drawn at random,
+/// eight a page find a service that gives false receipts to any part of its callers; the officer compares them all.
+const PROVED_A_PAGE: usize = 8;
 
 /// What a household's question came to.
 pub(super) type Told = Result<Row, Refused>;
@@ -127,9 +133,12 @@ impl Asker {
 
     fn ask_one(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
         let (question, key) = (self.question(households[0]), self.key(households));
-        let asked = patiently(|| self.client.post_once("priority-questions", &question, &key));
+        let asked = patiently(|| self.client.post_once::<Answered>("priority-questions", &question, &key));
         Ok(vec![match asked.map_err(anyhow::Error::downcast::<Refused>) {
-            Ok(answered) => Ok(self.row(households[0], answered, &mut None)?),
+            Ok(answered) => {
+                let proof = self.prove(&answered.receipt)?;
+                Ok(self.row(households[0], answered, trace_of(&key), &mut None)?.proved(&proof))
+            }
             Err(Ok(refused)) => Err(refused),
             Err(Err(error)) => return Err(error),
         }])
@@ -147,29 +156,56 @@ impl Asker {
             answers.len() == households.len(),
             "the service answered another number of questions than it was asked"
         );
-        self.rows(households, answers)
+        self.rows(households, answers, trace_of(&key), usize::MAX)
     }
 
-    /// What a page of a batch's results says of the households from number `first` on.
+    /// What a page of the results of a batch, committed under this key, says of the households from number `first` on.
     pub(super) fn told(
         &self,
         households: &[&Household],
         first: usize,
         results: Vec<ResultLine>,
+        key: &str,
     ) -> anyhow::Result<Vec<Told>> {
         let in_order = results.iter().map(|one| one.number as usize).eq(first..first + results.len());
         ensure!(in_order && results.len() <= households.len(), "the service's results are not those of the questions");
         let came = results.into_iter().map(|one| came(one.answered, one.problem)).collect::<Result<_, _>>()?;
-        self.rows(households, came)
+        self.rows(households, came, trace_of(key), PROVED_A_PAGE)
     }
 
-    fn rows(&self, households: &[&Household], came: Vec<Came>) -> anyhow::Result<Vec<Told>> {
-        let mut checked = None;
+    /// Rows, with a proof for all answers, or for so many of them, drawn at random.
+    fn rows(
+        &self,
+        households: &[&Household],
+        came: Vec<Came>,
+        trace: TraceId,
+        proofs: usize,
+    ) -> anyhow::Result<Vec<Told>> {
+        let drawn = drawn(came.iter().filter(|one| one.is_ok()).count(), proofs)?;
+        let (mut answers, mut checked) = (0.., None);
         let told = |(household, came): (&&Household, Came)| match came {
-            Ok(answered) => self.row(household, answered, &mut checked).map(Ok),
+            Ok(answered) => {
+                let is_drawn = answers.next().is_some_and(|at| drawn.contains(&at));
+                let proof = if is_drawn { self.prove(&answered.receipt)? } else { String::new() };
+                Ok(Ok(self.row(household, answered, trace, &mut checked)?.proved(&proof)))
+            }
             Err(problem) => Ok(Err(Refused::of(problem))),
         };
         households.iter().zip(came).map(told).collect()
+    }
+
+    /// The proof that the entry of a receipt is in the log, as a file that stands alone.
+    fn prove(&self, receipt: &Receipt) -> anyhow::Result<String> {
+        let index = receipt.index;
+        let text = patiently(|| self.client.get_text(&format!("access-log/proofs/{index}")))
+            .with_context(|| format!("the service does not prove that entry {index}, its receipt, is in the log"))?;
+        if TlogProof::parse(&text).and_then(|proof| proof.verify(receipt, &self.log)).is_ok() {
+            return Ok(text);
+        }
+        let evidence = serde_json::to_string(&(receipt, text)).expect("texts and numbers have a JSON form");
+        let name = format!("receipt-{index}.json");
+        self.client.remember(&name, &evidence)?;
+        Err(LogBroken::Unproved { index, evidence: self.client.remembered(&name) }.into())
     }
 
     /// Takes the epoch in which to ask now; whether it is another one. A salt that was given is of one epoch only.
@@ -193,6 +229,7 @@ impl Asker {
         &self,
         (arrears, _): &Household,
         answered: Answered,
+        trace: TraceId,
         checked: &mut Option<(String, u64)>,
     ) -> anyhow::Result<Row> {
         let epoch: EpochId = self.encoder.header().epoch;
@@ -204,7 +241,7 @@ impl Asker {
         }
         let covered = checked.as_ref().is_some_and(|(_, size)| *size > answered.receipt.index);
         ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
-        Ok(Row::new(&arrears.contract, answered))
+        Ok(Row::new(&arrears.contract, answered, trace))
     }
 
     /// The key of a request: the same households of the same run and epoch have the same one.
@@ -213,6 +250,22 @@ impl Asker {
         let place = format!("{}/{}", contracts.join("\n"), self.encoder.header().epoch);
         hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16])
     }
+}
+
+/// So many of these positions, drawn anew each time: who answers cannot know which.
+fn drawn(of: usize, most: usize) -> anyhow::Result<BTreeSet<usize>> {
+    if of <= most {
+        return Ok((0..of).collect());
+    }
+    let draw = || {
+        let bytes: [u8; 8] = rand::generate(&SystemRandom::new()).ok()?.expose();
+        Some(usize::try_from(u64::from_be_bytes(bytes) % of as u64).expect("below a position"))
+    };
+    let mut drawn = BTreeSet::new();
+    while drawn.len() < most {
+        drawn.insert(draw().context("the system gives no randomness")?);
+    }
+    Ok(drawn)
 }
 
 /// The encoder of the epoch in which to ask. A salt that was given is of one epoch, and says which.

@@ -167,7 +167,7 @@ fn fetch(
             .context("the service's results are not what this version understands")?;
         let is_over = results.is_empty() && view.state != "answering";
         let wait = if results.is_empty() { LOOK } else { Duration::ZERO };
-        let told = asker.told(households.get(next..).unwrap_or_default(), next, results)?;
+        let told = asker.told(households.get(next..).unwrap_or_default(), next, results, &memory.key)?;
         for told in told {
             let contract = &households[next].0.contract;
             match told {

@@ -12,10 +12,11 @@ use super::super::output::{Output, finish_csv};
 use super::Summary;
 use super::asker::Told;
 use crate::answer::wire::Answered;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, TraceId};
 
 /// The columns of the file of answers.
-const COLUMNS: [&str; 6] = ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint"];
+const COLUMNS: [&str; 8] =
+    ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint", "trace_id", "proof"];
 
 /// One answer in the file of answers: [`COLUMNS`].
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
@@ -27,10 +28,14 @@ pub(super) struct Row {
     leaf_hash: String,
     /// Base64 of the signed note.
     checkpoint: String,
+    /// Of the request, as its log entry has it.
+    trace_id: TraceId,
+    /// Base64 of the c2sp.org/tlog-proof; empty where none was asked for.
+    proof: String,
 }
 
 impl Row {
-    pub(super) fn new(contract: &str, Answered { answer, epoch, receipt }: Answered) -> Self {
+    pub(super) fn new(contract: &str, Answered { answer, epoch, receipt }: Answered, trace_id: TraceId) -> Self {
         Self {
             contract_id: contract.to_owned(),
             answer,
@@ -38,7 +43,14 @@ impl Row {
             log_index: receipt.index,
             leaf_hash: receipt.leaf.to_string(),
             checkpoint: STANDARD.encode(&receipt.checkpoint),
+            trace_id,
+            proof: String::new(),
         }
+    }
+
+    /// With this proof of its receipt.
+    pub(super) fn proved(self, proof: &str) -> Self {
+        Self { proof: STANDARD.encode(proof), ..self }
     }
 }
 

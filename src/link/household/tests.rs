@@ -200,6 +200,38 @@ fn a_question_of_another_shape_is_never_answered_with_nobody() {
     registers.find(&city.question(1, &[&short]));
 }
 
+#[test]
+fn questions_that_are_searched_together_find_what_each_finds_alone() {
+    for seed in 31..41 {
+        let (city, people) = crowd(seed);
+        let registers = city.registers();
+        let [anna, bert, carla] = &people[..] else { unreachable!("a crowd has three tenants") };
+        let questions = [&[anna][..], &[bert], &[carla, anna], &[bert, carla, anna], &[anna]];
+        let questions = questions.map(|tenants| city.question(1, tenants));
+        let alone: Vec<_> = questions.iter().map(|question| registers.find(question)).collect();
+        assert_eq!(registers.find_each(&questions), alone);
+    }
+    assert_eq!(City::new(41).registers().find_each::<HouseholdQuestion>(&[]), []);
+}
+
+/// Else a question's time would tell whether the tenant is registered at his address.
+#[test]
+fn whoever_is_found_at_the_address_is_looked_for_in_the_whole_register_as_well() {
+    let mut city = City::new(32);
+    let anna = city.resident(1, 1, &[]);
+    let (registers, question) = (city.registers(), city.question(1, &[&anna]));
+    std::thread::scope(|scope| {
+        let busy = registers.desk.busy();
+        let found = scope.spawn(|| registers.find(&question));
+        while registers.desk.is_empty() {
+            assert!(!found.is_finished(), "the register was not searched");
+            std::thread::yield_now();
+        }
+        drop(busy);
+        assert_eq!(certainty(&found.join().unwrap()), (true, NOTHING));
+    });
+}
+
 /// A crowded city: few addresses and households, copies and near copies, so that ties and rivals are common.
 fn crowd(seed: u64) -> (City, Vec<Codes>) {
     let mut city = City::new(seed);

@@ -7,6 +7,9 @@ CREATE TABLE entry (
     idx  INTEGER PRIMARY KEY REFERENCES leaf (idx),
     text TEXT NOT NULL
 ) STRICT;
+-- Which entries a day's key opens: it stays as long as one of them.
+CREATE INDEX entry_sealed_by ON entry (json_extract(text, '$.sealed.key'))
+    WHERE json_extract(text, '$.sealed.key') IS NOT NULL;
 -- How the log came to its key: each note is signed by both.
 CREATE TABLE hand_over (
     n       INTEGER PRIMARY KEY,
@@ -169,8 +172,8 @@ CREATE INDEX repeat_at ON repeat (at);
 
 -- Entries of which a processing record has not reached its log yet.
 CREATE TABLE outbox (
-    idx      INTEGER PRIMARY KEY REFERENCES leaf (idx),
-    ended_ms INTEGER NOT NULL -- since 1970, UTC
+    idx     INTEGER PRIMARY KEY REFERENCES leaf (idx),
+    refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1)) -- by itself, by the collector
 ) STRICT;
 
 -- Entries whose contents are kept beyond their time.

@@ -1,0 +1,48 @@
+//! `GET /v1/access-log/budgets`: what officers hold the questions of a month against.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data};
+
+use super::decision::store_problem;
+use super::identity::Identity;
+use super::json::Json;
+use super::problem::Problem;
+use super::wire::BudgetView;
+use super::{App, Caller};
+use crate::epoch::State;
+
+/// The handler, for officers.
+pub(super) async fn view(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+) -> Result<Json<Vec<BudgetView>>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let _permit = app.officer(&caller).await?;
+    let worker = app.clone();
+    let found = web::block(move || worker.budgets()).await;
+    let found = found.map_err(|_| Problem::unavailable("the service is stopping"));
+    found.and_then(|found| found).map(Json).map_err(|problem| problem.traced(caller.trace))
+}
+
+impl App {
+    /// By regulation and party, of the epoch that came last where several answer. Blocks.
+    fn budgets(&self) -> Result<Vec<BudgetView>, Problem> {
+        let failed = |error| store_problem(&error);
+        let mut all = BTreeMap::new();
+        for in_force in self.all_epochs().iter().filter(|one| one.epoch.state == State::Active) {
+            let regulation = self.regulation(&in_force.epoch.regulation)?;
+            for oin in self.store.stock_parties(&in_force.epoch.id).map_err(failed)? {
+                let stock = self.stock(&in_force.epoch.id, &oin).map_err(failed)?;
+                let dwellings = stock.map_or(0, |stock| stock.dwellings.into());
+                let (id, budgets) = (regulation.id().clone(), regulation.budgets());
+                let (alarm, stop) = (budgets.alarm(dwellings), budgets.stop(dwellings));
+                let view = BudgetView { regulation: id.clone(), oin: oin.clone(), dwellings, alarm, stop };
+                all.insert((id, oin), view);
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+}

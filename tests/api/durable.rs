@@ -1,0 +1,139 @@
+//! After the first failed commit nothing is told until a restart has read the log back, not even what is long recorded.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use voorrang::ids::BatchId;
+
+use super::question_batches::{send, wait};
+use super::regulation::TEAM;
+use super::support::*;
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+/// What was told while the disk was whole: an answer, groups, a batch.
+struct Told {
+    family: Value,
+    groups: Value,
+    batch: BatchId,
+}
+
+fn under(house: &House, stem: &str, path: &str, body: &Value) -> Reply {
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", KEY)];
+    house.line(stem).send("POST", path, &headers, body.to_string().as_bytes()).unwrap()
+}
+
+impl Told {
+    fn by(house: &House) -> Self {
+        let family = value(&house.encoder(EPOCH), FAMILY);
+        let case = under(house, CORPORATION, "/v1/priority-questions", &family).answered().receipt.index;
+        let groups = json!({"case": case, "question": family});
+        assert_eq!(under(house, TEAM, "/v1/group-questions", &groups).status, 200);
+        let batch = send(house, std::slice::from_ref(&family), 1);
+        wait(house, batch);
+        let told = Self { family, groups, batch };
+        assert!(told.again(house).iter().all(|reply| reply.status == 200));
+        told
+    }
+
+    /// Everything that was told once, asked for again.
+    fn again(&self, house: &House) -> Vec<Reply> {
+        let results = format!("/v1/question-batches/{}/results", self.batch);
+        let mut told = vec![
+            under(house, CORPORATION, "/v1/priority-questions", &self.family),
+            under(house, TEAM, "/v1/group-questions", &self.groups),
+            house.line(CORPORATION).get(&results),
+            house.line(CORPORATION).get(&format!("/v1/access-log/proofs/{}", self.groups["case"])),
+        ];
+        for path in ["entries?from=0", "checkpoint", "holds"] {
+            told.push(house.line(OFFICER).get(&format!("/v1/access-log/{path}")));
+        }
+        told
+    }
+
+    fn nothing_is_told(&self, house: &House) {
+        for reply in self.again(house) {
+            reply.is_problem(503, "store_not_durable");
+            assert_eq!(reply.header("retry-after"), Some("10"));
+            for word in ["priority\"", "undetermined", "receipt", "minor"] {
+                assert!(!reply.text().contains(word), "{}", reply.text());
+            }
+        }
+    }
+
+    fn all_is_told_again(&self, house: &House) {
+        let answered = under(house, CORPORATION, "/v1/priority-questions", &self.family).answered();
+        assert_eq!(Some(answered.receipt.index), self.groups["case"].as_u64());
+        assert!(self.again(house).iter().all(|reply| reply.status == 200));
+        house.verify(&[answered]).unwrap();
+    }
+}
+
+#[test]
+fn when_the_log_cannot_be_written_nothing_is_told_until_a_restart() {
+    let mut house = House::open();
+    let told = Told::by(&house);
+    let size = house.log().len();
+    // Somebody else holds the database's write lock, for longer than the service waits.
+    let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
+    thief.execute_batch("ROLLBACK").unwrap();
+    drop(thief);
+    // What the disk holds is known only after a restart.
+    let mut wrong = told.family.clone();
+    wrong["purpose"] = "marketing".into();
+    for question in [&told.family, &wrong] {
+        // A line each: a refusal that comes before the body ends its connection.
+        house.line(CORPORATION).ask(question).is_problem(503, "store_not_durable");
+    }
+    let activate = house.line(ADMINISTRATOR).json("POST", "/v1/epochs/haarlem-1/activate", &Value::Null);
+    activate.is_problem(503, "store_not_durable");
+    told.nothing_is_told(&house);
+    house.restart();
+    let since = house.log().split_off(size);
+    assert!(since.iter().all(|entry| entry.object.is_none()), "nothing was answered, nothing stands there");
+    told.all_is_told_again(&house);
+}
+
+/// Has every sync of the service fail while it runs; `None` where strace is not here or may not look.
+fn failing_syncs(house: &House) -> Option<Child> {
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-o", "/dev/null"])
+        .args(["-p", &house.process().to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let status = format!("/proc/{}/status", house.process());
+    let traced = || std::fs::read_to_string(&status).is_ok_and(|text| !text.contains("TracerPid:\t0\n"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while !traced() && Instant::now() < until {
+        if strace.try_wait().unwrap().is_some() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // All of its threads, too.
+    std::thread::sleep(Duration::from_millis(500));
+    Some(strace)
+}
+
+#[test]
+fn the_first_sync_that_fails_ends_all_telling_though_the_next_ones_would_succeed() {
+    let mut house = House::outside();
+    let told = Told::by(&house);
+    let Some(mut strace) = failing_syncs(&house) else {
+        eprintln!("skipped: strace is not here or may not look into another process, so no sync was made to fail");
+        return;
+    };
+    house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
+    assert!(Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap().success());
+    strace.wait().unwrap();
+    // The disk is whole again, and what it holds is as unknown as before.
+    house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
+    told.nothing_is_told(&house);
+    house.kill();
+    house.start();
+    told.all_is_told_again(&house);
+}

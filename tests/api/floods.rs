@@ -1,0 +1,126 @@
+//! What a hostile party sends costs little of what all share: memory, the event loop, disk. Each case is one that cost
+//! much.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use voorrang::audit::Action;
+
+use super::question_batches::{begin, put};
+use super::support::*;
+
+/// Most memory that the service's process ever had, in MiB.
+fn peak(house: &House) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", house.process())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+/// Sends it from four connections at once while another party pings; how much memory that took, and the longest ping.
+fn flooded(house: &House, path: &str, headers: &[(&str, &str)], body: &[u8], status: u16) -> (u64, Duration) {
+    let before = peak(house);
+    let mut line = house.line(OFFICER);
+    let longest = std::thread::scope(|scope| {
+        let flood = || {
+            let mut line = house.line(CORPORATION);
+            line.head("POST", path, headers, body.len()).unwrap();
+            // A refusal may come before all of it is sent.
+            drop(line.write(body));
+            assert_eq!(line.reply("POST").unwrap().status, status);
+        };
+        let floods: Vec<_> = (0..4).map(|_| scope.spawn(flood)).collect();
+        let mut longest = Duration::ZERO;
+        while floods.iter().any(|flood| !flood.is_finished()) {
+            let began = Instant::now();
+            assert_eq!(line.get("/v1/ping").status, 204);
+            longest = longest.max(began.elapsed());
+        }
+        longest
+    });
+    (peak(house) - before, longest)
+}
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+#[test]
+fn a_body_full_of_faults_costs_a_little_more_than_its_bytes_and_nobody_waits_for_it() {
+    let mut house = House::built(true);
+    house.start();
+    // As many as are looked through, and as many as fit.
+    for count in [9_000, 700_000] {
+        let body = format!(r#"{{"questions":[{}]}}"#, vec!["{}"; count].join(","));
+        let (grew, longest) = flooded(&house, "/v1/priority-batches", &[JSON], body.as_bytes(), 400);
+        assert!(grew < 120, "{count}: {grew} MiB");
+        assert!(longest < Duration::from_millis(700), "{count}: {longest:?}");
+    }
+}
+
+#[test]
+fn a_key_gives_nobody_a_longer_body_than_its_resource_takes() {
+    let mut house = House::built(true);
+    house.start();
+    let headers = [JSON, ("Idempotency-Key", "8e03978e-40d5-43e8-bc93-6894a57f9324")];
+    let body = format!("[{}]", vec!["0"; 4 << 20].join(","));
+    let (grew, longest) = flooded(&house, "/v1/loads", &headers, body.as_bytes(), 413);
+    assert!(grew < 20, "{grew} MiB");
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
+    let (grew, _) = flooded(&house, "/v1/priority-batches", &headers, &body.as_bytes()[..8 << 20], 400);
+    assert!(grew < 160, "{grew} MiB");
+}
+
+#[test]
+fn of_a_whole_batch_of_bad_questions_the_faults_are_told() {
+    let house = House::open();
+    let mut question = value(&house.encoder(EPOCH), FAMILY);
+    question["conditions"]["personalContact"] = "x".into();
+    let body = serde_json::json!({"questions": vec![question; 100]});
+    let told = house.line(CORPORATION).json("POST", "/v1/priority-batches", &body).is_problem(400, "json");
+    assert_eq!(told.errors.len(), 50);
+}
+
+#[test]
+fn refusals_fill_no_disk_and_a_party_that_only_earns_them_is_slowed() {
+    let mut house = House::built(false);
+    house.configure(|table| {
+        drop(table["limits"].as_table_mut().unwrap().insert("refusals_per_minute_each".into(), 90.into()))
+    });
+    house.start();
+    house.fill(EPOCH);
+    let mut bad = value(&house.encoder(EPOCH), FAMILY);
+    bad["purpose"] = "tenant-screening".into();
+    let before = house.log().len();
+    // A hundred in one request, more than a minute's worth.
+    let batch = json!({"questions": vec![&bad; 100]});
+    assert_eq!(house.line(CORPORATION).json("POST", "/v1/priority-batches", &batch).status, 200);
+    for _ in 0..3 {
+        let refused = house.line(CORPORATION).ask(&bad);
+        refused.is_problem(429, "too_many_refusals");
+        assert_eq!(refused.header("retry-after"), Some("5"));
+    }
+    assert_eq!(house.line(OFFICER).get("/v1/service").status, 200, "another party");
+    let asked = house.log().into_iter().skip(before).filter(|entry| entry.action == Action::Ask).count();
+    assert_eq!(asked, 100, "what comes after has no entry of its own");
+    // Ten were too many: after as many shares of a minute the next one is heard.
+    std::thread::sleep(Duration::from_secs(7));
+    house.line(CORPORATION).ask(&bad).is_problem(403, "refused");
+}
+
+#[test]
+fn a_batch_takes_no_more_room_than_its_questions_have() {
+    let house = House::open();
+    let mut question = value(&house.encoder(EPOCH), FAMILY);
+    let batch = begin(&house, &question, 100);
+    // White space belongs to no question, and is kept like one.
+    question["header"]["epoch"] = EPOCH.into();
+    let line = question.to_string().replacen('{', &format!("{{{}", " ".repeat(60_000)), 1);
+    let chunk = |number: usize| {
+        let path = format!("/v1/question-batches/{batch}/chunks/{number}");
+        let headers = [("Content-Type", "application/x-ndjson")];
+        let body = format!("{}\n", vec![line.as_str(); 16].join("\n"));
+        house.line(CORPORATION).send("PUT", &path, &headers, body.as_bytes()).unwrap()
+    };
+    assert_eq!(chunk(0).status, 200);
+    chunk(1).is_problem(413, "store_upload_too_long");
+    assert_eq!(put(&house, batch, 1, &vec![question.clone(); 84]).status, 200, "what was announced fits");
+}
