@@ -51,7 +51,7 @@ fn main() {
     let (_, index) = timed(open);
     let beside = std::fs::metadata(folder.join("index")).expect("the index").len();
     println!("index from nothing {:.2} s, {:.0} bytes an entry", index.as_secs_f64(), per(beside, entries));
-    let report = median(|| drop(verify::tree_of(&open().copy, &key, &[], &[]).expect("the log verifies")));
+    let report = median(|| drop(verify::tree_of(&open().copy, &key, &[], &[], 1).expect("the log verifies")));
     println!("verify             {:.2} s", report.as_secs_f64());
     let day = START + Span::days(200);
     let filter = Filter { from: Some(day), until: Some(day + Span::DAY), ..Filter::default() };
@@ -105,7 +105,7 @@ impl Log {
             let many = BATCH.min(self.entries - self.done);
             self.batch = (self.done..self.done + many).map(|at| Line::Entry(self.entry(at).to_bytes())).collect();
             self.batch.iter().for_each(|line| self.frontier.push(line.leaf()));
-            copy.follow(self, &key).expect("the log extends itself");
+            copy.follow(self, &key, 1).expect("the log extends itself");
             self.done += many;
         }
         started.elapsed()

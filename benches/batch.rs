@@ -14,6 +14,8 @@ use voorrang::audit::Hash;
 mod service;
 
 const PERSONS: usize = 100_000;
+/// One person in so many is on the care list.
+const CARE_EVERY: usize = 1000;
 const HOUSEHOLDS: usize = 10_000;
 /// One in so many is not in the register.
 const UNKNOWN: usize = 10;
@@ -94,7 +96,7 @@ fn show(name: &str, times: &mut [Duration]) {
 }
 
 fn main() -> anyhow::Result<()> {
-    let (bench, _) = Bench::set_up(PERSONS)?;
+    let (bench, _) = Bench::set_up(PERSONS, CARE_EVERY)?;
     let pick = |at: usize| {
         let from = if at.is_multiple_of(UNKNOWN) { &bench.unknown } else { &bench.at_home };
         &from[at % from.len()]

@@ -3,8 +3,8 @@
 //! who are not registered, go over one open connection, in pairs whose order is drawn; what counts is the difference
 //! within a pair, so that both meet the same machine. It prints the median difference and its 95 %
 //! interval (Wilcoxon's signed ranks would need symmetric noise; these are order statistics, which need none), and fails
-//! if an interval does not contain 0 or lies beyond a microsecond where `VOORRANG_BENCH_STRICT` is set. `--pairs N` on a
-//! quiet machine; the disk's sync is within the time, as it is for whoever asks.
+//! if an interval goes beyond a microsecond where `VOORRANG_BENCH_STRICT` is set. `--pairs N` on a quiet machine; the
+//! disk's sync is within the time, as it is for whoever asks.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,8 +18,10 @@ mod service;
 
 const PERSONS: usize = 30_000;
 const PAIRS: usize = 12_000;
-/// Pairs that a household may be in: it is asked about 31 times a month at most, in three comparisons and once before.
-const PAIRS_OF_ONE: usize = 9;
+/// Pairs that a household may be in of one comparison: it is asked about 31 times a month at most, and once before.
+const PAIRS_OF_ONE: usize = 14;
+/// One person in so many is on the care list: enough households that are shielded.
+const CARE_EVERY: usize = 10;
 
 /// Microseconds until the answer is read.
 fn timed(bench: &Bench, question: &Question) -> f64 {
@@ -40,7 +42,7 @@ fn interval(mut differences: Vec<f64>) -> (f64, f64, f64) {
 fn main() -> anyhow::Result<()> {
     let pairs = std::env::args().skip_while(|word| word != "--pairs").nth(1);
     let pairs = pairs.map_or(Ok(PAIRS), |pairs| pairs.parse())?;
-    let (bench, _) = Bench::set_up(PERSONS)?;
+    let (bench, _) = Bench::set_up(PERSONS, CARE_EVERY)?;
     let mut by_answer: BTreeMap<String, Vec<&Question>> = BTreeMap::new();
     for (questions, found) in [(&bench.at_home, "found"), (&bench.unknown, "not found")] {
         for question in questions {
@@ -68,7 +70,8 @@ fn main() -> anyhow::Result<()> {
     let (shielded, stranger) = ("undetermined, found", "undetermined, not found");
     for (one, other) in [
         ("priority, found", "no_priority, found"),
-        ("priority, found", shielded),
+        ("priority, found", stranger),
+        ("no_priority, found", stranger),
         ("no_priority, found", shielded),
         (shielded, stranger),
     ] {
@@ -87,7 +90,7 @@ fn main() -> anyhow::Result<()> {
         let pairs = pairs.min(PAIRS_OF_ONE * ones.len().min(others.len()));
         let (low, median, high) = interval((0..pairs).map(pair).collect());
         println!("{one} - {other}: {median:+.2} us, 95 % interval {low:+.2} to {high:+.2}, n = {pairs} pairs");
-        if low > 0.0 || high < 0.0 || low < -1.0 || high > 1.0 {
+        if low < -1.0 || high > 1.0 {
             shows.push(format!("{one} and {other}"));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -34,8 +35,9 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// With so many people, or as many as `VOORRANG_BENCH_PERSONS` says; and the folder of its state.
-    pub fn set_up(persons: usize) -> anyhow::Result<(Self, PathBuf)> {
+    /// With so many people, or as many as `VOORRANG_BENCH_PERSONS` says, of whom one in `care_every` is on the care list;
+    /// and the folder of its state.
+    pub fn set_up(persons: usize, care_every: usize) -> anyhow::Result<(Self, PathBuf)> {
         let persons = std::env::var("VOORRANG_BENCH_PERSONS").ok().and_then(|n| n.parse().ok()).unwrap_or(persons);
         let folder = tempfile::tempdir()?;
         let regulation_folder = folder.path().join("haarlem");
@@ -60,7 +62,7 @@ impl Bench {
         .map(party);
         let officer = party("functionaris-gegevensbescherming-van-de-gemeente");
         voorrang::cli::regulation::activate_at(&law, &administrator, &officer)?;
-        let files = Files::write(folder.path(), persons)?;
+        let files = Files::write(folder.path(), persons, care_every)?;
         let step = |config: &Path| EpochArgs { epoch: "haarlem-bench".parse().expect("a name"), config: config.into() };
         epoch::run(&EpochCommand::New(NewArgs::of(step(&administrator))))?;
         epoch::run(&EpochCommand::Contribute(step(&population)))?;
@@ -91,13 +93,14 @@ fn state_folder(folder: &TempDir) -> PathBuf {
     std::env::var_os("VOORRANG_BENCH_STATE").map_or_else(|| folder.path().join("state"), PathBuf::from)
 }
 
-/// Haarlem's regulation with the widest budgets: they bound a corporation, not a machine.
+/// Haarlem's regulation with the widest budgets, which bound a corporation, not a machine, and for a care list of any size.
 fn write_regulation(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let text = include_str!("../../config/regulations/haarlem/regulation.toml")
         .replace("stop_share = 0.25", "stop_share = 1.0")
         .replace("household_per_month = 4", "household_per_month = 31")
-        .replace("miss_share = 0.25", "miss_share = 0.99");
+        .replace("miss_share = 0.25", "miss_share = 0.99")
+        .replace("bound = 0.5", "bound = 0.99");
     fs::write(folder.join("regulation.toml"), text)?;
     fs::write(folder.join("articles.cedar"), include_str!("../../config/regulations/haarlem/articles.cedar"))?;
     Ok(())
@@ -142,7 +145,7 @@ struct Files {
 }
 
 impl Files {
-    fn write(folder: &Path, persons: usize) -> anyhow::Result<Self> {
+    fn write(folder: &Path, persons: usize, care_every: usize) -> anyhow::Result<Self> {
         let place = |name: &str| folder.join(name);
         let files = Self {
             residents: place("brp.csv"),
@@ -173,7 +176,7 @@ postcode,woonplaats"
             care,
             "oggz_id,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats"
         )?;
-        for n in (0..persons).step_by(persons / 100) {
+        for n in (0..persons).step_by(care_every) {
             let Invented { first, last, sex, birth } = Invented::new(n);
             let household = n / RESIDENTS_PER_HOUSEHOLD;
             let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
@@ -185,20 +188,22 @@ postcode,woonplaats"
                 postcode(household)
             )?;
         }
-        Self::write_tenants(&files.tenants, persons, 0)?;
-        Self::write_tenants(&files.strangers, persons, 7_777_777)?;
+        let households = persons / RESIDENTS_PER_HOUSEHOLD;
+        Self::write_tenants(&files.tenants, 0..households.min(HOUSEHOLDS), 0)?;
+        // At other addresses, if there are enough: a month has questions enough for one comparison of an address.
+        Self::write_tenants(&files.strangers, households.saturating_sub(HOUSEHOLDS)..households, 7_777_777)?;
         Ok(files)
     }
 
     /// Tenants of the first person of a household; with an offset they are people who live nowhere.
-    fn write_tenants(path: &Path, persons: usize, offset: usize) -> anyhow::Result<()> {
+    fn write_tenants(path: &Path, households: Range<usize>, offset: usize) -> anyhow::Result<()> {
         let mut file = fs::File::create(path)?;
         writeln!(
             file,
             "contract_id,volgnr,corporatie,voorletters,voornaam,tussenvoegsel,achternaam,geslacht,\
 geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats,ingangsdatum"
         )?;
-        for household in (0..persons / RESIDENTS_PER_HOUSEHOLD).take(HOUSEHOLDS) {
+        for household in households {
             let Invented { first, last, sex, birth } = Invented::new(household * RESIDENTS_PER_HOUSEHOLD + offset);
             let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
             writeln!(
