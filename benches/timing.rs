@@ -64,7 +64,8 @@ fn main() -> anyhow::Result<()> {
         bench.asker.get_empty("ping").expect("the service answers");
         started.elapsed().as_secs_f64() * 1e6
     };
-    let (low, median, high) = interval((0..pairs).map(|_| noop() - noop()).collect());
+    let alike = |_| if coin() { noop() - noop() } else { -(noop() - noop()) };
+    let (low, median, high) = interval((0..pairs).map(alike).collect());
     println!("no-op - no-op: {median:+.2} us, 95 % interval {low:+.2} to {high:+.2}, n = {pairs} pairs");
     let mut shows = Vec::new();
     let (shielded, stranger) = ("undetermined, found", "undetermined, not found");

@@ -149,8 +149,23 @@ pub(super) async fn export(
 #[serde(deny_unknown_fields)]
 pub(super) struct Leaf {
     /// The entry's leaf hash, hexadecimal: 64 digits.
-    #[schema(pattern = "^[0-9a-f]{64}$")]
-    leaf: Option<String>,
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    leaf: Option<Spelled>,
+}
+
+/// A hash in hexadecimal, in its one spelling.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Spelled(Hash);
+
+impl TryFrom<String> for Spelled {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = hex::decode(&text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let hash = bytes.filter(|_| !text.bytes().any(|byte| byte.is_ascii_uppercase()));
+        hash.map(|bytes| Self(bytes.into())).ok_or("is not 64 hexadecimal digits in lower case")
+    }
 }
 
 /// Proof that an entry is in the log of the newest checkpoint (c2sp.org/tlog-proof): for officers, for a party about
@@ -183,7 +198,7 @@ pub(super) async fn proof(
 
 impl Leaf {
     fn is_of(&self, line: &LogLine) -> bool {
-        self.leaf.as_ref().is_some_and(|leaf| *leaf == hex::encode(line.leaf.as_bytes()))
+        self.leaf.as_ref().is_some_and(|leaf| leaf.0 == line.leaf)
     }
 }
 

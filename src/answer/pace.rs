@@ -78,9 +78,12 @@ impl Pace {
 
     /// Waits until an answer about so many tenants, begun at `started`, may leave.
     pub(super) async fn hold(&self, epoch: &EpochId, started: Instant, tenants: usize) {
-        let due = started + self.search(epoch).of(tenants);
+        let due = next_tick(started + self.search(epoch).of(tenants), Instant::now());
+        // In two steps, so that the thread that sends was idle equally long: it wakes up the later, the longer it was.
         // A service that is stopping answers as it is: nobody asks twice in that moment.
-        let _ = web::block(move || wait_until(next_tick(due, Instant::now()))).await;
+        for wait in [sleep_until as fn(Instant), spin_until] {
+            let _ = web::block(move || wait(due)).await;
+        }
     }
 
     /// As [`Pace::hold`], for decisions about so many tenants of several questions that were searched together. Blocks.
@@ -100,10 +103,14 @@ fn next_tick(due: Instant, now: Instant) -> Instant {
     due + TICK * u32::try_from(late).unwrap_or(u32::MAX)
 }
 
-fn wait_until(due: Instant) {
+/// Until shortly before a moment.
+fn sleep_until(due: Instant) {
     if let Some(asleep) = due.checked_duration_since(Instant::now() + AWAKE) {
         std::thread::sleep(asleep);
     }
+}
+
+fn spin_until(due: Instant) {
     while Instant::now() < due {
         std::hint::spin_loop();
     }

@@ -63,6 +63,13 @@ impl Setup {
         let missing = self.anchor.iter().chain(&self.witnessed).find(|path| size > 0 && !path.exists());
         missing.map_or(Ok(()), |path| Err(StoreError::AnchorLost { path: path.clone() }))
     }
+
+    /// Whether nothing says that there was a log: only then a new one is begun, with keys of its own.
+    pub(super) fn require_new(&self) -> Result<(), StoreError> {
+        let key = self.folders.state.join("keys/log.key");
+        let there = std::iter::once(&key).chain(&self.anchor).chain(&self.witnessed).find(|path| path.exists());
+        there.map_or(Ok(()), |path| Err(StoreError::LogLost { path: path.clone() }))
+    }
 }
 
 /// What the log alone signed, its administrator can have made: where witnesses are named, one of them has cosigned.
@@ -267,6 +274,10 @@ mod tests {
         assert!(matches!(Store::open_with(&setup), Err(StoreError::AnchorLost { .. })));
         fs::write(&path, note).unwrap();
         assert!(Store::open_with(&setup).is_ok());
+        // Without the database it is a log that is lost, whatever else is there.
+        fs::remove_dir_all(home.path().join("state")).unwrap();
+        assert!(matches!(Store::open_with(&setup), Err(StoreError::LogLost { path: lost }) if lost == path));
+        assert!(!home.path().join("state/voorrang.db").exists() && !home.path().join("state/keys").exists());
     }
 
     #[test]
@@ -312,7 +323,11 @@ mod tests {
         assert!(Store::open_with(&with).is_ok());
         fs::remove_dir_all(home.path().join("state")).unwrap();
         fs::remove_dir_all(home.path().join("elsewhere")).unwrap();
+        // No new log is begun where one was seen, and nothing is made.
+        assert!(matches!(Store::open_with(&with), Err(StoreError::LogLost { path }) if path.ends_with("witness")));
+        assert!(!home.path().join("state/voorrang.db").exists() && !home.path().join("state/keys").exists());
         // A new log under a new key: the witness's checkpoint is of another.
+        append(&Store::open_with(&setup).unwrap());
         assert!(matches!(Store::open_with(&with), Err(StoreError::Anchor { .. })));
     }
 

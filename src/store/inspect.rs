@@ -49,8 +49,7 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
     let database = setup.database();
     let keys = setup.folders.state.join("keys");
     if !database.exists() {
-        let key = keys.join("log.key");
-        return if key.exists() { Err(StoreError::LogLost { path: key }) } else { Ok(None) };
+        return setup.require_new().map(|()| None);
     }
     let db = open::reader(&database)?;
     open::quick_check(&db)?;

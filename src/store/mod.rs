@@ -84,7 +84,7 @@ pub enum StoreError {
     Exists { path: PathBuf },
     #[error("{} cannot be read as a backup: name the folder that `voorrang backup` made", path.display())]
     Backup { path: PathBuf, source: io::Error },
-    #[error("{} exists but the database holds no log: restore the database; moving keys/ away starts a new log", path.display())]
+    #[error("{} is there but the database holds no log: restore a backup; a new log begins where it is gone", path.display())]
     LogLost { path: PathBuf },
     #[error("the log in the database is signed by another key or origin: set the origin and restore keys/log.key")]
     LogKey,

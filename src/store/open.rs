@@ -26,6 +26,9 @@ pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log:
     make_folder(folder)?;
     let lock = lock(&folder.join("voorrang.lock"))?;
     let database = setup.database();
+    if !database.exists() {
+        setup.require_new()?;
+    }
     let mut db = open_writer(&database)?;
     migrate(&mut db, &database)?;
     quick_check(&db)?;

@@ -9,6 +9,7 @@ use voorrang::ids::BatchId;
 use super::question_batches::{send, wait};
 use super::regulation::TEAM;
 use super::support::*;
+use super::walls::{inside, logged_port};
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
@@ -122,7 +123,9 @@ fn failing_syncs(house: &House) -> Option<Child> {
 #[test]
 fn the_first_sync_that_fails_ends_all_telling_though_the_next_ones_would_succeed() {
     let mut house = House::outside();
+    let inner = logged_port(&house, "internal=");
     let told = Told::by(&house);
+    assert_eq!(inside(inner, "GET /livez").0, 200);
     let Some(mut strace) = failing_syncs(&house) else {
         eprintln!("skipped: strace is not here or may not look into another process, so no sync was made to fail");
         return;
@@ -133,7 +136,10 @@ fn the_first_sync_that_fails_ends_all_telling_though_the_next_ones_would_succeed
     // The disk is whole again, and what it holds is as unknown as before.
     house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
     told.nothing_is_told(&house);
+    // Whoever watches over it restarts it.
+    assert_eq!((inside(inner, "GET /livez").0, inside(inner, "GET /readyz").0), (503, 503));
     house.kill();
     house.start();
     told.all_is_told_again(&house);
+    assert_eq!(inside(logged_port(&house, "internal="), "GET /livez").0, 200);
 }

@@ -210,7 +210,9 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     let proof = |stem: &str, query: &str| house.line(stem).get(&format!("/v1/access-log/proofs/{}{query}", told.index));
     proof(CORPORATION, "").is_problem(403, "refused");
     proof(CORPORATION, &format!("?leaf={}", "0".repeat(64))).is_problem(403, "refused");
-    proof(CORPORATION, "?leaf=x").is_problem(403, "refused");
+    for wrong in ["", "x", &"A".repeat(64), &"0".repeat(62)] {
+        proof(CORPORATION, &format!("?leaf={wrong}")).is_problem(400, "query");
+    }
     let found = proof(CORPORATION, &format!("?leaf={}", hex::encode(told.leaf.as_bytes())));
     assert!(found.status == 200 && found.text().starts_with("c2sp.org/tlog-proof@v1"), "{}", found.text());
     // What is gone is not missing: the officer's own tool verifies the log and says where.

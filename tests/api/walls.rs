@@ -147,7 +147,7 @@ fn without_a_revocation_list_in_date_nobody_comes_in() {
 /// The port of another listener, as the service says it.
 pub fn logged_port(house: &House, name: &str) -> u16 {
     let stderr = fs::read_to_string(house.stderr()).unwrap();
-    let (_, rest) = stderr.split_once(&format!("{name}127.0.0.1:")).unwrap();
+    let (_, rest) = stderr.rsplit_once(&format!("{name}127.0.0.1:")).unwrap();
     rest.split_whitespace().next().unwrap().parse().unwrap()
 }
 
