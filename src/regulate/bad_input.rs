@@ -148,6 +148,10 @@ fn a_regulation_without_a_protection_is_refused() {
     assert!(matches!(read(TOML_TEXT, &generous), Err(RegulationError::Floor(_))));
     let anybody = CEDAR_TEXT.replace("context.countersigned", "context.seconded");
     assert!(matches!(read(TOML_TEXT, &anybody), Err(RegulationError::Floor(_))), "who confirms a stock");
+    let questions = "(principal, action == Action::\"ask\", resource)\nwhen { context.today < resource.validFrom";
+    let only =
+        replaced(CEDAR_TEXT, "(principal, action, resource)\nwhen { context.today < resource.validFrom", questions);
+    assert!(matches!(read(TOML_TEXT, &only), Err(RegulationError::Floor(why)) if why.contains("groups told")));
     assert!(read(TOML_TEXT, "").is_ok(), "nothing is permitted, which is safe");
 }
 

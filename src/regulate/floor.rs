@@ -39,6 +39,9 @@ impl Regulation {
         } else {
             all.push(("a question of a party that is no corporation", best.clone()));
         }
+        let groups = other(Act::AskGroups);
+        all.push(("groups told before the regulation holds", self.with_day_before(&groups)));
+        all.push(("groups told after the regulation holds", Facts { today: self.validity().1, ..groups }));
         if role != Role::PopulationCustodian {
             all.push(("population records from another party", other(Act::Load(Source::Population))));
         }

@@ -84,6 +84,20 @@ fn each_flaw_is_refused_by_its_own_article() {
 }
 
 #[test]
+fn what_is_left_is_ended_after_the_end_and_what_follows_is_activated_before_its_beginning() {
+    let haarlem = haarlem();
+    let (before, after) = (date!(2025 - 06 - 30), date!(2027 - 07 - 01));
+    let officer = haarlem.parties().iter().find(|party| party.role == Role::PrivacyOfficer).unwrap().oin.clone();
+    let administrator = haarlem.parties().iter().find(|party| party.role == Role::Administrator).unwrap().oin.clone();
+    let on = |act, today| Facts { second: Some(officer.clone()), ..Facts::new(administrator.clone(), act, today) };
+    assert!(haarlem.decide(&on(Act::EndEpoch, after)).is_ok());
+    assert!(haarlem.decide(&on(Act::ActivateRegulation, before)).is_ok());
+    for (act, today) in [(Act::ActivateRegulation, after), (Act::ActivateEpoch, before), (Act::ActivateEpoch, after)] {
+        assert_eq!(refused_by(&haarlem, &on(act, today)), "validity", "{act:?} {today}");
+    }
+}
+
+#[test]
 fn several_refusals_come_in_the_order_of_the_file() {
     let mut facts = question(YMERE);
     facts.in_stock = None;
