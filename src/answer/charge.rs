@@ -31,7 +31,7 @@ pub(super) struct Charge {
 
 /// Why a question that was permitted is not charged after all.
 pub(super) enum Unpaid {
-    /// Another question of the same party was faster.
+    /// Another question of the same party was faster: it spent the budget, or closed the tap.
     Spent,
     Store(StoreError),
 }
@@ -45,6 +45,10 @@ impl From<StoreError> for Unpaid {
 impl Charge {
     /// Charges an answered question and appends its entry.
     pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
+        // What was decided at the same time as the question that closed the tap was not told yet.
+        if tx.tap_closed(&self.regulation, &self.oin)? {
+            return Err(Unpaid::Spent);
+        }
         let asked = self.count(tx)?;
         let about = tx.charge_household(&self.oin, &self.object, &month(self.today))?;
         // One question was left, of two that it counts as: whether two are needed is known only when they are found.

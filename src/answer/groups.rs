@@ -111,14 +111,18 @@ impl App {
         let object = self.object(&in_force, &household)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
         entry.purpose = regulation.listed(purpose.as_ref());
-        let in_case = self.is_case(case, regulation.id(), &object)?;
-        entry.object = Some(object);
-        let facts = Facts { purpose, in_case, ..self.facts(caller, Act::AskGroups) };
-        let permit = regulation.decide(&facts).map_err(|refusal| {
-            entry.articles.clone_from(&refusal.articles);
-            entry.result = refused(&refusal);
-            refusal_problem(&refusal)
-        })?;
+        entry.object = Some(object.clone());
+        let mut decide = |in_case| {
+            let facts = Facts { purpose: purpose.clone(), in_case, ..self.facts(caller, Act::AskGroups) };
+            regulation.decide(&facts).map_err(|refusal| {
+                entry.articles.clone_from(&refusal.articles);
+                entry.result = refused(&refusal);
+                refusal_problem(&refusal)
+            })
+        };
+        // Everything else first: whoever may not ask at all learns of no case whether it is one.
+        let _permit = decide(true)?;
+        let permit = decide(self.is_case(case, regulation.id(), &object)?)?;
         entry.articles = permit.articles().to_vec();
         let count = Count {
             oin: caller.identity.oin.clone(),

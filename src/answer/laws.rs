@@ -279,6 +279,7 @@ impl App {
             return Err(Problem::conflict("regulation_differs", detail));
         }
         self.laws.admits(regulation)?;
+        self.check_inferences(regulation)?;
         officers_of(regulation).map_err(|error| Problem::conflict("officer_key_missing", error.to_string()))?;
         Ok(note)
     }

@@ -147,6 +147,13 @@ pub(super) async fn put_chunk(
     Ok(Json(ChunkKept { chunk: number, records, digest }))
 }
 
+/// What the population's custodian hears where others hear a figure: it rests on the care list, and whoever loads one
+/// register after the other would learn from it who is on that.
+fn tells_too_much() -> Problem {
+    let detail = "answers from it would tell more than the parties accept; have a privacy officer look at it with you";
+    Problem::conflict("posterior_bound", detail)
+}
+
 /// Makes a complete load the one that answers.
 pub(super) async fn commit(
     app: Data<App>,
@@ -186,7 +193,9 @@ pub(super) async fn commit(
         && next.epoch.state != State::Loading
         && let Err(problem) = app.check_inference(&next)
     {
-        return Err(app.refuse(entry, problem).await);
+        return Err(app
+            .refuse(entry, if read.source == Source::Population.as_str() { tells_too_much() } else { problem })
+            .await);
     }
     let Reported { records, persons, quality, changes, .. } = report;
     let inference = app.inference(&next);
@@ -199,6 +208,8 @@ pub(super) async fn commit(
         tx.set_key_check(&epoch, &key_check)?;
         tx.commit_load(&read, records as u64, now, &summary)?;
         let receipt = receipt_of(tx.append(&done)?);
+        // As in `tells_too_much`: officers read it.
+        let inference = inference.filter(|_| read.source != Source::Population.as_str());
         let report = LoadReport { records, persons, changes, inference, quality, receipt };
         once.keep(tx, &Kept::body(&report), now).map(|()| report)
     });

@@ -21,7 +21,7 @@ use crate::epoch::Silent;
 use crate::ids::EpochId;
 use crate::link::{Finding, HouseholdQuestion, Source, Standing};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Permit, Regulation, Role};
-use crate::store::{Appended, RepeatKey, StoreError, Tx};
+use crate::store::{Appended, Load, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
 pub(super) async fn ask(
@@ -275,14 +275,16 @@ impl App {
 
     /// Whether every source that an answer for this role rests on is loaded and young enough.
     pub(super) fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce, role: Role) -> bool {
-        let today = self.today();
-        let young = |load: Option<&crate::store::Load>, source: Source| {
-            let days = i64::from(regulation.freshness_days(source));
-            load.is_some_and(|load| (today - load.reference_date).whole_days() <= days)
-        };
+        let young = |load: Option<&Load>, source| load.is_some_and(|load| self.is_young(regulation, load, source));
         let needs_care = regulation.rests_on(Source::Care, role);
         young(in_force.population.as_ref(), Source::Population)
             && (!needs_care || young(in_force.care.as_ref(), Source::Care))
+    }
+
+    /// Whether a load is as young as answers need.
+    pub(super) fn is_young(&self, regulation: &Regulation, load: &Load, source: impl Into<Source>) -> bool {
+        let days = i64::from(regulation.freshness_days(source.into()));
+        (self.today() - load.reference_date).whole_days() <= days
     }
 
     pub(super) fn check_state(&self, in_force: &EpochInForce) -> Result<(), Problem> {

@@ -50,7 +50,8 @@ impl Tx<'_> {
         }
     }
 
-    /// Keeps a proposal until it is taken, and forgets those made before `lapsed`.
+    /// Keeps a proposal until it is taken, and forgets those made before `lapsed`, and of the same party those that are
+    /// sealed in the same epoch: a newer stock takes the place of one that waits.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -60,6 +61,7 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let Proposal { id, regulation, body, by, certificate, made_at, sealed_in } = proposal;
         let (at, epoch) = (made_at.unix_timestamp(), sealed_in.as_ref().map(EpochId::as_str));
+        self.db.execute("DELETE FROM proposal WHERE oin = ?1 AND sealed_in = ?2", params![by.as_str(), epoch])?;
         let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), certificate, at, epoch];
         self.db.prepare_cached(sql)?.execute(values)?;
         Ok(())
@@ -74,6 +76,14 @@ impl Tx<'_> {
             1 => Ok(()),
             _ => Err(StoreError::Conflict("proposal is no longer there")),
         }
+    }
+
+    /// Whether misses closed this corporation's tap.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn tap_closed(&self, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
+        tap_closed(self.db, regulation, oin)
     }
 
     /// Closes a corporation's tap; whether it was open.
@@ -143,10 +153,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn tap_closed(&self, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM tap WHERE regulation = ?1 AND oin = ?2";
-        let who = [regulation.as_str(), oin.as_str()];
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(who, |_| Ok(())).optional()?.is_some()))
+        self.read(|db| tap_closed(db, regulation, oin))
     }
+}
+
+fn tap_closed(db: &Connection, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM tap WHERE regulation = ?1 AND oin = ?2";
+    let who = [regulation.as_str(), oin.as_str()];
+    Ok(db.prepare_cached(sql)?.query_row(who, |_| Ok(())).optional()?.is_some())
 }
 
 /// Every version that was activated, in the order of activation.

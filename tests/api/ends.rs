@@ -88,6 +88,19 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
 }
 
 #[test]
+fn what_a_covenant_leaves_is_destroyed_after_its_end() {
+    let house = House::lawless();
+    super::regulation::amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    house.clock.set(NOW + Duration::days(30));
+    retire(&house, EPOCH).unwrap();
+    house.clock.set(NOW + Duration::days(400));
+    assert!(destroy(&house, EPOCH).unwrap().contains("destroyed"));
+    assert_eq!(state(&house, EPOCH), "destroyed");
+}
+
+#[test]
 fn an_epoch_is_retired_by_hand_without_a_successor() {
     let mut house = House::open();
     let question = value(&house.encoder(EPOCH), FAMILY);
@@ -269,11 +282,8 @@ fn stocks_and_shares_lie_sealed_so_that_no_old_backup_tells_them_after_the_end()
 #[test]
 fn a_stock_is_taken_only_while_its_epoch_loads_and_goes_with_it() {
     let house = House::open();
-    let waiting = || {
-        let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
-        voorrang::cli::load::load(&args).unwrap().pending.unwrap()
-    };
-    let (first, second) = (waiting(), waiting());
+    let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+    let waiting = voorrang::cli::load::load(&args).unwrap().pending.unwrap();
     let put = |epoch: &str, code: &str| {
         let mut header = json!(house.encoder(EPOCH).header());
         header["epoch"] = json!(epoch);
@@ -288,10 +298,10 @@ fn a_stock_is_taken_only_while_its_epoch_loads_and_goes_with_it() {
     put("haarlem-2", "source_missing");
     retire(&house, EPOCH).unwrap();
     put(EPOCH, "epoch_not_loading");
-    let error = format!("{:#}", confirm(&first, &house.client(OFFICER)).unwrap_err());
+    let error = format!("{:#}", confirm(&waiting, &house.client(OFFICER)).unwrap_err());
     assert!(error.contains("epoch_not_loading"), "{error}");
     destroy(&house, EPOCH).unwrap();
-    let error = format!("{:#}", confirm(&second, &house.client(OFFICER)).unwrap_err());
+    let error = format!("{:#}", confirm(&waiting, &house.client(OFFICER)).unwrap_err());
     assert!(error.contains("unknown_proposal"), "{error}");
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     for table in ["stock", "proposal"] {

@@ -128,6 +128,17 @@ fn an_envelope_opens_only_whole_and_for_its_own_epoch_and_schema() {
 }
 
 #[test]
+fn an_epoch_is_not_activated_with_sources_that_are_too_old_to_answer_from() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.clock.set(NOW + time::Duration::days(32));
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    let error = format!("{:#}", house.activate(EPOCH).unwrap_err());
+    assert!(error.contains("source_stale") && error.contains("population"), "{error}");
+}
+
+#[test]
 fn an_epoch_is_not_activated_while_a_source_is_missing() {
     let house = House::empty();
     house.announce(EPOCH).unwrap();

@@ -143,6 +143,51 @@ fn whoever_names_residents_of_other_addresses_at_its_own_closes_its_tap_and_the_
 }
 
 #[test]
+fn nobody_is_answered_behind_the_entry_that_closes_its_tap_however_many_ask_at_once() {
+    let house = House::open();
+    let probes = misplaced(&house.encoder(EPOCH));
+    std::thread::scope(|scope| {
+        for part in probes[..160].chunks(20) {
+            let house = &house;
+            scope.spawn(move || {
+                let mut line = house.line(CORPORATION);
+                part.iter().for_each(|question| drop(line.ask(question)));
+            });
+        }
+    });
+    let log = house.log();
+    let closed = log.iter().position(|entry| entry.action == Action::Probing).expect("the tap closes");
+    let behind = log[closed..].iter().filter(|entry| entry.action == Action::Ask);
+    assert!(behind.clone().count() > 20);
+    assert!(behind.into_iter().all(|entry| String::from(entry.result.clone()) == "refused:probing"));
+}
+
+/// The patient prober: three households of its own for one of somebody else's, so that its misses stay below the share
+/// that closes a tap. What it learns is a quarter of what it may ask, and the officers hear of it on the way.
+#[test]
+fn whoever_hides_probes_among_its_own_questions_learns_of_a_quarter_of_its_budget_at_most() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let own = hits(&house);
+    let mut own = own.iter().cycle().take(4 * own.len());
+    let mut line = house.line(CORPORATION);
+    let mut learned = 0;
+    for probe in misplaced(&encoder) {
+        let honest = own.by_ref().take(4).filter(|question| line.ask(question).status == 200).count();
+        if honest < 4 || line.ask(&probe).status != 200 {
+            break;
+        }
+        learned += 1;
+    }
+    let (questions, misses) = counted(&house);
+    println!("{learned} households learned of with {questions} questions");
+    assert!(learned > 20 && learned * 4 <= questions && misses * 4 <= questions, "{learned} {misses} {questions}");
+    let log = house.log();
+    assert!(log.iter().all(|entry| entry.action != Action::Probing), "it stays below");
+    assert_eq!(alarms(&house), 1, "the officers are told of so many questions");
+}
+
+#[test]
 fn an_honest_corporation_asks_about_all_its_contracts_and_its_tap_stays_open() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);

@@ -5,16 +5,18 @@ use std::fs;
 
 use serde_json::{Value, json};
 use time::macros::datetime;
+use voorrang::answer::wire;
 use voorrang::answer::wire::law::{BatchAnswers, GroupsTold, Pending, ProposalView, RegulationTexts, StepView};
 use voorrang::audit::{Action, Entry, NoteSigner, Outcome};
 use voorrang::cli::client::Client;
 use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::{self, sign};
+use voorrang::encode::read;
+use voorrang::profile::Profile;
 use voorrang::regulate::Role;
 
 use crate::support::{
-    ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, STRANGERS, contracts,
-    demo, value,
+    ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, contracts, demo, value,
 };
 
 const CARE_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
@@ -133,6 +135,25 @@ fn overlapping_validity_is_refused_unless_the_new_one_replaces_the_old() {
 }
 
 #[test]
+fn the_next_version_is_activated_before_it_begins_and_answers_from_its_first_day() {
+    let house = House::lawless();
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
+    house.activate_law().unwrap();
+    amend(&house, "valid_until = 2026-01-16", "valid_until = 2999-01-01");
+    amend(&house, "valid_from = 2020-01-01", "valid_from = 2026-01-16");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let (encoder, mut line) = (house.encoder(EPOCH), house.line(CORPORATION));
+    for moment in [datetime!(2026-01-15 23:59:59 UTC), datetime!(2026-01-16 0:00 UTC)] {
+        house.clock.set(moment);
+        line.ask(&value(&encoder, FAMILY)).answered();
+    }
+    let log = house.log();
+    let digests: Vec<_> = log.iter().filter(|entry| entry.action == Action::Ask).map(|e| &e.regulation).collect();
+    assert!(digests.len() == 2 && digests[0] != digests[1], "each by the version of its day");
+}
+
+#[test]
 fn a_list_from_which_nobody_is_told_anything_is_not_waited_for() {
     let house = House::lawless();
     amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
@@ -214,7 +235,12 @@ fn a_stock_counts_once_the_municipality_s_officer_confirmed_it() {
     house.load(CARE, Kind::Care, &crate::support::demo("oggz.csv")).unwrap();
     house.activate(EPOCH).unwrap();
     let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+    let before = voorrang::cli::load::load(&args).unwrap().pending.unwrap();
     let pending = voorrang::cli::load::load(&args).unwrap().pending.unwrap();
+    // The newer one takes the place of the one that waited.
+    let waiting: Vec<ProposalView> = house.client(OFFICER).get("proposals").unwrap();
+    assert_eq!(waiting.iter().map(|one| one.proposal).collect::<Vec<_>>(), [pending]);
+    assert!(regulation::confirm(&before, &house.client(OFFICER)).is_err());
     let encoder = house.encoder(EPOCH);
     let ask = || house.line(CORPORATION).ask(&value(&encoder, FAMILY));
     assert_eq!(ask().is_problem(403, "refused").article.as_deref(), Some("stock"));
@@ -272,6 +298,8 @@ fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
         (TEAM, 0, &family, "case"),
         (TEAM, LAST_WHOLE, &family, "case"),
         (CORPORATION, case, &family, "default"),
+        // Whether it is a case is told to nobody who may not ask.
+        (CORPORATION, 0, &family, "default"),
     ] {
         let body = json!({"case": case, "question": question});
         let refused = house.line(stem).json("POST", "/v1/group-questions", &body).is_problem(403, "refused");
@@ -279,7 +307,7 @@ fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
     }
     let body = json!({"case": LAST_WHOLE + 1, "question": family});
     house.line(TEAM).json("POST", "/v1/group-questions", &body).is_problem(400, "json");
-    assert_eq!(actions(&house, Action::AskGroups), 6, "refusals too, and nothing of what cannot be read");
+    assert_eq!(actions(&house, Action::AskGroups), 7, "refusals too, and nothing of what cannot be read");
 }
 
 #[test]
@@ -326,18 +354,18 @@ fn a_prober_with_the_salt_is_bounded_and_the_officers_are_told_before_one_in_twe
     let probes: usize = std::env::var("VOORRANG_PROBES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
     let house = House::open();
     let encoder = house.encoder(EPOCH);
-    // Somebody else's tenants at their own addresses, and at the stock's: codes of real people, and of nobody.
+    // Each probe another invented person, in turn at an address of the stock and at one that somebody else lets.
     let ours: Vec<Value> = contracts().iter().map(|contract| value(&encoder, contract)).collect();
-    let stranger = value(&encoder, STRANGERS);
+    let (profile, people) = (Profile::built_in(), read::tenants(&demo("huurders.csv")).unwrap());
     let mut line = house.line(CORPORATION);
     let (mut learned, mut refused_by) = (0_usize, std::collections::BTreeMap::<String, usize>::new());
     for n in 0..probes {
-        let mut forged = ours[n % ours.len()].clone();
-        if n % 2 == 0 {
-            // At an address of the stock, but a person who does not live there.
-            forged["tenants"] = stranger["tenants"].clone();
-        } else {
-            forged = stranger.clone();
+        let (mut forged, mut invented) = (ours[n % ours.len()].clone(), people[n % people.len()].clone());
+        invented.person.surname.extend(n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')));
+        let (codes, address) = encoder.tenants(std::slice::from_ref(&invented)).remove(0);
+        forged["tenants"] = json!([{ "codes": wire::by_name(codes, &profile) }]);
+        if n % 2 == 1 {
+            forged["address"] = json!(address);
         }
         let reply = line.ask(&forged);
         if reply.status == 200 {

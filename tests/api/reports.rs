@@ -62,6 +62,24 @@ fn an_epoch_whose_answers_would_tell_more_than_the_parties_accept_is_not_activat
 }
 
 #[test]
+fn a_version_whose_bound_the_registers_break_is_not_activated_over_them() {
+    let house = House::open();
+    let error = format!("{:#}", agree_on(&house, "0.4").unwrap_err());
+    assert!(error.contains("posterior_bound"), "{error}");
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, "priority", "the version before goes on");
+}
+
+#[test]
+fn the_population_s_custodian_learns_no_figure_that_rests_on_the_care_list() {
+    let house = House::open();
+    let again = house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert!(again.inference.is_none(), "{:?}", again.inference);
+    let reports: Vec<SourceReport> = house.client(OFFICER).get("epochs/haarlem-1/reports").unwrap();
+    assert!(reports[0].inference.is_some(), "officers read it");
+}
+
+#[test]
 fn a_load_that_would_tell_more_than_the_parties_accept_does_not_replace_the_one_that_answers() {
     let house = House::open();
     let before = house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();

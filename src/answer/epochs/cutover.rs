@@ -38,6 +38,7 @@ pub(in super::super) async fn activate(
     let lacking = app.lacking_stocks(&in_force, before.as_deref());
     let lacking = lacking.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let checked = check(&regulation, &in_force, before.as_deref(), &lacking, how);
+    let checked = checked.and_then(|step| app.check_age(&regulation, &in_force).map(|()| step));
     let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
         Err(problem) => return Err(app.refuse(entry, problem).await),
@@ -82,6 +83,18 @@ impl App {
             all.iter().rev().find(mine).cloned()
         };
         of(State::Active).or_else(|| of(State::Retiring))
+    }
+
+    /// Whether its sources are young enough to answer from: else all would be undetermined where the epoch before knows.
+    fn check_age(&self, regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {
+        let old =
+            |source: &Source| load_of(next, *source).is_some_and(|load| !self.is_young(regulation, load, *source));
+        let old: Vec<_> = sources(regulation).filter(old).map(Source::as_str).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("too old to answer from: {}; those custodians load again first", old.join(", "));
+        Err(Problem::conflict("source_stale", detail))
     }
 
     /// Participants of the next epoch that can ask now and could not ask in it, because their stock is not there.

@@ -1,6 +1,8 @@
 //! What is said of the loads of an epoch: kept with each for officers to read, and held against what the parties accept
 //! before anybody is answered from it.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 
@@ -14,8 +16,9 @@ use super::super::{App, Caller, EpochInForce};
 use super::Asked;
 use super::cutover::load_of;
 use crate::audit::Action;
+use crate::epoch::State;
 use crate::ids::EpochId;
-use crate::regulate::{Act, Cells};
+use crate::regulate::{Act, Cells, Regulation};
 use crate::store::StoreError;
 
 /// The reports of the loads that answer, for privacy officers. That they were read is an entry.
@@ -45,30 +48,41 @@ impl App {
 
     /// What readers may infer from answers about these households, once both sources are there.
     pub(in super::super) fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
-        let (worst, bound) = self.worst(next)?;
+        let (worst, bound) = worst(&*self.regulation(&next.epoch.regulation).ok()?, next)?;
         Some(InferenceView { worst: (worst * 100.0).round() / 100.0, bound })
-    }
-
-    fn worst(&self, next: &EpochInForce) -> Option<(f64, f64)> {
-        let regulation = self.regulation(&next.epoch.regulation).ok()?;
-        let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
-        let undetermined_share = regulation.posterior().undetermined_share;
-        let cells = Cells { households: registers.cells(), undetermined_share };
-        Some((cells.worst(&regulation), regulation.posterior().bound))
     }
 
     /// Whether that is within what the parties accept. Data change and the bound does not: nobody alone may go beyond it,
     /// and a version with another one takes the signature of every party, its officers included.
     pub(in super::super) fn check_inference(&self, next: &EpochInForce) -> Result<(), Problem> {
-        let Some((worst, bound)) = self.worst(next).filter(|(worst, bound)| worst > bound) else {
-            return Ok(());
-        };
-        let detail = format!(
-            "a reader of the answers could become {:.0} % sure that a household is in the OGGZ group, and the parties \
-             accept {:.0} %; have the load checked, shield the group, or agree on another bound and activate that version",
-            worst * 100.0,
-            bound * 100.0
-        );
-        Err(Problem::conflict("posterior_bound", detail))
+        check_inference(&*self.regulation(&next.epoch.regulation)?, next)
     }
+
+    /// The same of every epoch that answers, under a version that would decide from now on.
+    pub(in super::super) fn check_inferences(&self, regulation: &Regulation) -> Result<(), Problem> {
+        let answering = |one: &&Arc<EpochInForce>| {
+            one.epoch.regulation == *regulation.id() && matches!(one.epoch.state, State::Active | State::Retiring)
+        };
+        self.all_epochs().iter().filter(answering).try_for_each(|one| check_inference(regulation, one))
+    }
+}
+
+fn worst(regulation: &Regulation, next: &EpochInForce) -> Option<(f64, f64)> {
+    let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
+    let undetermined_share = regulation.posterior().undetermined_share;
+    let cells = Cells { households: registers.cells(), undetermined_share };
+    Some((cells.worst(regulation), regulation.posterior().bound))
+}
+
+fn check_inference(regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {
+    let Some((worst, bound)) = worst(regulation, next).filter(|(worst, bound)| worst > bound) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "a reader of the answers could become {:.0} % sure that a household is in the OGGZ group, and the parties accept \
+         {:.0} %; have the load checked, shield the group, or agree on another bound and activate that version",
+        worst * 100.0,
+        bound * 100.0
+    );
+    Err(Problem::conflict("posterior_bound", detail))
 }
