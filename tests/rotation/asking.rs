@@ -108,7 +108,8 @@ fn ask(client: &Client, epoch: &Epoch, number: usize) -> anyhow::Result<Answered
 /// A question of an epoch, as its model says. Any one: a household is asked about so often a month and no more.
 pub fn check_one(town: &Town, epoch: &Epoch) {
     let number = Random::new().below(epoch.questions.len() as u64);
-    ask(&town.client(Role::Corporation), epoch, usize::try_from(number).unwrap()).unwrap();
+    let answered = ask(&town.client(Role::Corporation), epoch, usize::try_from(number).unwrap());
+    answered.unwrap_or_else(|error| panic!("{error:#}\n{}", town.said()));
 }
 
 /// Every entry of the log. Reading it adds some.

@@ -165,6 +165,11 @@ impl Town {
         *self.service.lock().unwrap() = Some(child);
     }
 
+    /// The operational log since the service started.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.file("stderr")).unwrap_or_default()
+    }
+
     /// The officer's own check of the whole log, with these answers in it.
     pub fn verify_log(&self, answers: &[Answered]) {
         let path = self.file("receipts.csv");

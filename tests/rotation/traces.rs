@@ -129,11 +129,14 @@ fn needles(town: &Town, epoch: &Epoch) -> Needles {
     Needles { records, known, keys, secrets, sealed: sealed(town, &epoch.name) }
 }
 
-/// A record as it may lie somewhere: its reference, and the first words of its first code.
+/// A record as it may lie somewhere: its reference, its tokens, and the first words of each of its codes.
 fn spellings(record: &Record, into: &mut Vec<Vec<u8>>) {
-    into.push(record.id.0.to_vec());
-    into.push(STANDARD.encode(record.id.0).into_bytes());
-    if let Some(code) = record.codes.passes.first().and_then(|codes| codes.first()) {
+    let tokens = [Some(record.id.0), record.address.map(|token| token.0), record.household.map(|token| token.0)];
+    for token in tokens.into_iter().flatten() {
+        into.push(token.to_vec());
+        into.push(STANDARD.encode(token).into_bytes());
+    }
+    for code in record.codes.passes.iter().flatten() {
         let bytes = code.to_bytes();
         into.push(bytes[..24].to_vec());
         into.push(STANDARD.encode(&bytes[..24]).into_bytes());
