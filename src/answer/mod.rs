@@ -48,6 +48,7 @@ pub mod server;
 mod service;
 mod shape;
 mod spans;
+mod steady;
 mod stock;
 mod subject;
 mod tls;
@@ -113,6 +114,7 @@ pub struct App {
     profile: Profile,
     laws: laws::Laws,
     latest: today::Latest,
+    steady: steady::Steady,
     pace: pace::Pace,
     /// All epochs as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
@@ -166,7 +168,7 @@ impl App {
         let sealing = sealing::Sealing::default();
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, store.regulations()?)?;
-        let latest = today::Latest::of(&store)?;
+        let (latest, steady) = (today::Latest::of(&store)?, steady::Steady::of(&store)?);
         let (epochs, stocks, pace, metrics, proofs, changing) = <(_, _, _, Arc<metrics::Metrics>, _, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
         let register = config.ldv.register.clone();
@@ -177,6 +179,7 @@ impl App {
             profile,
             laws,
             latest,
+            steady,
             epochs,
             stocks,
             pace,

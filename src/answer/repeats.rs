@@ -50,6 +50,8 @@ pub(super) fn kept(answer: Answer, epoch: &EpochId) -> String {
 pub(super) enum Kept {
     /// The body. A receipt in it lacks its checkpoint, which is not known before the job is durable.
     Body(Value),
+    /// What an officer looked up, and the entry that says so.
+    Found(Value, u64),
     /// What the care side was told, which is framed. Its receipt lacks its checkpoint, too.
     Groups(GroupsTold),
     /// An epoch was changed: it is shown as it is now.
@@ -68,6 +70,11 @@ impl Kept {
     /// A body, with a receipt that gets its checkpoint later.
     pub(super) fn body(body: &impl Serialize) -> Self {
         Self::Body(serde_json::to_value(body).expect("plain data have a JSON form"))
+    }
+
+    /// What was looked up, as the entry at this position says.
+    pub(super) fn found(body: &impl Serialize, index: u64) -> Self {
+        Self::Found(serde_json::to_value(body).expect("plain data have a JSON form"), index)
     }
 }
 
@@ -190,11 +197,14 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
     let mut response = HttpResponse::Ok();
     Ok(match kept {
         Kept::Body(body) => response.json(app.with_checkpoint(body)?),
+        Kept::Found(body, index) => {
+            // Whoever was officer then may be none now.
+            let _permit = app.officer(caller).await?;
+            app.record_again(caller, index).await?;
+            response.json(body)
+        }
         Kept::Groups(told) => {
-            let again = app.asked_again(caller, told.receipt.index).map_err(|error| store_problem(&error))?;
-            if let Some(again) = again {
-                app.record(again).await?;
-            }
+            app.record_again(caller, told.receipt.index).await?;
             let checkpoint = app.store.checkpoint().map_err(|error| store_problem(&error))?;
             return framed(&GroupsTold { receipt: Receipt { checkpoint, ..told.receipt }, ..told });
         }
@@ -305,6 +315,14 @@ impl App {
         // Newer than the one of the first answer, and covers the same entry.
         let checkpoint = self.store.checkpoint().map_err(failed)?;
         Ok(Some(Answered { answer: answer.to_owned(), epoch, receipt: Receipt { checkpoint, ..receipt_of(entry) } }))
+    }
+
+    /// Records that an answer goes to another certificate or person, if it does.
+    async fn record_again(&self, caller: &Caller, index: u64) -> Result<(), Problem> {
+        match self.asked_again(caller, index).map_err(|error| store_problem(&error))? {
+            Some(again) => self.record(again).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// An entry for an answer that goes to another certificate or person than its first time, which is this entry's.

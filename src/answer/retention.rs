@@ -116,7 +116,10 @@ fn view(Hold { id, entries }: Hold) -> HoldView {
 impl App {
     /// Until when contents are kept, today. Entries under no regulation in force are kept as long as the longest says.
     fn expiry(&self) -> Expiry {
-        let now = self.clock.now();
+        let (now, has_leapt) = self.steady.by(self.clock.now());
+        if has_leapt {
+            tracing::error!("the clock is more than a month ahead of the log: contents expire by the log's last time");
+        }
         let before = |days: u32| now - Duration::days(i64::from(days));
         let moment = |one: &Arc<Regulation>| (one.id().clone(), before(one.retention().log_days));
         let regulations: Vec<_> = self.laws.all(self.today()).iter().map(moment).collect();

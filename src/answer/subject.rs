@@ -35,10 +35,10 @@ pub(super) async fn pseudonym(
     };
     entry.object = Some(object.clone());
     let view = SubjectView { object };
-    let (once, kept, now) = (caller.once, Kept::body(&view), app.clock.now());
+    let (once, told, now) = (caller.once, view.clone(), app.clock.now());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
-        tx.append(&entry)?;
-        once.keep(tx, &kept, now)
+        let index = tx.append(&entry)?.index;
+        once.keep(tx, &Kept::found(&told, index), now)
     });
     written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
     Ok(Json(view))

@@ -25,9 +25,12 @@ pub(super) struct Latest {
 impl Latest {
     /// From all entries of the log: one that was written while the clock was back is not the latest.
     pub(super) fn of(store: &Store) -> Result<Self, StoreError> {
-        let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
-        let time = store.latest_time()?.map(|time| OffsetDateTime::parse(&time, &Rfc3339).map_err(malformed));
-        let seconds = time.transpose()?.map_or(i64::MIN, OffsetDateTime::unix_timestamp);
+        let mut seconds = i64::MIN;
+        store.times(|time| {
+            let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
+            seconds = seconds.max(OffsetDateTime::parse(time, &Rfc3339).map_err(malformed)?.unix_timestamp());
+            Ok(())
+        })?;
         Ok(Self { seconds: AtomicI64::new(seconds), told: AtomicBool::new(false) })
     }
 }

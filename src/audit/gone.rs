@@ -1,7 +1,7 @@
 //! Contents that are gone, held against the entries that record their deletion: what was deleted without a record, or
 //! sooner than a regulation allows, was not deleted by the service's rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
@@ -9,17 +9,41 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Action, Entry, Outcome, Range};
 
-/// Stands in every record: parsing each entry of a large log for it would double the time of a start.
-const RECORD: &str = r#""action":"log-expire""#;
+/// Stands in what counts here: parsing each entry of a large log for it would double the time of a start.
+const ACTION: &str = r#""action":"log-"#;
+
+/// By how much the clock that dated a record may be ahead of the officer's: one that is years ahead finds all due.
+const AHEAD: Duration = Duration::DAY;
 
 /// Entries are dated before they are put in order: neighbours may be out of order by less than this.
 const DISORDER: Duration = Duration::HOUR;
+
+/// When contents may be gone, as somebody outside the service knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The shortest time for which a regulation of the log keeps contents.
+    pub log_days: u32,
+    /// By the reader's own clock; absent where a log is held against itself alone.
+    pub now: Option<OffsetDateTime>,
+}
+
+impl From<u32> for Due {
+    fn from(log_days: u32) -> Self {
+        Self { log_days, now: None }
+    }
+}
 
 /// Follows a log line by line, in order.
 #[derive(Debug)]
 pub struct Gone {
     /// How long contents are kept at least.
     kept: Duration,
+    /// A record that is dated later deletes nothing.
+    until: Option<OffsetDateTime>,
+    /// Holds that are recorded as open.
+    holds: Vec<Range>,
+    /// Positions of holds' entries whose contents are gone.
+    unheld: BTreeSet<u64>,
     /// By their first position: those of which no entry, so far, says that they were deleted in time.
     unrecorded: BTreeMap<u64, Run>,
     /// First position of the run that the last line belongs to, if its contents are gone.
@@ -39,18 +63,29 @@ struct Run {
 }
 
 impl Gone {
-    /// `log_days` is the shortest time that a regulation of the log keeps contents.
-    pub fn new(log_days: u32) -> Self {
-        let kept = Duration::days(i64::from(log_days)) - DISORDER;
-        Self { kept, unrecorded: BTreeMap::new(), open: None, before: Vec::new(), recorded: Vec::new() }
+    /// At the beginning of a log.
+    pub fn new(due: impl Into<Due>) -> Self {
+        let Due { log_days, now } = due.into();
+        Self {
+            kept: Duration::days(i64::from(log_days)) - DISORDER,
+            until: now.map(|now| now + AHEAD),
+            holds: Vec::new(),
+            unheld: BTreeSet::new(),
+            unrecorded: BTreeMap::new(),
+            open: None,
+            before: Vec::new(),
+            recorded: Vec::new(),
+        }
     }
 
     /// Takes the next line: an entry's bytes, or none if they are gone.
     pub fn line(&mut self, index: u64, entry: Option<&[u8]>) {
         let Some(entry) = entry else { return self.gone(index) };
         self.close(entry);
-        if str::from_utf8(entry).is_ok_and(|text| text.contains(RECORD)) {
-            self.record(index, entry);
+        match action(entry) {
+            Some(Action::LogExpire) => self.record(index, entry),
+            Some(action) => self.hold(action, entry),
+            None => {}
         }
     }
 
@@ -58,6 +93,15 @@ impl Gone {
     pub fn lost(&mut self, index: u64, entry: &[u8]) {
         self.close(entry);
         self.unrecorded.insert(index, Run { end: index + 1, made_after: moment(entry) });
+        if let Some(action @ (Action::LogHold | Action::LogHoldEnd)) = action(entry) {
+            self.unheld.insert(index);
+            self.hold(action, entry);
+        }
+    }
+
+    /// The holds that are recorded as open, so far.
+    pub fn holds(&self) -> &[Range] {
+        &self.holds
     }
 
     /// Whose contents were deleted, as the records say that were met, in their order.
@@ -67,7 +111,7 @@ impl Gone {
 
     /// The first position whose contents are gone without a record, or sooner than may be.
     pub fn early(&self) -> Option<u64> {
-        self.unrecorded.keys().next().copied()
+        self.unrecorded.keys().next().into_iter().chain(self.unheld.first()).min().copied()
     }
 
     /// Ends the run before this entry, if it is one.
@@ -95,8 +139,36 @@ impl Gone {
             && u64::from(entry.count.unwrap_or(1)) == count
             && parts.last().is_some_and(|part| part.to <= index);
         let Some(time) = entry.moment().filter(|_| is_record) else { return };
-        parts.iter().for_each(|part| self.take_out(*part, time));
+        // Named all the same: whoever has the contents looks whether they are gone.
+        if self.until.is_none_or(|until| time <= until) {
+            let free: Vec<Range> = parts.iter().flat_map(|part| self.free_of(*part)).collect();
+            free.into_iter().for_each(|part| self.take_out(part, time));
+        }
         self.recorded.extend(parts);
+    }
+
+    /// Takes what an entry says of a hold.
+    fn hold(&mut self, action: Action, entry: &[u8]) {
+        let done = Entry::from_bytes(entry).ok().filter(|entry| entry.result == Outcome::Done);
+        let Some(range) = done.and_then(|entry| entry.entries) else { return };
+        if action == Action::LogHold {
+            self.holds.push(range);
+        } else if let Some(at) = self.holds.iter().position(|held| *held == range) {
+            self.holds.swap_remove(at);
+        }
+    }
+
+    /// What of this is under no hold.
+    fn free_of(&self, part: Range) -> Vec<Range> {
+        self.holds.iter().fold(vec![part], |free, held| {
+            let around = |part: Range| {
+                let before = Range { to: part.to.min(held.from), ..part };
+                let behind = Range { from: part.from.max(held.to), ..part };
+                let both = if held.from < part.to && part.from < held.to { vec![before, behind] } else { vec![part] };
+                both.into_iter().filter(|part| part.from < part.to)
+            };
+            free.into_iter().flat_map(around).collect()
+        })
     }
 
     /// What was deleted at this moment, as far as it was due.
@@ -117,6 +189,18 @@ impl Gone {
                 self.unrecorded.insert(part.to, run);
             }
         }
+    }
+}
+
+/// What an entry says of contents, if it does.
+fn action(entry: &[u8]) -> Option<Action> {
+    let text = str::from_utf8(entry).ok()?;
+    let behind = &text[text.find(ACTION)? + ACTION.len()..];
+    match behind.split('"').next()? {
+        "expire" => Some(Action::LogExpire),
+        "hold" => Some(Action::LogHold),
+        "hold-end" => Some(Action::LogHoldEnd),
+        _ => None,
     }
 }
 
@@ -210,6 +294,49 @@ mod tests {
             tracker.line(2, None);
             tracker.line(3, Some(&expire(day, &[(1, 3)]).to_bytes()));
             assert_eq!((tracker.early(), tracker.recorded()), (early, &[Range { from: 1, to: 3 }][..]));
+        }
+    }
+
+    fn holding(day: i64, action: Action, (from, to): (u64, u64)) -> Entry {
+        Entry { entries: Some(Range { from, to }), ..made(day, action) }
+    }
+
+    #[test]
+    fn what_is_held_is_not_due_before_the_hold_ends() {
+        let hold = |action| holding(20, action, (2, 4));
+        let (begun, ended) = (hold(Action::LogHold), hold(Action::LogHoldEnd));
+        let due = expire(40, &[(1, 6)]);
+        let gone = [1, 2, 3, 4, 5];
+        assert_eq!(early(&gone, &[begun.clone(), due.clone()]), Some(2));
+        assert_eq!(early(&[1, 4, 5], &[begun.clone(), expire(40, &[(1, 2), (4, 6)])]), None);
+        assert_eq!(early(&gone, &[begun.clone(), ended.clone(), due.clone()]), None);
+        assert_eq!(early(&gone, &[begun.clone(), begun.clone(), ended.clone(), due.clone()]), Some(2), "held twice");
+        assert_eq!(early(&gone, &[begun.clone(), holding(20, Action::LogHoldEnd, (2, 3)), due.clone()]), Some(2));
+        let refused = Entry { result: Outcome::Refused("x".into()), ..begun.clone() };
+        assert_eq!(early(&gone, &[refused, due.clone()]), None);
+        let refused = Entry { result: Outcome::Refused("x".into()), ..ended.clone() };
+        assert_eq!(early(&gone, &[begun.clone(), refused, due.clone()]), Some(2));
+        assert_eq!(early(&gone, &[begun, due.clone(), ended, due]), None, "deleted again when it is due");
+    }
+
+    #[test]
+    fn the_entries_of_holds_are_never_gone() {
+        for action in [Action::LogHold, Action::LogHoldEnd] {
+            let mut tracker = Gone::new(30);
+            tracker.lost(0, &holding(0, action, (7, 9)).to_bytes());
+            tracker.line(1, Some(&expire(400, &[(0, 1)]).to_bytes()));
+            assert_eq!(tracker.early(), Some(0), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_reader_s_future_deletes_nothing() {
+        for (ahead, early) in [(Duration::HOUR, None), (Duration::days(2), Some(1))] {
+            let mut tracker = Gone::new(Due { log_days: 30, now: Some(START + Duration::days(400) - ahead) });
+            tracker.line(0, Some(&made(0, Action::Ask).to_bytes()));
+            tracker.line(1, None);
+            tracker.line(2, Some(&expire(400, &[(1, 2)]).to_bytes()));
+            assert_eq!((tracker.early(), tracker.recorded().len()), (early, 1));
         }
     }
 

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 pub use cosign::{Cosigner, cosigned_at};
 pub use entry::{Actor, Entry, MAX_ENTRY_BYTES, Range, RegulationRef};
-pub use gone::Gone;
+pub use gone::{Due, Gone};
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
 pub use proof::TlogProof;
@@ -67,7 +67,9 @@ pub enum AuditError {
     #[error("no valid signature by {name}; compare the verifier key with the one its officer handed out")]
     Signature { name: String },
     /// Only a key signed that was replaced at a smaller size: whoever has stolen it cannot go on with the log.
-    #[error("the checkpoint of size {size} is signed only by a key that was replaced at size {last}")]
+    #[error(
+        "the checkpoint of size {size} is signed only by a key that was replaced at size {last}, and counts up to there"
+    )]
     Retired { size: u64, last: u64 },
     /// The proof does not lead to the root.
     #[error("the proof does not lead to the root of size {size}")]

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::ops::Range;
 use std::vec::IntoIter;
 
-use super::{AuditError, Checkpoint, CheckpointKeys, Entry, Frontier, Gone, Hash, Receipt, leaf_hash};
+use super::{AuditError, Checkpoint, CheckpointKeys, Due, Entry, Frontier, Gone, Hash, Receipt, leaf_hash};
 
 /// One line of an exported log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ impl VerifyError {
 }
 
 /// Checks every line of a log, in order, against its checkpoint, the checkpoints an officer remembered, and receipts
-/// that parties kept. `log_days` is the shortest time for which a regulation of the log keeps contents. One pass; memory
-/// for the checkpoints, receipts and expired ranges only.
+/// that parties kept. `due` says which contents may be gone. One pass; memory for the checkpoints, receipts and expired
+/// ranges only.
 ///
 /// # Errors
 /// The first of: a note or receipt that cannot be used, a rollback, a malformed entry, a wrong number of entries, a root
@@ -137,11 +137,11 @@ pub fn verify_log<L: Into<Line>>(
     keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
-    log_days: u32,
+    due: impl Into<Due>,
 ) -> Result<Report, VerifyError> {
     let current = keys.checkpoint(checkpoint).map_err(VerifyError::Checkpoint)?;
     let (roots, remembered_size) = roots_to_meet(&current, keys, remembered, receipts)?;
-    let mut check = Check::new(roots, receipts, log_days);
+    let mut check = Check::new(roots, receipts, due.into());
     check.meet();
     for line in lines {
         check.line(&line.into())?;
@@ -170,7 +170,7 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(roots: Vec<KnownRoot>, receipts: &'a [Receipt], log_days: u32) -> Self {
+    fn new(roots: Vec<KnownRoot>, receipts: &'a [Receipt], due: Due) -> Self {
         let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
         wanted.sort_unstable();
         Self {
@@ -180,7 +180,7 @@ impl<'a> Check<'a> {
             differing: Vec::new(),
             frontier: Frontier::default(),
             expired: Vec::new(),
-            gone: Gone::new(log_days),
+            gone: Gone::new(due),
             good_below: 0,
             broken: None,
             false_receipt: None,

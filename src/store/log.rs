@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::anchor::Anchor;
 use super::keys::Keys;
-use super::{Setup, Store, StoreError, Tx, rotate};
+use super::{Setup, Store, StoreError, Tx, retention, rotate};
 use crate::audit::{
     AuditError, Checkpoint, Entry, Frontier, Gone, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
     consistency_proof, inclusion_proof, ldv, leaf_hash,
@@ -92,15 +92,6 @@ impl Store {
                    WHERE leaf.idx >= ?1 AND leaf.idx < ?2 ORDER BY leaf.idx";
         let (from, to) = (int(range.start)?, i64::try_from(range.end).unwrap_or(i64::MAX));
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
-    }
-
-    /// The latest time of all entries, RFC 3339 in UTC; moments of one second are not told apart. Reads the whole log.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub fn latest_time(&self) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT max(json_extract(text, '$.time')) FROM entry";
-        self.read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?))
     }
 
     /// Shows lines whose contents hold all these words, in order, until `take` wants no more. Reads the whole log.
@@ -303,7 +294,8 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
     }
     waiting.first().map_or(Ok(()), |ahead| ahead.hold(None, frontier.size()))?;
     let removed = StoreError::Damaged { what: "contents of the access log are gone that no rule deleted" };
-    gone.early().map_or(Ok(frontier), |_| Err(removed))
+    gone.early().map_or(Ok(()), |_| Err(removed))?;
+    retention::check_holds(db, gone.holds()).map(|()| frontier)
 }
 
 pub(super) fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {

@@ -34,6 +34,7 @@ pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log:
     quick_check(&db)?;
     let keys = Arc::new(Keys::open(&folder.join("keys"))?);
     let log = log::start(&mut db, &keys, setup)?;
+    wal::empty(&db, &database)?;
     Ok((lock, db, keys, log))
 }
 

@@ -1,7 +1,7 @@
 //! Contents of old entries are deleted as the regulation says; leaf hashes stay, so the tree still verifies. What an
 //! officer holds for a case stays too.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -55,7 +55,7 @@ struct Candidate {
     index: u64,
     time: String,
     regulation: Option<String>,
-    /// On hold, or its processing record is still to be forwarded, or it says which contents are gone by rule.
+    /// On hold, or its processing record is still to be forwarded, or it says which contents are gone by rule or held.
     kept: bool,
 }
 
@@ -94,7 +94,7 @@ impl Tx<'_> {
         let sql = "SELECT idx, json_extract(text, '$.time'), json_extract(text, '$.regulation.id'),
                      EXISTS (SELECT 1 FROM hold WHERE first <= entry.idx AND entry.idx < beyond)
                      OR EXISTS (SELECT 1 FROM outbox WHERE outbox.idx = entry.idx)
-                     OR json_extract(text, '$.action') = 'log-expire'
+                     OR json_extract(text, '$.action') IN ('log-expire', 'log-hold', 'log-hold-end')
                    FROM entry WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         let candidate = |row: &Row<'_>| {
             let (time, regulation) = (row.get(1)?, row.get(2)?);
@@ -140,6 +140,21 @@ impl Tx<'_> {
 }
 
 impl Store {
+    /// Shows the time of every entry with contents, in order. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], and what `take` fails with.
+    pub fn times(&self, mut take: impl FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT json_extract(text, '$.time') FROM entry ORDER BY idx")?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                take(row.get_ref(0)?.as_str().unwrap_or_default())?;
+            }
+            Ok(())
+        })
+    }
+
     /// All holds, the oldest first.
     ///
     /// # Errors
@@ -148,6 +163,17 @@ impl Store {
         let sql = "SELECT id, first, beyond FROM hold ORDER BY id";
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([], hold)?.collect::<Result<_, _>>()?))
     }
+}
+
+/// That each hold of which the log says that it is open is there: without it contents would expire.
+pub(super) fn check_holds(db: &Connection, open: &[Range]) -> Result<(), StoreError> {
+    let mut query = db.prepare("SELECT id, first, beyond FROM hold")?;
+    let mut held = query.query_map([], hold)?.map(|hold| Ok(hold?.entries)).collect::<Result<Vec<_>, StoreError>>()?;
+    for range in open {
+        let missing = StoreError::Damaged { what: "a hold that its log records as open is missing" };
+        held.swap_remove(held.iter().position(|held| held == range).ok_or(missing)?);
+    }
+    Ok(())
 }
 
 fn hold(row: &Row<'_>) -> rusqlite::Result<Hold> {
@@ -219,6 +245,33 @@ mod tests {
         store.write(move |tx| tx.append(&record)).unwrap();
         store.write(|tx| tx.expire(&Expiry { others: NOW, ..expiry() }, 0)).unwrap();
         assert_eq!(contents(&store), [true]);
+    }
+
+    #[test]
+    fn what_says_what_is_held_stays_and_a_start_misses_the_hold_without_it() {
+        let home = folder();
+        let store = open(&home);
+        let range = Range { from: 0, to: 1 };
+        let of = |action| Entry { action, result: Outcome::Done, entries: Some(range), ..at("2019-01-01", None) };
+        let begun = of(Action::LogHold);
+        let held = store.write(move |tx| tx.append(&begun).and_then(|_| tx.hold(range, NOW))).unwrap().value;
+        let all_due = || Expiry { others: NOW, ..expiry() };
+        store.write(move |tx| tx.expire(&all_due(), 0)).unwrap();
+        assert_eq!(contents(&store), [true]);
+        drop(store);
+        let path = home.path().join("voorrang.db");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute("UPDATE hold SET beyond = 2", []).unwrap();
+        let refused = Store::open(home.path(), super::super::fixture::ORIGIN).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { what } if what.contains("hold")), "{refused:?}");
+        db.execute("UPDATE hold SET beyond = 1", []).unwrap();
+        drop(db);
+        let (store, ended) = (open_in(home.path()), of(Action::LogHoldEnd));
+        store.write(move |tx| tx.append(&ended).and_then(|_| tx.end_hold(held.id))).unwrap();
+        store.write(move |tx| tx.expire(&Expiry { others: NOW, ..expiry() }, 0)).unwrap();
+        assert_eq!(contents(&store), [true, true]);
+        drop(store);
+        drop(open_in(home.path()));
     }
 
     #[test]

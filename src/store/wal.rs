@@ -41,6 +41,17 @@ pub(super) fn lengthen(database: &Path) -> Result<(), StoreError> {
     put().map_err(|source| StoreError::Folder { path: path.clone(), source })
 }
 
+/// Copies every page into the database, syncs it, and begins the log anew. After a sync that failed the kernel may
+/// show pages of the log as written that it never wrote: what is acknowledged next must not stand behind them, where a
+/// power cut would cut it off.
+///
+/// # Errors
+/// If the disk does not take it, or another process still reads from the log.
+pub(super) fn empty(db: &Connection, database: &Path) -> Result<(), StoreError> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(StoreError::InUse { path: database.to_owned() }) } else { Ok(()) }
+}
+
 fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
@@ -133,6 +144,26 @@ mod tests {
             assert!(Instant::now() < until, "nothing was copied into the database");
             append(&store);
         }
+    }
+
+    #[test]
+    fn a_start_leaves_nothing_in_the_log_that_the_database_does_not_have() {
+        let home = folder();
+        let store = open(&home);
+        append(&store);
+        let copy = folder();
+        fs::create_dir(copy.path().join("keys")).unwrap();
+        for name in ["voorrang.db", "voorrang.db-wal", "keys/log.key", "keys/repeat.key"] {
+            fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let _revived = open_in(copy.path());
+        let alone = copy.path().join("alone.db");
+        fs::copy(copy.path().join("voorrang.db"), &alone).unwrap();
+        let entries =
+            || Connection::open(&alone).unwrap().query_row("SELECT count(*) FROM entry", [], |row| row.get(0));
+        assert_eq!(entries(), Ok(1));
+        let log = fs::read(copy.path().join("voorrang.db-wal")).unwrap();
+        assert!(log.iter().all(|byte| *byte == 0), "it begins anew");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::BudgetView;
 use voorrang::audit::{Action, Outcome, Range, VerifyError};
@@ -369,6 +370,29 @@ fn a_cosignature_is_asked_for_by_name() {
     for (keys, quorum) in [(vec![&stranger], None), (vec![&key, &stranger], None), (vec![&key], Some(2))] {
         let error = with(&keys, quorum).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Unusable::Cosignatures { .. })), "{error:#}");
+        assert_eq!(exit_code(&error), 4);
+    }
+}
+
+#[test]
+fn what_is_newer_than_the_copy_accuses_nobody_offline() {
+    let house = House::open();
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    house.verify(&[]).unwrap();
+    let told = house.line(CORPORATION).ask(&family).answered();
+    let (note, receipts) = (house.file("newer.note"), house.file("newer.csv"));
+    fs::write(&note, &told.receipt.checkpoint).unwrap();
+    let (answer, receipt) = (&told.answer, &told.receipt);
+    let row = format!("{answer},{EPOCH},{},{},{}", receipt.index, receipt.leaf, STANDARD.encode(&receipt.checkpoint));
+    fs::write(&receipts, format!("answer,epoch,log_index,leaf_hash,checkpoint\n{row}\n")).unwrap();
+    for (receipts, checkpoint) in [(vec![receipts.clone()], vec![]), (vec![], vec![note.clone()])] {
+        let held = |offline| {
+            let log = LogArgs { offline, ..LogArgs::new(house.party(OFFICER)) };
+            let checkpoint = checkpoint.clone();
+            verify(&VerifyArgs { log, checkpoint, ..VerifyArgs::new(house.party(OFFICER), receipts.clone()) })
+        };
+        let error = held(true).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Unusable::Newer { .. })), "{error:#}");
         assert_eq!(exit_code(&error), 4);
     }
 }

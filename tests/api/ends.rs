@@ -373,7 +373,7 @@ fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them()
         serde_json::from_slice(&searching.json("POST", "/v1/access-log/subjects", &look_up).body).unwrap();
     let log = house.log();
     assert!(key.exists() && log.iter().any(|e| e.action == Action::Ask && e.object.as_ref() == Some(&found.object)));
-    house.clock.set(NOW + time::Duration::days(i64::from(house.regulation.retention().log_days) + 2));
+    house.pass(i64::from(house.regulation.retention().log_days) + 2);
     assert_eq!(expire().status, 200);
     assert!(!key.exists());
     searching.json("POST", "/v1/access-log/subjects", &look_up).is_problem(404, "store_not_found");

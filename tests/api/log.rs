@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{Expired, HoldView, LogPage};
-use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, leaf_hash};
+use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash};
 use voorrang::audit::{read_bundle, verify_inclusion, verify_log};
 use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::retention::{self, HoldArgs, OfficerArgs, ReleaseArgs};
-use voorrang::cli::audit::{LogArgs, list};
+use voorrang::cli::audit::{LogArgs, LogBroken, VerifyArgs, list, verify};
+use voorrang::cli::exit_code;
+use voorrang::clock::Clock;
 
 use super::support::*;
 
@@ -181,7 +183,7 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     };
     assert_eq!(expire(&mut officer).entries, 0, "nothing is old enough");
     let days = i64::from(house.regulation.retention().log_days);
-    house.clock.set(NOW + time::Duration::days(days + 1));
+    house.pass(days + 1);
     let gone = expire(&mut officer);
     assert!(gone.entries >= size - 2 && gone.from == Some(0), "{gone:?}");
     let page: LogPage = serde_json::from_slice(&officer.get("/v1/access-log/entries?from=0").body).unwrap();
@@ -220,6 +222,30 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_expires_nothing_and_no_officer_takes_its_word() {
+    let house = House::open();
+    house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    let expired = |house: &House| -> Expired {
+        serde_json::from_slice(&house.line(OFFICER).json("POST", "/v1/access-log/expire", &Value::Null).body).unwrap()
+    };
+    let days = i64::from(house.regulation.retention().log_days);
+    house.clock.set(NOW + time::Duration::days(days + 40));
+    assert_eq!(expired(&house).entries, 0, "the clock leapt");
+    house.verify(&[]).unwrap();
+    house.pass(days + 80);
+    assert!(expired(&house).entries > 0, "it goes on like this");
+    let verified = |now| {
+        let mut args = VerifyArgs::new(house.party(OFFICER), vec![]);
+        args.log.clock = Clock::standing(now);
+        verify(&args)
+    };
+    let error = verified(NOW).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(LogBroken::Verify(VerifyError::GoneEarly { .. }))), "{error:#}");
+    assert_eq!(exit_code(&error), 5);
+    assert!(verified(house.clock.now()).unwrap().expired > 0);
+}
+
+#[test]
 fn an_answer_that_is_held_opens_when_its_day_s_key_is_long_due() {
     let house = House::open();
     let family = value(&house.encoder(EPOCH), FAMILY);
@@ -229,9 +255,10 @@ fn an_answer_that_is_held_opens_when_its_day_s_key_is_long_due() {
     let mut officer = house.line(OFFICER);
     officer.json("POST", "/v1/access-log/holds", &json!({"from": index, "to": index + 1}));
     let days = i64::from(house.regulation.retention().log_days);
-    house.clock.set(NOW + time::Duration::days(days + 30));
+    house.pass(days + 30);
     assert_eq!(officer.json("POST", "/v1/access-log/expire", &Value::Null).status, 200);
-    let mut reading = LogArgs::new(house.party(OFFICER)).reading().unwrap();
+    let log = LogArgs { clock: house.clock.clone(), ..LogArgs::new(house.party(OFFICER)) };
+    let mut reading = log.reading().unwrap();
     let asked = Filter { action: Some(Action::Ask), ..Filter::default() };
     let mut found = Vec::new();
     list::wanted(&mut reading, &asked, |one| {

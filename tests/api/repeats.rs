@@ -220,6 +220,27 @@ fn an_answer_that_another_certificate_of_the_party_has_again_is_recorded() {
     }
 }
 
+#[test]
+fn a_look_up_that_another_certificate_has_again_is_recorded() {
+    let house = House::open();
+    let address = value(&house.encoder(EPOCH), FAMILY)["address"].clone();
+    let (path, body) = ("/v1/access-log/subjects", json!({"epoch": EPOCH, "address": address}));
+    let first = under(&house, OFFICER, KEY, "POST", path, &body);
+    assert_eq!(first.status, 200, "{}", first.text());
+    let recorded = || -> Vec<_> { house.log().into_iter().filter(|entry| entry.action == Action::AskAgain).collect() };
+    assert_eq!(under(&house, OFFICER, KEY, "POST", path, &body).text(), first.text());
+    assert!(recorded().is_empty(), "who got it first is in the first entry");
+    let officer = house.regulation.parties().iter().find(|party| pki::file_stem(&party.name) == OFFICER).unwrap();
+    let other = house.issue(&Subject::party(&officer.name, officer.oin.as_str()));
+    let mut line = Line::open(house.port(), house.tls(Some(&other))).unwrap();
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", KEY)];
+    let again = line.send("POST", path, &headers, body.to_string().as_bytes()).unwrap();
+    assert_eq!(again.text(), first.text());
+    let (asked, log) = (recorded(), house.log());
+    let of = &log[usize::try_from(asked[0].entries.unwrap().from).unwrap()];
+    assert_eq!((asked.len(), of.action, &of.object), (1, Action::SubjectRead, &asked[0].object));
+}
+
 /// Has the service killed as it begins to send: what was asked is durable then, and nobody was told. Whether it could.
 fn killed_before_its_answer(house: &mut House, stem: &str, key: &str, path: &str, body: &Value) -> bool {
     let mut line = house.line(stem);

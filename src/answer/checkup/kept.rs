@@ -5,6 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Area, Finding, chain, no_epoch, of_laws, unusable};
 use crate::answer::laws::Laws;
+use crate::answer::steady::LEAP;
 use crate::answer::{setup, wire};
 use crate::audit::Entry;
 use crate::clock::Clock;
@@ -54,7 +55,12 @@ fn of_inspection(config: &Config, clock: &Clock, there: Inspection) -> Vec<Findi
                 "the clock is behind the last entry of the log: regulations and budgets go by that entry; set it";
             Finding::error(Area::Clock, "clock_back", detail)
         }
-        _ => Finding::fine(Area::Clock, "clock", "the clock is not behind the log"),
+        Some(last) if now > last + LEAP => {
+            let detail = "the clock is more than 31 days ahead of the last entry of the log: if it is right, contents \
+                          expire by it once the service has run for 31 days; else set it";
+            Finding::warning(Area::Clock, "clock_ahead", detail)
+        }
+        _ => Finding::fine(Area::Clock, "clock", "the clock is near the log's last entry"),
     });
     match Laws::open(&config.regulations, there.regulations) {
         Ok(laws) => found.extend(of_laws(&laws, now.date())),

@@ -15,7 +15,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{LogBroken, Unusable};
-use crate::audit::{CheckpointKeys, Entry, Frontier, Gone, Hash, Line, Range, VerifyError};
+use crate::audit::{CheckpointKeys, Due, Entry, Frontier, Gone, Hash, Line, Range, VerifyError};
 use crate::cli::output::Output;
 
 const UNWRITABLE: &str = "cannot write the copy of the log";
@@ -105,7 +105,7 @@ impl Copy {
     }
 
     /// Takes what the log has grown by. What is here already must be what the log still says: the new root is computed
-    /// from it. Contents that the log has deleted by rule since are deleted here too; `log_days` as in [`Gone::new`].
+    /// from it. Contents that the log has deleted by rule since are deleted here too.
     ///
     /// # Errors
     /// [`LogBroken::RolledBack`], [`LogBroken::Forked`], or [`LogBroken::Verify`] where contents went early; the copy
@@ -114,42 +114,55 @@ impl Copy {
         &mut self,
         source: &mut impl Source,
         keys: &impl CheckpointKeys,
-        log_days: u32,
+        due: impl Into<Due>,
     ) -> anyhow::Result<()> {
-        let note = source.checkpoint()?;
-        let now = keys.checkpoint(&note).map_err(LogBroken::Checkpoint)?;
+        let due = due.into();
+        let mut note = source.checkpoint()?;
+        let mut now = keys.checkpoint(&note).map_err(LogBroken::Checkpoint)?;
         let known = self.state.size;
         if now.size < known {
             return Err(LogBroken::RolledBack { known, size: now.size }.into());
         }
         let mut frontier = Frontier::from_edge(known, self.state.edge.clone())
             .ok_or_else(|| damaged("has a state.json that does not hold together"))?;
-        let (mut file, mut bytes, mut gone) = (self.append_to()?, self.state.bytes, Gone::new(log_days));
-        while frontier.size() < now.size {
-            let lines = source.lines(frontier.size())?;
-            ensure!(!lines.is_empty(), "the service shows fewer entries than its checkpoint covers");
-            let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
-            for line in lines.into_iter().take(missing) {
-                bytes += write_line(&mut file, &line).context(UNWRITABLE)?;
-                gone.line(frontier.size(), line.entry());
-                frontier.push(line.leaf());
+        let (mut file, mut bytes, mut gone) = (self.append_to()?, self.state.bytes, Gone::new(due));
+        for round in 0..=1 {
+            while frontier.size() < now.size {
+                let lines = source.lines(frontier.size())?;
+                ensure!(!lines.is_empty(), "the service shows fewer entries than its checkpoint covers");
+                let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
+                for line in lines.into_iter().take(missing) {
+                    bytes += write_line(&mut file, &line).context(UNWRITABLE)?;
+                    gone.line(frontier.size(), line.entry());
+                    frontier.push(line.leaf());
+                }
             }
+            if frontier.root() != now.root {
+                return Err(LogBroken::Forked { known, size: now.size }.into());
+            }
+            if round == 1 || gone.early().is_none() {
+                break;
+            }
+            // What expired while it was fetched is recorded beyond the checkpoint that was taken before.
+            let newer = source.checkpoint()?;
+            let then = keys.checkpoint(&newer).map_err(LogBroken::Checkpoint)?;
+            if then.size < now.size {
+                return Err(LogBroken::RolledBack { known: now.size, size: then.size }.into());
+            }
+            (note, now) = (newer, then);
         }
         file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).context(UNWRITABLE)?;
-        if frontier.root() != now.root {
-            return Err(LogBroken::Forked { known, size: now.size }.into());
-        }
         in_time(&gone)?;
         let (edge, id, round) = (frontier.edge().to_vec(), self.state.id.clone(), self.state.round);
         let state = State { id, checkpoint: Some(note), size: now.size, bytes, round, edge };
-        if gone.recorded().is_empty() { self.save(state) } else { self.delete(gone.recorded(), state, log_days) }
+        if gone.recorded().is_empty() { self.save(state) } else { self.delete(gone.recorded(), state, due) }
     }
 
     /// Saves the state, with contents deleted that records named: all of them were due.
-    fn delete(&mut self, recorded: &[Range], mut state: State, log_days: u32) -> anyhow::Result<()> {
+    fn delete(&mut self, recorded: &[Range], mut state: State, may_be_gone: Due) -> anyhow::Result<()> {
         let mut due = recorded.to_vec();
         due.sort_unstable_by_key(|range| range.from);
-        let (mut due, mut gone, mut lost) = (due.into_iter().peekable(), Gone::new(log_days), 0_u64);
+        let (mut due, mut gone, mut lost) = (due.into_iter().peekable(), Gone::new(may_be_gone), 0_u64);
         let path = self.entries(state.round + 1);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let mut file = BufWriter::with_capacity(1 << 20, file.context(UNWRITABLE)?);

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::copy::{Copy, Source, in_time, lock};
 use super::{LogBroken, Memory};
 use crate::answer::wire::LogPage;
-use crate::audit::{Gone, Hash, Line};
+use crate::audit::{Due, Gone, Hash, Line};
 use crate::cli::client::Client;
 use crate::clock::Clock;
 
@@ -43,7 +43,7 @@ impl Source for Service<'_> {
 /// [`LogBroken`] if the log is not the one that is in the copy; [`LogBroken::Rewritten`] if it can be said from where.
 pub fn follow(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<Copy> {
     let (mut copy, mut service) = (Copy::open(folder)?, Service(client));
-    match copy.follow(&mut service, &memory.keys, memory.log_days) {
+    match copy.follow(&mut service, &memory.keys, memory.due) {
         Ok(()) => Ok(copy),
         Err(error) => match error.downcast_ref::<LogBroken>() {
             Some(LogBroken::Forked { .. } | LogBroken::RolledBack { .. }) => {
@@ -97,9 +97,9 @@ pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<C
         }
     }
     let mut copy = Copy::open(&beside)?;
-    copy.follow(&mut Service(client), &memory.keys, memory.log_days)?;
-    super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[], memory.log_days)?;
-    let whole = old.as_ref().map_or(Ok(false), |old| compare(&copy, old, memory.log_days))?;
+    copy.follow(&mut Service(client), &memory.keys, memory.due)?;
+    super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[], memory.due)?;
+    let whole = old.as_ref().map_or(Ok(false), |old| compare(&copy, old, memory.due))?;
     let evidence = folder.with_extension(format!("kept-{}", Clock::System.now().unix_timestamp()));
     let replace = || -> std::io::Result<()> {
         fs::rename(folder, &aside)?;
@@ -119,8 +119,8 @@ pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<C
 }
 
 /// Whether the old copy was there to be compared to its end. Contents that only it has were due when they were deleted.
-pub(super) fn compare(new: &Copy, old: &Copy, log_days: u32) -> anyhow::Result<bool> {
-    let (mut gone, mut whole, mut before) = (Gone::new(log_days), true, old.lines().ok());
+pub(super) fn compare(new: &Copy, old: &Copy, due: impl Into<Due>) -> anyhow::Result<bool> {
+    let (mut gone, mut whole, mut before) = (Gone::new(due), true, old.lines().ok());
     for (index, line) in (0..).zip(new.lines()?) {
         let line = line?.1;
         let known = before.as_mut().and_then(Iterator::next).transpose().ok().flatten().map(|(_, known)| known);

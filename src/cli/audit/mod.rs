@@ -32,7 +32,8 @@ pub use verify::{VerifyArgs, verify};
 
 use super::client::{Client, ClientConfig};
 use super::log_key::remembered_log_keys;
-use crate::audit::{AuditError, LogKeys, Opener, VerifyError, WitnessRefusal};
+use crate::audit::{AuditError, Due, LogKeys, Opener, VerifyError, WitnessRefusal};
+use crate::clock::Clock;
 use copy::Copy;
 use reading::Reading;
 
@@ -78,6 +79,9 @@ pub struct LogArgs {
     /// Fetch the whole log anew in place of the copy: what has expired is then gone from the copy too
     #[arg(long, conflicts_with = "offline")]
     pub fresh: bool,
+    /// What time it is for the officer: deletions dated later than this are none.
+    #[arg(skip = Clock::System)]
+    pub clock: Clock,
 }
 
 /// The log is not what it should be.
@@ -140,6 +144,10 @@ pub enum Unusable {
     Receipt { path: PathBuf, row: usize },
     #[error("{} is no checkpoint that a key of this log signed", path.display())]
     Checkpoint { path: PathBuf },
+    #[error(
+        "{} is newer than the copy of the log, which has {size} entries: run once without --offline", path.display()
+    )]
+    Newer { path: PathBuf, size: u64 },
     #[error("{found} of the named witnesses cosigned a checkpoint of --checkpoint, and {needed} must have")]
     Cosignatures { found: usize, needed: usize },
     #[error("the copy of the log {what}; keep it as evidence and begin with --fresh")]
@@ -186,8 +194,8 @@ pub struct Memory {
     pub keys: LogKeys,
     /// Every checkpoint that was seen, signed notes, oldest first.
     pub checkpoints: Vec<String>,
-    /// The shortest time for which a regulation of the log keeps contents.
-    pub log_days: u32,
+    /// Which contents may be gone.
+    pub due: Due,
 }
 
 const CHECKPOINTS: &str = "checkpoints";
@@ -197,7 +205,7 @@ const COPY: &str = "log";
 impl LogArgs {
     /// As this officer, with the service.
     pub fn new(config: PathBuf) -> Self {
-        Self { config, identity: None, offline: false, fresh: false }
+        Self { config, identity: None, offline: false, fresh: false, clock: Clock::System }
     }
 
     /// The copy, brought up to the log unless `offline`, and what is remembered.
@@ -208,15 +216,15 @@ impl LogArgs {
         let config = ClientConfig::load(&self.config)?;
         let opener = opener(self.identity.as_deref().or(config.identity.as_deref()))?;
         let folder = config.memory.join(COPY);
-        let log_days = config.log_days.map_or(1, NonZeroU32::get);
+        let due = Due { log_days: config.log_days.map_or(1, NonZeroU32::get), now: Some(self.clock.now()) };
         if self.offline {
             let keys =
                 remembered_log_keys(&config.memory)?.context("no log was seen yet; run once without --offline")?;
-            let memory = Memory { keys, checkpoints: remembered(&config.memory)?, log_days };
+            let memory = Memory { keys, checkpoints: remembered(&config.memory)?, due };
             return Ok((Reading::new(Copy::open(&folder)?, opener)?, memory));
         }
         let client = Client::new(config)?;
-        let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)?, log_days };
+        let memory = Memory { keys: client.log_keys()?, checkpoints: remembered(&client.config.memory)?, due };
         let copy = if self.fresh {
             fetch::anew(&client, &folder, &memory)?
         } else {

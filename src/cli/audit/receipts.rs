@@ -75,6 +75,17 @@ impl Answers {
         Ok(())
     }
 
+    /// Where they were read.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Every checkpoint that stands with them.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &str> {
+        let proved = self.kept.iter().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.as_str()));
+        self.kept.iter().map(|kept| kept.receipt.checkpoint.as_str()).chain(proved)
+    }
+
     /// That the receipt at this place is none.
     pub fn invalid(&self, at: usize) -> Unusable {
         Unusable::Receipt { path: self.file.clone(), row: at + 1 }

@@ -3,14 +3,15 @@ use std::fs;
 use time::Duration;
 use time::macros::datetime;
 
-use super::copy::Copy;
+use super::copy::{Copy, Source};
 use super::filter::Filter;
 use super::list::{self, wanted};
 use super::reading::{Reading, Told};
 use super::testing::{Log, ONE, OTHER, START};
 use super::{LogBroken, export, fetch, subject, verify};
-use crate::audit::{AuditError, Line, NoteSigner, Range, VerifyError};
+use crate::audit::{Action, Actor, AuditError, Due, Entry, Line, NoteSigner, Outcome, Range, VerifyError};
 use crate::cli::audit::index::Index;
+use crate::ids::TraceId;
 
 fn broken<T>(result: anyhow::Result<T>) -> LogBroken {
     result.err().expect("it fails").downcast().expect("the log is broken")
@@ -135,6 +136,60 @@ fn what_was_deleted_early_stays_in_the_copy() {
     log.lines[3] = Line::Expired(log.lines[3].leaf());
     let found = Copy::open(fresh.path().join("2").as_path()).unwrap().follow(&mut log, &key, 1);
     assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 3 })));
+}
+
+#[test]
+fn what_expires_while_it_is_fetched_is_recorded_beyond_the_checkpoint() {
+    /// Shows the checkpoint from before contents were deleted first.
+    struct Deleting {
+        log: Log,
+        before: Option<String>,
+    }
+    impl Source for Deleting {
+        fn checkpoint(&mut self) -> anyhow::Result<String> {
+            self.before.take().map_or_else(|| self.log.checkpoint(), Ok)
+        }
+        fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
+            self.log.lines(from)
+        }
+    }
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(5));
+    let (before, key) = (Some(log.checkpoint().unwrap()), log.key());
+    let mut service = Deleting { log: log.expire(START + Duration::days(30), &[Range { from: 2, to: 4 }]), before };
+    let mut copy = Copy::open(home.path()).unwrap();
+    copy.follow(&mut service, &key, 29).unwrap();
+    assert_eq!(copy.size(), 7, "with the record");
+    // Without one it went early.
+    let mut log = Log::new().grown(5);
+    let (before, key) = (Some(log.checkpoint().unwrap()), log.key());
+    log.lines[2] = Line::Expired(log.lines[2].leaf());
+    let mut service = Deleting { log: log.grown(1), before };
+    let found = Copy::open(&home.path().join("2")).unwrap().follow(&mut service, &key, 29);
+    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 2 })));
+}
+
+#[test]
+fn what_is_held_or_deleted_in_her_future_stays_in_the_copy() {
+    let range = Range { from: 1, to: 3 };
+    let expired = START + Duration::days(400);
+    for (held, now, kept) in
+        [(false, expired, false), (true, expired, true), (false, expired - Duration::days(3), true)]
+    {
+        let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(5));
+        if held {
+            let mut hold = Entry::new(START, TraceId::random(), Actor::service(), Action::LogHold, Outcome::Done);
+            hold.entries = Some(range);
+            log.lines.push(Line::Entry(hold.to_bytes()));
+        }
+        let mut copy = log.copy(home.path());
+        let (key, mut log) = (log.key(), log.expire(expired, &[range]));
+        let found = copy.follow(&mut log, &key, Due { log_days: 30, now: Some(now) });
+        assert_eq!(found.is_err(), kept);
+        if kept {
+            assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 1 })));
+            assert!(copy.lines().unwrap().all(|line| matches!(line.unwrap().1, Line::Entry(_))));
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::copy::Copy;
 use super::receipts::{self, Answers, Incomparable};
 use super::{LogArgs, LogBroken, Memory, Unusable};
-use crate::audit::{CheckpointKeys, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_log};
+use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_log};
 
 /// What verifying takes.
 #[derive(Debug, clap::Args)]
@@ -121,12 +121,15 @@ pub fn verified(args: &VerifyArgs) -> anyhow::Result<Verified> {
     let (mut reading, memory) = args.log.open()?;
     files.iter().try_for_each(|file| file.check(&memory.keys))?;
     let cosigned = cosigned(args, &notes, &memory)?;
+    if args.log.offline {
+        none_newer(args, &notes, &files, &memory, &reading.copy)?;
+    }
     // Where proofs lead is remembered too; most of a file's have the same few checkpoints.
     let kept = || files.iter().flat_map(|file| &file.kept);
     let proved: BTreeSet<_> = kept().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.clone())).collect();
     let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(notes).chain(proved).collect();
     let receipts: Vec<_> = kept().map(|kept| kept.receipt.clone()).collect();
-    let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts, memory.log_days);
+    let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts, memory.due);
     let report = report.map_err(|error| of_what_was_given(error, args, &memory, &files))?;
     let incomparable = receipts::compare(&mut reading, &files)?;
     Ok(Verified { report, incomparable, cosigned })
@@ -148,6 +151,24 @@ fn cosigned(args: &VerifyArgs, notes: &[String], memory: &Memory) -> anyhow::Res
         return Err(Unusable::Cosignatures { found: found.len(), needed }.into());
     }
     Ok(found)
+}
+
+/// That nothing that was handed in is newer than the copy: the log may have what it speaks of.
+fn none_newer(
+    args: &VerifyArgs,
+    notes: &[String],
+    files: &[Answers],
+    memory: &Memory,
+    copy: &Copy,
+) -> Result<(), Unusable> {
+    let is_newer = |note: &str| memory.keys.checkpoint(note).is_ok_and(|known| known.size > copy.size());
+    let mut given =
+        args.checkpoint.iter().zip(notes).filter(|(_, note)| is_newer(note)).map(|(path, _)| path.as_path());
+    let mut received = files.iter().filter(|file| file.checkpoints().any(is_newer)).map(Answers::file);
+    match given.next().or_else(|| received.next()) {
+        Some(path) => Err(Unusable::Newer { path: path.to_owned(), size: copy.size() }),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with a file that was handed in is not wrong with the log.
@@ -176,7 +197,7 @@ pub fn tree_of(
     keys: &impl CheckpointKeys,
     remembered: &[String],
     receipts: &[Receipt],
-    log_days: u32,
+    due: impl Into<Due>,
 ) -> anyhow::Result<Report> {
     let checkpoint = copy.checkpoint().context("there is no copy of the log yet; run once without --offline")?;
     let mut unreadable = None;
@@ -187,7 +208,7 @@ pub fn tree_of(
             None
         }
     });
-    let report = verify_log(lines, checkpoint, keys, remembered, receipts, log_days);
+    let report = verify_log(lines, checkpoint, keys, remembered, receipts, due);
     match unreadable {
         Some(error) => Err(error),
         None => Ok(report.map_err(LogBroken::Verify)?),
