@@ -120,6 +120,17 @@ token!(
     /// HMAC of postcode and house number: equal addresses have equal tokens, and nothing else shows.
     AddressToken
 );
+
+/// Bytes of an address token that a housing stock knows: two of a million addresses share them once in 500 stocks.
+pub const STOCK_PREFIX: usize = 6;
+
+impl AddressToken {
+    /// What a housing stock knows of it.
+    pub fn stock_prefix(&self) -> [u8; STOCK_PREFIX] {
+        *self.0.first_chunk().expect("a token is longer")
+    }
+}
+
 token!(
     /// HMAC of the custodian's own household id.
     HouseholdToken

@@ -299,7 +299,7 @@ impl App {
         let (by, id) = (proposal.by.clone(), proposal.regulation.clone());
         match proposed {
             Proposed::Stock { epoch, dwellings, filter } => {
-                let unfit = |why| Problem::unprocessable("stock_filter", why);
+                let unfit = |why| Problem::unprocessable("stock_addresses", why);
                 stock::takes_stocks(&self.epoch(&epoch)?.epoch)?;
                 let filter = STANDARD.decode(&filter).map_err(|_| unfit("the filter is not base64"))?;
                 let opened = self.store.open_stock(&epoch, &by, dwellings, &filter);

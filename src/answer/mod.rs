@@ -63,7 +63,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
 use actix_web::HttpRequest;
-pub use stock::FALSE_POSITIVES as STOCK_FALSE_POSITIVES;
 
 use crate::audit::{Action, Actor, Entry, Outcome, RegulationRef};
 use crate::clock::Clock;

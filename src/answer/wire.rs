@@ -144,8 +144,8 @@ pub struct Stock {
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 400000)]
     pub dwellings: u32,
-    /// Bloom filter of address tokens (crate bloomfilter, false positives 1 in 1,000), base64.
-    pub filter: String,
+    /// The first six bytes of each address token, in ascending order, each once, base64 of them all.
+    pub addresses: String,
 }
 
 /// `GET /v1/service`: what a client needs before its first question.

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bloomfilter::Bloom;
 use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
@@ -18,13 +17,12 @@ use super::inputs::{file_digest, parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use super::quality_report;
-use crate::answer::STOCK_FALSE_POSITIVES;
 use crate::answer::quality::LoadQuality;
 use crate::answer::wire::law::{InferenceView, Pending};
 use crate::answer::wire::{self, Changes, EpochView, LoadPlan, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
-use crate::code::{AddressToken, Record, RecordRef};
+use crate::code::{Record, RecordRef};
 use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
 use crate::ids::{EpochId, LoadId, ProposalId};
 use crate::profile::Profile;
@@ -359,21 +357,17 @@ impl<'a> Session<'a> {
     }
 
     fn stock(&self, addresses: &[Address], dwellings: Option<u32>) -> anyhow::Result<Loaded> {
-        let tokens: BTreeSet<AddressToken> =
-            addresses.iter().filter_map(|address| self.encoder.address(address)).collect();
+        let tokens = addresses.iter().filter_map(|address| self.encoder.address(address));
+        let tokens: BTreeSet<_> = tokens.map(|token| token.stock_prefix()).collect();
         // A token is without the suffix: flats share one, so there are more dwellings than tokens.
         let whole = addresses.iter().map(|one| (one.postcode(), one.number(), one.suffix())).collect::<BTreeSet<_>>();
         let distinct = u32::try_from(whole.len()).context("too many dwellings")?;
         let dwellings = dwellings.unwrap_or(distinct);
-        let Ok(mut filter) = Bloom::new_for_fp_rate(dwellings as usize, STOCK_FALSE_POSITIVES) else {
-            bail!("a stock has at least one dwelling");
-        };
-        tokens.iter().for_each(|token| filter.set(&token.0));
-        let filter = filter.into_bytes();
-        let (persons, bytes) = (tokens.len(), filter.len());
+        let (persons, tokens) = (tokens.len(), tokens.into_iter().flatten().collect::<Vec<_>>());
+        let bytes = tokens.len();
         let mut loaded = Loaded { persons, bytes, ..Loaded::of(addresses.len()) };
         if !self.dry_run {
-            let stock = wire::Stock { header: self.encoder.header(), dwellings, filter: STANDARD.encode(filter) };
+            let stock = wire::Stock { header: self.encoder.header(), dwellings, addresses: STANDARD.encode(tokens) };
             let key = fresh_key();
             let pending: Pending = patiently(|| self.client.put_once("stock", &stock, &key))?;
             (loaded.receipt, loaded.pending) = (Some(pending.receipt), Some(pending.proposal));

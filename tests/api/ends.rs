@@ -5,12 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bloomfilter::Bloom;
 use serde_json::{Value, json};
 use time::Duration;
+use voorrang::answer::server;
 use voorrang::answer::wire::law::Pending;
 use voorrang::answer::wire::{LogPage, SubjectView};
-use voorrang::answer::{STOCK_FALSE_POSITIVES, server};
 use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
@@ -264,15 +263,13 @@ fn stocks_and_shares_lie_sealed_so_that_no_old_backup_tells_them_after_the_end()
     let house = House::open();
     let shares = house.client(CORPORATION).envelope(&EPOCH.parse().unwrap()).unwrap().shares;
     let share = shares.values().next().unwrap().lines().nth(1).unwrap();
-    let mut filter = Bloom::new_for_fp_rate(40, STOCK_FALSE_POSITIVES).unwrap();
-    (0..30_u128).for_each(|token| filter.set(&token.to_be_bytes()));
-    let filter = filter.into_bytes();
-    let text = STANDARD.encode(&filter);
+    let addresses: Vec<u8> = (0..30).flat_map(|n| [n, 0xd1, 0x5e, 0xa5, 0xed, !n]).collect();
+    let text = STANDARD.encode(&addresses);
     let header = house.encoder(EPOCH).header();
-    let stock = json!({"header": header, "dwellings": 40, "filter": text});
+    let stock = json!({"header": header, "dwellings": 40, "addresses": text});
     let reply = house.line(CORPORATION).json("PUT", "/v1/stock", &stock);
     let pending: Pending = serde_json::from_slice(&reply.body).unwrap();
-    let lies_open = || [&filter[48..], text.as_bytes(), share.as_bytes()].map(|needle| stands(&house.state(), needle));
+    let lies_open = || [&addresses[..], text.as_bytes(), share.as_bytes()].map(|needle| stands(&house.state(), needle));
     assert_eq!(lies_open(), [false; 3], "while it waits");
     confirm(&pending.proposal, &house.client(OFFICER)).unwrap();
     assert_eq!(lies_open(), [false; 3], "and once it counts");
@@ -287,7 +284,7 @@ fn a_stock_is_taken_only_while_its_epoch_loads_and_goes_with_it() {
     let put = |epoch: &str, code: &str| {
         let mut header = json!(house.encoder(EPOCH).header());
         header["epoch"] = json!(epoch);
-        let stock = json!({"header": header, "dwellings": 10, "filter": "AAAA"});
+        let stock = json!({"header": header, "dwellings": 10, "addresses": "AAAA"});
         house.line(CORPORATION).json("PUT", "/v1/stock", &stock).is_problem(409, code);
     };
     house.announce("haarlem-2").unwrap();

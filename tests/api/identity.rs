@@ -172,7 +172,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
     let (population, care) = (begin(POPULATION, "population"), begin(CARE, "care"));
     let stock = {
         // Its form is refused, after the role was judged.
-        json!({"header": header, "dwellings": 10, "filter": "AAAA"})
+        json!({"header": header, "dwellings": 10, "addresses": "AAAA"})
     };
     let new =
         json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});

@@ -119,7 +119,7 @@ impl World {
             ("POST", "/group-questions") => json!({"question": question, "case": self.case}),
             ("POST", "/loads") => plan(&self.house),
             ("POST", "/loads/{load}/commit") => json!({"chunks": 7}),
-            ("PUT", "/stock") => json!({"header": header, "dwellings": 10, "filter": "AAAA"}),
+            ("PUT", "/stock") => json!({"header": header, "dwellings": 10, "addresses": "AAAA"}),
             ("POST", "/epochs") => json!({
                 "id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []
             }),

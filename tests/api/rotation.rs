@@ -287,7 +287,7 @@ fn codes_of_another_epoch_profile_schema_or_salt_are_refused_with_the_remedy_whe
     let question = value(&house.encoder(EPOCH), FAMILY);
     let header = &question["header"];
     let plan = json!({"header": header, "source": "population", "records": 1, "referenceDate": "2026-01-01"});
-    let stock = json!({"header": header, "dwellings": 10, "filter": "AAAA"});
+    let stock = json!({"header": header, "dwellings": 10, "addresses": "AAAA"});
     for (member, wrong, status, code, remedy) in [
         ("epoch", json!("haarlem-9"), 404, "unknown_epoch", "GET /v1/service"),
         ("profile", json!("nl-household-0"), 422, "other_profile", "take the profile"),
