@@ -111,8 +111,9 @@ fn needles(town: &Town, epoch: &Epoch) -> Needles {
     let ages = Ages { minor_below, senior_from };
     let some: Vec<_> = town.residents.iter().take(RECORDS).cloned().collect();
     let (mut records, known) = (Vec::new(), some.len());
+    let asked = asked(epoch);
     for record in epoch.encoder.residents(&some, today(), &ages) {
-        spellings(&record, &mut records);
+        spellings(&record, &asked, &mut records);
     }
     let wrapping = fs::read(town.epoch_keys().join(format!("epoch-{}.key", epoch.name))).unwrap();
     let keys = vec![data_key(town, &epoch.name, &wrapping), wrapping];
@@ -129,19 +130,33 @@ fn needles(town: &Town, epoch: &Epoch) -> Needles {
     Needles { records, known, keys, secrets, sealed: sealed(town, &epoch.name) }
 }
 
-/// A record as it may lie somewhere: its reference, its tokens, and the first words of each of its codes.
-fn spellings(record: &Record, into: &mut Vec<Vec<u8>>) {
-    let tokens = [Some(record.id.0), record.address.map(|token| token.0), record.household.map(|token| token.0)];
-    for token in tokens.into_iter().flatten() {
-        into.push(token.to_vec());
-        into.push(STANDARD.encode(token).into_bytes());
-    }
+/// Bytes of a code that are looked for.
+const CODE: usize = 24;
+
+/// What questions bring as well, and what lies in the buffers of connections that are open: it is no trace of a register.
+fn asked(epoch: &Epoch) -> BTreeSet<Vec<u8>> {
+    let questions = || epoch.questions.iter().map(|(_, question, _)| question);
+    let tenants = questions().flat_map(|question| &question.tenants);
+    let codes = tenants.flat_map(|tenant| tenant.codes.values().flatten());
+    codes.map(|code| code.to_bytes()[..CODE].to_vec()).collect()
+}
+
+/// A record as it may lie somewhere: its reference, and the first words of each of its codes. The tokens of addresses and
+/// households are left out: one may stay on a thread's stack until something else is written there (SECURITY.md).
+fn spellings(record: &Record, asked: &BTreeSet<Vec<u8>>, into: &mut Vec<Vec<u8>>) {
+    let mut look_for = |bytes: &[u8]| {
+        let is_new = !asked.contains(bytes);
+        into.extend(is_new.then(|| [bytes.to_vec(), STANDARD.encode(bytes).into_bytes()]).into_iter().flatten());
+        is_new
+    };
+    look_for(&record.id.0);
+    let mut words = Vec::new();
     for code in record.codes.passes.iter().flatten() {
-        let bytes = code.to_bytes();
-        into.push(bytes[..24].to_vec());
-        into.push(STANDARD.encode(&bytes[..24]).into_bytes());
-        into.push(code.words().iter().take(3).flat_map(|word| word.to_ne_bytes()).collect());
+        if look_for(&code.to_bytes()[..CODE]) {
+            words.push(code.words().iter().take(CODE / 8).flat_map(|word| word.to_ne_bytes()).collect());
+        }
     }
+    into.append(&mut words);
 }
 
 /// As `store` wraps it: nonce, ciphertext and tag under the wrapping key, bound to the epoch.
