@@ -140,6 +140,24 @@ token!(
     RecordRef
 );
 
+/// Keys and records pass over the stack while they are worked on; this overwrites what they left below the caller.
+#[inline(never)]
+pub fn burn_stack() {
+    std::hint::black_box(&mut [0_u8; 32 << 10]);
+}
+
+/// Does work that records pass through, in a frame of its own, and leaves nothing of them on the thread's stack: the stack
+/// of a thread that ended is kept for the next one, and may outlive the epoch.
+pub fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn below<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    let done = below(work);
+    burn_stack();
+    done
+}
+
 /// A priority group. Which groups count, and for whom, is the regulation's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("regulate", &["audit", "code", "ids", "link"]),
     ("audit", &["ids"]),
     ("epoch", &["code", "ids"]),
-    ("store", &["audit", "epoch", "ids"]),
+    ("store", &["audit", "code", "epoch", "ids"]),
     ("witness", &["audit", "clock"]),
 ];
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::ContentType;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::aside::aside;
 use super::guard::Refusals;
 use super::identity::Identity;
 use super::json::Json;
@@ -35,7 +36,7 @@ pub(super) async fn ask(
     let questions = batch.into_inner().questions;
     check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
     let (counting, asker) = (app.clone(), caller.clone());
-    let counted = web::block(move || (households(&counting, &asker, &questions), questions)).await;
+    let counted = aside(move || (households(&counting, &asker, &questions), questions)).await;
     let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
     let (households, questions) = counted.map_err(stopping)?;
     let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
@@ -101,7 +102,7 @@ pub(super) async fn answer_one(
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for _ in 0..2 {
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
-        let reached = web::block(move || {
+        let reached = aside(move || {
             let _first = deciding.desk.ahead();
             deciding.reach(&caller, question, households, repeat)
         });

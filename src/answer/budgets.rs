@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 
+use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::Json;
@@ -22,7 +23,7 @@ pub(super) async fn view(
     let caller = Caller::of(identity, &request);
     let _permit = app.officer(&caller).await?;
     let worker = app.clone();
-    let found = web::block(move || worker.budgets()).await;
+    let found = aside(move || worker.budgets()).await;
     let found = found.map_err(|_| Problem::unavailable("the service is stopping"));
     found.and_then(|found| found).map(Json).map_err(|problem| problem.traced(caller.trace))
 }

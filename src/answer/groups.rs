@@ -9,8 +9,9 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 
+use super::aside::aside;
 use super::charge::Unpaid;
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
@@ -54,7 +55,7 @@ pub(super) async fn ask(
     let (started, trace) = (Instant::now(), caller.trace);
     let (epoch, tenants) = (question.question.header.epoch.clone(), question.question.tenants.len());
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
-    let decided = web::block(move || deciding.decide_groups(&caller, question)).await;
+    let decided = aside(move || deciding.decide_groups(&caller, question)).await;
     let (entry, told) = decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let Granted { told, count } = match told {
         Ok(granted) => granted,

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::aside::aside;
 use super::problem::{Problem, json_fault, trace_of};
 use super::shape;
 use super::wire::Fault;
@@ -106,7 +107,7 @@ async fn parse<T: DeserializeOwned + ToSchema + Send + 'static>(body: Bytes) -> 
     {
         return Ok(read);
     }
-    let read = web::block(move || serde_json::from_slice(&body).map_err(|cause| misfit::<T>(&body, &cause)));
+    let read = aside(move || serde_json::from_slice(&body).map_err(|cause| misfit::<T>(&body, &cause)));
     read.await.map_err(|_| Problem::unavailable("the service is stopping"))?
 }
 

@@ -6,8 +6,9 @@ mod parts;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload};
 
+use super::aside::aside;
 use super::chunks::{self, BadLine};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
@@ -136,7 +137,7 @@ pub(super) async fn put_chunk(
     // Read only now: nobody without the right to load fills this machine's memory.
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
-    let sealed = web::block(move || {
+    let sealed = aside(move || {
         let records = parts::check(&body, number as usize, &worker.profile, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
@@ -177,7 +178,7 @@ pub(super) async fn commit(
         return Err(app.refuse(entry, problem).await);
     }
     let (worker, read) = (app.clone(), load.clone());
-    let next = web::block(move || worker.with_load(&in_force, load));
+    let next = aside(move || worker.with_load(&in_force, load));
     let next = next.await.map_err(|_| traced(stopping()))?;
     let (next, report) = match next {
         Ok(next) => next,

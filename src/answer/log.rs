@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use actix_web::http::header::ContentType;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::aside::aside;
 use super::decision::{only, store_problem};
 use super::identity::Identity;
 use super::json::{Json, Query};
@@ -278,7 +279,7 @@ async fn read<T: Send + 'static>(
     work: impl FnOnce(&App) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<Result<T, StoreError>, Problem> {
     let worker = app.clone();
-    web::block(move || work(&worker)).await.map_err(|_| Problem::unavailable("the service is stopping"))
+    aside(move || work(&worker)).await.map_err(|_| Problem::unavailable("the service is stopping"))
 }
 
 /// Entries for an officer, who is recorded before she gets them.

@@ -4,6 +4,7 @@
 //! Every handler follows one way: identity from the certificate, facts, decision, one durable log entry for permit
 //! and refusal alike, answer.
 
+mod aside;
 mod background;
 mod batches;
 mod body;

@@ -2,8 +2,9 @@
 //! from the entries of the access log when they are asked for; reading is recorded as any reading of the log is.
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 
+use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::Json;
@@ -28,7 +29,7 @@ pub(super) async fn read(
     let query = query.into_inner();
     let traced = |problem: Problem| problem.traced(caller.trace);
     app.record_reading(&caller, &query).await.map_err(traced)?;
-    let found = web::block(move || app.matching(&query)).await;
+    let found = aside(move || app.matching(&query)).await;
     let found = found.map_err(|_| traced(Problem::unavailable("the service is stopping")))?;
     let found = found.map_err(|error| traced(store_problem(&error)))?;
     if found.len() > MOST {

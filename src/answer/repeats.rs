@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
+use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::whole_body;
@@ -150,7 +151,7 @@ async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Pro
     let body = whole_body(parts, body, most).await?;
     let caller = Caller { identity, trace: trace_of(request.request()), once: Once::default() };
     let (worker, oin, sent, bytes) = (app.clone(), caller.identity.oin.clone(), key.clone(), body.clone());
-    let looked = web::block(move || {
+    let looked = aside(move || {
         let mut spelled = Vec::with_capacity(place.len() + bytes.len());
         spelled.extend(place.bytes().chain(without_spaces(&bytes)));
         let once = worker.store.repeat_key(&oin, &sent, &spelled);
@@ -212,7 +213,7 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
         Kept::Ended(id, body) => {
             // What a crash cut short is long: a register's pages are overwritten. Others are answered meanwhile.
             let (worker, now) = (app.clone(), app.clock.now());
-            let erased = web::block(move || worker.store.erase(&id, now)).await;
+            let erased = aside(move || worker.store.erase(&id, now)).await;
             let done = erased.map_err(|_| Problem::unavailable("the service is stopping"))?;
             let mut body = app.with_checkpoint(body)?;
             body["record"] = Value::String(done.map_err(|error| store_problem(&error))?.note);

@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Path};
 use time::{Duration, OffsetDateTime};
 
+use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::Json;
@@ -41,7 +42,7 @@ pub(super) async fn expire(
     let caller = Caller::of(identity, &request);
     let entry = app.officer_entry(&caller, Action::LogExpire).await?;
     let worker = app.clone();
-    let expired = web::block(move || worker.expire(|_| entry.clone())).await;
+    let expired = aside(move || worker.expire(|_| entry.clone())).await;
     let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
     let failed = |error: StoreError| store_problem(&error).traced(caller.trace);
     let expired = expired.map_err(stopping)?.map_err(failed)?;

@@ -14,6 +14,7 @@ use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, Resource, Re
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::aside::aside;
 use super::background::Background;
 use super::checkup::Grade;
 use super::durable::durable;
@@ -210,7 +211,7 @@ async fn reload_on_hangup(reloader: Arc<Reloader>) {
     };
     while hangups.recv().await.is_some() {
         let reloader = Arc::clone(&reloader);
-        if web::block(move || reloader.reload()).await.is_err() {
+        if aside(move || reloader.reload()).await.is_err() {
             return;
         }
     }

@@ -10,7 +10,7 @@ use super::popcount::Kernel;
 use super::register::Register;
 use super::search::{Candidate, Far, Probe, Search};
 use super::thresholds::Limits;
-use crate::code::RecordRef;
+use crate::code::{RecordRef, leaving_nothing};
 
 /// Members whom one scan of the population looks for together: their codes and a row stay in the first cache.
 const BATCH: usize = 16;
@@ -74,7 +74,8 @@ impl Join {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let far: Vec<Option<Far>> = thread::scope(|scope| {
             let share = rows.len().div_ceil(cores).max(1);
-            let workers: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(|| far(rows))).collect();
+            let workers: Vec<_> =
+                rows.chunks(share).map(|rows| scope.spawn(|| leaving_nothing(|| far(rows)))).collect();
             workers.into_iter().flat_map(|worker| worker.join().expect("a scan does not panic")).collect()
         });
         let outcome = |(row, far): (usize, &Option<Far>)| search.one(&Probe::row(care, row), far.as_ref());

@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::popcount::{Hit, Kernel, Line, Scan};
 use super::register::Register;
 use super::score::{Z, farthest};
-use crate::code::AddressToken;
+use crate::code::{AddressToken, leaving_nothing};
 
 /// Rows that a thread takes at least: below this, starting a thread takes longer than reading.
 const ROWS: usize = 1 << 15;
@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
         thread::scope(|scope| {
             let start = |range: &Range<usize>| {
                 let range = range.clone();
-                scope.spawn(move || self.scan_range(range, people))
+                scope.spawn(move || leaving_nothing(|| self.scan_range(range, people)))
             };
             let (first, others) = ranges.split_first().expect("two ranges at least");
             let others: Vec<_> = others.iter().map(start).collect();

@@ -12,6 +12,7 @@ use super::chance::{Chance, above};
 use super::popcount::Kernel;
 use super::register::Register;
 use super::search::{Probe, Search};
+use crate::code::leaving_nothing;
 use crate::profile::PerThousand;
 
 /// Of the tenants one in so many is not in the population, while nearly nobody is on the care list, so that as many
@@ -143,7 +144,8 @@ fn sample(register: &Register) -> (usize, Vec<Vec<u64>>) {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = people.len().div_ceil(cores).max(1);
     let counts = thread::scope(|scope| {
-        let workers: Vec<_> = people.chunks(share).map(|people| scope.spawn(|| counted(people))).collect();
+        let workers: Vec<_> =
+            people.chunks(share).map(|people| scope.spawn(|| leaving_nothing(|| counted(people)))).collect();
         let parts = workers.into_iter().map(|worker| worker.join().expect("a scan does not panic"));
         parts.reduce(|all, part| {
             let sum = |(a, b): (Vec<u64>, Vec<u64>)| a.iter().zip(&b).map(|(a, b)| a + b).collect();

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::hint::black_box;
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -21,6 +20,7 @@ use zeroize::Zeroizing;
 use super::keys::{create, create_random, key_of_32, read};
 use super::subjects::Subjects;
 use super::{Folders, StoreError, open};
+use crate::code::burn_stack;
 use crate::ids::EpochId;
 
 const KEY: &str = "key";
@@ -217,12 +217,6 @@ pub(super) fn overwrite(path: &Path) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&vec![0; length])?;
     file.sync_all()
-}
-
-/// Key schedules pass over the stack while a key is opened; this overwrites what they left below the caller.
-#[inline(never)]
-fn burn_stack() {
-    black_box(&mut [0_u8; 32 << 10]);
 }
 
 impl DataKey {

@@ -138,18 +138,21 @@ fn asked(epoch: &Epoch) -> BTreeSet<Vec<u8>> {
     let questions = || epoch.questions.iter().map(|(_, question, _)| question);
     let tenants = questions().flat_map(|question| &question.tenants);
     let codes = tenants.flat_map(|tenant| tenant.codes.values().flatten());
-    codes.map(|code| code.to_bytes()[..CODE].to_vec()).collect()
+    let addresses = questions().filter_map(|question| question.address);
+    codes.map(|code| code.to_bytes()[..CODE].to_vec()).chain(addresses.map(|it| it.0.to_vec())).collect()
 }
 
-/// A record as it may lie somewhere: its reference, and the first words of each of its codes. The tokens of addresses and
-/// households are left out: one may stay on a thread's stack until something else is written there (SECURITY.md).
+/// A record as it may lie somewhere: its reference, its tokens, and the first words of each of its codes.
 fn spellings(record: &Record, asked: &BTreeSet<Vec<u8>>, into: &mut Vec<Vec<u8>>) {
     let mut look_for = |bytes: &[u8]| {
         let is_new = !asked.contains(bytes);
         into.extend(is_new.then(|| [bytes.to_vec(), STANDARD.encode(bytes).into_bytes()]).into_iter().flatten());
         is_new
     };
-    look_for(&record.id.0);
+    let tokens = [Some(record.id.0), record.address.map(|token| token.0), record.household.map(|token| token.0)];
+    for token in tokens.iter().flatten() {
+        look_for(token);
+    }
     let mut words = Vec::new();
     for code in record.codes.passes.iter().flatten() {
         if look_for(&code.to_bytes()[..CODE]) {

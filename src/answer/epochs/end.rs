@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{Data, Path};
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 
+use super::super::aside::aside;
 use super::super::decision::store_problem;
 use super::super::four_eyes::Proposed;
 use super::super::identity::Identity;
@@ -153,7 +154,7 @@ async fn last_readers(in_force: Arc<EpochInForce>) -> Registers {
 async fn erase(app: Data<App>, caller: &Caller, id: EpochId, registers: Registers) -> Result<Destroyed, Problem> {
     let trace = caller.trace;
     let worker = app.clone();
-    let erased = web::block(move || worker.store.erase_ended(&id, registers, worker.clock.now())).await;
+    let erased = aside(move || worker.store.erase_ended(&id, registers, worker.clock.now())).await;
     let erased = erased.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let done = erased.map_err(|error| store_problem(&error).traced(trace))?;
     Ok(Destroyed { epoch: done.epoch, record: done.note })

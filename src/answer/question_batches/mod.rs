@@ -19,6 +19,7 @@ pub(super) use desk::Desk;
 pub(super) use told::one_of_many;
 pub(super) use work::answer;
 
+use super::aside::aside;
 use super::decision::{store_problem, unanswered};
 use super::identity::{Identity, chain_of};
 use super::json::{Json, Query};
@@ -133,7 +134,7 @@ pub(super) async fn put_chunk(
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
-    let sealed = web::block(move || worker.seal_questions(&read, number, &body));
+    let sealed = aside(move || worker.seal_questions(&read, number, &body));
     let (sealed, records) = match sealed.await.map_err(|_| traced(stopping()))? {
         Ok(sealed) => sealed,
         Err(BadChunk::Unreadable(problem)) => return Err(traced(problem)),
@@ -156,8 +157,7 @@ pub(super) async fn commit(
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
     let (worker, read, asker) = (app.clone(), batch.clone(), caller.clone());
-    let households =
-        web::block(move || worker.count_households(&asker, &read)).await.map_err(|_| traced(stopping()))?;
+    let households = aside(move || worker.count_households(&asker, &read)).await.map_err(|_| traced(stopping()))?;
     let households = match households {
         Ok(households) if batch.chunks == plan.chunks => households,
         Ok(_) | Err(StoreError::NotFound(_)) => return Err(app.incomplete(&caller, &batch, plan.chunks).await),
@@ -205,7 +205,7 @@ pub(super) async fn results(
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
-    let page = web::block(move || worker.result_lines(&read, from.from)).await.map_err(|_| traced(stopping()))?;
+    let page = aside(move || worker.result_lines(&read, from.from)).await.map_err(|_| traced(stopping()))?;
     let page = page.map_err(|error| traced(store_problem(&error)))?;
     if page.entries.is_some() {
         let entry = app.entry_of(&caller, &batch).map_err(traced)?;
