@@ -81,11 +81,7 @@ fn of_a_whole_batch_of_bad_questions_the_faults_are_told() {
 
 #[test]
 fn refusals_fill_no_disk_and_a_party_that_only_earns_them_is_slowed() {
-    let mut house = House::built(false);
-    house.configure(|table| {
-        drop(table["limits"].as_table_mut().unwrap().insert("refusals_per_minute_each".into(), 90.into()))
-    });
-    house.start();
+    let house = House::limited(&[("refusals_per_minute_each", 90)]);
     house.fill(EPOCH);
     let mut bad = value(&house.encoder(EPOCH), FAMILY);
     bad["purpose"] = "tenant-screening".into();

@@ -11,20 +11,9 @@ use voorrang::audit::Action;
 
 use super::support::*;
 
-/// A service with these limits.
-fn house_with(limits: &[(&str, i64)]) -> House {
-    let mut house = House::built(false);
-    house.configure(|table| {
-        let section = table["limits"].as_table_mut().unwrap();
-        limits.iter().for_each(|(key, value)| drop(section.insert((*key).into(), (*value).into())));
-    });
-    house.start();
-    house
-}
-
 #[test]
 fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not() {
-    let house = house_with(&[("connections_each", 3)]);
+    let house = House::limited(&[("connections_each", 3)]);
     let mut open: Vec<Line> = (0..3).map(|_| house.line(CORPORATION)).collect();
     assert!(open.iter_mut().all(|line| line.get("/v1/ping").status == 204));
     let refused = house.line(CORPORATION).get("/v1/ping");
@@ -46,7 +35,7 @@ fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not(
 
 #[test]
 fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connection() {
-    let house = house_with(&[("requests_per_second_each", 10)]);
+    let house = House::limited(&[("requests_per_second_each", 10)]);
     let began = Instant::now();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let flood = || {
@@ -75,7 +64,7 @@ fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connect
 
 #[test]
 fn a_body_that_stalls_or_drips_is_cut_and_its_connection_closed() {
-    let house = house_with(&[]);
+    let house = House::limited(&[]);
     let began = Instant::now();
     std::thread::scope(|scope| {
         let house = &house;
@@ -108,7 +97,7 @@ fn a_body_that_stalls_or_drips_is_cut_and_its_connection_closed() {
 
 #[test]
 fn bodies_that_together_are_too_large_are_refused_before_they_are_read() {
-    let house = house_with(&[("body_megabytes_each", 1)]);
+    let house = House::limited(&[("body_megabytes_each", 1)]);
     let headers = [("Content-Type", "application/json")];
     let mut line = house.line(CORPORATION);
     line.head("POST", "/v1/priority-batches", &headers, 2 << 20).unwrap();
@@ -130,7 +119,7 @@ fn bodies_that_together_are_too_large_are_refused_before_they_are_read() {
 
 #[test]
 fn a_client_that_reads_nothing_is_cut_off() {
-    let house = house_with(&[]);
+    let house = House::limited(&[]);
     let mut line = house.line(OFFICER);
     line.tls.get_ref().sock.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     // More answers than all buffers on the way hold; the service stops reading when nobody takes them.
@@ -151,7 +140,7 @@ fn a_client_that_reads_nothing_is_cut_off() {
 
 #[test]
 fn what_two_readers_could_understand_differently_nobody_gets() {
-    let house = house_with(&[]);
+    let house = House::limited(&[]);
     let hidden = "GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n";
     let cases: &[(&str, String)] = &[

@@ -136,6 +136,17 @@ impl House {
         house
     }
 
+    /// With these limits, and nothing loaded.
+    pub fn limited(limits: &[(&str, i64)]) -> Self {
+        let mut house = Self::built(false);
+        house.configure(|table| {
+            let section = table["limits"].as_table_mut().unwrap();
+            limits.iter().for_each(|(key, value)| drop(section.insert((*key).into(), (*value).into())));
+        });
+        house.start();
+        house
+    }
+
     /// A service that answers from the demonstration's register.
     pub fn open() -> Self {
         let house = Self::empty();
