@@ -13,7 +13,7 @@ use crate::encode::{CareMember, Resident, Tenant};
 
 /// People that are encoded at a time, some for each core; of a CSV population also read, so that memory grows by a key a
 /// row only.
-pub const CHUNK: usize = 4096;
+pub const CHUNK: usize = 1024;
 
 /// People that one thread encodes at a time.
 pub const SHARE: usize = 64;

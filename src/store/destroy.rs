@@ -198,6 +198,8 @@ impl Store {
         let db = Connection::open(&self.database)?;
         db.busy_timeout(Duration::from_secs(1))?;
         for _ in 0..ATTEMPTS {
+            // Most of it while everybody goes on: nobody writes while the rest is copied.
+            wal::copy(&db)?;
             let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             if busy == 0 {
                 return Ok(());

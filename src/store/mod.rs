@@ -123,6 +123,8 @@ pub enum StoreError {
     NotDurable,
     #[error("the disk has too little room left and nothing was written: make room; no restart is needed")]
     Full,
+    #[error("something else holds the database for longer than a write waits, and nothing was written: try again")]
+    Busy,
     #[error("the store has stopped, or the job panicked: nothing was written")]
     Stopped,
     #[error("no such {0}")]
@@ -171,6 +173,7 @@ impl StoreError {
             Self::EpochCredential { .. } => "store_epoch_credential",
             Self::NotDurable => "store_not_durable",
             Self::Full => "store_full",
+            Self::Busy => "store_busy",
             Self::Stopped => "store_stopped",
             Self::NotFound(_) => "store_not_found",
             Self::Conflict(_) => "store_conflict",

@@ -102,7 +102,7 @@ impl Copier {
 }
 
 /// Syncs the database before the log may begin anew. Readers and the writer go on meanwhile.
-fn copy(db: &Connection) -> Result<(), StoreError> {
+pub(super) fn copy(db: &Connection) -> Result<(), StoreError> {
     Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::anchor::AnchorDesk;
@@ -200,6 +200,11 @@ impl Desk {
     fn run_group(&self, group: Vec<Box<dyn Job>>) {
         let mut ran: Vec<Ran> = Vec::with_capacity(group.len());
         let mut kept = self.execute("BEGIN IMMEDIATE");
+        if matches!(&kept, Err(StoreError::Sql(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
+            // The end of an epoch empties the write-ahead log, and a disk may be slow. Nothing was begun, so all is known.
+            group.into_iter().for_each(|job| job.answer(Err(StoreError::Busy)));
+            return;
+        }
         for mut job in group {
             let appended = if kept.is_ok() { self.run_one(job.as_mut()) } else { Ok(Vec::new()) };
             ran.push((
@@ -279,6 +284,8 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::fixture::{append, entry, folder, open, open_in};
     use super::*;
     use crate::store::Store;
@@ -356,6 +363,20 @@ mod tests {
         drop(store);
         let store = open_in(home.path());
         assert_eq!((store.checkpoint().unwrap(), append(&store).index), (note, 1));
+    }
+
+    #[test]
+    fn a_write_that_finds_the_database_held_writes_nothing_and_breaks_nothing() {
+        let home = folder();
+        let store = open(&home);
+        let short = |tx: &Tx<'_>| Ok::<_, StoreError>(tx.db.busy_timeout(Duration::from_millis(50))?);
+        store.write(short).unwrap();
+        let other = Connection::open(home.path().join("voorrang.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(matches!(store.write(|tx| tx.append(&entry())), Err(StoreError::Busy)));
+        assert!(!store.stats().poisoned);
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(append(&store).index, 0);
     }
 
     #[test]
