@@ -1,5 +1,6 @@
 //! What an entry of the access log costs: `cargo bench --bench log`. Appends one at a time beside a bare `fdatasync` of
-//! the same disk in turn, 64 that wait together, CPU and bytes an entry. Figures are medians.
+//! the same disk in turn, 64 that wait together, CPU and bytes an entry, then proofs in a log of a million entries
+//! (another number: `cargo bench --bench log -- ENTRIES`). Figures are medians.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
-use voorrang::audit::{Action, Actor, Consent, DayKey, Disclosed, Entry, Latency, Outcome, RegulationRef};
+use voorrang::audit::{
+    Action, Actor, Consent, DayKey, Disclosed, Entry, Latency, Outcome, RegulationRef, inclusion_proof,
+};
 use voorrang::epoch::share::generate_identity;
 use voorrang::ids::{Oin, TraceId};
 use voorrang::store::{Folders, Setup, Store, StoreError, Tx};
@@ -18,6 +21,9 @@ const TOGETHER: usize = 64;
 /// Places in the file that is synced bare.
 const ROOM: usize = 300;
 const MANY: usize = 20_000;
+/// Entries that fill the log of the proofs in one job.
+const JOB: u64 = 5_000;
+const PROOFS: u64 = 101;
 
 /// An entry as a question makes one, its answer sealed.
 fn entry(key: &DayKey, at: usize) -> Entry {
@@ -133,6 +139,41 @@ fn main() {
     println!("CPU: {each:.1?} an entry, groups of 256, n = {MANY}");
     let total = bytes(&setup.folders.state);
     println!("disk: {} bytes an entry (database of {} entries)", total / (rows + MANY) as u64, rows + MANY);
+    let size = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    proofs(&home.path().join("large"), size);
+}
+
+/// Proofs at places all over a log of this size, beside one that is made of every leaf hash.
+fn proofs(folder: &Path, size: u64) {
+    let folders = Folders { state: folder.join("state"), epoch_keys: folder.join("epoch-keys"), credentials: None };
+    let store = Store::open_with(&Setup::new(folders, "bench.example/log")).expect("a fresh store");
+    for from in (0..size).step_by(JOB as usize) {
+        let many = JOB.min(size - from);
+        let actor = Actor::service();
+        let one = Entry::new(OffsetDateTime::now_utc(), TraceId::random(), actor, Action::Ask, Outcome::Done);
+        let written = store.write(move |tx: &Tx<'_>| (0..many).try_for_each(|_| tx.append(&one).map(drop)));
+        written.map_err(|error: StoreError| error).expect("the disk takes it");
+    }
+    let timed = |work: &dyn Fn()| {
+        let started = Instant::now();
+        work();
+        started.elapsed()
+    };
+    let all = (0..5).map(|round| {
+        timed(&|| {
+            let leaves = store.hashes(0, 0..size).expect("all leaves");
+            std::hint::black_box(inclusion_proof(&leaves, size * round / 5).expect("a place"));
+        })
+    });
+    let all = median(all.collect());
+    let first = timed(&|| drop(store.inclusion(size / 2).expect("a place")));
+    let each = |prove: &dyn Fn(u64)| median((0..PROOFS).map(|at| timed(&|| prove(size * at / PROOFS))).collect());
+    let inclusion = each(&|at| drop(store.inclusion(at).expect("a place")));
+    let consistency = each(&|at| drop(store.consistency(at).expect("a size")));
+    println!(
+        "proofs at {size} entries: inclusion {inclusion:.1?}, consistency {consistency:.1?}, n = {PROOFS}; the first \
+         after a start {first:.1?}; from all leaf hashes {all:.1?}"
+    );
 }
 
 fn ratio(one: Duration, other: Duration) -> f64 {

@@ -191,7 +191,6 @@ pub(super) async fn proof(
     if !line.is_some_and(|line| did(&caller, &line) || known.is_of(&line)) {
         let _permit = app.officer(&caller).await?;
     }
-    let _turn = app.proofs.lock().await;
     let found = read(&app, move |app| app.store.inclusion(index)).await.map_err(traced)?;
     let found = found.map_err(|error| traced(failed(error)))?;
     Ok(format!("c2sp.org/tlog-proof@v1\nindex {index}\n{}\n{}", lines(&found.proof), found.checkpoint))
@@ -231,7 +230,6 @@ pub(super) async fn consistency(
         StoreError::Entry(_) => larger().traced(caller.trace),
         error => store_problem(&error).traced(caller.trace),
     };
-    let _turn = app.proofs.lock().await;
     let found = read(&app, move |app| app.store.consistency(old.old)).await?.map_err(failed)?;
     Ok(format!("old {}\n{}\n{}", found.old_size, lines(&found.proof), found.checkpoint))
 }
@@ -273,7 +271,7 @@ impl App {
     }
 }
 
-/// Reads off the threads that answer: a read may wait for the disk, and a proof reads every leaf hash.
+/// Reads off the threads that answer: a read may wait for the disk.
 async fn read<T: Send + 'static>(
     app: &Data<App>,
     work: impl FnOnce(&App) -> Result<T, StoreError> + Send + 'static,

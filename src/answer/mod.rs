@@ -125,8 +125,6 @@ pub struct App {
     desk: question_batches::Desk,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
-    /// Held while a proof is made: each reads every leaf hash of the log into memory.
-    proofs: tokio::sync::Mutex<()>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
     /// each leave out the other. Questions do not wait for it.
     changing: tokio::sync::Mutex<()>,
@@ -169,7 +167,7 @@ impl App {
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, store.regulations()?)?;
         let (latest, steady) = (today::Latest::of(&store)?, steady::Steady::of(&store)?);
-        let (epochs, stocks, pace, metrics, proofs, changing) = <(_, _, _, Arc<metrics::Metrics>, _, _)>::default();
+        let (epochs, stocks, pace, metrics, changing) = <(_, _, _, Arc<metrics::Metrics>, _)>::default();
         let knocks = Arc::new(knocks::Knocks::new(metrics.clone()));
         let register = config.ldv.register.clone();
         let desk = question_batches::Desk::new(&config.batches);
@@ -188,7 +186,6 @@ impl App {
             desk,
             knocks,
             metrics,
-            proofs,
             changing,
         };
         app.bury_the_dead()?;

@@ -14,6 +14,7 @@ pub mod ldv;
 mod note;
 mod proof;
 mod seal;
+mod subtrees;
 mod tiles;
 mod tree;
 mod verify;
@@ -30,9 +31,11 @@ pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
 pub use proof::TlogProof;
 pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient, unwrap, wrap};
+pub use subtrees::Subtrees;
 pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
 pub use tree::{
-    Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
+    Frontier, Hash, consistency_parts, consistency_proof, inclusion_parts, inclusion_proof, leaf_hash, node_hash,
+    verify_consistency, verify_inclusion,
 };
 pub use verify::{Line, Report, VerifyError, Witness, verify_log};
 pub use witness::{AddCheckpoint, WitnessRefusal};

@@ -1,6 +1,7 @@
 //! RFC 6962 section 2.1: hashes, roots, proofs, and the verifiers of RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -119,11 +120,7 @@ impl FromIterator<Hash> for Frontier {
 /// # Errors
 /// [`AuditError::OutOfRange`] if there is no such leaf.
 pub fn inclusion_proof(leaves: &[Hash], index: u64) -> Result<Vec<Hash>, AuditError> {
-    let outside = AuditError::OutOfRange { index, size: leaves.len() as u64 };
-    let index = usize::try_from(index).ok().filter(|&index| index < leaves.len()).ok_or(outside)?;
-    let mut proof = Vec::new();
-    path(leaves, index, &mut proof);
-    Ok(proof)
+    Ok(roots_of(leaves, inclusion_parts(leaves.len() as u64, index)?))
 }
 
 /// Proof that the tree of `leaves` only appends to the one of its first `old_size` leaves. From size 0 nothing
@@ -132,13 +129,35 @@ pub fn inclusion_proof(leaves: &[Hash], index: u64) -> Result<Vec<Hash>, AuditEr
 /// # Errors
 /// [`AuditError::OutOfRange`] if `old_size` is larger than the tree.
 pub fn consistency_proof(leaves: &[Hash], old_size: u64) -> Result<Vec<Hash>, AuditError> {
-    let outside = AuditError::OutOfRange { index: old_size, size: leaves.len() as u64 };
-    let old = usize::try_from(old_size).ok().filter(|&old| old <= leaves.len()).ok_or(outside)?;
-    let mut proof = Vec::new();
-    if old > 0 {
-        subproof(leaves, old, true, &mut proof);
+    Ok(roots_of(leaves, consistency_parts(leaves.len() as u64, old_size)?))
+}
+
+/// The parts of a tree whose roots are the inclusion proof of leaf `index`, in the proof's order.
+///
+/// # Errors
+/// [`AuditError::OutOfRange`] if there is no such leaf.
+pub fn inclusion_parts(size: u64, index: u64) -> Result<Vec<Range<u64>>, AuditError> {
+    if index >= size {
+        return Err(AuditError::OutOfRange { index, size });
     }
-    Ok(proof)
+    let mut parts = Vec::new();
+    path(0..size, index, &mut parts);
+    Ok(parts)
+}
+
+/// The parts of a tree whose roots are the consistency proof from its first `old_size` leaves, in the proof's order.
+///
+/// # Errors
+/// [`AuditError::OutOfRange`] if `old_size` is larger than the tree.
+pub fn consistency_parts(size: u64, old_size: u64) -> Result<Vec<Range<u64>>, AuditError> {
+    if old_size > size {
+        return Err(AuditError::OutOfRange { index: old_size, size });
+    }
+    let mut parts = Vec::new();
+    if old_size > 0 {
+        subproof(0..size, old_size, true, &mut parts);
+    }
+    Ok(parts)
 }
 
 /// Checks an inclusion proof (RFC 9162 section 2.1.3.2).
@@ -213,44 +232,47 @@ fn skip_left_edge(f: &mut u64, s: &mut u64) {
     }
 }
 
-fn root_of(leaves: &[Hash]) -> Hash {
+/// Root of the tree of these leaves.
+pub(super) fn root_of(leaves: &[Hash]) -> Hash {
     leaves.iter().copied().collect::<Frontier>().root()
 }
 
-/// Largest power of two below `n`, for `n` of 2 and more.
-fn split(n: usize) -> usize {
-    n.next_power_of_two() / 2
+fn roots_of(leaves: &[Hash], parts: Vec<Range<u64>>) -> Vec<Hash> {
+    // No part is beyond the leaves, which are in memory.
+    parts.into_iter().map(|part| root_of(&leaves[part.start as usize..part.end as usize])).collect()
 }
 
-fn path(leaves: &[Hash], index: usize, proof: &mut Vec<Hash>) {
-    if leaves.len() < 2 {
+/// A tree in its two halves: the left one is the largest complete subtree that is not all of it.
+fn halves(tree: &Range<u64>) -> (Range<u64>, Range<u64>) {
+    let middle = tree.start + (tree.end - tree.start).next_power_of_two() / 2;
+    (tree.start..middle, middle..tree.end)
+}
+
+fn path(tree: Range<u64>, index: u64, parts: &mut Vec<Range<u64>>) {
+    if tree.end - tree.start < 2 {
         return;
     }
-    let (left, right) = leaves.split_at(split(leaves.len()));
-    if index < left.len() {
-        path(left, index, proof);
-        proof.push(root_of(right));
-    } else {
-        path(right, index - left.len(), proof);
-        proof.push(root_of(left));
-    }
+    let (left, right) = halves(&tree);
+    let (way, beside) = if index < left.end { (left, right) } else { (right, left) };
+    path(way, index, parts);
+    parts.push(beside);
 }
 
-/// SUBPROOF of RFC 6962 section 2.1.2; `whole` while the old tree is all of `leaves` that the reader knows.
-fn subproof(leaves: &[Hash], old: usize, whole: bool, proof: &mut Vec<Hash>) {
-    if old == leaves.len() {
+/// SUBPROOF of RFC 6962 section 2.1.2; `whole` while the old tree is all of `tree` that the reader knows.
+fn subproof(tree: Range<u64>, old: u64, whole: bool, parts: &mut Vec<Range<u64>>) {
+    if old == tree.end {
         if !whole {
-            proof.push(root_of(leaves));
+            parts.push(tree);
         }
         return;
     }
-    let (left, right) = leaves.split_at(split(leaves.len()));
-    if old <= left.len() {
-        subproof(left, old, whole, proof);
-        proof.push(root_of(right));
+    let (left, right) = halves(&tree);
+    if old <= left.end {
+        subproof(left, old, whole, parts);
+        parts.push(right);
     } else {
-        subproof(right, old - left.len(), false, proof);
-        proof.push(root_of(left));
+        subproof(right, old, false, parts);
+        parts.push(left);
     }
 }
 
@@ -275,7 +297,7 @@ mod tests {
             [] => sha256(&[]),
             [leaf] => *leaf,
             _ => {
-                let (left, right) = leaves.split_at(split(leaves.len()));
+                let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
                 node_hash(&oracle(left), &oracle(right))
             }
         }

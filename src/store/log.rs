@@ -8,8 +8,7 @@ use super::anchor::Anchor;
 use super::keys::Keys;
 use super::{Setup, Store, StoreError, Tx, retention, rotate};
 use crate::audit::{
-    AuditError, Checkpoint, Entry, Frontier, Gone, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, TILE_WIDTH,
-    consistency_proof, inclusion_proof, ldv, leaf_hash,
+    AuditError, Checkpoint, Entry, Frontier, Gone, Hash, MAX_ENTRY_BYTES, NoteSigner, NoteVerifier, ldv, leaf_hash,
 };
 
 /// Where an entry went.
@@ -27,23 +26,6 @@ pub struct LogLine {
     pub leaf: Hash,
     /// The canonical bytes of the entry; `None` once they have expired.
     pub entry: Option<Vec<u8>>,
-}
-
-/// That one entry is in the log of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InclusionProof {
-    pub index: u64,
-    pub leaf: Hash,
-    pub proof: Vec<Hash>,
-    pub checkpoint: String,
-}
-
-/// That the log of a checkpoint extends the one of `old_size` entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsistencyProof {
-    pub old_size: u64,
-    pub proof: Vec<Hash>,
-    pub checkpoint: String,
 }
 
 impl Tx<'_> {
@@ -123,68 +105,6 @@ impl Store {
     /// [`StoreError::Sql`], [`StoreError::Entry`].
     pub fn log_size(&self) -> Result<u64, StoreError> {
         Ok(Checkpoint::parse(&self.checkpoint()?, self.verifier())?.size)
-    }
-
-    /// The first `size` leaf hashes.
-    ///
-    /// # Errors
-    /// [`StoreError::Entry`] if the log is smaller.
-    pub fn leaf_hashes(&self, size: u64) -> Result<Vec<Hash>, StoreError> {
-        let leaves = self.leaves(0..size)?;
-        let known = leaves.len() as u64;
-        if known == size { Ok(leaves) } else { Err(AuditError::OutOfRange { index: size, size: known }.into()) }
-    }
-
-    /// Hashes `range` of a level of tiles (c2sp.org/tlog-tiles): leaves, or roots of 256 hashes of the level below, all
-    /// under the newest checkpoint.
-    ///
-    /// # Errors
-    /// [`StoreError::Entry`] if the log is smaller.
-    pub fn hashes(&self, level: u32, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let size = self.log_size()?;
-        let beyond = || AuditError::OutOfRange { index: range.end, size };
-        let leaves = (TILE_WIDTH as u64).checked_pow(level).ok_or_else(beyond)?;
-        let end = range.end.checked_mul(leaves).filter(|end| *end <= size).ok_or_else(beyond)?;
-        let below: Vec<Hash> = self.leaves(range.start * leaves..end)?;
-        // A level up is 256 times fewer, and each is a root of its own.
-        let leaves = usize::try_from(leaves).map_err(|_| beyond())?;
-        Ok(below.chunks(leaves).map(|chunk| chunk.iter().copied().collect::<Frontier>().root()).collect())
-    }
-
-    /// Leaf hashes in order.
-    fn leaves(&self, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
-        let (from, to) = (int(range.start)?, int(range.end)?);
-        let hash = |row: &Row<'_>| row.get::<_, [u8; 32]>(0).map(Hash::from);
-        self.read(|db| {
-            let mut query = db.prepare_cached("SELECT hash FROM leaf WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?;
-            Ok(query.query_map([from, to], hash)?.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Proof that entry `index` is in the log of the newest checkpoint. Reads every leaf hash: 32 bytes each.
-    ///
-    /// # Errors
-    /// [`StoreError::Entry`] if there is no such entry.
-    pub fn inclusion(&self, index: u64) -> Result<InclusionProof, StoreError> {
-        let (checkpoint, leaves) = self.signed_leaves()?;
-        let proof = inclusion_proof(&leaves, index)?;
-        Ok(InclusionProof { index, leaf: leaves[index as usize], proof, checkpoint })
-    }
-
-    /// Proof that the log of the newest checkpoint extends the one of `old_size` entries. Reads every leaf hash.
-    ///
-    /// # Errors
-    /// [`StoreError::Entry`] if the log is smaller than `old_size`.
-    pub fn consistency(&self, old_size: u64) -> Result<ConsistencyProof, StoreError> {
-        let (checkpoint, leaves) = self.signed_leaves()?;
-        Ok(ConsistencyProof { old_size, proof: consistency_proof(&leaves, old_size)?, checkpoint })
-    }
-
-    /// A checkpoint and its leaves. The log only grows, so the leaves may be read after the note.
-    fn signed_leaves(&self) -> Result<(String, Vec<Hash>), StoreError> {
-        let note = self.checkpoint()?;
-        let size = Checkpoint::parse(&note, self.verifier())?.size;
-        Ok((note, self.leaf_hashes(size)?))
     }
 }
 
@@ -330,7 +250,7 @@ pub(super) fn int(value: u64) -> Result<i64, StoreError> {
 mod tests {
     use super::super::fixture::{ORIGIN, append, entry, folder, open, open_in};
     use super::*;
-    use crate::audit::{Tiles, verify_consistency, verify_inclusion, verify_log};
+    use crate::audit::verify_log;
     use tempfile::TempDir;
 
     fn tampered(sql: &str) -> StoreError {
@@ -392,43 +312,6 @@ mod tests {
         std::fs::rename(&aside, &key).unwrap();
         std::fs::remove_file(home.path().join("voorrang.db")).unwrap();
         assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::LogLost { .. })));
-    }
-
-    #[test]
-    fn proofs_lead_to_the_newest_checkpoint() {
-        let home = folder();
-        let store = open(&home);
-        let old = append(&store);
-        (0..6).for_each(|_| drop(append(&store)));
-        let read = |note: &str| Checkpoint::parse(note, store.verifier()).unwrap();
-        let proof = store.inclusion(3).unwrap();
-        let now = read(&proof.checkpoint);
-        assert_eq!(verify_inclusion(3, now.size, &proof.leaf, &proof.proof, &now.root), Ok(()));
-        let (proof, then) = (store.consistency(1).unwrap(), read(&old.checkpoint));
-        assert_eq!(verify_consistency((1, &then.root), (now.size, &now.root), &proof.proof), Ok(()));
-        assert!(matches!(store.inclusion(7), Err(StoreError::Entry(AuditError::OutOfRange { .. }))));
-        assert!(store.consistency(8).is_err() && store.leaf_hashes(8).is_err());
-    }
-
-    #[test]
-    fn hashes_of_a_tile_are_those_that_a_maker_of_tiles_makes() {
-        let home = folder();
-        let store = open(&home);
-        store.write(|tx| (0..600).try_for_each(|_| tx.append(&entry()).map(drop))).unwrap();
-        let leaves = store.leaf_hashes(600).unwrap();
-        let mut tiles = Tiles::default();
-        let mut all: Vec<_> = leaves.into_iter().flat_map(|leaf| tiles.push(leaf)).collect();
-        all.extend(tiles.finish());
-        let bytes = |level, range| -> Vec<u8> {
-            store.hashes(level, range).unwrap().iter().flat_map(|hash| *hash.as_bytes()).collect()
-        };
-        for (path, level, range) in
-            [("tile/0/001", 0, 256..512), ("tile/0/002.p/88", 0, 512..600), ("tile/1/000.p/2", 1, 0..2)]
-        {
-            let made = all.iter().find(|tile| tile.path == path).unwrap();
-            assert_eq!(bytes(level, range), made.bytes, "{path}");
-        }
-        assert!(store.hashes(0, 512..601).is_err() && store.hashes(1, 0..3).is_err() && store.hashes(9, 0..1).is_err());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod loads;
 mod log;
 mod open;
 mod outbox;
+mod proofs;
 mod regulations;
 mod repeats;
 mod restore;
@@ -40,11 +41,11 @@ use std::io;
 #[cfg(test)]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
 use rusqlite::Connection;
 
-use crate::audit::{AuditError, NoteVerifier, Receipt};
+use crate::audit::{AuditError, NoteVerifier, Receipt, Subtrees};
 use crate::ids::EpochId;
 
 pub use backup::{BackedUp, back_up};
@@ -55,8 +56,9 @@ pub use destroy::{Destruction, Registers};
 pub use epochs::{Reseal, Share};
 pub use inspect::{Inspection, Seen, in_use, inspect};
 pub use loads::{Load, LoadState, NewLoad};
-pub use log::{Appended, ConsistencyProof, InclusionProof, LogLine};
+pub use log::{Appended, LogLine};
 pub use outbox::{Outbox, Waiting};
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use restore::{Restored, Terms, restore};
@@ -254,6 +256,7 @@ pub struct Store {
     keys: std::sync::Arc<keys::Keys>,
     epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
     verifier: NoteVerifier,
+    subtrees: RwLock<Subtrees>,
     _lock: std::fs::File,
 }
 

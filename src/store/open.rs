@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -49,8 +49,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     wal::lengthen(&database)?;
     let room = Room::new(&database, setup.reserve);
     let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk), room)?;
-    let (readers, _lock) = (Mutex::default(), lock);
-    let store = Store { writer, anchor, readers, database, keys, epoch_keys, verifier, _lock };
+    let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
+    let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, subtrees, _lock };
     let living = store.epochs()?.into_iter().filter(|epoch| epoch.state != State::Destroyed);
     living.map(|epoch| epoch.id).try_for_each(|epoch| store.epoch_keys.subjects.check(&epoch))?;
     Ok(store)

@@ -33,5 +33,6 @@ mod rotation;
 mod salts;
 mod spans;
 mod support;
+mod tampering;
 mod together;
 mod walls;

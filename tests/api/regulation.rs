@@ -19,7 +19,7 @@ use crate::support::{
     ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, contracts, demo, value,
 };
 
-const CARE_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
+pub const CARE_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
 pub const TEAM: &str = "sociaal-wijkteam-haarlem";
 const YMERE: &str = "00000099000000004001";
 
@@ -167,7 +167,7 @@ fn a_list_from_which_nobody_is_told_anything_is_not_waited_for() {
 }
 
 /// Signs the folder anew with every key that its parties have, and these.
-fn sign_anew(house: &House, also: &[&NoteSigner]) {
+pub fn sign_anew(house: &House, also: &[&NoteSigner]) {
     fs::remove_file(house.law().join("signatures.note")).unwrap();
     let files = fs::read_dir(house.keys()).unwrap().map(|file| file.unwrap().path());
     let parties = files.filter(|file| file.extension().is_some_and(|of| of == "toml"));

@@ -4,10 +4,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use time::macros::datetime;
 use voorrang::answer::wire::ANSWER_BYTES;
-use voorrang::audit::Action;
+use voorrang::audit::{Action, Outcome};
 use voorrang::cli::pki::{self, Subject};
 
+use super::regulation::{CARE_OFFICER, TEAM, amend, sign_anew};
 use super::support::*;
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
@@ -239,6 +241,61 @@ fn a_look_up_that_another_certificate_has_again_is_recorded() {
     let (asked, log) = (recorded(), house.log());
     let of = &log[usize::try_from(asked[0].entries.unwrap().from).unwrap()];
     assert_eq!((asked.len(), of.action, &of.object), (1, Action::SubjectRead, &asked[0].object));
+}
+
+/// Whoever was officer when it was looked up may be none when it is sent again.
+#[test]
+fn a_look_up_is_given_again_to_officers_alone_and_while_they_are_that() {
+    let house = House::lawless();
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let address = value(&house.encoder(EPOCH), FAMILY)["address"].clone();
+    let (path, body) = ("/v1/access-log/subjects", json!({"epoch": EPOCH, "address": address}));
+    let look = |stem: &str| under(&house, stem, KEY, "POST", path, &body);
+    let officer = house.regulation.parties().iter().find(|party| pki::file_stem(&party.name) == CARE_OFFICER).unwrap();
+    let other = house.issue(&Subject::party(&officer.name, officer.oin.as_str()));
+    let again = || {
+        let mut line = Line::open(house.port(), house.tls(Some(&other))).unwrap();
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", KEY)];
+        line.send("POST", path, &headers, body.to_string().as_bytes()).unwrap()
+    };
+    let first = look(CARE_OFFICER);
+    assert_eq!(first.status, 200, "{}", first.text());
+    // Under the same key, of every other role.
+    for stem in [ADMINISTRATOR, POPULATION, CARE, CORPORATION, TEAM] {
+        let refused = look(stem);
+        refused.is_problem(403, "refused");
+        let entry = house.entry_of(&refused).unwrap();
+        let role = house.regulation.parties().iter().find(|party| pki::file_stem(&party.name) == stem).unwrap().role;
+        assert_eq!((entry.action, entry.actor.role.as_str(), entry.object), (Action::LogRead, role.as_str(), None));
+        assert!(matches!(entry.result, Outcome::Refused(_)), "{stem}");
+    }
+    let count = |action: Action| house.log().iter().filter(|entry| entry.action == action).count();
+    assert_eq!(look(OFFICER).text(), first.text());
+    assert_eq!((count(Action::SubjectRead), count(Action::AskAgain)), (2, 0), "another officer's look-up is her own");
+    for times in 1..=2 {
+        assert_eq!(again().text(), first.text());
+        assert_eq!((count(Action::SubjectRead), count(Action::AskAgain)), (2, times), "each time is an entry");
+    }
+    // She leaves with the version that ends.
+    let file = house.law().join("regulation.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(&format!("[[party]]\noin = \"{}\"", officer.oin)).unwrap();
+    let (_, after) = rest.split_once("[[party]]").unwrap();
+    let text = format!("{before}[[party]]{after}").replacen("until = 2026-01-16", "until = 2999-01-01", 1);
+    std::fs::write(&file, text.replacen("from = 2020-01-01", "from = 2026-01-16", 1)).unwrap();
+    sign_anew(&house, &[]);
+    house.activate_law().unwrap();
+    assert_eq!(look(CARE_OFFICER).text(), first.text(), "until midnight");
+    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    for refused in [look(CARE_OFFICER), again()] {
+        refused.is_problem(403, "refused");
+        let entry = house.entry_of(&refused).unwrap();
+        assert_eq!((entry.action, entry.actor.oin.as_ref(), entry.object), (Action::LogRead, Some(&officer.oin), None));
+        assert!(matches!(entry.result, Outcome::Refused(_)));
+    }
+    assert_eq!((count(Action::SubjectRead), count(Action::AskAgain)), (2, 2), "nothing was given");
 }
 
 /// Has the service killed as it begins to send: what was asked is durable then, and nobody was told. Whether it could.

@@ -1,59 +1,19 @@
 //! Every way to falsify the log, at every place where a tile begins or ends, by an operator who holds the log's key and
 //! signs again: who remembers an older checkpoint finds each of them, and a witness cosigns none.
 
-use time::macros::datetime;
+mod operations;
+
 use voorrang::audit::{
-    Action, Actor, AddCheckpoint, Checkpoint, Entry, Frontier, Hash, Line, NoteSigner, Outcome, Receipt, VerifyError,
-    WitnessRefusal, consistency_proof, verify_log,
+    AddCheckpoint, Checkpoint, Frontier, Hash, Line, NoteSigner, Receipt, VerifyError, WitnessRefusal,
+    consistency_proof, verify_log,
 };
 
+use operations::{Lines, NOW, OPERATIONS, Operation, PLACES, REMEMBERED, forged, honest};
+
 const ORIGIN: &str = "log.example/a";
-/// What was there when the officer last looked.
-const REMEMBERED: usize = 600;
-/// What is there when she looks again.
-const NOW: usize = 700;
-/// First, middle and last, and both sides of the edge of a tile.
-const PLACES: [usize; 6] = [0, REMEMBERED / 2, REMEMBERED - 1, 255, 256, 257];
-
-type Lines = Vec<Line>;
-type Operation = (&'static str, fn(&mut Lines, usize));
-
-const OPERATIONS: [Operation; 9] = [
-    ("edit", |log, at| log[at] = forged(at)),
-    ("delete", |log, at| {
-        log.remove(at);
-    }),
-    ("swap", |log, at| log.swap(at, (at + 1) % REMEMBERED)),
-    ("swap far", |log, at| log.swap(at, (at + 256) % REMEMBERED)),
-    ("insert", |log, at| log.insert(at, forged(at))),
-    // Of its neighbour: of itself, the last one remembered would only be appended again.
-    ("duplicate", |log, at| log.insert(at, log[at ^ 1].clone())),
-    ("cut", |log, at| log.truncate(at)),
-    // The same number of entries, others from here on.
-    ("fork", |log, at| (at..log.len()).for_each(|later| log[later] = forged(later))),
-    // Rolled back, and grown again until nobody misses any.
-    ("rollback", |log, at| {
-        log.truncate(at);
-        (at..NOW).for_each(|later| log.push(forged(later)));
-    }),
-];
 
 /// The contents alone: the tree stays as it is, and no checkpoint tells.
 const BLANK: Operation = ("blank", |log, at| log[at] = Line::Expired(log[at].leaf()));
-
-fn honest(at: usize) -> Line {
-    line(at, Action::Ask)
-}
-
-fn forged(at: usize) -> Line {
-    line(at, Action::Load)
-}
-
-fn line(at: usize, action: Action) -> Line {
-    let trace = "00112233445566778899aabbccddeeff".parse().unwrap();
-    let entry = Entry::new(datetime!(2026-11-02 9:30 UTC), trace, Actor::service(), action, Outcome::Done);
-    Line::Entry(Entry { salt: format!("{at:032x}"), ..entry }.to_bytes())
-}
 
 struct Memory {
     signer: NoteSigner,
