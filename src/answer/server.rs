@@ -141,7 +141,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let guarded = web::Data::from(door.clone());
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
-    let inside = Inside { app: app.clone(), door: door.clone(), meters };
+    let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
     let factory = move || {
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
         let web = web.wrap(from_fn(envelope));
@@ -157,8 +157,8 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
         connections: config.limits.connections,
         shutdown: config.shutdown_seconds,
     };
-    let (opened, told) = (door.clone(), door.clone());
-    let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &opened);
+    let (known, opened, told) = (app.clone(), door.clone(), door.clone());
+    let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &known, &opened, &meters);
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
     let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
