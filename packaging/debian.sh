@@ -3,8 +3,8 @@
 #   packaging/debian.sh                      builds the program, with the list of its crates in it
 #   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built, as ./check does
 #   packaging/debian.sh --tools              makes ready what it needs, and no package
-# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and readelf (binutils), xz and systemd; cargo-deb, cargo-cyclonedx and
-# cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
+# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and readelf (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
+# and cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
 # purged in a folder; the first thing that is not as it should be ends it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -117,7 +117,7 @@ PYTHON
 # The unit finds the program where the package puts it.
 systemd-analyze verify --root="$root" --man=no voorrang.service 2>&1 | grep "/usr/bin/voorrang" && fail "the unit does not find the program"
 
-# Installed, upgraded and purged in a folder: of this machine dpkg touches nothing, its scripts are told the folder's name.
+# Installed, upgraded and purged in a folder: of this machine dpkg touches nothing, its scripts hear the folder's name.
 if [ "$(id -u)" -eq 0 ]; then
   there="$(realpath "$out")/installed"
   rm -rf "$there"
@@ -129,7 +129,7 @@ if [ "$(id -u)" -eq 0 ]; then
   }
   into --install "$out/voorrang.deb"
   [ "$("$there/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "what is installed does not run"
-  grep -q '^voorrang-tls:[^:]*:[0-9]*:$' "$there/etc/group" || fail "the group of the private key is not there, or not empty"
+  grep -q '^voorrang-tls:[^:]*:[0-9]*:$' "$there/etc/group" || fail "the private key's group is missing, or not empty"
   [ -z "$(find "$there/etc" -name '*.wants')" ] || fail "it starts before there are certificates"
   echo '# mine' >>"$there/etc/voorrang/voorrang.toml"
   touch "$there/etc/voorrang/server.key"

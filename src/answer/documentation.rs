@@ -18,6 +18,7 @@ use actix_web::{App as Web, HttpResponse};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 
+use super::ending::nothing_behind;
 use super::framing::well_formed;
 use super::listener::{self, Socket};
 use super::openapi::published;
@@ -53,7 +54,7 @@ impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
         let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || wrapped().configure(routes);
+        let factory = move || wrapped().wrap(from_fn(nothing_behind)).configure(routes);
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };

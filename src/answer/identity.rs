@@ -113,7 +113,7 @@ struct Judged {
 }
 
 /// Keeps the certificate's identity with the connection, which counts as its party's from here on. Of those beyond the
-/// share a few stay until they have heard why; all others are closed, so that nobody fills the listener by asking nothing.
+/// share a few stay until they have heard why. All others are closed: nobody fills the listener by asking nothing.
 pub(super) fn on_connect(
     connection: &TlsStream<TcpStream>,
     data: &mut Extensions,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::checkup::{self, Area, Finding, Grade};
+use super::ending::{self, nothing_behind};
 use super::framing::well_formed;
 use super::operation::{get, put};
 use super::problem::Problem;
@@ -53,8 +54,10 @@ pub(super) struct Inside {
 pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketAddr, Server, ServerHandle)> {
     let socket = TcpListener::bind(address)?;
     let address = socket.local_addr()?;
-    let factory = move || Web::new().wrap(from_fn(well_formed)).app_data(Data::new(inside.clone())).configure(routes);
+    let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(nothing_behind));
+    let factory = move || wrapped().app_data(Data::new(inside.clone())).configure(routes);
     let server = HttpServer::new(factory)
+        .on_connect(ending::on_connect)
         .workers(WORKERS)
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)

@@ -18,6 +18,7 @@ use super::aside::aside;
 use super::background::Background;
 use super::checkup::Grade;
 use super::durable::durable;
+use super::ending::nothing_behind;
 use super::guard::guard;
 use super::internal::{self, Inside};
 use super::json::{BodyLimit, path_error};
@@ -144,7 +145,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
     let factory = move || {
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
-        let web = web.wrap(from_fn(envelope));
+        let web = web.wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
         web.app_data(spans.clone()).configure(routes)
     };

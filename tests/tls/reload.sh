@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A new certificate and a new key under the conditions of the unit (packaging/systemd/voorrang.service): a user without a
-# name, in a user namespace, to whom only a group lets the key be read. Needs root, because it gives files away.
+# A new certificate and a new key under the conditions of the unit (packaging/systemd/voorrang.service): a user without
+# a name, in a user namespace, to whom only a group lets the key be read. Needs root, because it gives files away.
 #   tests/tls/reload.sh VOORRANG     the program
 set -euo pipefail
 voorrang="$(realpath "$1")"
