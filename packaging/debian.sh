@@ -28,6 +28,7 @@ for tool in "${needed[@]}"; do
   [ -x "$tools/bin/${tool%@*}" ] || CARGO_TARGET_DIR="$tools/build" \
     cargo install --quiet --locked --debug --root "$tools" --version "${tool#*@}" "${tool%@*}"
 done
+rm -rf "$tools/build"
 [ "${1:-}" != --tools ] || exit 0
 if [ "$#" -eq 0 ]; then
   cargo auditable build --quiet --locked --release
