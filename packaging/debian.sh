@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# The Debian package of a program that is built, and its bill of materials (CycloneDX):
-#   packaging/debian.sh [PROGRAM [FOLDER]]
-# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and xz; cargo-deb and cargo-cyclonedx it builds, once. What it made is unpacked and looked at as dpkg would
-# install it; the first thing that is not as it should be ends it.
+# The Debian package and its bill of materials (CycloneDX):
+#   packaging/debian.sh                      builds the program, with the list of its crates in it
+#   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built, as ./check does
+#   packaging/debian.sh --tools              makes ready what it needs, and no package
+# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and readelf (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
+# and cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
+# purged in a folder; the first thing that is not as it should be ends it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-program="$(realpath "${1:-target/release/voorrang}")"
-out="${2:-target/debian}"
+target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
+out="${2:-$target/debian}"
+# Cargo.toml names this folder.
 assets=target/debian-assets
 
 fail() {
@@ -15,16 +19,27 @@ fail() {
   exit 1
 }
 
-tools="$PWD/target/tools"
+tools="$target/tools"
 PATH="$tools/bin:$PATH"
-for tool in cargo-deb@3.8.0 cargo-cyclonedx@0.5.9; do
-  # Unoptimised: built in minutes, they run for seconds.
-  [ -x "$tools/bin/${tool%@*}" ] || cargo install --quiet --locked --debug --root "$tools" "$tool"
+needed=(cargo-deb@3.8.0 cargo-cyclonedx@0.5.9)
+[ "$#" -gt 0 ] || needed+=(cargo-auditable@0.7.7)
+for tool in "${needed[@]}"; do
+  # Unoptimised: built in a minute or two, they run for seconds.
+  [ -x "$tools/bin/${tool%@*}" ] || CARGO_TARGET_DIR="$tools/build" \
+    cargo install --quiet --locked --debug --root "$tools" --version "${tool#*@}" "${tool%@*}"
 done
+rm -rf "$tools/build"
+[ "${1:-}" != --tools ] || exit 0
+if [ "$#" -eq 0 ]; then
+  cargo auditable build --quiet --locked --release
+fi
+program="$(realpath "${1:-$target/release/voorrang}")"
 
 rm -rf "$assets"
 mkdir -p "$assets" "$out"
 strip -o "$assets/voorrang" "$program"
+crates_inside="$(readelf --sections --wide "$assets/voorrang" | grep -c ' \.dep-v0 ' || true)"
+[ "$#" -gt 0 ] || [ "$crates_inside" -eq 1 ] || fail "the program does not hold the list of its crates"
 "$program" man -o "$assets/man1"
 gzip -9n "$assets"/man1/*
 "$program" completions bash >"$assets/voorrang.bash"
@@ -38,20 +53,33 @@ sed -e 's#^state = .*#state = "/var/lib/voorrang"#' \
 cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename voorrang.cdx
 sed -e "s#file://$PWD#file:///voorrang#g" voorrang.cdx.json >"$assets/voorrang.cdx.json"
 rm voorrang.cdx.json
-python3 - "$assets/voorrang.cdx.json" Cargo.lock <<'PYTHON'
-import json, re, sys
-bill = json.load(open(sys.argv[1]))
-named = {(part["name"], part["version"]) for part in bill["components"]}
-locked = set(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', open(sys.argv[2]).read()))
-if bill["bomFormat"] != "CycloneDX" or len(named) < 100 or not named <= locked:
-    sys.exit("debian: the bill of materials does not fit Cargo.lock")
+host="$(rustc --version --verbose | sed -n 's/^host: //p')"
+cargo metadata --format-version 1 --locked --filter-platform "$host" >"$out/metadata.json"
+# The bill names what is in the program or built it, each once: all that cargo reaches without tests.
+python3 - "$assets/voorrang.cdx.json" "$out/metadata.json" <<'PYTHON'
+import json, sys
+bill, metadata = (json.load(open(path)) for path in sys.argv[1:])
+named = [(part["name"], part["version"]) for part in bill["components"]]
+nodes = {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}
+reached, ahead = set(), [metadata["resolve"]["root"]]
+while ahead:
+    one = ahead.pop()
+    if one not in reached:
+        reached.add(one)
+        ahead += [dep["pkg"] for dep in nodes[one] if any(kind["kind"] != "dev" for kind in dep["dep_kinds"])]
+reached.remove(metadata["resolve"]["root"])
+used = sorted((one["name"], one["version"]) for one in metadata["packages"] if one["id"] in reached)
+if bill["bomFormat"] != "CycloneDX" or sorted(named) != used:
+    sys.exit(f"debian: the bill of materials is not what the program is made of: {set(named) ^ set(used)}")
 unlicensed = [part["name"] for part in bill["components"] if not part.get("licenses")]
 if unlicensed:
     sys.exit(f"debian: without a licence in the bill of materials: {unlicensed}")
 print(f"bill of materials: {len(named)} crates")
 PYTHON
 
-cargo deb --quiet --no-build --no-strip --compress-system --output "$out/voorrang.deb"
+# What nobody is to download need not be small.
+[ "$#" -eq 0 ] && squeezed=--compress-system || squeezed=--fast
+cargo deb --quiet --no-build --no-strip "$squeezed" --output "$out/voorrang.deb"
 
 root="$out/root"
 rm -rf "$root"
@@ -63,6 +91,7 @@ is() {
 is usr/bin/voorrang 755
 is etc/voorrang/voorrang.toml 644
 is usr/lib/systemd/system/voorrang.service 644
+is usr/lib/sysusers.d/voorrang.conf 644
 is usr/share/bash-completion/completions/voorrang 644
 is usr/share/zsh/vendor-completions/_voorrang 644
 is usr/share/fish/vendor_completions.d/voorrang.fish 644
@@ -88,5 +117,30 @@ if found.get("configuration") != "fine" or "tls_files" not in found:
 PYTHON
 # The unit finds the program where the package puts it.
 systemd-analyze verify --root="$root" --man=no voorrang.service 2>&1 | grep "/usr/bin/voorrang" && fail "the unit does not find the program"
+
+# Installed, upgraded and purged in a folder: of this machine dpkg touches nothing, its scripts hear the folder's name.
+if [ "$(id -u)" -eq 0 ]; then
+  there="$(realpath "$out")/installed"
+  rm -rf "$there"
+  mkdir -p "$there/etc" "$there/var/lib/dpkg/info" "$there/var/lib/dpkg/updates"
+  touch "$there/var/lib/dpkg/status"
+  into() {
+    dpkg --root="$there" --force-script-chrootless --force-depends --force-confold --log=/dev/null "$@" \
+      >"$out/dpkg.txt" 2>&1 || fail "dpkg $1 does not end well: $(cat "$out/dpkg.txt")"
+  }
+  into --install "$out/voorrang.deb"
+  [ "$("$there/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "what is installed does not run"
+  grep -q '^voorrang-tls:[^:]*:[0-9]*:$' "$there/etc/group" || fail "the private key's group is missing, or not empty"
+  [ -z "$(find "$there/etc" -name '*.wants')" ] || fail "it starts before there are certificates"
+  echo '# mine' >>"$there/etc/voorrang/voorrang.toml"
+  touch "$there/etc/voorrang/server.key"
+  into --install "$out/voorrang.deb"
+  grep -qx '# mine' "$there/etc/voorrang/voorrang.toml" || fail "an upgrade overwrites the configuration"
+  into --purge voorrang
+  left="$(find "$there" -path "$there/var" -prune -o -type f -name '*voorrang*' -print)"
+  [ -z "$left" ] || fail "a purge leaves $left"
+  [ -f "$there/etc/voorrang/server.key" ] || fail "a purge takes a key that it did not bring"
+  lived="; installed, upgraded and purged in a folder"
+fi
 dpkg-deb -I "$out/voorrang.deb" | sed -n 's/^ *\(Package\|Version\|Architecture\|Depends\|Installed-Size\)/\1/p'
-echo "$out/voorrang.deb: $(find "$root" -type f | wc -l) files, $(stat -c %s "$out/voorrang.deb") bytes"
+echo "$out/voorrang.deb: $(find "$root" -type f | wc -l) files, $(stat -c %s "$out/voorrang.deb") bytes${lived:-}"

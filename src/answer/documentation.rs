@@ -7,7 +7,6 @@ use std::sync::Arc;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType, HeaderValue, LOCATION,
     REFERRER_POLICY,
@@ -15,16 +14,17 @@ use actix_web::http::header::{
 use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web;
-use actix_web::{App as Web, HttpResponse, ResponseError};
+use actix_web::{App as Web, HttpResponse};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 
+use super::ending::nothing_behind;
+use super::framing::well_formed;
 use super::listener::{self, Socket};
 use super::openapi::published;
-use super::problem::trace_of;
 use super::server::{at_path, envelope, no_such_path};
 use super::tls::{self, Door};
-use super::{StartError, framing, operation};
+use super::{StartError, operation};
 
 /// Readers at once, strangers all of them; more wait.
 const CONNECTIONS: usize = 512;
@@ -34,6 +34,7 @@ const UNREAD_BYTES: usize = 64 << 10;
 /// Below the listener's root.
 const DOCUMENT: &str = "/v1/openapi.json";
 const PAGES: &str = "/docs/";
+const ALL_PAGES: &str = "/docs/{file:.*}";
 
 /// What the pages load is theirs, but for pictures that are in them.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
@@ -53,7 +54,7 @@ impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
         let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || wrapped().configure(routes);
+        let factory = move || wrapped().wrap(from_fn(nothing_behind)).configure(routes);
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
@@ -68,27 +69,14 @@ impl Bound {
     }
 }
 
-/// A head that is no proper one is refused, as on the other listener.
-async fn well_formed(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match framing::fault(request.request().head()) {
-        Some(problem) => {
-            let mut refusal = problem.traced(trace_of(request.request())).error_response();
-            refusal.head_mut().set_connection_type(ConnectionType::Close);
-            Ok(request.into_response(refusal))
-        }
-        None => Ok(next.call(request).await?.map_into_boxed_body()),
-    }
-}
-
 fn routes(config: &mut web::ServiceConfig) {
-    let pages = SwaggerUi::new("/docs/{file:.*}").config(Pages::new([DOCUMENT]).validator_url("none"));
+    let pages = SwaggerUi::new(ALL_PAGES).config(Pages::new([DOCUMENT]).validator_url("none"));
     config
         .service(at_path(DOCUMENT, vec![operation::get(DOCUMENT, document)]))
         .service(at_path("/", vec![operation::get("/", to_pages)]))
         .service(pages)
+        // The pages' own resource has no other method than this, and says so by there being nothing.
+        .service(at_path(ALL_PAGES, vec![operation::get(ALL_PAGES, no_such_path)]))
         .default_service(web::to(no_such_path));
 }
 

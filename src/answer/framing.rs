@@ -1,11 +1,14 @@
 //! What a request's head must be like before anybody looks at what it asks: one host, a short address, few headers, a
 //! length in one spelling. Where two readers could understand a request differently, neither gets it.
 
-use actix_web::dev::RequestHead;
-use actix_web::http::StatusCode;
+use actix_web::ResponseError;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, UPGRADE};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
 
-use super::problem::Problem;
+use super::problem::{Problem, trace_of};
 
 /// Bytes of path and query.
 const URI_BYTES: usize = 2048;
@@ -44,6 +47,21 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
         return bad("content_length", "send one Content-Length, a number without leading zeros");
     }
     None
+}
+
+/// Lets proper heads through, on listeners that nobody guards.
+pub(super) async fn well_formed(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match fault(request.request().head()) {
+        Some(problem) => {
+            let mut refusal = problem.traced(trace_of(request.request())).error_response();
+            refusal.head_mut().set_connection_type(ConnectionType::Close);
+            Ok(request.into_response(refusal))
+        }
+        None => Ok(next.call(request).await?.map_into_boxed_body()),
+    }
 }
 
 /// A header that is there once.

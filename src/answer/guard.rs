@@ -96,7 +96,7 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
         }
         excess_of(request, excess)
     };
-    let place = identity::place(&admitted, || meters.connect(party)).map_err(excess)?;
+    let place = identity::place(&admitted, party, &meters).map_err(excess)?;
     let entered =
         place.enter(request.match_pattern().is_some_and(|path| path.ends_with(BATCHES))).await.map_err(excess)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -1,8 +1,9 @@
 //! Who is asking: the client certificate, read at the handshake and judged again at every request.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::future::{Ready, ready};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -13,6 +14,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ring::digest::{SHA256, digest};
+use rustix::net::{Shutdown, shutdown};
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::oid_registry::{OID_USERID, OID_X509_SERIALNUMBER};
@@ -20,7 +22,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::App;
 use super::knocks::Refused;
-use super::limits::{Excess, Place};
+use super::limits::{Beyond, Excess, Meters, Place};
 use super::problem::{Problem, trace_of};
 use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
@@ -97,8 +99,10 @@ struct Line {
     shown: Shown,
     identity: Result<Identity, NoIdentity>,
     judged: RefCell<Option<Judged>>,
-    /// From the first request on.
-    place: OnceCell<Rc<Place>>,
+    /// From the end of the handshake on, if there was one.
+    place: RefCell<Option<Rc<Place>>>,
+    /// In its stead.
+    beyond: RefCell<Option<Beyond>>,
 }
 
 /// A judgement of the certificate's chain: by which gate, and when.
@@ -108,12 +112,29 @@ struct Judged {
     pins: Result<Pins, &'static str>,
 }
 
-/// Keeps the certificate's identity with the connection.
-pub(super) fn on_connect(connection: &TlsStream<TcpStream>, data: &mut Extensions, door: &Door) {
-    let shown = Shown::new(connection.get_ref().1.peer_certificates().unwrap_or_default());
+/// Keeps the certificate's identity with the connection, which counts as its party's from here on. Of those beyond the
+/// share a few stay until they have heard why. All others are closed: nobody fills the listener by asking nothing.
+pub(super) fn on_connect(
+    connection: &TlsStream<TcpStream>,
+    data: &mut Extensions,
+    app: &App,
+    door: &Door,
+    meters: &Arc<Meters>,
+) {
+    let (tcp, tls) = connection.get_ref();
+    let shown = Shown::new(tls.peer_certificates().unwrap_or_default());
     door.warn_of_short_keys(&shown);
     let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
-    data.insert(Rc::new(Line { shown, identity, judged: RefCell::default(), place: OnceCell::new() }));
+    let (judged, place, beyond) = Default::default();
+    let line = Line { shown, identity, judged, place, beyond };
+    if !line.sit(app, door, meters) {
+        let fingerprint = line.shown.fingerprint.clone();
+        app.knocks.tell(Refused { code: Excess::Connections.code(), fingerprint });
+        if let Err(error) = shutdown(tcp, Shutdown::Both) {
+            tracing::debug!(%error, "a connection beyond its party's share was closed by the other side already");
+        }
+    }
+    data.insert(Rc::new(line));
 }
 
 /// Who may send this request.
@@ -175,21 +196,45 @@ pub(super) fn chain_of(request: &HttpRequest) -> Vec<CertificateDer<'static>> {
     request.conn_data::<Rc<Line>>().map(|line| line.shown.chain.clone()).unwrap_or_default()
 }
 
-/// The connection's place among those that its party has open; the first request takes it.
+/// The connection's place among those that the party of a request has open.
 ///
 /// # Errors
 /// There are too many.
-pub(super) fn place(admitted: &Admitted, connect: impl FnOnce() -> Result<Place, Excess>) -> Result<Rc<Place>, Excess> {
+pub(super) fn place(admitted: &Admitted, party: Option<&Oin>, meters: &Arc<Meters>) -> Result<Rc<Place>, Excess> {
+    let connect = || meters.connect(party).map(Rc::new);
     // On an Inway's connection each request has its own.
-    let line = Some(&admitted.line).filter(|_| !admitted.by_inway);
-    if let Some(place) = line.and_then(|line| line.place.get()) {
+    if admitted.by_inway {
+        return connect();
+    }
+    let mut held = admitted.line.place.borrow_mut();
+    if let Some(place) = held.as_ref().filter(|place| place.is_of(party)) {
         return Ok(place.clone());
     }
-    let place = Rc::new(connect()?);
-    Ok(line.map_or(place.clone(), |line| line.place.get_or_init(|| place).clone()))
+    let place = connect()?;
+    admitted.line.beyond.take();
+    Ok(held.insert(place).clone())
 }
 
 impl Line {
+    /// Takes a place for the connection, or leave to hear that there is none. Whoever comes with a certificate that does
+    /// not count takes none of the party whose name is in it.
+    fn sit(&self, app: &App, door: &Door, meters: &Arc<Meters>) -> bool {
+        let mut is_inway = false;
+        let own = self.checked(app, door, |gate, pins| {
+            is_inway = gate.speaks_for_others(pins).is_some();
+            self.identity.clone().map_err(|why| ("no_identity", why.to_string()))
+        });
+        if is_inway {
+            return true;
+        }
+        let party = own.ok().filter(|(_, roles)| !roles.is_empty()).map(|(identity, _)| identity.oin);
+        match meters.connect(party.as_ref()) {
+            Ok(place) => drop(self.place.replace(Some(Rc::new(place)))),
+            Err(_) => drop(self.beyond.replace(meters.hear(party.as_ref()))),
+        }
+        self.place.borrow().is_some() || self.beyond.borrow().is_some()
+    }
+
     /// Who sends a request with these headers.
     fn speaker(self: &Rc<Self>, headers: &HeaderMap, app: &App, door: &Door) -> Result<Admitted, Why> {
         let own = self.identity.as_ref().map_err(|why| ("no_identity", why.to_string()))?;

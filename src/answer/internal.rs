@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::CONTENT_TYPE;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::checkup::{self, Area, Finding, Grade};
+use super::ending::{self, nothing_behind};
+use super::framing::well_formed;
+use super::operation::{get, put};
 use super::problem::Problem;
+use super::server::{at_path, no_such_path};
 use super::tls::Door;
 use super::{App, limits::Meters};
 use crate::config::Level;
@@ -49,7 +54,10 @@ pub(super) struct Inside {
 pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketAddr, Server, ServerHandle)> {
     let socket = TcpListener::bind(address)?;
     let address = socket.local_addr()?;
-    let server = HttpServer::new(move || Web::new().app_data(Data::new(inside.clone())).configure(routes))
+    let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(nothing_behind));
+    let factory = move || wrapped().app_data(Data::new(inside.clone())).configure(routes);
+    let server = HttpServer::new(factory)
+        .on_connect(ending::on_connect)
         .workers(WORKERS)
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)
@@ -61,13 +69,11 @@ pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketA
 
 fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/livez", web::get().to(livez))
-        .route("/readyz", web::get().to(readyz))
-        .route("/metrics", web::get().to(metrics))
-        .service(web::resource("/log-level").route(web::get().to(level)).route(web::put().to(set_level)))
-        .default_service(web::to(|| async {
-            Problem::not_found("no_such_path", "there are /livez, /readyz, /metrics and /log-level").error_response()
-        }));
+        .service(at_path("/livez", vec![get("/livez", livez)]))
+        .service(at_path("/readyz", vec![get("/readyz", readyz)]))
+        .service(at_path("/metrics", vec![get("/metrics", metrics)]))
+        .service(at_path("/log-level", vec![get("/log-level", level), put("/log-level", set_level)]))
+        .default_service(web::to(no_such_path));
 }
 
 /// A service that can write no more until a restart is to be restarted.

@@ -19,6 +19,8 @@ use crate::ids::Oin;
 
 /// A request that finds no place waits this long for one: a client that is a little too fast needs to know of no limit.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Connections beyond its share that a party may have besides, to be told so on them.
+const TOLD: usize = 8;
 /// Of the rates, in seconds: what may come at once after a pause.
 const BURST: u32 = 2;
 const KILOBYTE: usize = 1 << 10;
@@ -96,6 +98,8 @@ pub(super) struct Meters {
 /// What one party has.
 struct Meter {
     connections: AtomicUsize,
+    /// Connections beyond them.
+    beyond: AtomicUsize,
     running: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     requests: DefaultDirectRateLimiter,
@@ -114,13 +118,23 @@ impl Meters {
 
     /// A connection's place; it is free again when this is dropped.
     pub(super) fn connect(self: &Arc<Self>, party: Option<&Oin>) -> Result<Place, Excess> {
-        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-        let meter = each.entry(party.cloned()).or_insert_with(|| Arc::new(Meter::new(&self.limits))).clone();
-        drop(each);
+        let meter = self.meter(party);
         if !add(&meter.connections, 1, self.limits.connections_each) {
             return Err(Excess::Connections);
         }
-        Ok(Place { meters: self.clone(), meter })
+        Ok(Place { meters: self.clone(), meter, party: party.cloned() })
+    }
+
+    /// Leave to stay for a connection that found no place, until it has asked and heard why. `None`: more than enough
+    /// of them are told.
+    pub(super) fn hear(&self, party: Option<&Oin>) -> Option<Beyond> {
+        let meter = self.meter(party);
+        add(&meter.beyond, 1, TOLD).then(|| Beyond(meter))
+    }
+
+    fn meter(&self, party: Option<&Oin>) -> Arc<Meter> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        each.entry(party.cloned()).or_insert_with(|| Arc::new(Meter::new(&self.limits))).clone()
     }
 
     /// Requests that are being worked on, and bytes of bodies in memory.
@@ -140,6 +154,7 @@ impl Meter {
         };
         Self {
             connections: AtomicUsize::new(0),
+            beyond: AtomicUsize::new(0),
             running: Arc::new(Semaphore::new(limits.requests_at_once_each)),
             batches: Arc::new(Semaphore::new(limits.batches_at_once_each)),
             requests: rate(limits.requests_per_second_each),
@@ -155,10 +170,20 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("checked limits are at least 1")
 }
 
+/// A connection beyond its party's share.
+pub(super) struct Beyond(Arc<Meter>);
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        self.0.beyond.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A connection that counts.
 pub(super) struct Place {
     meters: Arc<Meters>,
     meter: Arc<Meter>,
+    party: Option<Oin>,
 }
 
 impl Drop for Place {
@@ -168,6 +193,11 @@ impl Drop for Place {
 }
 
 impl Place {
+    /// Whether it is one of this party's; the regulation may have changed since the handshake.
+    pub(super) fn is_of(&self, party: Option<&Oin>) -> bool {
+        self.party.as_ref() == party
+    }
+
     /// A request's place.
     ///
     /// # Errors
@@ -313,6 +343,16 @@ mod tests {
         assert!(meters.connect(Some(&oin(2))).is_ok(), "another party");
         drop(one);
         assert!(meters.connect(Some(&oin(1))).is_ok());
+    }
+
+    #[test]
+    fn a_few_connections_beyond_the_share_may_hear_why_and_no_more() {
+        let meters = meters(|limits| limits.connections_each = 1);
+        let _place = meters.connect(Some(&oin(1))).ok().unwrap();
+        let mut told: Vec<_> = (0..TOLD).map(|_| meters.hear(Some(&oin(1))).unwrap()).collect();
+        assert!(meters.hear(Some(&oin(1))).is_none() && meters.hear(Some(&oin(2))).is_some());
+        told.pop();
+        assert!(meters.hear(Some(&oin(1))).is_some());
     }
 
     #[actix_web::test]

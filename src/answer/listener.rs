@@ -74,6 +74,7 @@ where
             async move { stopping.notified().await }
         };
         let on_connect = move |io: &Worded<TlsStream<TcpStream>>, data: &mut Extensions| {
+            data.insert(io.ending());
             let io = io.get_ref();
             if let Err(error) = set_tcp_user_timeout(io.get_ref().0, UNREAD.as_millis() as u32) {
                 tracing::debug!(%error, "a client that reads nothing cannot be cut off");

@@ -16,6 +16,7 @@ mod collector;
 mod decision;
 mod documentation;
 mod durable;
+mod ending;
 mod epochs;
 mod four_eyes;
 mod framing;

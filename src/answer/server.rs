@@ -18,6 +18,7 @@ use super::aside::aside;
 use super::background::Background;
 use super::checkup::Grade;
 use super::durable::durable;
+use super::ending::nothing_behind;
 use super::guard::guard;
 use super::internal::{self, Inside};
 use super::json::{BodyLimit, path_error};
@@ -141,10 +142,10 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let guarded = web::Data::from(door.clone());
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
-    let inside = Inside { app: app.clone(), door: door.clone(), meters };
+    let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
     let factory = move || {
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
-        let web = web.wrap(from_fn(envelope));
+        let web = web.wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
         web.app_data(spans.clone()).configure(routes)
     };
@@ -157,8 +158,8 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
         connections: config.limits.connections,
         shutdown: config.shutdown_seconds,
     };
-    let (opened, told) = (door.clone(), door.clone());
-    let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &opened);
+    let (known, opened, told) = (app.clone(), door.clone(), door.clone());
+    let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &known, &opened, &meters);
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
     let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ending::Ending;
 use super::problem::Problem;
 use super::server::SECURITY_HEADERS;
 use crate::ids::TraceId;
@@ -22,6 +23,7 @@ pub(super) struct Worded<T> {
     io: T,
     /// What goes out in place of what was to be written, and how long that was.
     instead: Option<Instead>,
+    ending: Ending,
 }
 
 struct Instead {
@@ -32,7 +34,12 @@ struct Instead {
 
 impl<T> Worded<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, instead: None }
+        Self { io, instead: None, ending: Ending::default() }
+    }
+
+    /// What its requests are to know of its end.
+    pub(super) fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     pub(super) fn get_ref(&self) -> &T {
@@ -49,6 +56,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Worded<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Worded<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        if this.ending.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         if this.instead.is_none() {
             let Some(bytes) = worded(buf) else { return Pin::new(&mut this.io).poll_write(cx, buf) };
             this.instead = Some(Instead { bytes, written: 0, of: buf.len() });

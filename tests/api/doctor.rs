@@ -54,6 +54,9 @@ fn what_is_wrong_is_found_by_its_code() {
     let (key, log_key) = (house.keys().join("server.key"), house.state().join("keys/log.key"));
     mode(&key, 0o644);
     assert_eq!(found(&house), [(Warning, "open_to_others")]);
+    // The group is that of whoever runs this, who is in it.
+    mode(&key, 0o640);
+    assert_eq!(found(&house), [(Warning, "open_to_others")]);
     mode(&key, 0o600);
     mode(&log_key, 0o644);
     assert_eq!(found(&house), [(Error, "store_key")]);

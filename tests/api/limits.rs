@@ -33,6 +33,54 @@ fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not(
     }
 }
 
+/// A connection whose handshake is over, and on which nothing was asked.
+fn idle(house: &House, stem: &str) -> Line {
+    let mut line = house.line(stem);
+    let tls = line.tls.get_mut();
+    while tls.conn.is_handshaking() {
+        tls.conn.complete_io(&mut tls.sock).unwrap();
+    }
+    line
+}
+
+/// Whether the service has closed it, after this long.
+fn is_closed(line: &Line, wait: Duration) -> bool {
+    let socket = &line.tls.get_ref().sock;
+    socket.set_read_timeout(Some(wait)).unwrap();
+    match socket.peek(&mut [0]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn connections_that_ask_nothing_count_too_and_beyond_the_share_they_are_closed() {
+    let house = House::limited(&[("connections_each", 3)]);
+    // Nothing was asked on them, so that there are five seconds until their head is too late.
+    let began = Instant::now();
+    let open: Vec<Line> = (0..3).map(|_| idle(&house, CORPORATION)).collect();
+    let mut beyond: Vec<Line> = (0..40).map(|_| idle(&house, CORPORATION)).collect();
+    let closed = beyond.iter().filter(|line| is_closed(line, Duration::from_millis(50))).count();
+    assert!(!open.iter().any(|line| is_closed(line, Duration::from_millis(10))), "those that were there stay");
+    assert!(began.elapsed() < Duration::from_secs(5), "this says something only before the deadline of a head");
+    assert_eq!(closed, 40 - 8, "a few hear why, all others are closed");
+    assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204, "another party");
+    let told = beyond.iter_mut().find(|line| !is_closed(line, Duration::from_millis(10))).unwrap();
+    told.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    told.get("/v1/ping").is_problem(429, "too_many_connections");
+    drop((open, beyond));
+    let until = Instant::now() + Duration::from_secs(5);
+    let asks = |house: &House| house.line(CORPORATION).send("GET", "/v1/ping", &[], b"").map(|reply| reply.status).ok();
+    while asks(&house) != Some(204) {
+        assert!(Instant::now() < until, "closed connections free their places");
+    }
+    let refused = |house: &House| super::walls::refused(house, "too_many_connections");
+    while refused(&house) == 0 {
+        assert!(Instant::now() < until, "the access log counts them");
+        sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connection() {
     let house = House::limited(&[("requests_per_second_each", 10)]);
@@ -138,45 +186,42 @@ fn a_client_that_reads_nothing_is_cut_off() {
     assert!(ended, "the service did not wait");
 }
 
+/// Statuses of all answers in what came back, also of one that begins in the line in which a body ends.
+pub fn statuses(answer: &str) -> Vec<u16> {
+    answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
+}
+
+/// Requests for a path that two readers could understand differently, with another request behind or inside them.
+pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
+    let hidden = format!("GET {hidden} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let begin = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    vec![
+        ("TRACE", format!("TRACE {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+        ("CONNECT", "CONNECT localhost:8443 HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
+        ("lower case", format!("get {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+        ("no host", format!("GET {path} HTTP/1.1\r\n\r\n")),
+        ("host list", format!("GET {path} HTTP/1.1\r\nHost: localhost, evil\r\n\r\n{hidden}")),
+        ("two hosts", format!("{begin}Host: evil\r\n\r\n{hidden}")),
+        ("upgrade", format!("{begin}Upgrade: websocket\r\n\r\n{hidden}")),
+        ("absolute", format!("GET https://evil{path} HTTP/1.1\r\nHost: localhost\r\n\r\n{hidden}")),
+        ("both", format!("{begin}Content-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}")),
+        ("two lengths", format!("{begin}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),
+        ("zeros", format!("{begin}Content-Length: 00\r\n\r\n{hidden}")),
+        ("coding", format!("{begin}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}")),
+        ("space", format!("{begin}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}")),
+        ("chunk size", format!("{begin}{chunked}\r\n-1\r\n{hidden}")),
+        ("long address", format!("GET {path}?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(3000)) + &hidden),
+        ("many headers", format!("{begin}{}\r\n", "X: 1\r\n".repeat(80)) + &hidden),
+        ("long header", format!("{begin}X: {}\r\n\r\n", "a".repeat(20_000))),
+        ("endless head", format!("{begin}X: {}\r\n\r\n", "a".repeat(200_000))),
+    ]
+}
+
 #[test]
 fn what_two_readers_could_understand_differently_nobody_gets() {
     let house = House::limited(&[]);
-    let hidden = "GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let chunked = "Transfer-Encoding: chunked\r\n";
-    let cases: &[(&str, String)] = &[
-        ("TRACE", "TRACE /v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
-        ("CONNECT", "CONNECT localhost:8443 HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
-        ("lower case", "get /v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
-        ("no host", "GET /v1/ping HTTP/1.1\r\n\r\n".into()),
-        ("host list", "GET /v1/ping HTTP/1.1\r\nHost: localhost, evil\r\n\r\n".into()),
-        ("two hosts", "GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n".into()),
-        ("absolute", "GET https://evil/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
-        (
-            "both",
-            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}"),
-        ),
-        (
-            "two lengths",
-            format!(
-                "GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 47\r\n\r\n{hidden}"
-            ),
-        ),
-        ("zeros", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 00\r\n\r\n{hidden}")),
-        (
-            "coding",
-            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
-        ),
-        (
-            "space",
-            format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
-        ),
-        ("chunk size", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\n{chunked}\r\n-1\r\n{hidden}")),
-        ("long address", format!("GET /v1/ping?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(3000))),
-        ("many headers", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: 1\r\n".repeat(80))),
-        ("long header", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(20_000))),
-        ("endless head", format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(200_000))),
-    ];
-    for (what, bytes) in cases {
+    for (what, bytes) in two_ways("/v1/ping", "/v1/service") {
         let mut line = house.line(OFFICER);
         line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         drop(line.write(bytes.as_bytes()));
@@ -184,13 +229,20 @@ fn what_two_readers_could_understand_differently_nobody_gets() {
         // It ends, one way or the other.
         drop(line.tls.read_to_end(&mut answer));
         let answer = String::from_utf8_lossy(&answer);
-        let statuses: Vec<_> = answer.lines().filter(|line| line.starts_with("HTTP/1.1 ")).collect();
+        let statuses = statuses(&answer);
         assert!(statuses.len() <= 1, "{what}: {statuses:?}");
-        assert!(statuses.iter().all(|status| status[9..].starts_with(['4', '5'])), "{what}: {statuses:?}");
+        assert!(statuses.iter().all(|status| (400..600).contains(status)), "{what}: {statuses:?}");
         for word in ["api-version: ", "application/problem+json", "x-content-type-options: nosniff", "\"code\":\""] {
             assert!(statuses.is_empty() || answer.contains(word), "{what}: {answer}");
         }
     }
+    let mut line = house.line(OFFICER);
+    let hidden = "GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    line.write(format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n{hidden}").as_bytes())
+        .unwrap();
+    let mut answer = Vec::new();
+    drop(line.tls.read_to_end(&mut answer));
+    assert_eq!(statuses(&String::from_utf8_lossy(&answer)), [204], "nothing is read behind the end");
     let read = house.log().into_iter().filter(|entry| entry.action != Action::Connect && entry.result.code().is_some());
     assert_eq!(read.count(), 0, "nothing was asked");
 }

@@ -32,6 +32,7 @@ mod reports;
 mod rotation;
 mod salts;
 mod spans;
+mod strangers;
 mod support;
 mod tampering;
 mod together;

@@ -170,9 +170,10 @@ fn whoever_hides_probes_among_its_own_questions_learns_of_a_quarter_of_its_budge
     let encoder = house.encoder(EPOCH);
     let own = hits(&house);
     let mut own = own.iter().cycle().take(4 * own.len());
+    let probes = misplaced(&encoder);
     let mut line = house.line(CORPORATION);
     let mut learned = 0;
-    for probe in misplaced(&encoder) {
+    for probe in probes {
         let honest = own.by_ref().take(4).filter(|question| line.ask(question).status == 200).count();
         if honest < 4 || line.ask(&probe).status != 200 {
             break;

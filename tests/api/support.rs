@@ -678,6 +678,11 @@ impl Line {
 }
 
 impl Reply {
+    /// One of which only these are known.
+    pub fn bare(status: u16, body: Vec<u8>) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -39,9 +39,11 @@ fn listener(address: SocketAddr, key: &'static str) -> Finding {
 /// Whether keys and folders are for the service only, and keys of epochs apart from the database.
 pub(super) fn permissions(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
-    let files = [(&config.tls.key, "0600"), (&config.state, "0700"), (&config.epoch_keys, "0700")];
+    let key = "0600, or 0640 with a group that nobody is in";
+    let files = [(&config.tls.key, key), (&config.state, "0700"), (&config.epoch_keys, "0700")];
     for (path, mode) in files {
-        if mode_of(path).is_some_and(|mode| mode & 0o077 != 0 && mode != 0o440) {
+        let is_open = mode_of(path).is_some_and(|mode| mode & 0o077 != 0 && mode != 0o440);
+        if is_open && !(path == &config.tls.key && is_for_the_service(path)) {
             let detail = format!("{} can be read by others: set mode {mode}", path.display());
             found.push(Finding::warning(Area::Permissions, "open_to_others", detail));
         }
@@ -61,6 +63,22 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         found.push(Finding::warning(Area::Permissions, "keys_beside_database", detail));
     }
     found
+}
+
+/// Whether a file can be read by its owner and by a group that nobody is in: whoever has that group was given it, as the
+/// unit gives it to the service. So the service reads a key that it cannot change, also when it is a new one.
+fn is_for_the_service(path: &Path) -> bool {
+    let (groups, users) = (fs::read_to_string("/etc/group"), fs::read_to_string("/etc/passwd"));
+    let (Ok(meta), Ok(groups), Ok(users)) = (fs::metadata(path), groups, users) else { return false };
+    meta.mode() & 0o037 == 0 && is_nobody_s(meta.gid(), &groups, &users)
+}
+
+/// Whether the group is known, and has no member by name and none by being that user's own.
+fn is_nobody_s(group: u32, groups: &str, users: &str) -> bool {
+    let number = group.to_string();
+    let is = |line: &&str, at: usize| line.split(':').nth(at) == Some(&number);
+    let members = groups.lines().find(|line| is(line, 2)).and_then(|line| line.split(':').nth(3));
+    members == Some("") && !users.lines().any(|line| is(&line, 3))
 }
 
 fn mode_of(path: &Path) -> Option<u32> {
@@ -100,6 +118,15 @@ fn room(key: &str, free: u64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_nobody_s_where_neither_list_has_anybody_in_it() {
+        let groups = "root:x:0:\nssl:x:101:somebody\nvoorrang-tls:x:102:\nusers:x:103:\n";
+        let users = "root:x:0:0:root:/root:/bin/sh\nsomebody:x:102:103::/:/bin/sh\n";
+        let found: Vec<_> =
+            [0, 101, 102, 103, 104].into_iter().filter(|gid| is_nobody_s(*gid, groups, users)).collect();
+        assert_eq!(found, [102], "neither one with members, nor a user's own, nor one that is in no list");
+    }
 
     #[test]
     fn little_room_is_a_warning_and_none_an_error() {
