@@ -1,10 +1,12 @@
 //! Residents a second through the whole of `Encoder::residents`, and rows a second through clkhash's encoder, cold and
-//! with what a thread remembers; one thread each.
+//! with what a thread remembers; one thread each. With `RESIDENTS=brp.csv` also the residents of that file, from people
+//! in memory to codes in memory, as peers measure themselves.
+
+use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use time::macros::date;
-use voorrang::encode::clkhash;
-use voorrang::encode::{Address, Ages, BirthDate, Encoder, Person, Resident, Sex};
+use voorrang::encode::{Address, Ages, BirthDate, Encoder, Person, Resident, Sex, clkhash, read};
 use voorrang::profile::Profile;
 
 /// Invented people: as many name lengths, partners and dates as numbers have remainders.
@@ -37,6 +39,12 @@ fn resident(c: &mut Criterion) {
     group.bench_function("residents", |b| {
         b.iter(|| encoder.residents(&people, date!(2026 - 01 - 01), &ages).len());
     });
+    if let Some(file) = std::env::var_os("RESIDENTS") {
+        let people = read::residents(Path::new(&file)).expect("RESIDENTS names a file of residents");
+        group.throughput(Throughput::Elements(people.len() as u64)).sample_size(10);
+        let encode = |share: &[Resident]| encoder.residents(share, date!(2026 - 01 - 01), &ages).len();
+        group.bench_function("residents of a file", |b| b.iter(|| people.chunks(64).map(encode).sum::<usize>()));
+    }
     group.finish();
 }
 

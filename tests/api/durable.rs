@@ -76,11 +76,12 @@ fn when_the_log_cannot_be_written_nothing_is_told_until_a_restart() {
     let mut house = House::open();
     let told = Told::by(&house);
     let size = house.log().len();
-    // Somebody else holds the database's write lock, for longer than the service waits.
+    // The entry is written, and the checkpoint over it is not.
     let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let raise = "CREATE TRIGGER full BEFORE UPDATE ON checkpoint BEGIN SELECT RAISE(ABORT, 'full'); END";
+    thief.execute_batch(raise).unwrap();
     house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
-    thief.execute_batch("ROLLBACK").unwrap();
+    thief.execute_batch("DROP TRIGGER full").unwrap();
     drop(thief);
     // What the disk holds is known only after a restart.
     let mut wrong = told.family.clone();
@@ -96,6 +97,22 @@ fn when_the_log_cannot_be_written_nothing_is_told_until_a_restart() {
     let since = house.log().split_off(size);
     assert!(since.iter().all(|entry| entry.object.is_none()), "nothing was answered, nothing stands there");
     told.all_is_told_again(&house);
+}
+
+#[test]
+fn while_something_else_holds_the_database_nothing_is_told_and_then_all_goes_on() {
+    let house = House::open();
+    let told = Told::by(&house);
+    let size = house.log().len();
+    let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    // For longer than the service waits.
+    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = house.line(CORPORATION).ask(&told.family);
+    refused.is_problem(503, "unavailable");
+    thief.execute_batch("ROLLBACK").unwrap();
+    let since = house.log().split_off(size);
+    assert!(since.iter().all(|entry| entry.object.is_none()), "nothing was answered, nothing stands there");
+    house.line(CORPORATION).ask(&told.family).answered();
 }
 
 /// Has every sync of the service fail while it runs; `None` where strace is not here or may not look.
