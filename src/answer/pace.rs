@@ -3,8 +3,8 @@
 //! near still differ, so an answer that is decided and recorded is held until a search would have ended that takes half
 //! as long again as one of the register itself, measured when it is loaded. What is later than that waits for the next
 //! tick: of its own time it shows which tick it came before, no more (Askarov, Zhang and Myers, Predictive black-box
-//! mitigation of timing channels, CCS 2010). The schedule alone would not do: a core that slept until the tick sends some
-//! microseconds later than one that searched (`benches/timing.rs`).
+//! mitigation of timing channels, CCS 2010). The schedule alone would not do: a core that slept until the tick sends
+//! some microseconds later than one that searched (`benches/timing.rs`).
 //!
 //! What is left: a machine so loaded that searches miss their tick shows how often they do.
 
@@ -75,7 +75,7 @@ impl Pace {
         };
         let search = Search { one: usual(1), many: usual(MANY) };
         let [one_us, many_us] = [search.one, search.many].map(|time| time.as_micros() as u64);
-        tracing::info!(epoch = %epoch, one_us, many_us, "answers leave after a search of the register would have ended");
+        tracing::info!(epoch = %epoch, one_us, many_us, "answers leave when a search would have ended");
         self.0.write().unwrap_or_else(|broken| broken.into_inner()).insert(epoch.clone(), search);
     }
 
