@@ -415,6 +415,20 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
         odd["header"]["epoch"] = "canary-epoch-of-nobody".into();
         line.ask(&odd);
     }
+    let view: Value = serde_json::from_slice(&line.get(&format!("/v1/epochs/{EPOCH}")).body).unwrap();
+    let named = |schema: &Value| {
+        json!({
+            "id": SLUG, "regulation": view["regulation"], "profile": view["profile"], "schemaHash": schema,
+            "participants": []
+        })
+    };
+    for (stem, schema, status) in [
+        (CORPORATION, &view["schemaHash"], 403),
+        (ADMINISTRATOR, &view["schemaHash"], 422),
+        (ADMINISTRATOR, &json!("00"), 422),
+    ] {
+        assert_eq!(house.line(stem).json("POST", "/v1/epochs", &named(schema)).status, status);
+    }
     let headers =
         [("Content-Type", "application/json"), ("traceparent", "00-canary-trace-01"), ("X-Name", "CanaryHeader")];
     drop(line.send("POST", "/v1/priority-questions", &headers, b"{\"CanaryPurpose\":1}").unwrap());
