@@ -114,6 +114,11 @@ pub enum LogBroken {
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
     #[error("entry {index} does not record the answer that came with its receipt")]
     OtherAnswer { index: u64 },
+    /// Nobody could ever say what was answered, and the service seemed to have sealed it.
+    #[error(
+        "what entry {index} seals does not open with the key that the log gave for it: no answer is recorded there"
+    )]
+    Unsealed { index: u64 },
     /// Seen by whoever asked: an answer whose entry nobody may ever see.
     #[error(
         "entry {index} was given as receipt, and the log's own proof does not lead to it; receipt and proof are kept in \

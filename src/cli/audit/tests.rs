@@ -289,6 +289,22 @@ fn another_officer_sees_that_something_was_answered_and_not_what() {
 }
 
 #[test]
+fn what_is_sealed_and_does_not_open_with_its_own_key_breaks_the_log() {
+    let mut log = Log::new().ask(START, ONE, 1, Ok("priority"));
+    let mut entry = Entry::from_bytes(log.lines[1].entry().unwrap()).unwrap();
+    let text = &mut entry.sealed.as_mut().unwrap().text;
+    let other = if text.as_bytes()[40] == b'A' { "B" } else { "A" };
+    text.replace_range(40..41, other);
+    log.lines[1] = Line::Entry(entry.to_bytes());
+    let (_home, mut reading) = log.reading();
+    assert!(matches!(broken(reading.at(&[1])), LogBroken::Unsealed { index: 1 }));
+    assert!(matches!(broken(reading.each(|_| Ok(()))), LogBroken::Unsealed { index: 1 }));
+    // Without a key nobody can tell.
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(Reading::new(log.copy(home.path()), None).unwrap().at(&[1]).unwrap()[0].told, Told::Sealed);
+}
+
+#[test]
 fn a_row_and_a_line_hold_the_entry() {
     let mut log = Log::new().ask(datetime!(2026-11-02 9:30 UTC), ONE, 1, Ok("priority"));
     let (_home, mut reading) = log.reading();
