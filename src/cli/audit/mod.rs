@@ -121,10 +121,10 @@ pub enum LogBroken {
     Unsealed { index: u64 },
     /// Seen by whoever asked: an answer whose entry nobody may ever see.
     #[error(
-        "entry {index} was given as receipt, and the log's own proof does not lead to it; receipt and proof are kept in \
-         {}: give them to the officer", evidence.display()
+        "entry {index} was given as receipt, and {why}; answer and receipt are kept in {evidence}: give them to the \
+         officer"
     )]
-    Unproved { index: u64, evidence: PathBuf },
+    Unproved { index: u64, why: String, evidence: String },
     /// Two households, one entry: one of the two answers is unrecorded.
     #[error("entry {index} was given as receipt for two answers")]
     ReceiptTwice { index: u64 },
