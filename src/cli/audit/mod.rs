@@ -109,6 +109,8 @@ pub enum LogBroken {
          administrator, and do not go on before that file may be removed", remembered.display()
     )]
     OtherKey { remembered: PathBuf },
+    #[error("the service shows {what} where its checkpoint has entry {index}")]
+    NoEntry { index: u64, what: &'static str },
     #[error("entry {index} is the first that differs from the copy of it")]
     Rewritten { index: u64 },
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
