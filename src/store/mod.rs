@@ -147,9 +147,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the access log is not what it should be.
+    /// Whether the access log is not what it should be. A memory of it that is gone or is none counts: whoever sets a log
+    /// back begins there.
     pub fn is_about_the_log(&self) -> bool {
-        matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::Damaged { .. })
+        let log = matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::LogLost { .. });
+        let memory = matches!(self, Self::Anchor { .. } | Self::AnchorLost { .. } | Self::Cosignature { .. });
+        log || memory || matches!(self, Self::Damaged { .. })
     }
 
     /// Stable code for clients, metrics and the access log; never reworded.
