@@ -84,6 +84,8 @@ pub enum StoreError {
     Damaged { what: &'static str },
     #[error("{} is there already, and nothing is overwritten: move it away, or choose another place", path.display())]
     Exists { path: PathBuf },
+    #[error("{} is in the service's state folder, which a backup is to outlive: choose another place", path.display())]
+    Inside { path: PathBuf },
     #[error("{} cannot be read as a backup: name the folder that `voorrang backup` made", path.display())]
     Backup { path: PathBuf, source: io::Error },
     #[error("{} is there but the database holds no log: restore a backup; a new log begins where it is gone", path.display())]
@@ -164,6 +166,7 @@ impl StoreError {
             Self::NewerSchema { .. } => "store_newer_schema",
             Self::Damaged { .. } => "store_damaged",
             Self::Exists { .. } => "store_exists",
+            Self::Inside { .. } => "store_inside",
             Self::Backup { .. } => "store_backup",
             Self::LogLost { .. } => "store_log_lost",
             Self::LogKey => "store_log_key",
