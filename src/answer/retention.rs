@@ -116,16 +116,18 @@ fn view(Hold { id, entries }: Hold) -> HoldView {
 
 impl App {
     /// Until when contents are kept, today. Entries under no regulation in force are kept as long as the longest says.
-    fn expiry(&self) -> Expiry {
+    /// `None` while the clock has leapt: what is deleted then has a record of a time that no officer takes for true.
+    fn expiry(&self) -> Option<Expiry> {
         let (now, has_leapt) = self.steady.by(self.clock.now());
         if has_leapt {
-            tracing::error!("the clock is more than a month ahead of the log: contents expire by the log's last time");
+            tracing::error!("the clock is more than a month ahead of the log: nothing expires until it has stayed so");
+            return None;
         }
         let before = |days: u32| now - Duration::days(i64::from(days));
         let moment = |one: &Arc<Regulation>| (one.id().clone(), before(one.retention().log_days));
         let regulations: Vec<_> = self.laws.all(self.today()).iter().map(moment).collect();
         let others = regulations.iter().map(|(_, moment)| *moment).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Expiry { regulations, others }
+        Some(Expiry { regulations, others })
     }
 
     /// Destroys the keys of pseudonyms that no entry's contents need any more. The record comes first: a crash in between
@@ -142,7 +144,7 @@ impl App {
 
     /// Deletes contents that are due, and then the days' keys that open nothing any more.
     fn expire(&self, entry: impl Fn(&Self) -> Entry) -> Result<Expired, StoreError> {
-        let expiry = self.expiry();
+        let Some(expiry) = self.expiry() else { return Ok(Expired { entries: 0, from: None, to: None }) };
         let given_up = self.store.write(move |tx: &Tx<'_>| tx.give_up_records(&expiry))?.value;
         if given_up > 0 {
             tracing::error!(records = given_up, "processing records were given up: no collector took them in time");
@@ -155,8 +157,8 @@ impl App {
 
     /// Each step that deletes is recorded in the same transaction, in an entry of its own.
     fn expire_round(&self, entry: &impl Fn(&Self) -> Entry) -> Result<Expired, StoreError> {
-        let (expiry, mut next) = (self.expiry(), Some(0));
         let mut all = Expired { entries: 0, from: None, to: None };
+        let (Some(expiry), mut next) = (self.expiry(), Some(0)) else { return Ok(all) };
         while let Some(from) = next {
             let (expiry, mut entry) = (expiry.clone(), entry(self));
             entry.salt = Entry::fresh_salt();

@@ -32,22 +32,26 @@ pub fn back_up(config: &Config, clock: &Clock, to: &Path, recipients: &[String])
 
 impl App {
     /// Records backups that were made beside the service, unless nothing can be recorded until the next start. A word that
-    /// was recorded and not taken away is recorded twice.
+    /// was recorded and not taken away, as by a kill, is recorded twice.
     pub(super) fn record_backups(&self) {
         if self.store.stats().poisoned {
             return;
         }
-        let recorded = self.store.backups_made().and_then(|words| {
-            words.into_iter().try_for_each(|(word, copied)| {
-                let mut entry = self.own_entry(Action::Backup);
-                entry.entries = copied.map(|copied| Range { from: 0, to: copied });
-                self.store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop))?;
-                std::fs::remove_file(&word).map_err(|source| StoreError::Folder { path: word, source })
-            })
-        });
-        if let Err(error) = recorded {
+        let failed = |error: StoreError| {
             tracing::error!(error = &error as &dyn std::error::Error, "a backup could not be recorded");
+        };
+        // One that stays must not keep the others out of the log.
+        for (word, copied) in self.store.backups_made().map_err(failed).unwrap_or_default() {
+            self.record_backup(&word, copied).unwrap_or_else(failed);
         }
+    }
+
+    fn record_backup(&self, word: &Path, copied: u64) -> Result<(), StoreError> {
+        let word = self.store.take_word(word)?;
+        let mut entry = self.own_entry(Action::Backup);
+        entry.entries = Some(Range { from: 0, to: copied });
+        self.store.write(move |tx: &Tx<'_>| tx.append(&entry).map(drop))?;
+        std::fs::remove_file(&word).map_err(|source| StoreError::Folder { path: word, source })
     }
 }
 

@@ -80,6 +80,9 @@ pub enum AuditError {
     /// What was disclosed cannot be sealed or opened.
     #[error("{0}")]
     Seal(&'static str),
+    /// The key that a sealed answer names is at hand and does not open it: whoever wrote the log sealed nothing.
+    #[error("the sealed answer does not belong to its entry")]
+    Unsealed,
     /// A position or size beyond the tree.
     #[error("position {index} is outside a tree of size {size}")]
     OutOfRange { index: u64, size: u64 },
@@ -96,6 +99,7 @@ impl AuditError {
             Self::Retired { .. } => "log_key_retired",
             Self::Proof { .. } => "log_proof",
             Self::Seal(_) => "log_seal",
+            Self::Unsealed => "log_unsealed",
             Self::OutOfRange { .. } => "log_range",
         }
     }

@@ -160,11 +160,12 @@ impl Opener {
     /// What was disclosed; `None` if the entry discloses nothing.
     ///
     /// # Errors
-    /// [`AuditError::Seal`] if the key is another officer's or was not learnt, or the sealed part is not this entry's.
+    /// [`AuditError::Seal`] if the key is another officer's or was not learnt, [`AuditError::Unsealed`] if it is at hand
+    /// and the sealed part is not this entry's.
     pub fn open(&self, entry: &Entry) -> Result<Option<Disclosed>, AuditError> {
         let Some(sealed) = &entry.sealed else { return Ok(None) };
         let key = self.keys.get(&sealed.key).ok_or(AuditError::Seal("the answer is sealed for other officers"))?;
-        let damaged = || AuditError::Seal("the sealed answer does not belong to its entry");
+        let damaged = || AuditError::Unsealed;
         let bytes = STANDARD.decode(&sealed.text).map_err(|_| damaged())?;
         let (nonce, body) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(damaged)?;
         let mut body = body.to_vec();
@@ -290,11 +291,11 @@ mod tests {
         let mut opener = Opener::from_file(&identity).unwrap();
         opener.learn(&with_key(&file));
         let moved = Entry { salt: Entry::fresh_salt(), sealed: Some(sealed.clone()), ..sample() };
-        assert!(opener.open(&moved).is_err());
+        assert_eq!(opener.open(&moved), Err(AuditError::Unsealed));
         let mut cut = Entry { sealed: Some(sealed), ..sample() };
         assert!(opener.open(&cut).is_ok());
         cut.sealed.as_mut().unwrap().text.replace_range(20..24, "AAAA");
-        assert!(opener.open(&cut).is_err());
+        assert_eq!(opener.open(&cut), Err(AuditError::Unsealed));
         assert_eq!(opener.open(&Entry { sealed: None, ..sample() }), Ok(None));
     }
 

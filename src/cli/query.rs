@@ -5,6 +5,7 @@ mod asker;
 mod batch;
 mod files;
 mod groups;
+mod proving;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -269,9 +269,11 @@ mod tests {
         let path = setup.anchor.clone().unwrap();
         let note = fs::read_to_string(&path).unwrap();
         fs::write(&path, "nonsense").unwrap();
-        assert!(matches!(Store::open_with(&setup), Err(StoreError::Anchor { .. })));
+        let damaged = Store::open_with(&setup).unwrap_err();
+        assert!(matches!(damaged, StoreError::Anchor { .. }) && damaged.is_about_the_log());
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Store::open_with(&setup), Err(StoreError::AnchorLost { .. })));
+        let lost = Store::open_with(&setup).unwrap_err();
+        assert!(matches!(lost, StoreError::AnchorLost { .. }) && lost.is_about_the_log());
         fs::write(&path, note).unwrap();
         assert!(Store::open_with(&setup).is_ok());
         // Without the database it is a log that is lost, whatever else is there.

@@ -20,6 +20,9 @@ use crate::audit::{self, AuditError};
 /// Where a backup leaves word for the service, in the state folder: a file each, with the number of entries copied.
 const WORD: &str = "backups";
 
+/// Behind the name of a word that is being recorded.
+const TAKEN: &str = "-taken";
+
 pub(super) const DATABASE: &str = "voorrang.db";
 pub(super) const MANIFEST: &str = "manifest";
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -43,10 +46,13 @@ pub struct BackedUp {
 /// for `recipients` (public age keys), each key an age file.
 ///
 /// # Errors
-/// [`StoreError::Exists`] if something is in `to`; [`StoreError::Damaged`] and its kin if the copy is not whole. Nothing
-/// is left behind then.
+/// [`StoreError::Exists`] if something is in `to`, [`StoreError::Inside`] if that is in the state folder;
+/// [`StoreError::Damaged`] and its kin if the copy is not whole. Nothing is left behind then.
 pub fn back_up(setup: &Setup, to: &Path, recipients: &[String], now: OffsetDateTime) -> Result<BackedUp, StoreError> {
     let folder = |source| StoreError::Folder { path: to.to_owned(), source };
+    if is_inside(to, &setup.folders.state).map_err(folder)? {
+        return Err(StoreError::Inside { path: to.to_owned() });
+    }
     let beside = beside(to).map_err(folder)?;
     let copy = beside.path().join(DATABASE);
     copy_database(&setup.database(), &copy)?;
@@ -94,11 +100,12 @@ fn leave_word(state: &Path, entries: u64) -> Result<PathBuf, StoreError> {
 }
 
 impl Store {
-    /// Words of backups that the log does not know of yet, and how many entries each copied, where that can be read.
+    /// Words of backups that the log does not know of yet, and how many entries each copied. What is no file with a number
+    /// is no word.
     ///
     /// # Errors
     /// [`StoreError::Folder`].
-    pub fn backups_made(&self) -> Result<Vec<(PathBuf, Option<u64>)>, StoreError> {
+    pub fn backups_made(&self) -> Result<Vec<(PathBuf, u64)>, StoreError> {
         let folder = self.database.with_file_name(WORD);
         let failed = |source| StoreError::Folder { path: folder.clone(), source };
         let files = match fs::read_dir(&folder) {
@@ -107,20 +114,44 @@ impl Store {
         };
         let mut words = Vec::new();
         for file in files {
-            let path = file.map_err(failed)?.path();
-            if path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')) {
-                let entries = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
-                words.push((path, entries));
+            let file = file.map_err(failed)?;
+            let is_whole = !file.file_name().to_string_lossy().starts_with('.');
+            if is_whole && file.file_type().map_err(failed)?.is_file() {
+                let number = fs::read_to_string(file.path()).ok().and_then(|text| text.parse().ok());
+                words.extend(number.map(|number| (file.path(), number)));
             }
         }
         Ok(words)
     }
+
+    /// Takes a word for recording; returns where it is until it is removed. One that cannot be moved could not be removed
+    /// either, and would be recorded again and again.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`].
+    pub fn take_word(&self, word: &Path) -> Result<PathBuf, StoreError> {
+        let name = word.file_name().unwrap_or_default().to_string_lossy();
+        let taken =
+            word.with_file_name(name.strip_suffix(TAKEN).map_or_else(|| format!("{name}{TAKEN}"), str::to_owned));
+        let moved = fs::rename(word, &taken);
+        moved.map_err(|source| StoreError::Folder { path: word.to_owned(), source })?;
+        Ok(taken)
+    }
+}
+
+/// Whether a backup would stand in the folder that it is to outlive.
+fn is_inside(to: &Path, state: &Path) -> io::Result<bool> {
+    let (Ok(state), parent) = (state.canonicalize(), parent(to)) else { return Ok(false) };
+    Ok(parent.canonicalize()?.starts_with(state))
+}
+
+fn parent(to: &Path) -> &Path {
+    to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A hidden folder, for its owner only, on the volume where the backup will stand.
 fn beside(to: &Path) -> io::Result<TempDir> {
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".voorrang-").permissions(Permissions::from_mode(0o700)).tempdir_in(folder)
+    tempfile::Builder::new().prefix(".voorrang-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent(to))
 }
 
 /// All pages of one moment, in one file without a write-ahead log. Whoever writes meanwhile does not wait.

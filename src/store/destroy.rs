@@ -8,7 +8,7 @@
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -148,9 +148,9 @@ impl Store {
         while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
         while self.write(move |tx| tx.sweep_batches(now, CHUNKS, RESULTS))?.value {}
         while self.write(|tx| tx.vacuum(PAGES))?.value {}
-        self.empty_wal()?;
+        self.certain(self.empty_wal())?;
         let database = self.database.clone();
-        self.write(move |_| wal::lengthen(&database))?;
+        self.certain(self.write(move |_| wal::lengthen(&database)))?;
         let erased = format!("erased {}\n{key}{}{ERASED}", seconds(now), registers.told());
         let (name, text) = (id.clone(), record(&epoch, &end, &erased));
         let note = self.write(move |tx| tx.put_destruction(&name, &text))?.value;
@@ -191,6 +191,22 @@ impl Store {
         Ok(half)
     }
 
+    /// After a sync that failed nobody knows what the disk holds, so that nothing is written before a restart has looked.
+    /// That somebody else holds the database, or that nothing was begun, is no such failure.
+    fn certain<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        done.inspect_err(|error| {
+            let held = [Some(ErrorCode::DatabaseBusy), Some(ErrorCode::DatabaseLocked)];
+            let is_failure = match error {
+                StoreError::Sql(error) => !held.contains(&error.sqlite_error_code()),
+                StoreError::Folder { .. } => true,
+                _ => false,
+            };
+            if is_failure {
+                self.writer.poison(error);
+            }
+        })
+    }
+
     /// Copies the write-ahead log into the database and cuts it to nothing. Readers hold it up for a moment.
     fn empty_wal(&self) -> Result<(), StoreError> {
         // Idle readers keep no transaction, but what they have cached is of no use any more either.
@@ -226,4 +242,47 @@ fn record(epoch: &Epoch, end: &Taken, done: &str) -> String {
 
 fn seconds(at: OffsetDateTime) -> String {
     at.truncate_to_second().format(&Rfc3339).expect("a year of four digits has this form")
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::super::fixture::{append, folder, open};
+    use super::*;
+
+    #[test]
+    fn a_sync_that_fails_at_the_end_of_an_epoch_stops_every_write() {
+        let failed = |code| StoreError::Sql(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        let path = std::path::PathBuf::from("voorrang.db-wal");
+        let unwritable = StoreError::Folder { path, source: std::io::ErrorKind::StorageFull.into() };
+        for (error, stops) in [
+            (failed(ffi::SQLITE_IOERR_FSYNC), true),
+            (unwritable, true),
+            (failed(ffi::SQLITE_BUSY), false),
+            (failed(ffi::SQLITE_LOCKED), false),
+            (StoreError::Busy, false),
+            (StoreError::Full, false),
+            (StoreError::Conflict("write-ahead log is in use"), false),
+        ] {
+            let home = folder();
+            let store = open(&home);
+            append(&store);
+            assert!(store.certain::<()>(Err(error)).is_err());
+            assert_eq!(store.stats().poisoned, stops);
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_emptied_stops_every_write() {
+        let home = folder();
+        let store = open(&home);
+        append(&store);
+        // No disk of a test fails at will; a database that is none any more fails in the same place.
+        let path = home.path().join("voorrang.db");
+        let length = std::fs::metadata(&path).unwrap().len();
+        std::fs::write(&path, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+        assert!(store.certain(store.empty_wal()).is_err());
+        assert!(store.stats().poisoned);
+    }
 }

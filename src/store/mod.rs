@@ -84,6 +84,8 @@ pub enum StoreError {
     Damaged { what: &'static str },
     #[error("{} is there already, and nothing is overwritten: move it away, or choose another place", path.display())]
     Exists { path: PathBuf },
+    #[error("{} is in the service's state folder, which a backup is to outlive: choose another place", path.display())]
+    Inside { path: PathBuf },
     #[error("{} cannot be read as a backup: name the folder that `voorrang backup` made", path.display())]
     Backup { path: PathBuf, source: io::Error },
     #[error("{} is there but the database holds no log: restore a backup; a new log begins where it is gone", path.display())]
@@ -147,9 +149,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the access log is not what it should be.
+    /// Whether the access log is not what it should be. A memory of it that is gone or is none counts: whoever sets a log
+    /// back begins there.
     pub fn is_about_the_log(&self) -> bool {
-        matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::Damaged { .. })
+        let log = matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::LogLost { .. });
+        let memory = matches!(self, Self::Anchor { .. } | Self::AnchorLost { .. } | Self::Cosignature { .. });
+        log || memory || matches!(self, Self::Damaged { .. })
     }
 
     /// Stable code for clients, metrics and the access log; never reworded.
@@ -161,6 +166,7 @@ impl StoreError {
             Self::NewerSchema { .. } => "store_newer_schema",
             Self::Damaged { .. } => "store_damaged",
             Self::Exists { .. } => "store_exists",
+            Self::Inside { .. } => "store_inside",
             Self::Backup { .. } => "store_backup",
             Self::LogLost { .. } => "store_log_lost",
             Self::LogKey => "store_log_key",

@@ -108,6 +108,11 @@ impl Writer {
         answer
     }
 
+    /// Refuses every write until a restart.
+    pub(super) fn poison(&self, error: &StoreError) {
+        self.counts.poison(error);
+    }
+
     pub(super) fn stats(&self) -> Stats {
         Stats {
             commits: self.counts.commits.load(Ordering::Relaxed),

@@ -25,6 +25,13 @@ fn a_service_goes_on_from_a_backup_that_was_taken_while_it_answered() {
     let question = value(&house.encoder(EPOCH), FAMILY);
     let before = house.line(CORPORATION).ask(&question).answered();
     let backup = house.file("backup");
+    // What is no word, and a backup that would be taken for one.
+    let words = house.state().join("backups");
+    fs::create_dir(&words).unwrap();
+    fs::create_dir(words.join("monday")).unwrap();
+    fs::write(words.join("junk"), "junk").unwrap();
+    let inside = back_up(&house.config(), &house.clock, &words.join("tuesday"), &[]);
+    assert!(matches!(inside, Err(StoreError::Inside { .. })), "{inside:?}");
     let entries = back_up(&house.config(), &house.clock, &backup, &[]).unwrap().entries;
     assert!(entries > before.receipt.index);
     let until = Instant::now() + Duration::from_secs(20);
@@ -33,6 +40,8 @@ fn a_service_goes_on_from_a_backup_that_was_taken_while_it_answered() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(recorded().expect("the log says so").entries, Some(Range { from: 0, to: entries }));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(house.log().iter().filter(|entry| entry.action == Action::Backup).count(), 1);
     house.line(CORPORATION).ask(&question).answered();
     house.stop();
     // The last checkpoint that left the house is the backup's own.

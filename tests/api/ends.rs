@@ -374,6 +374,15 @@ fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them()
     assert_eq!(expire().status, 200);
     assert!(!key.exists());
     searching.json("POST", "/v1/access-log/subjects", &look_up).is_problem(404, "store_not_found");
+    let (tokens, output) = (house.file("token.json"), house.file("report"));
+    fs::write(&tokens, json!({"tokens": [look_up]}).to_string()).unwrap();
+    for json in [false, true] {
+        let log = LogArgs { clock: house.clock.clone(), ..LogArgs::new(house.party(OFFICER)) };
+        subject::run(&SubjectArgs { tokens: tokens.clone(), log, output: output.clone(), json }).unwrap();
+        let report = fs::read_to_string(&output).unwrap();
+        let named = if json { format!("\"{EPOCH}\"") } else { format!("- {EPOCH}: niet meer") };
+        assert!(report.contains(&named), "{report}");
+    }
     let page: LogPage = serde_json::from_slice(&searching.get("/v1/access-log/entries?from=0").body).unwrap();
     let entries = page.entries.iter().filter_map(|text| Entry::from_bytes(&STANDARD.decode(text).unwrap()).ok());
     let ended: Vec<_> = entries.filter(|entry| entry.action == Action::SubjectKeyEnd).collect();

@@ -246,6 +246,29 @@ fn a_clock_that_is_years_ahead_expires_nothing_and_no_officer_takes_its_word() {
 }
 
 #[test]
+fn what_is_due_while_the_clock_has_leapt_is_not_deleted_under_a_date_that_is_yet_to_come() {
+    let house = House::open();
+    house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    let mut officer = house.line(OFFICER);
+    let held = officer.json("POST", "/v1/access-log/holds", &json!({"from": 0, "to": 3}));
+    let held: HoldView = serde_json::from_slice(&held.body).unwrap();
+    let days = i64::from(house.regulation.retention().log_days);
+    house.pass(days + 5);
+    let due = house.clock.now();
+    let expired = || -> Expired {
+        serde_json::from_slice(&house.line(OFFICER).json("POST", "/v1/access-log/expire", &Value::Null).body).unwrap()
+    };
+    expired();
+    house.clock.set(due + time::Duration::days(45));
+    let ended = house.line(OFFICER).send("DELETE", &format!("/v1/access-log/holds/{}", held.id), &[], b"").unwrap();
+    assert_eq!(ended.status, 200);
+    assert_eq!(expired().entries, 0, "the clock leapt");
+    let mut args = VerifyArgs::new(house.party(OFFICER), vec![]);
+    args.log.clock = Clock::standing(due);
+    verify(&args).unwrap();
+}
+
+#[test]
 fn an_answer_that_is_held_opens_when_its_day_s_key_is_long_due() {
     let house = House::open();
     let family = value(&house.encoder(EPOCH), FAMILY);
@@ -414,6 +437,20 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
         house.line(CARE).json("POST", "/v1/group-questions", &groups).is_problem(403, "refused");
         odd["header"]["epoch"] = "canary-epoch-of-nobody".into();
         line.ask(&odd);
+    }
+    let view: Value = serde_json::from_slice(&line.get(&format!("/v1/epochs/{EPOCH}")).body).unwrap();
+    let named = |schema: &Value| {
+        json!({
+            "id": SLUG, "regulation": view["regulation"], "profile": view["profile"], "schemaHash": schema,
+            "participants": []
+        })
+    };
+    for (stem, schema, status) in [
+        (CORPORATION, &view["schemaHash"], 403),
+        (ADMINISTRATOR, &view["schemaHash"], 422),
+        (ADMINISTRATOR, &json!("00"), 422),
+    ] {
+        assert_eq!(house.line(stem).json("POST", "/v1/epochs", &named(schema)).status, status);
     }
     let headers =
         [("Content-Type", "application/json"), ("traceparent", "00-canary-trace-01"), ("X-Name", "CanaryHeader")];

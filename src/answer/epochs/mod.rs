@@ -46,11 +46,13 @@ pub(super) async fn announce(
 ) -> Result<Json<EpochView>, Problem> {
     let caller = Caller::of(identity, &request);
     let regulation = app.regulation(&new.regulation).map_err(|problem| problem.traced(caller.trace))?;
-    let entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, &new.id).await?;
+    let mut entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, None).await?;
     let epoch = match app.announced(&caller, &regulation, new.into_inner()) {
         Ok(epoch) => epoch,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
+    // Not before: the name of an epoch that never was is free text.
+    entry.epoch = Some(epoch.id.clone());
     let row = epoch.clone();
     let _changing = app.changing.lock().await;
     let kept = Kept::Epoch(row.id.clone());
@@ -93,7 +95,7 @@ impl App {
     async fn asked(&self, caller: Caller, id: &EpochId, act: Act, action: Action) -> Result<Asked, Problem> {
         let in_force = self.visible(&caller.identity, id).map_err(|problem| problem.traced(caller.trace))?;
         let regulation = self.regulation(&in_force.epoch.regulation).map_err(|problem| problem.traced(caller.trace))?;
-        let entry = self.epoch_entry(&caller, &regulation, act, action, id).await?;
+        let entry = self.epoch_entry(&caller, &regulation, act, action, Some(id)).await?;
         Ok(Asked { caller, in_force, regulation, entry })
     }
 
@@ -103,11 +105,11 @@ impl App {
         regulation: &Regulation,
         act: Act,
         action: Action,
-        epoch: &EpochId,
+        epoch: Option<&EpochId>,
     ) -> Result<Entry, Problem> {
-        let permit = self.permit(caller, regulation, act, Some(epoch)).await?;
+        let permit = self.permit(caller, regulation, act, epoch).await?;
         let mut entry = self.entry(caller, Some(regulation), action, Outcome::Done);
-        entry.epoch = Some(epoch.clone());
+        entry.epoch = epoch.cloned();
         entry.articles = permit.articles().to_vec();
         Ok(entry)
     }

@@ -63,7 +63,7 @@ pub struct ProcessingActivity {
     pub name: String,
     /// Milliseconds since 1970, UTC.
     pub start_time: u64,
-    /// The same as `startTime`: when an entry was written is not kept.
+    /// `startTime` and the upper bound of the entry's class of latency: exact times are not kept.
     pub end_time: u64,
     pub attributes: BTreeMap<String, String>,
 }

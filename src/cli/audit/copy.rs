@@ -11,7 +11,7 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::{LogBroken, Unusable};
@@ -108,8 +108,8 @@ impl Copy {
     /// from it. Contents that the log has deleted by rule since are deleted here too.
     ///
     /// # Errors
-    /// [`LogBroken::RolledBack`], [`LogBroken::Forked`], or [`LogBroken::Verify`] where contents went early; the copy
-    /// stays as it was then.
+    /// [`LogBroken::RolledBack`], [`LogBroken::Forked`], [`LogBroken::NoEntry`], or [`LogBroken::Verify`] where contents
+    /// went early or entries are missing; the copy stays as it was then.
     pub fn follow(
         &mut self,
         source: &mut impl Source,
@@ -129,9 +129,16 @@ impl Copy {
         for round in 0..=1 {
             while frontier.size() < now.size {
                 let lines = source.lines(frontier.size())?;
-                ensure!(!lines.is_empty(), "the service shows fewer entries than its checkpoint covers");
+                if lines.is_empty() {
+                    let (entries, size) = (frontier.size(), now.size);
+                    return Err(LogBroken::Verify(VerifyError::Size { entries, size }).into());
+                }
                 let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
                 for line in lines.into_iter().take(missing) {
+                    if line.entry().is_some_and(|entry| !(1..=usize::from(u16::MAX)).contains(&entry.len())) {
+                        let what = "an entry that is empty or longer than 65,535 bytes";
+                        return Err(LogBroken::NoEntry { index: frontier.size(), what }.into());
+                    }
                     bytes += write_line(&mut file, &line).context(UNWRITABLE)?;
                     gone.line(frontier.size(), line.entry());
                     frontier.push(line.leaf());
@@ -336,7 +343,7 @@ fn write_line(file: &mut impl Write, line: &Line) -> anyhow::Result<u64> {
     match line {
         Line::Entry(entry) => {
             let length = u16::try_from(entry.len()).ok().filter(|&length| length > 0);
-            let length = length.context("the service sent an entry that is empty or longer than 65,535 bytes")?;
+            let length = length.context("an entry is empty or longer than 65,535 bytes")?;
             file.write_all(&length.to_be_bytes())?;
             file.write_all(entry)?;
             Ok(2 + u64::from(length))

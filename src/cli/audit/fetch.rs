@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::copy::{Copy, Source, in_time, lock};
 use super::{LogBroken, Memory};
 use crate::answer::wire::LogPage;
-use crate::audit::{Due, Gone, Hash, Line};
+use crate::audit::{CheckpointKeys, Due, Gone, Hash, Line};
 use crate::cli::client::Client;
 use crate::clock::Clock;
 
-/// Where the checkpoint is kept that does not go on from what was seen.
+/// Where the checkpoint is kept that does not go on from what was seen; of later ones, with a number.
 const DIFFERS: &str = "log-that-differs.checkpoint";
 
 /// The log as the service shows it.
@@ -27,13 +28,49 @@ impl Source for Service<'_> {
 
     fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
         let page: LogPage = self.0.get(&format!("access-log/entries?from={from}"))?;
-        ensure!(page.from == from, "the service sent other entries than it was asked for");
+        let none = |index, what| LogBroken::NoEntry { index, what };
+        if page.from != from {
+            return Err(none(from, "other entries than it was asked for").into());
+        }
         let expired: HashMap<u64, Hash> = page.expired.into_iter().map(|line| (line.index, line.leaf)).collect();
         let line = |(text, index): (&String, u64)| match expired.get(&index) {
             Some(leaf) => Ok(Line::Expired(*leaf)),
-            None => STANDARD.decode(text).map(Line::Entry).context("the service sent an entry that is not base64"),
+            None => Ok(Line::Entry(STANDARD.decode(text).map_err(|_| none(index, "a text that is not base64"))?)),
         };
         page.entries.iter().zip(from..).map(line).collect()
+    }
+}
+
+/// A source, and the checkpoint that it showed last: the one that is found to differ is the evidence, and who asks for it
+/// again may be shown another.
+pub(super) struct Shown<S> {
+    source: S,
+    note: Option<String>,
+}
+
+impl<S: Source> Shown<S> {
+    pub(super) fn of(source: S) -> Self {
+        Self { source, note: None }
+    }
+
+    /// Keeps what was shown, if it accuses the log. Nothing that fails meanwhile takes the place of what was found.
+    fn accuse(&self, error: &anyhow::Error, keep: impl Fn(&str) -> anyhow::Result<()>) {
+        let Some(note) = self.note.as_ref().filter(|_| error.downcast_ref::<LogBroken>().is_some()) else { return };
+        if let Err(unwritten) = keep(note) {
+            eprintln!("The checkpoint that differs could not be written ({unwritten:#}); keep it:\n{note}");
+        }
+    }
+}
+
+impl<S: Source> Source for Shown<S> {
+    fn checkpoint(&mut self) -> anyhow::Result<String> {
+        let note = self.source.checkpoint()?;
+        self.note = Some(note.clone());
+        Ok(note)
+    }
+
+    fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
+        self.source.lines(from)
     }
 }
 
@@ -42,23 +79,46 @@ impl Source for Service<'_> {
 /// # Errors
 /// [`LogBroken`] if the log is not the one that is in the copy; [`LogBroken::Rewritten`] if it can be said from where.
 pub fn follow(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<Copy> {
-    let (mut copy, mut service) = (Copy::open(folder)?, Service(client));
-    match copy.follow(&mut service, &memory.keys, memory.due) {
-        Ok(()) => Ok(copy),
-        Err(error) => match error.downcast_ref::<LogBroken>() {
-            Some(LogBroken::Forked { .. } | LogBroken::RolledBack { .. }) => {
-                // The first one that differs is what shows most.
-                if !client.remembered(DIFFERS).exists() {
-                    client.remember(DIFFERS, &service.checkpoint()?)?;
-                }
-                match first_difference(&copy, &mut service)? {
-                    Some(index) => Err(error.context(LogBroken::Rewritten { index })),
-                    None => Err(error),
-                }
-            }
-            _ => Err(error),
-        },
+    let mut copy = Copy::open(folder)?;
+    let mut shown = Shown::of(Service(client));
+    follow_or_accuse(&mut copy, &mut shown, &memory.keys, memory.due, |note| keep(client, note))?;
+    Ok(copy)
+}
+
+/// [`Copy::follow`]; the checkpoint of a log that does not fit goes to `kept` first.
+pub(super) fn follow_or_accuse<S: Source>(
+    copy: &mut Copy,
+    shown: &mut Shown<S>,
+    keys: &impl CheckpointKeys,
+    due: impl Into<Due>,
+    kept: impl Fn(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let Err(error) = copy.follow(shown, keys, due) else { return Ok(()) };
+    shown.accuse(&error, kept);
+    if !matches!(error.downcast_ref(), Some(LogBroken::Forked { .. } | LogBroken::RolledBack { .. })) {
+        return Err(error);
     }
+    match first_difference(copy, shown) {
+        Ok(Some(index)) => Err(error.context(LogBroken::Rewritten { index })),
+        Ok(None) => Err(error),
+        Err(unknown) => {
+            eprintln!("Which entry is the first that differs is not known: {unknown:#}");
+            Err(error)
+        }
+    }
+}
+
+/// Keeps a checkpoint that differs beside those that were kept before.
+fn keep(client: &Client, note: &str) -> anyhow::Result<()> {
+    let names = std::iter::once(DIFFERS.to_owned()).chain((2..).map(|number| format!("{DIFFERS}.{number}")));
+    for name in names {
+        match fs::read_to_string(client.remembered(&name)) {
+            Ok(known) if known == note => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return client.remember(&name, note),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Position of the first entry that the service shows otherwise than the copy has it. A leaf that has expired since is
@@ -97,9 +157,12 @@ pub fn anew(client: &Client, folder: &Path, memory: &Memory) -> anyhow::Result<C
         }
     }
     let mut copy = Copy::open(&beside)?;
-    copy.follow(&mut Service(client), &memory.keys, memory.due)?;
-    super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[], memory.due)?;
-    let whole = old.as_ref().map_or(Ok(false), |old| compare(&copy, old, memory.due))?;
+    let mut shown = Shown::of(Service(client));
+    let fetched = copy.follow(&mut shown, &memory.keys, memory.due).and_then(|()| {
+        super::verify::tree_of(&copy, &memory.keys, &memory.checkpoints, &[], memory.due)?;
+        old.as_ref().map_or(Ok(false), |old| compare(&copy, old, memory.due))
+    });
+    let whole = fetched.inspect_err(|error| shown.accuse(error, |note| keep(client, note)))?;
     let evidence = folder.with_extension(format!("kept-{}", Clock::System.now().unix_timestamp()));
     let replace = || -> std::io::Result<()> {
         fs::rename(folder, &aside)?;

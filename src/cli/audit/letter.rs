@@ -1,7 +1,7 @@
 //! The answer to a person who asks under article 15 of the GDPR who asked about the household, and what was told: a
 //! Markdown text for the officer to send, Dutch with English beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::list::name;
 use super::reading::Found;
@@ -13,6 +13,7 @@ use crate::cli::client::PartyBook;
 pub fn letter(
     found: &[Found],
     pseudonyms: &BTreeMap<String, Vec<String>>,
+    not_searched: &BTreeSet<String>,
     parties: &PartyBook,
     entries: u64,
 ) -> String {
@@ -42,8 +43,15 @@ pub fn letter(
     for (epoch, objects) in pseudonyms {
         text += &format!("- {epoch}: {}\n", objects.join(", "));
     }
+    for epoch in not_searched {
+        text += &format!("- {epoch}: {NOT_SEARCHED}\n");
+    }
     text + FOOT
 }
+
+/// The key goes with the last contents that it was needed for, so that nobody can look there any more.
+const NOT_SEARCHED: &str = "niet meer te doorzoeken, de sleutel van de pseudoniemen is vernietigd · cannot be searched \
+any more, the key of its pseudonyms is destroyed";
 
 const COLUMNS: &str = "\
 | nr | moment (UTC) | wie · who | doel · purpose | maanden achterstand · months of arrears | uitkomst · outcome | \

@@ -109,17 +109,24 @@ pub enum LogBroken {
          administrator, and do not go on before that file may be removed", remembered.display()
     )]
     OtherKey { remembered: PathBuf },
+    #[error("the service shows {what} where its checkpoint has entry {index}")]
+    NoEntry { index: u64, what: &'static str },
     #[error("entry {index} is the first that differs from the copy of it")]
     Rewritten { index: u64 },
     /// A receipt names an entry, not an answer: who holds the service's key could send one with the wrong word.
     #[error("entry {index} does not record the answer that came with its receipt")]
     OtherAnswer { index: u64 },
+    /// Nobody could ever say what was answered, and the service seemed to have sealed it.
+    #[error(
+        "what entry {index} seals does not open with the key that the log gave for it: no answer is recorded there"
+    )]
+    Unsealed { index: u64 },
     /// Seen by whoever asked: an answer whose entry nobody may ever see.
     #[error(
-        "entry {index} was given as receipt, and the log's own proof does not lead to it; receipt and proof are kept in \
-         {}: give them to the officer", evidence.display()
+        "entry {index} was given as receipt, and {why}; answer and receipt are kept in {evidence}: give them to the \
+         officer"
     )]
-    Unproved { index: u64, evidence: PathBuf },
+    Unproved { index: u64, why: String, evidence: String },
     /// Two households, one entry: one of the two answers is unrecorded.
     #[error("entry {index} was given as receipt for two answers")]
     ReceiptTwice { index: u64 },

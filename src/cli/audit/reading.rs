@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 
+use super::LogBroken;
 use super::copy::Copy;
 use super::index::Index;
 use crate::audit::{AuditError, Disclosed, Entry, Line, Opener};
@@ -66,7 +67,7 @@ impl Reading {
     /// Every entry whose contents are there, in order.
     ///
     /// # Errors
-    /// If the copy cannot be read, an entry is malformed, or `visit` fails.
+    /// [`LogBroken::Unsealed`]; or the copy cannot be read, an entry is malformed, or `visit` fails.
     pub fn each(&mut self, mut visit: impl FnMut(Found) -> anyhow::Result<()>) -> anyhow::Result<()> {
         for (position, line) in (0..).zip(self.copy.lines()?) {
             if let Line::Entry(bytes) = line?.1 {
@@ -74,7 +75,7 @@ impl Reading {
                 if let Some(opener) = &mut self.opener {
                     opener.learn(&entry);
                 }
-                let told = self.told(&entry)?;
+                let told = self.told(&entry, position)?;
                 visit(Found { position, entry, told })?;
             }
         }
@@ -93,7 +94,7 @@ impl Reading {
             self.learn(key)?;
         }
         let found = entries.into_iter().map(|(position, entry)| {
-            let told = self.told(&entry)?;
+            let told = self.told(&entry, position)?;
             Ok(Found { position, entry, told })
         });
         found.collect()
@@ -119,13 +120,19 @@ impl Reading {
         Ok(())
     }
 
-    fn told(&self, entry: &Entry) -> anyhow::Result<Told> {
+    /// Whether what was answered can be opened, where it was sealed for this officer.
+    pub fn opens(&self) -> bool {
+        self.opener.is_some()
+    }
+
+    fn told(&self, entry: &Entry, index: u64) -> anyhow::Result<Told> {
         let Some(opener) = self.opener.as_ref().filter(|_| entry.sealed.is_some()) else {
             return Ok(if entry.sealed.is_some() { Told::Sealed } else { Told::Nothing });
         };
         match opener.open(entry) {
             Ok(told) => Ok(told.map_or(Told::Nothing, Told::This)),
             Err(AuditError::Seal(_)) => Ok(Told::Sealed),
+            Err(AuditError::Unsealed) => Err(LogBroken::Unsealed { index }.into()),
             Err(error) => Err(error.into()),
         }
     }

@@ -18,7 +18,7 @@ use crate::ids::Oin;
 const ALARM_PART: f64 = 0.1;
 
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 14] = [
+const TOLD: [&str; 15] = [
     "connect",
     "log-export",
     "subject-read",
@@ -28,6 +28,7 @@ const TOLD: [&str; 14] = [
     "clock-back",
     "ask-again",
     "log-hold",
+    "log-hold-end",
     "log-key",
     "backup",
     "restore",

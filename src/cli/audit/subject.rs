@@ -18,7 +18,7 @@ use super::letter::letter;
 use super::list;
 use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Refused};
 use crate::cli::inputs::read_profile;
 use crate::cli::load::encoder;
 use crate::cli::output::Output;
@@ -136,13 +136,17 @@ fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Optio
 struct Report {
     /// By epoch.
     pseudonyms: BTreeMap<String, Vec<String>>,
+    /// Epochs in which nobody can look any more.
+    #[serde(rename = "notSearched")]
+    not_searched: BTreeSet<String>,
     /// Log entries up to here were read.
     entries: u64,
     checkpoint: String,
     found: Vec<serde_json::Value>,
 }
 
-/// Finds the entries and writes the report.
+/// Finds the entries and writes the report. An epoch whose pseudonyms' key has ended with its contents is named in it, and
+/// the others go on.
 ///
 /// # Errors
 /// As [`super::run`]; then no file is left.
@@ -152,11 +156,19 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
         .with_context(|| format!("{} is no file of `voorrang audit token`", args.tokens.display()))?;
     ensure!(!args.log.offline, "the service makes the pseudonyms: this cannot be done with --offline");
     let client = Client::open(&args.log.config)?;
-    let mut pseudonyms: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut pseudonyms, mut not_searched) = (BTreeMap::<String, Vec<String>>::new(), BTreeSet::new());
     for Token { epoch, address } in tokens.tokens {
         let question = SubjectQuestion { epoch: epoch.clone(), address };
-        let view: SubjectView = client.post("access-log/subjects", &question)?;
-        pseudonyms.entry(epoch.to_string()).or_default().push(view.object);
+        match client.post::<SubjectView>("access-log/subjects", &question).map_err(anyhow::Error::downcast) {
+            Ok(view) => pseudonyms.entry(epoch.to_string()).or_default().push(view.object),
+            Err(Ok(Refused(problem))) if problem.code == "store_not_found" => {
+                if not_searched.insert(epoch.to_string()) {
+                    eprintln!("NOT SEARCHED: questions of the epoch {epoch}: the service has no key of its pseudonyms");
+                }
+            }
+            Err(Ok(refused)) => return Err(refused.into()),
+            Err(Err(error)) => return Err(error),
+        }
     }
     // Only now, so that these look-ups are in the copy too.
     let mut reading = args.log.reading()?;
@@ -167,9 +179,9 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
         let rows = found.iter().map(|found| Ok(serde_json::from_str(&list::json(found)?)?));
         let found = rows.collect::<anyhow::Result<_>>()?;
         let entries = reading.copy.size();
-        serde_json::to_writer_pretty(&mut file, &Report { pseudonyms, entries, checkpoint, found })?;
+        serde_json::to_writer_pretty(&mut file, &Report { pseudonyms, not_searched, entries, checkpoint, found })?;
     } else {
-        let text = letter(&found, &pseudonyms, &client.parties()?, reading.copy.size());
+        let text = letter(&found, &pseudonyms, &not_searched, &client.parties()?, reading.copy.size());
         file.write_all(text.as_bytes())?;
     }
     file.finish()?;

@@ -119,14 +119,14 @@ fn last_sunday(year: i32, month: Month) -> Option<Date> {
     last.checked_sub(Duration::days(back))
 }
 
-/// A count as it may be published: small ones are hidden, and so is one more if a single hidden one could be computed
-/// from the sum that stands beside them.
+/// A count as it may be published: small ones are hidden, and so are others where a small one could be computed from the
+/// sum that stands beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     Count(u64),
     /// Fewer than so many, perhaps none.
     Below(u64),
-    /// Not small, but it would give a small one away.
+    /// Not small, but it would give a small one away; or small, where that is given away by which ones are.
     Hidden,
 }
 
@@ -142,14 +142,33 @@ impl std::fmt::Display for Cell {
 
 /// The cells of counts whose sum is known; none is smaller than `limit`.
 pub fn publishable(counts: &[u64], limit: u64) -> Vec<Cell> {
-    let cell = |&count: &u64| if count < limit { Cell::Below(limit) } else { Cell::Count(count) };
-    let mut cells: Vec<Cell> = counts.iter().map(cell).collect();
-    let small = counts.iter().filter(|&&count| count < limit).count();
-    let next = (0..counts.len()).filter(|&at| counts[at] >= limit).min_by_key(|&at| counts[at]);
-    if let (1, Some(next)) = (small, next) {
-        cells[next] = Cell::Hidden;
+    let is_small = |count: u64| count < limit;
+    let mut small: Vec<u64> = counts.iter().copied().filter(|&count| is_small(count)).collect();
+    let mut rest: Vec<usize> = (0..counts.len()).filter(|&at| !is_small(counts[at])).collect();
+    rest.sort_by_key(|&at| std::cmp::Reverse(counts[at]));
+    let (few, mut hidden) = (small.len() as u64, Vec::new());
+    while let Some(&next) = rest.last().filter(|_| few > 0 && limit > 1) {
+        let (sum, others) = (small.iter().sum::<u64>(), hidden.len() as u64);
+        // Whoever knows that sum, and that the others among it are neither small nor larger than what is shown.
+        let most = few * (limit - 1);
+        let upper = most.min(sum.saturating_sub(others * limit));
+        let lower = if others == 0 { sum } else { sum.saturating_sub(others * counts[next]) };
+        let told = upper == 0 || lower == most || (few == 1 && lower >= upper);
+        if !told {
+            break;
+        }
+        rest.pop();
+        small.push(counts[next]);
+        hidden.push(next);
     }
-    cells
+    // That several small ones are none, or as many as they can be, is told by which ones are small, too.
+    let alike = few > 1 && !hidden.is_empty();
+    let cell = |(at, &count): (usize, &u64)| match is_small(count) {
+        true if !alike => Cell::Below(limit),
+        false if !hidden.contains(&at) => Cell::Count(count),
+        _ => Cell::Hidden,
+    };
+    counts.iter().enumerate().map(cell).collect()
 }
 
 #[cfg(test)]
@@ -232,6 +251,14 @@ mod tests {
         assert_eq!(publishable(&[30, 20, 3], 5), [Count(30), Hidden, Below(5)]);
         assert_eq!(publishable(&[30, 0, 3], 5), [Count(30), Below(5), Below(5)]);
         assert_eq!(publishable(&[3], 5), [Below(5)]);
+        // Of 17, two of which are below 5: both are 4. Of 30: both are 0.
+        assert_eq!(publishable(&[9, 4, 4], 5), [Hidden, Hidden, Hidden]);
+        assert_eq!(publishable(&[30, 0, 0], 5), [Hidden, Hidden, Hidden]);
+        assert_eq!(publishable(&[6, 0, 0], 5), [Hidden, Hidden, Hidden]);
+        assert_eq!(publishable(&[30, 9, 4, 4], 5), [Count(30), Hidden, Hidden, Hidden]);
+        // One that is hidden is not small, and not larger than the next.
+        assert_eq!(publishable(&[30, 5, 0], 5), [Hidden, Hidden, Below(5)]);
+        assert_eq!(publishable(&[20, 20, 4], 5), [Hidden, Hidden, Below(5)]);
         assert_eq!(publishable(&[3, 0], 0), [Count(3), Count(0)]);
     }
 }

@@ -50,6 +50,63 @@ fn a_log_that_was_rolled_back_forked_or_signed_by_another_key_leaves_the_copy_al
     assert!(copy.follow(&mut log, &key, 1).is_ok() && copy.size() == 9);
 }
 
+/// A log that shows one checkpoint, and then no more than so many pages, the last of them empty or an error.
+struct Once<'a>(&'a mut Log, bool, usize, bool);
+
+impl Source for Once<'_> {
+    fn checkpoint(&mut self) -> anyhow::Result<String> {
+        anyhow::ensure!(!std::mem::replace(&mut self.1, true), "it says no more");
+        self.0.checkpoint()
+    }
+
+    fn lines(&mut self, from: u64) -> anyhow::Result<Vec<Line>> {
+        let Some(left) = self.2.checked_sub(1) else {
+            anyhow::ensure!(self.3, "it says no more");
+            return Ok(Vec::new());
+        };
+        self.2 = left;
+        self.0.lines(from)
+    }
+}
+
+#[test]
+fn what_differs_is_kept_first_and_no_later_error_hides_it() {
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(6));
+    let (mut copy, key) = (log.copy(home.path()), log.key());
+    log.lines.swap(2, 3);
+    for is_full in [false, true] {
+        let (shown, kept) = (log.checkpoint().unwrap(), std::cell::RefCell::new(Vec::new()));
+        let keep = |note: &str| {
+            kept.borrow_mut().push(note.to_owned());
+            anyhow::ensure!(!is_full, "the disk is full");
+            Ok(())
+        };
+        let mut source = fetch::Shown::of(Once(&mut log, false, 0, false));
+        let error = fetch::follow_or_accuse(&mut copy, &mut source, &key, 1, keep).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LogBroken::Forked { known: 7, size: 7 })), "{error:#}");
+        assert_eq!((crate::cli::exit_code(&error), kept.into_inner()), (5, vec![shown]));
+    }
+}
+
+#[test]
+fn fewer_entries_than_the_checkpoint_covers_and_what_is_none_break_the_log() {
+    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(6));
+    let (mut copy, key) = (Copy::open(home.path()).unwrap(), log.key());
+    let mut source = fetch::Shown::of(Once(&mut log, false, 1, true));
+    let kept = std::cell::Cell::new(0);
+    let keep = |_: &str| {
+        kept.set(kept.get() + 1);
+        Ok(())
+    };
+    let error = fetch::follow_or_accuse(&mut copy, &mut source, &key, 1, keep).unwrap_err();
+    assert_eq!((crate::cli::exit_code(&error), kept.get()), (5, 1));
+    assert!(matches!(broken::<()>(Err(error)), LogBroken::Verify(VerifyError::Size { entries: 3, size: 7 })));
+    for entry in [vec![], vec![b'x'; 70_000]] {
+        log.lines[4] = Line::Entry(entry);
+        assert!(matches!(broken(copy.follow(&mut log, &key, 1)), LogBroken::NoEntry { index: 4, .. }));
+    }
+}
+
 #[test]
 fn a_change_in_the_copy_itself_is_found() {
     let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(6));
@@ -286,6 +343,22 @@ fn another_officer_sees_that_something_was_answered_and_not_what() {
     let mut reading = Reading::new(log.copy(home.path()), None).unwrap();
     assert_eq!(reading.at(&[1]).unwrap()[0].told, Told::Sealed);
     assert!(!list::json(&reading.at(&[1]).unwrap()[0]).unwrap().contains("priority"));
+}
+
+#[test]
+fn what_is_sealed_and_does_not_open_with_its_own_key_breaks_the_log() {
+    let mut log = Log::new().ask(START, ONE, 1, Ok("priority"));
+    let mut entry = Entry::from_bytes(log.lines[1].entry().unwrap()).unwrap();
+    let text = &mut entry.sealed.as_mut().unwrap().text;
+    let other = if text.as_bytes()[40] == b'A' { "B" } else { "A" };
+    text.replace_range(40..41, other);
+    log.lines[1] = Line::Entry(entry.to_bytes());
+    let (_home, mut reading) = log.reading();
+    assert!(matches!(broken(reading.at(&[1])), LogBroken::Unsealed { index: 1 }));
+    assert!(matches!(broken(reading.each(|_| Ok(()))), LogBroken::Unsealed { index: 1 }));
+    // Without a key nobody can tell.
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(Reading::new(log.copy(home.path()), None).unwrap().at(&[1]).unwrap()[0].told, Told::Sealed);
 }
 
 #[test]

@@ -9,14 +9,14 @@ use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
 
-use super::super::audit::LogBroken;
 use super::super::client::{Client, ComeAgain, Refused, patiently, trace_of};
 use super::super::load::encoder;
+use super::proving::Prover;
 use super::{Household, QueryArgs, Row, standing};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_name};
-use crate::audit::{CheckpointKeys, LogKeys, Receipt, TlogProof};
+use crate::audit::LogKeys;
 use crate::code::AddressToken;
 use crate::encode::{Encoder, Tenant};
 use crate::epoch::share::same_recipient;
@@ -136,8 +136,8 @@ impl Asker {
         let asked = patiently(|| self.client.post_once::<Answered>("priority-questions", &question, &key));
         Ok(vec![match asked.map_err(anyhow::Error::downcast::<Refused>) {
             Ok(answered) => {
-                let proof = self.prove(&answered.receipt)?;
-                Ok(self.row(households[0], answered, trace_of(&key), &mut None)?.proved(&proof))
+                let proof = self.prover(trace_of(&key)).proof(&answered, true)?;
+                Ok(self.row(households[0], answered, trace_of(&key))?.proved(&proof))
             }
             Err(Ok(refused)) => Err(refused),
             Err(Err(error)) => return Err(error),
@@ -182,30 +182,20 @@ impl Asker {
         proofs: usize,
     ) -> anyhow::Result<Vec<Told>> {
         let drawn = drawn(came.iter().filter(|one| one.is_ok()).count(), proofs)?;
-        let (mut answers, mut checked) = (0.., None);
+        let (mut answers, mut prover) = (0.., self.prover(trace));
         let told = |(household, came): (&&Household, Came)| match came {
             Ok(answered) => {
                 let is_drawn = answers.next().is_some_and(|at| drawn.contains(&at));
-                let proof = if is_drawn { self.prove(&answered.receipt)? } else { String::new() };
-                Ok(Ok(self.row(household, answered, trace, &mut checked)?.proved(&proof)))
+                let proof = prover.proof(&answered, is_drawn)?;
+                Ok(Ok(self.row(household, answered, trace)?.proved(&proof)))
             }
             Err(problem) => Ok(Err(Refused::of(problem))),
         };
         households.iter().zip(came).map(told).collect()
     }
 
-    /// The proof that the entry of a receipt is in the log, as a file that stands alone.
-    fn prove(&self, receipt: &Receipt) -> anyhow::Result<String> {
-        let index = receipt.index;
-        let text = patiently(|| self.client.get_text(&format!("access-log/proofs/{index}")))
-            .with_context(|| format!("the service does not prove that entry {index}, its receipt, is in the log"))?;
-        if TlogProof::parse(&text).and_then(|proof| proof.verify(receipt, &self.log)).is_ok() {
-            return Ok(text);
-        }
-        let evidence = serde_json::to_string(&(receipt, text)).expect("texts and numbers have a JSON form");
-        let name = format!("receipt-{index}.json");
-        self.client.remember(&name, &evidence)?;
-        Err(LogBroken::Unproved { index, evidence: self.client.remembered(&name) }.into())
+    fn prover(&self, trace: TraceId) -> Prover<'_, Client> {
+        Prover::new(&self.client, self.log.clone(), trace)
     }
 
     /// Takes the epoch in which to ask now; whether it is another one. A salt that was given is of one epoch only.
@@ -223,24 +213,11 @@ impl Asker {
         Ok(true)
     }
 
-    /// A household's answer, if it is one and its receipt holds. `checked` is the checkpoint that was checked last, and its
-    /// size: many answers have the same one.
-    fn row(
-        &self,
-        (arrears, _): &Household,
-        answered: Answered,
-        trace: TraceId,
-        checked: &mut Option<(String, u64)>,
-    ) -> anyhow::Result<Row> {
+    /// A household's answer, if it is one.
+    fn row(&self, (arrears, _): &Household, answered: Answered, trace: TraceId) -> anyhow::Result<Row> {
         let epoch: EpochId = self.encoder.header().epoch;
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == epoch, "the service answered from another epoch than it was asked");
-        let note = &answered.receipt.checkpoint;
-        if checked.as_ref().is_none_or(|(known, _)| known != note) {
-            *checked = Some((note.clone(), self.log.checkpoint(note)?.size));
-        }
-        let covered = checked.as_ref().is_some_and(|(_, size)| *size > answered.receipt.index);
-        ensure!(covered, "the receipt's checkpoint does not cover its entry; keep it and tell the officer");
         Ok(Row::new(&arrears.contract, answered, trace))
     }
 
