@@ -196,6 +196,63 @@ fn a_destruction_that_was_cut_short_is_complete_after_the_next_start() {
 }
 
 #[test]
+fn a_record_does_not_deny_what_a_run_that_was_cut_short_did_to_the_key() {
+    let mut house = House::open();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let tombstone = house.keys().join("epoch-keys/epoch-haarlem-1.destroyed");
+    let signed = fs::read_to_string(&tombstone).unwrap();
+    let begun = |line: &str| {
+        let head = signed.split_once("erased ").unwrap().0;
+        fs::write(&tombstone, format!("{head}{line}\n")).unwrap();
+    };
+    // A kill between the record and the last tombstone: the signed one is put beside the keys.
+    house.stop();
+    begun("begun\nwrapping key overwritten, unlinked, its folder synced");
+    house.start();
+    assert_eq!(fs::read_to_string(&tombstone).unwrap(), signed);
+    // A kill between the key and the second tombstone, then once more behind that one.
+    for _ in 0..2 {
+        house.stop();
+        begun("begun: the wrapping key is being removed");
+        let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        db.execute("DELETE FROM destruction", []).unwrap();
+        drop(db);
+        house.start();
+        let record = destroy(&house, EPOCH).unwrap();
+        assert!(!record.contains("NOT overwritten"), "{record}");
+        assert!(
+            record.contains("\nwrapping key was being removed by a run that was cut short, and is gone\n"),
+            "{record}"
+        );
+    }
+}
+
+#[test]
+fn a_confirmation_that_comes_twice_at_once_gets_one_record() {
+    let house = House::open();
+    retire(&house, EPOCH).unwrap();
+    let proposal = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap();
+    let confirmed = || {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "destroy-it-once-and-no-more")];
+        let path = format!("/v1/proposals/{proposal}/confirm");
+        let reply = house.line(OFFICER).send("POST", &path, &headers, b"{}").unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let done: Value = serde_json::from_slice(&reply.body).unwrap();
+        done["record"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(confirmed);
+        // Behind the step and before its end.
+        while state(&house, EPOCH) != "destroyed" {}
+        let second = confirmed();
+        (first.join().unwrap(), second)
+    });
+    assert_eq!(first, second);
+    assert!(first.contains("\nwrapping key overwritten, unlinked"), "{first}");
+}
+
+#[test]
 fn the_record_is_fetched_also_after_the_log_got_another_key() {
     let mut house = House::open();
     retire(&house, EPOCH).unwrap();
