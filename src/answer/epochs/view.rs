@@ -128,7 +128,8 @@ impl Todos<'_> {
     }
 }
 
-fn custodian(source: Source) -> Role {
+/// Who loads a source.
+pub(super) fn custodian(source: Source) -> Role {
     match source {
         Source::Population => Role::PopulationCustodian,
         Source::Care => Role::CareCustodian,
