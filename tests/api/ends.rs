@@ -13,7 +13,7 @@ use voorrang::answer::wire::{LogPage, SubjectView};
 use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
-use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs};
+use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs, ListArgs};
 use voorrang::cli::load::Kind;
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::regulation::confirm;
@@ -470,6 +470,44 @@ fn nobody_ends_an_epoch_alone() {
             ("privacy-officer", "refused:epoch_destroyed".to_owned())
         ]
     );
+}
+
+#[test]
+fn the_list_names_who_must_confirm_what_was_proposed() {
+    let house = House::open();
+    let todo = |epoch: &str| -> Vec<(String, String)> {
+        let todo = view(&house, epoch)["todo"].clone();
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        todo.as_array().unwrap().iter().map(|one| (text(one, "oin"), text(one, "command"))).collect()
+    };
+    let (administrator, officer) = ("00000099000000001000", "00000099000000005001");
+    let waits = |epoch: &str, proposal: &str, confirms: &str, proposed: &str| {
+        let (todo, confirm) = (todo(epoch), format!("regulation confirm {proposal}"));
+        assert!(todo.contains(&(confirms.into(), confirm)), "{todo:?}");
+        assert!(todo.iter().all(|(oin, command)| oin != administrator && !command.starts_with(proposed)), "{todo:?}");
+    };
+    let retiring = proposed(&house, EPOCH, |args| EpochCommand::Retire(args.epoch)).unwrap();
+    waits(EPOCH, &retiring, officer, "epoch retire");
+    confirm(&retiring.parse().unwrap(), &house.client(OFFICER)).unwrap();
+    assert_eq!(todo(EPOCH), [(administrator.into(), format!("epoch destroy {EPOCH}"))], "what was done waits no more");
+    let destroying = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap();
+    waits(EPOCH, &destroying, officer, "epoch destroy");
+    // A stock that waits: its corporation has done its part, the others have not.
+    house.agree("haarlem-2");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let owing = |todo: Vec<(String, String)>| todo.iter().filter(|(_, command)| command == "load stock").count();
+    let before = owing(todo("haarlem-2"));
+    let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+    let stock = voorrang::cli::load::load(&args).unwrap().pending.unwrap().to_string();
+    assert_eq!(owing(todo("haarlem-2")), before - 1);
+    waits("haarlem-2", &stock, officer, "nothing else");
+    // As the program shows it.
+    let list = |json| epoch::perform(&EpochCommand::List(ListArgs { config: house.party(OFFICER), json })).unwrap();
+    let table = list(false);
+    assert!(table.contains(&format!("voorrang regulation confirm {stock} by 2026-")), "{table}");
+    assert!(table.contains("haarlem-2  loading") && table.starts_with("epoch "), "{table}");
+    let shown: Value = serde_json::from_str(&list(true)).unwrap();
+    assert_eq!(shown[1]["id"], "haarlem-2");
 }
 
 #[test]
