@@ -7,8 +7,8 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use time::Duration;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::decision::{action_of, only, store_problem};
 use super::epochs::{End, end};
@@ -80,6 +80,16 @@ impl Proposed {
             Self::Regulation { .. } | Self::OpenTap { .. } => None,
         }
     }
+}
+
+/// An act about an epoch that waits: an end, or a stock.
+pub(super) struct Waits {
+    pub proposal: ProposalId,
+    pub by: Oin,
+    pub end: Option<End>,
+    /// Who may confirm it.
+    pub seconds: Vec<Party>,
+    pub lapses: OffsetDateTime,
 }
 
 /// The acts that wait in regulations of the caller.
@@ -285,6 +295,33 @@ impl App {
             Ok((proposal, proposed))
         };
         alive.map(read).collect()
+    }
+
+    /// The acts about an epoch that wait and could still be done.
+    pub(super) fn waiting_about(
+        &self,
+        in_force: &EpochInForce,
+        regulation: &Regulation,
+    ) -> Result<Vec<Waits>, Problem> {
+        let mut waiting = Vec::new();
+        for (proposal, proposed) in self.alive()? {
+            let (end, may_come) = match &proposed {
+                Proposed::EndEpoch { end, .. } => (Some(*end), self.may_end(in_force, *end).is_ok()),
+                _ => (None, stock::takes_stocks(&in_force.epoch).is_ok()),
+            };
+            if !may_come || proposed.epoch().as_ref() != Some(&in_force.epoch.id) {
+                continue;
+            }
+            let facts = Facts::new(proposal.by.clone(), proposed.act(), self.today());
+            let may = |party: &Party| {
+                let with = Facts { second: Some(party.oin.clone()), ..facts.clone() };
+                party.oin != proposal.by && regulation.decide(&with).is_ok()
+            };
+            let seconds = regulation.parties().iter().filter(|party| may(party)).cloned().collect();
+            let lapses = proposal.made_at + LAPSES_AFTER;
+            waiting.push(Waits { proposal: proposal.id, by: proposal.by, end, seconds, lapses });
+        }
+        Ok(waiting)
     }
 
     /// The regulation that decides on a proposal: a new version decides on itself.

@@ -211,6 +211,8 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
         }
         Kept::Epoch(id) => response.json(app.epoch_view(&*app.epoch(&id)?)?),
         Kept::Ended(id, body) => {
+            // The first one may be at it still: two at once would not know what became of the key.
+            let _changing = app.changing.lock().await;
             // What a crash cut short is long: a register's pages are overwritten. Others are answered meanwhile.
             let (worker, now) = (app.clone(), app.clock.now());
             let erased = aside(move || worker.store.erase(&id, now)).await;

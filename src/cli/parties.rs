@@ -89,7 +89,10 @@ pub fn open_envelope(
         profile.id
     );
     if let Some(missing) = parties.contributors().keys().find(|oin| !envelope.shares.contains_key(**oin)) {
-        bail!("the share of {missing}, a custodian in parties.toml, is missing; do not use this epoch");
+        bail!(
+            "the share of {missing}, a custodian in parties.toml, is missing; do not use this epoch, unless that party left \
+             before it was announced: then take it out of parties.toml"
+        );
     }
     let shares = open_shares(envelope, identity, parties)?;
     let texts = shares.into_iter().map(|(from, share)| (from, share.text)).collect();

@@ -143,8 +143,10 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         args.arrears.display()
     );
     let as_batch = (args.batch && !households.is_empty()) || households.len() > MANY;
-    // A batch is remembered where it is answered.
-    let known = if args.resume && !as_batch { files::rows(&part_path(&args.output))? } else { BTreeMap::new() };
+    // A batch is remembered where it is answered; what was kept of one counts where it is there no more.
+    let part = part_path(&args.output);
+    let has_rows = args.resume && (!as_batch || part.exists());
+    let known = if has_rows { files::rows(&part)? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
     let minimum = client.minimum_batch()?;
     let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, day)?;
@@ -154,7 +156,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let mut files = Files::create(&args.output, households.len())?;
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
         let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
-        batch::ask(&mut asker, &households, &input, &mut files)
+        batch::ask(&mut asker, &households, &input, &known, &mut files)
     } else if minimum > 1 {
         ask_together(&mut asker, &households, &known, minimum, &mut files)
     } else {

@@ -31,7 +31,10 @@ pub enum ShareError {
     Passphrase,
     #[error("sealing failed")]
     Seal(#[source] std::io::Error),
-    #[error("the share of {from} does not open with this identity; it was sealed for other keys")]
+    #[error(
+        "the share of {from} does not open with this identity; it was sealed for other keys: a \
+             custodian that contributed seals all shares again with `voorrang epoch reseal EPOCH --for` this party's OIN"
+    )]
     Open { from: Oin },
     #[error("the share of {from} is not what it should be ({why}); do not use this epoch, tell the other custodians")]
     Forged { from: Oin, why: &'static str },

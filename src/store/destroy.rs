@@ -34,6 +34,10 @@ const ATTEMPTS: u32 = 50;
 const OVERWRITTEN: &str = "wrapping key overwritten, unlinked, its folder synced\n";
 const NOT_THERE: &str =
     "wrapping key NOT overwritten by this erasure: it was not there, moved or removed before; see to its copies\n";
+const CUT_SHORT: &str = "wrapping key was being removed by a run that was cut short, and is gone\n";
+
+/// what a tombstone says while that run is at it,
+const BEGUN: &str = "begun: the wrapping key is being removed\n";
 
 /// and what is done whenever a record is signed.
 const ERASED: &str = "wrapped data key, sealed shares, loads, batches and stocks deleted\n\
@@ -135,14 +139,17 @@ impl Store {
             self.epoch_keys.destroy(id)?;
             return Ok(Destruction { epoch: id.clone(), note });
         }
-        // A run that was cut short said what became of the key; this one finds none any more.
-        let before = self.epoch_keys.epitaph(id)?.filter(|text| text.contains(OVERWRITTEN));
-        if before.is_none() {
-            self.epoch_keys.bury(id, &record(&epoch, &end, "begun: the wrapping key is being removed\n"))?;
+        // A run that was cut short said what became of the key, or that it was about to remove it; this one finds none.
+        let before = self.epoch_keys.epitaph(id)?.unwrap_or_default();
+        let known = [OVERWRITTEN, CUT_SHORT].into_iter().find(|line| before.contains(line));
+        let known = known.or(before.contains(BEGUN).then_some(CUT_SHORT));
+        if known.is_none() {
+            let held = if self.epoch_keys.holds(id) { BEGUN.to_owned() } else { format!("begun\n{NOT_THERE}") };
+            self.epoch_keys.bury(id, &record(&epoch, &end, &held))?;
         }
         let key = match self.epoch_keys.destroy(id)? {
-            Gone::NotThere if before.is_none() => NOT_THERE,
-            Gone::NotThere | Gone::Overwritten => OVERWRITTEN,
+            Gone::Overwritten => OVERWRITTEN,
+            Gone::NotThere => known.unwrap_or(NOT_THERE),
         };
         self.epoch_keys.bury(id, &record(&epoch, &end, &format!("begun\n{key}")))?;
         while self.write(|tx| tx.sweep_loads(CHUNKS))?.value {}
@@ -184,7 +191,10 @@ impl Store {
     pub fn half_destroyed(&self) -> Result<Vec<EpochId>, StoreError> {
         let mut half = Vec::new();
         for epoch in self.epochs()?.into_iter().filter(|epoch| epoch.state == State::Destroyed) {
-            if self.destruction(&epoch.id)?.is_none() || self.epoch_keys.holds(&epoch.id) {
+            // Without its record, or with a tombstone that says less than the record does.
+            let record = self.destruction(&epoch.id)?;
+            let is_whole = record.is_some() && record == self.epoch_keys.epitaph(&epoch.id)?;
+            if !is_whole || self.epoch_keys.holds(&epoch.id) {
                 half.push(epoch.id);
             }
         }

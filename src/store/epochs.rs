@@ -92,7 +92,7 @@ impl Tx<'_> {
         }
         let sql = "INSERT INTO share (epoch, from_oin, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         match self.db.execute(sql, params![epoch.as_str(), from.as_str(), sealed])? {
-            0 => Err(StoreError::Conflict("custodian has contributed already")),
+            0 => Err(StoreError::Conflict("share of this custodian is there already; nothing is left to do")),
             _ => Ok(()),
         }
     }

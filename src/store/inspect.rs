@@ -62,7 +62,8 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
         Ok(Seen { loaded, key, buried: buried.contains(&epoch.id), epoch })
     };
     let epochs = epochs::all(&db)?;
-    let mut living = epochs.iter().filter(|epoch| epoch.state != State::Destroyed);
+    let lives = |epoch: &&Epoch| epoch.state != State::Destroyed && !buried.contains(&epoch.id);
+    let mut living = epochs.iter().filter(lives);
     living.try_for_each(|epoch| wrapping.subjects.check(&epoch.id))?;
     let epochs = epochs.into_iter().map(seen).collect::<Result<_, _>>()?;
     let (entries, regulations) = (log.frontier().size(), regulations::all(&db)?);

@@ -16,7 +16,7 @@ use super::room::Room;
 use super::wrapping::EpochKeys;
 use super::writer::Writer;
 use super::{Setup, Store, StoreError, loads, log, wal};
-use crate::epoch::State;
+use crate::epoch::{Epoch, State};
 
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
 
@@ -51,7 +51,10 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk), room)?;
     let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
     let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, subtrees, _lock };
-    let living = store.epochs()?.into_iter().filter(|epoch| epoch.state != State::Destroyed);
+    // A tombstone counts more than a restored database: what it names is buried before anybody is answered.
+    let buried = store.epoch_keys.buried()?;
+    let lives = |epoch: &Epoch| epoch.state != State::Destroyed && !buried.contains(&epoch.id);
+    let living = store.epochs()?.into_iter().filter(lives);
     living.map(|epoch| epoch.id).try_for_each(|epoch| store.epoch_keys.subjects.check(&epoch))?;
     Ok(store)
 }

@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_epoch_with_a_tombstone_needs_no_key_of_pseudonyms() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        store.epoch_keys.bury(&epoch_id(), "its record").unwrap();
+        drop(store);
+        fs::remove_file(file(&home)).unwrap();
+        let store = open_in(home.path());
+        assert_eq!(store.risen().unwrap().len(), 1, "to be buried now");
+        drop(store);
+        let seen = crate::store::inspect(&crate::store::Setup::new(home.path(), ORIGIN)).unwrap().unwrap();
+        assert!(seen.epochs[0].buried);
+    }
+
+    #[test]
     fn a_key_goes_when_its_epoch_is_over_and_no_entry_names_a_household_of_it() {
         let home = folder();
         let store = open(&home);

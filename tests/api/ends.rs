@@ -13,7 +13,7 @@ use voorrang::answer::wire::{LogPage, SubjectView};
 use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
-use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs};
+use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs, ListArgs};
 use voorrang::cli::load::Kind;
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::regulation::confirm;
@@ -69,6 +69,7 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is destroyed by a clock");
     house.clock.set(NOW);
     house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
+    proposed(&house, EPOCH, EpochCommand::Destroy).expect("what is silent may end, though the clock went back");
     let due = (NOW + Duration::days(30 + 62)).date();
     for (days, overdue) in [(62, false), (63, true)] {
         house.clock.set(NOW + Duration::days(30 + days));
@@ -193,6 +194,63 @@ fn a_destruction_that_was_cut_short_is_complete_after_the_next_start() {
     drop(db);
     house.start();
     assert!(destroy(&house, EPOCH).unwrap().contains("\nwrapping key overwritten, unlinked"));
+}
+
+#[test]
+fn a_record_does_not_deny_what_a_run_that_was_cut_short_did_to_the_key() {
+    let mut house = House::open();
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let tombstone = house.keys().join("epoch-keys/epoch-haarlem-1.destroyed");
+    let signed = fs::read_to_string(&tombstone).unwrap();
+    let begun = |line: &str| {
+        let head = signed.split_once("erased ").unwrap().0;
+        fs::write(&tombstone, format!("{head}{line}\n")).unwrap();
+    };
+    // A kill between the record and the last tombstone: the signed one is put beside the keys.
+    house.stop();
+    begun("begun\nwrapping key overwritten, unlinked, its folder synced");
+    house.start();
+    assert_eq!(fs::read_to_string(&tombstone).unwrap(), signed);
+    // A kill between the key and the second tombstone, then once more behind that one.
+    for _ in 0..2 {
+        house.stop();
+        begun("begun: the wrapping key is being removed");
+        let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        db.execute("DELETE FROM destruction", []).unwrap();
+        drop(db);
+        house.start();
+        let record = destroy(&house, EPOCH).unwrap();
+        assert!(!record.contains("NOT overwritten"), "{record}");
+        assert!(
+            record.contains("\nwrapping key was being removed by a run that was cut short, and is gone\n"),
+            "{record}"
+        );
+    }
+}
+
+#[test]
+fn a_confirmation_that_comes_twice_at_once_gets_one_record() {
+    let house = House::open();
+    retire(&house, EPOCH).unwrap();
+    let proposal = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap();
+    let confirmed = || {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "destroy-it-once-and-no-more")];
+        let path = format!("/v1/proposals/{proposal}/confirm");
+        let reply = house.line(OFFICER).send("POST", &path, &headers, b"{}").unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let done: Value = serde_json::from_slice(&reply.body).unwrap();
+        done["record"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(confirmed);
+        // Behind the step and before its end.
+        while state(&house, EPOCH) != "destroyed" {}
+        let second = confirmed();
+        (first.join().unwrap(), second)
+    });
+    assert_eq!(first, second);
+    assert!(first.contains("\nwrapping key overwritten, unlinked"), "{first}");
 }
 
 #[test]
@@ -421,6 +479,44 @@ fn nobody_ends_an_epoch_alone() {
             ("privacy-officer", "refused:epoch_destroyed".to_owned())
         ]
     );
+}
+
+#[test]
+fn the_list_names_who_must_confirm_what_was_proposed() {
+    let house = House::open();
+    let todo = |epoch: &str| -> Vec<(String, String)> {
+        let todo = view(&house, epoch)["todo"].clone();
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        todo.as_array().unwrap().iter().map(|one| (text(one, "oin"), text(one, "command"))).collect()
+    };
+    let (administrator, officer) = ("00000099000000001000", "00000099000000005001");
+    let waits = |epoch: &str, proposal: &str, confirms: &str, proposed: &str| {
+        let (todo, confirm) = (todo(epoch), format!("regulation confirm {proposal}"));
+        assert!(todo.contains(&(confirms.into(), confirm)), "{todo:?}");
+        assert!(todo.iter().all(|(oin, command)| oin != administrator && !command.starts_with(proposed)), "{todo:?}");
+    };
+    let retiring = proposed(&house, EPOCH, |args| EpochCommand::Retire(args.epoch)).unwrap();
+    waits(EPOCH, &retiring, officer, "epoch retire");
+    confirm(&retiring.parse().unwrap(), &house.client(OFFICER)).unwrap();
+    assert_eq!(todo(EPOCH), [(administrator.into(), format!("epoch destroy {EPOCH}"))], "what was done waits no more");
+    let destroying = proposed(&house, EPOCH, EpochCommand::Destroy).unwrap();
+    waits(EPOCH, &destroying, officer, "epoch destroy");
+    // A stock that waits: its corporation has done its part, the others have not.
+    house.agree("haarlem-2");
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let owing = |todo: Vec<(String, String)>| todo.iter().filter(|(_, command)| command == "load stock").count();
+    let before = owing(todo("haarlem-2"));
+    let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+    let stock = voorrang::cli::load::load(&args).unwrap().pending.unwrap().to_string();
+    assert_eq!(owing(todo("haarlem-2")), before - 1);
+    waits("haarlem-2", &stock, officer, "nothing else");
+    // As the program shows it.
+    let list = |json| epoch::perform(&EpochCommand::List(ListArgs { config: house.party(OFFICER), json })).unwrap();
+    let table = list(false);
+    assert!(table.contains(&format!("voorrang regulation confirm {stock} by 2026-")), "{table}");
+    assert!(table.contains("haarlem-2  loading") && table.starts_with("epoch "), "{table}");
+    let shown: Value = serde_json::from_str(&list(true)).unwrap();
+    assert_eq!(shown[1]["id"], "haarlem-2");
 }
 
 #[test]

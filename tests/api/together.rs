@@ -132,3 +132,89 @@ fn a_batch_that_is_cut_goes_on_and_nobody_is_asked_about_twice() {
     assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
     assert_eq!(answered(&house), contracts.len());
 }
+
+/// A client that is cut after so many bytes; what it says, if it did not come to its end before.
+fn cut(house: &House, args: &QueryArgs, bytes: usize) -> Option<String> {
+    let through = cut_after(bytes, house.port());
+    let text = fs::read_to_string(house.party(CORPORATION)).unwrap();
+    let config = house.keys().join("cut.toml");
+    fs::write(&config, text.replace(&format!(":{}", house.port()), &format!(":{through}"))).unwrap();
+    let args = QueryArgs {
+        batch: args.batch,
+        resume: args.resume,
+        ..QueryArgs::new(args.arrears.clone(), args.tenants.clone(), config, args.output.clone())
+    };
+    query::ask_all(&args).err().map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn a_batch_that_was_cut_before_a_cut_over_is_not_asked_a_second_time_behind_it() {
+    let house = House::open();
+    let contracts = contracts();
+    let mut args = arrears(&house, &contracts);
+    args.batch = true;
+    for bytes in [8_500, 20_000] {
+        cut(&house, &args, bytes).expect("it is cut");
+        args.resume = true;
+    }
+    house.fill("haarlem-2");
+    assert_eq!(answered(&house), contracts.len(), "the service went on by itself");
+    let summary = query::ask_all(&args).unwrap();
+    assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+    assert_eq!(answered(&house), contracts.len(), "one charge and one entry each");
+    assert_eq!(column(&args.output, 2), [EPOCH.to_owned()].into());
+    house.verify(&[]).unwrap();
+}
+
+#[test]
+fn a_batch_that_was_not_committed_before_a_cut_over_is_asked_in_the_new_epoch() {
+    let house = House::open();
+    let contracts = contracts();
+    let mut args = arrears(&house, &contracts);
+    args.batch = true;
+    cut(&house, &args, 20_000).expect("it is cut");
+    // As a run leaves it that is cut while it sends: the batch is begun, and no more.
+    let memory = house.keys().join(format!("{CORPORATION}.memory/query-batch.json"));
+    let mut known: serde_json::Value = serde_json::from_str(&fs::read_to_string(&memory).unwrap()).unwrap();
+    let begun: serde_json::Value =
+        house.client(CORPORATION).post("question-batches", &known["batches"][0]["plan"]).unwrap();
+    known["batches"][0]["batch"] = begun["batch"].clone();
+    fs::write(&memory, known.to_string()).unwrap();
+    let batch = begun["batch"].as_str().unwrap().to_owned();
+    house.fill("haarlem-2");
+    let before = answered(&house);
+    args.resume = true;
+    let summary = query::ask_all(&args).unwrap();
+    assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+    assert_eq!(answered(&house), before + contracts.len());
+    assert_eq!(column(&args.output, 2), ["haarlem-2".to_owned()].into());
+    let left = house.line(CORPORATION).get(&format!("/v1/question-batches/{batch}")).text();
+    assert!(left.contains("\"cancelled\"") && !memory.exists(), "{left}");
+}
+
+#[test]
+fn a_question_whose_answer_was_lost_before_a_cut_over_is_charged_once() {
+    for (minimum, sizes) in [(1, [40_000, 42_000, 44_000]), (3, [14_000, 11_000, 8_000])] {
+        let house = house(minimum);
+        let contracts = &contracts()[..if minimum == 1 { 28 } else { 9 }];
+        let mut args = arrears(&house, contracts);
+        let (mut charged, mut kept) = (0, 0);
+        let lost = sizes.into_iter().any(|bytes| {
+            let before = answered(&house);
+            if cut(&house, &args, bytes).is_none() {
+                return false;
+            }
+            kept = column(&house.file("flags.part.csv"), 0).len();
+            charged = answered(&house);
+            charged - before > kept
+        });
+        assert!(lost, "an answer was under way");
+        let all = charged - kept - if minimum == 1 { 1 } else { contracts.len() };
+        house.fill("haarlem-2");
+        args.resume = true;
+        let summary = query::ask_all(&args).unwrap();
+        assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+        assert_eq!(answered(&house), all + contracts.len(), "{minimum}: one charge and one entry each");
+        house.verify(&[]).unwrap();
+    }
+}

@@ -21,7 +21,7 @@ use super::identity::Identity;
 use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::repeats::Kept;
-use super::wire::{self, EpochView, NewEpoch};
+use super::wire::{self, EpochView, NewEpoch, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome, Receipt};
 use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
@@ -125,6 +125,7 @@ impl App {
             regulation.decide(&facts).is_ok()
         };
         let participants = participants(regulation, &new.participants, contributes)?;
+        check_custodians(regulation, &participants)?;
         let (rotation, today) = (regulation.rotation(), self.today());
         let after = |days: u32| today + Duration::days(days.into());
         let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
@@ -224,6 +225,23 @@ fn participants(
         return Err(Problem::unprocessable("too_few_custodians", detail));
     }
     Ok(participants)
+}
+
+/// Whether everybody takes part who must load before the epoch can answer: without its salt nobody loads.
+fn check_custodians(regulation: &Regulation, participants: &[Participant]) -> Result<(), Problem> {
+    let takes_part = |party: &Party| participants.iter().any(|one| one.oin == party.oin);
+    let loads =
+        |source| regulation.parties().iter().any(|party| party.role == view::custodian(source) && takes_part(party));
+    let lacking: Vec<_> = cutover::sources(regulation).filter(|source| !loads(*source)).map(Source::as_str).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "nobody could load this source, which answers rest on: {}; announce with its custodian, or change the regulation \
+         first",
+        lacking.join(", ")
+    );
+    Err(Problem::unprocessable("custodian_left_out", detail))
 }
 
 /// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run

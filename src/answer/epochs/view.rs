@@ -3,9 +3,11 @@
 use time::{Date, Duration};
 
 use super::super::decision::store_problem;
+use super::super::four_eyes::Waits;
 use super::super::problem::Problem;
 use super::super::wire::{self, EpochView, Source, StepTaken, Todo};
 use super::super::{App, EpochInForce};
+use super::End;
 use super::cutover::{load_of, sources};
 use crate::epoch::{Participant, State};
 use crate::ids::Oin;
@@ -24,6 +26,8 @@ impl App {
         let step = |step: Taken| StepTaken { state: step.state.to_string(), at: step.at, log_index: step.log_index };
         let missing: Vec<Oin> =
             epoch.contributors().filter(|oin| !in_force.contributed.contains(oin)).cloned().collect();
+        let waiting = self.waiting_about(in_force, &regulation)?;
+        let todos = Todos { regulation: &regulation, in_force, waiting: &waiting, today: self.today() };
         Ok(EpochView {
             id: epoch.id.clone(),
             regulation: epoch.regulation.clone(),
@@ -42,11 +46,7 @@ impl App {
                 .into_iter()
                 .filter(|source| load_of(in_force, *source).is_some())
                 .collect(),
-            todo: Todos { regulation: &regulation, in_force, today: self.today() }.all(
-                &missing,
-                &stocks,
-                epoch.answers(self.latest()).is_ok(),
-            ),
+            todo: todos.all(&missing, &stocks, epoch.answers(self.latest()).is_ok()),
             missing,
             stocks,
             steps: steps.into_iter().map(step).collect(),
@@ -54,15 +54,35 @@ impl App {
     }
 }
 
+const LOAD_STOCK: &str = "load stock";
+
 /// Who must do what next.
 struct Todos<'a> {
     regulation: &'a Regulation,
     in_force: &'a EpochInForce,
+    waiting: &'a [Waits],
     today: Date,
 }
 
 impl Todos<'_> {
+    /// What was proposed is to be confirmed, and no more to be done by who proposed it.
     fn all(&self, missing: &[Oin], stocks: &[Oin], answers: bool) -> Vec<Todo> {
+        let mut all = self.steps(missing, stocks, answers);
+        for act in self.waiting {
+            let (proposed, by) = match act.end {
+                Some(End::Destroy) => ("epoch destroy", None),
+                Some(End::Abort) => ("epoch abort", None),
+                Some(End::Retire) => ("epoch retire", None),
+                None => (LOAD_STOCK, Some(&act.by)),
+            };
+            all.retain(|todo| !todo.command.starts_with(proposed) || by.is_some_and(|by| todo.oin != *by));
+            let confirm = format!("regulation confirm {}", act.proposal);
+            all.extend(self.todo(act.seconds.iter().collect(), &confirm, Some(act.lapses.date())));
+        }
+        all
+    }
+
+    fn steps(&self, missing: &[Oin], stocks: &[Oin], answers: bool) -> Vec<Todo> {
         let epoch = &self.in_force.epoch;
         let step = |verb: &str| format!("epoch {verb} {}", epoch.id);
         match epoch.state {
@@ -109,7 +129,7 @@ impl Todos<'_> {
         let takes_part = |oin: &Oin| self.in_force.epoch.participants.iter().any(|one| one.oin == *oin);
         let lacks =
             |party: &Party| party.role == Role::Corporation && takes_part(&party.oin) && !there.contains(&party.oin);
-        self.todo(self.parties(lacks), "load stock", None)
+        self.todo(self.parties(lacks), LOAD_STOCK, None)
     }
 
     fn parties(&self, wanted: impl Fn(&Party) -> bool) -> Vec<&Party> {
@@ -128,7 +148,8 @@ impl Todos<'_> {
     }
 }
 
-fn custodian(source: Source) -> Role {
+/// Who loads a source.
+pub(super) fn custodian(source: Source) -> Role {
     match source {
         Source::Population => Role::PopulationCustodian,
         Source::Care => Role::CareCustodian,

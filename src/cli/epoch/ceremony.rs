@@ -97,8 +97,11 @@ fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<B
 fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
     let public = client.identity()?.public();
     let own = view.participants.iter().find(|participant| share::same_recipient(&participant.recipient, &public));
-    Ok(own.context("this party's identity is none of the epoch's participants")?.oin.clone())
+    Ok(own.context(NO_PARTICIPANT)?.oin.clone())
 }
+
+const NO_PARTICIPANT: &str = "this party's identity is none of the epoch's participants: it was announced without the party, \
+     or with another key; have the administrator abort it and announce it with the party's key in parties.toml";
 
 pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;

@@ -2,11 +2,14 @@
 //! recorded and charged once.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::mem;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use ring::rand::SystemRandom;
 use ring::{hmac, rand};
+use serde::{Deserialize, Serialize};
 use time::Date;
 
 use super::super::client::{Client, ComeAgain, Refused, patiently, trace_of};
@@ -17,7 +20,7 @@ use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_name};
 use crate::audit::LogKeys;
-use crate::code::AddressToken;
+use crate::code::{AddressToken, CodeHeader};
 use crate::encode::{Encoder, Tenant};
 use crate::epoch::share::same_recipient;
 use crate::ids::{EpochId, TraceId};
@@ -26,6 +29,9 @@ use crate::regulate::Answer;
 
 /// The seed's file in the party's memory folder.
 const SEED: &str = "query-seed";
+
+/// The file beside it with the request whose answer did not come.
+const LOST: &str = "query-lost.json";
 
 /// Answers of a page of a batch whose receipts are proved: each takes the service a walk through its tree. Drawn at random,
 /// eight a page find a service that gives false receipts to any part of its callers; the officer compares them all.
@@ -46,7 +52,20 @@ pub(super) struct Asker {
     day: Date,
     /// Makes the keys under which questions may be sent again.
     seed: hmac::Key,
-    given_salt: bool,
+    /// Salt file or variable that was given, of one epoch only.
+    salt: Option<PathBuf>,
+    /// The request of a run that was cut whose answer did not come.
+    lost: Option<Lost>,
+    /// The epoch of the answers that are being read, where it is not the one to ask in.
+    reading: Option<EpochId>,
+}
+
+/// A request whose answer did not come: it may be recorded and charged, under a key that is made with its epoch.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Lost {
+    epoch: EpochId,
+    contracts: Vec<String>,
 }
 
 impl Asker {
@@ -60,8 +79,10 @@ impl Asker {
             day,
             // A dry run takes no run's keys away.
             seed: seed(&client, args.resume, args.dry_run)?,
+            lost: lost(&client, args.resume)?,
             client,
-            given_salt: args.salt_file.is_some(),
+            salt: args.salt_file.clone(),
+            reading: None,
         })
     }
 
@@ -99,6 +120,20 @@ impl Asker {
         BatchPlan { header: self.encoder.header(), purpose: self.purpose.clone(), questions }
     }
 
+    /// The epoch in which to ask, and what it calls for.
+    pub(super) fn header(&self) -> CodeHeader {
+        self.encoder.header()
+    }
+
+    pub(super) fn epoch(&self) -> EpochId {
+        self.encoder.header().epoch
+    }
+
+    /// From now on answers are those of this epoch.
+    pub(super) fn reads_answers_of(&mut self, epoch: &EpochId) {
+        self.reading = Some(epoch.clone());
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -119,16 +154,48 @@ impl Asker {
         households: &[&Household],
         ask: impl Fn(&Self, &[&Household]) -> anyhow::Result<Vec<Told>>,
     ) -> anyhow::Result<Vec<Told>> {
-        let mut told = ask(self, households)?;
+        // A request whose answer was lost is sent once more as it was: under its key it is not charged again.
+        let now = self.as_before(households).map(|before| mem::replace(&mut self.encoder, before));
+        let mut told = self.remembering(households, &ask)?;
+        let was_before = now.is_some();
+        if let Some(now) = now {
+            self.encoder = now;
+        }
         let late = |one: &Told| one.as_ref().is_err_and(Refused::is_cut_over);
         let again: Vec<usize> = (0..told.len()).filter(|&at| late(&told[at])).collect();
-        if !again.is_empty() && self.cut_over()? {
+        if !again.is_empty() && (was_before || self.cut_over()?) {
             let late: Vec<&Household> = again.iter().map(|&at| households[at]).collect();
-            for (at, one) in again.into_iter().zip(ask(self, &late)?) {
+            for (at, one) in again.into_iter().zip(self.remembering(&late, &ask)?) {
                 told[at] = one;
             }
         }
         Ok(told)
+    }
+
+    /// Asks, and remembers what was asked and in which epoch if no answer comes.
+    fn remembering(
+        &self,
+        households: &[&Household],
+        ask: impl Fn(&Self, &[&Household]) -> anyhow::Result<Vec<Told>>,
+    ) -> anyhow::Result<Vec<Told>> {
+        ask(self, households).map_err(|error| {
+            let lost = Lost { epoch: self.epoch(), contracts: contracts(households).map(str::to_owned).collect() };
+            let text = serde_json::to_string(&lost).expect("plain data have a JSON form");
+            match self.client.remember(LOST, &text) {
+                Ok(()) => error,
+                Err(unkept) => error.context(format!("what was asked last could not be remembered ({unkept:#})")),
+            }
+        })
+    }
+
+    /// The encoder with which a request was sent whose answer was lost, if it is this one, of another epoch than the one
+    /// to ask in now, and that epoch can still be had.
+    fn as_before(&mut self, households: &[&Household]) -> Option<Encoder> {
+        let same = |lost: &mut Lost| lost.contracts.iter().map(String::as_str).eq(contracts(households));
+        let lost = self.lost.take_if(same).filter(|lost| lost.epoch != self.epoch())?;
+        let epochs = patiently(|| self.client.service()).ok()?.epochs;
+        let epoch = epochs.into_iter().find(|epoch| epoch.id == lost.epoch)?;
+        encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()).ok()
     }
 
     fn ask_one(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
@@ -200,7 +267,7 @@ impl Asker {
 
     /// Takes the epoch in which to ask now; whether it is another one. A salt that was given is of one epoch only.
     pub(super) fn cut_over(&mut self) -> anyhow::Result<bool> {
-        if self.given_salt {
+        if self.salt.is_some() {
             return Ok(false);
         }
         let answering = patiently(|| answering(&self.client))?;
@@ -215,7 +282,7 @@ impl Asker {
 
     /// A household's answer, if it is one.
     fn row(&self, (arrears, _): &Household, answered: Answered, trace: TraceId) -> anyhow::Result<Row> {
-        let epoch: EpochId = self.encoder.header().epoch;
+        let epoch = self.reading.clone().unwrap_or_else(|| self.epoch());
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == epoch, "the service answered from another epoch than it was asked");
         Ok(Row::new(&arrears.contract, answered, trace))
@@ -223,10 +290,14 @@ impl Asker {
 
     /// The key of a request: the same households of the same run and epoch have the same one.
     fn key(&self, households: &[&Household]) -> String {
-        let contracts: Vec<&str> = households.iter().map(|(arrears, _)| arrears.contract.as_str()).collect();
-        let place = format!("{}/{}", contracts.join("\n"), self.encoder.header().epoch);
+        let contracts: Vec<&str> = contracts(households).collect();
+        let place = format!("{}/{}", contracts.join("\n"), self.epoch());
         hex::encode(&hmac::sign(&self.seed, place.as_bytes()).as_ref()[..16])
     }
+}
+
+fn contracts<'a>(households: &[&'a Household]) -> impl Iterator<Item = &'a str> {
+    households.iter().map(|(arrears, _)| arrears.contract.as_str())
 }
 
 /// So many of these positions, drawn anew each time: who answers cannot know which.
@@ -301,6 +372,19 @@ fn came(answered: Option<Answered>, problem: Option<ProblemBody>) -> anyhow::Res
         (Some(answered), None) => Ok(Ok(answered)),
         (None, Some(problem)) => Ok(Err(problem)),
         _ => anyhow::bail!("the service's answer is not what this version understands"),
+    }
+}
+
+/// The request of the run that is gone on with whose answer did not come.
+fn lost(client: &Client, resume: bool) -> anyhow::Result<Option<Lost>> {
+    let path = client.remembered(LOST);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if resume => Ok(serde_json::from_str(&text).ok()),
+        Err(error) if resume && error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read {}", path.display()))
+        }
+        // Another run's: its keys are made from another seed.
+        _ => Ok(None),
     }
 }
 

@@ -1,10 +1,11 @@
 //! A run as one batch that the service answers behind the upload: many households in one request, at the service's own
 //! pace. What was begun is remembered, so that a run that was cut goes on with it and nobody is asked about twice.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, mem};
 
 use anyhow::{Context, ensure};
 use rayon::prelude::*;
@@ -15,10 +16,10 @@ use super::super::client::{Client, Refused, fresh_key, patiently};
 use super::super::output::bar;
 use super::Household;
 use super::asker::Asker;
-use super::files::Files;
+use super::files::{Files, Row};
 use crate::answer::wire::batches::{BatchBegun, BatchPlan, BatchView, MOST_IN_BATCH, ResultLine};
 use crate::answer::wire::{LoadCommit, Question};
-use crate::ids::BatchId;
+use crate::ids::{BatchId, EpochId};
 
 /// Households that are asked about in one batch without being told to; fewer are answered sooner one by one.
 pub(super) const MANY: usize = 1000;
@@ -35,158 +36,229 @@ const TOGETHER: usize = 64;
 /// Households that are encoded before they are sent.
 const AHEAD: usize = 4096;
 
-/// What is remembered of a batch that was begun.
+/// What is remembered of a run: what it asks and the batches that it began, in order. A later one has the households that
+/// a cut-over left out of those before.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Memory {
-    batch: BatchId,
-    plan: BatchPlan,
+struct Memory<B> {
     /// SHA-256 of what is asked, hexadecimal.
     input: String,
+    batches: Vec<B>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Begun {
+    batch: BatchId,
+    plan: BatchPlan,
+    /// Which households of the file, in the order of the questions.
+    households: Vec<usize>,
     /// Under which the batch is committed, so that a lost answer is not a second commit.
     key: String,
 }
 
-/// Asks about all households, and about those whom a cut-over left out once more with the epoch that took over.
-pub(super) fn ask(asker: &mut Asker, households: &[Household], input: &str, files: &mut Files) -> anyhow::Result<()> {
+/// A run under way.
+struct Run<'a> {
+    households: &'a [Household],
+    input: &'a str,
+    batches: Vec<Begun>,
+    /// Households of which nothing is known yet, by position; those that a cut-over left out with their epoch and refusal.
+    left: BTreeMap<usize, Option<(EpochId, Refused)>>,
+}
+
+/// Asks about all households, and about those whom a cut-over left out once more with the epoch that took over. What a run
+/// that was cut has begun comes first, also in an epoch that is over: it is charged. `known` are the rows that it kept.
+pub(super) fn ask(
+    asker: &mut Asker,
+    households: &[Household],
+    input: &str,
+    known: &BTreeMap<String, Row>,
+    files: &mut Files,
+) -> anyhow::Result<()> {
     let most = MOST_IN_BATCH as usize;
     ensure!(households.len() <= most, "a batch has at most {most} households; ask in several runs");
-    let mut all: Vec<&Household> = households.iter().collect();
-    loop {
-        let mut late = Vec::new();
-        match ask_once(asker, &all, input, files, &mut late).map_err(anyhow::Error::downcast::<Refused>) {
+    let left = (0..households.len()).map(|at| (at, None)).collect();
+    let mut run = Run { households, input, batches: Vec::new(), left };
+    for batch in recall(asker, input)? {
+        run.go_on(asker, batch, files)?;
+    }
+    for at in run.left.keys().copied().collect::<Vec<_>>() {
+        let contract = &households[at].0.contract;
+        if let Some(row) = known.get(contract) {
+            files.put(contract, Ok(row.clone()))?;
+            run.left.remove(&at);
+        }
+    }
+    while !run.left.is_empty() {
+        if run.is_silent(&asker.epoch()) && !asker.cut_over()? {
+            run.give_up(&asker.epoch(), files)?;
+            continue;
+        }
+        match run.ask_anew(asker, files).map_err(anyhow::Error::downcast::<Refused>) {
             Ok(()) => {}
             // Before anything was asked.
-            Err(Ok(refused)) if refused.is_cut_over() && asker.cut_over()? => continue,
+            Err(Ok(refused)) if refused.is_cut_over() && asker.cut_over()? => {}
             Err(Ok(refused)) => return Err(refused.into()),
             Err(Err(error)) => return Err(error),
         }
-        if late.is_empty() {
+    }
+    forget(&asker.client().remembered(MEMORY))
+}
+
+impl Run<'_> {
+    /// Whether this epoch has refused a household because it answers no more.
+    fn is_silent(&self, epoch: &EpochId) -> bool {
+        self.left.values().flatten().any(|(silent, _)| silent == epoch)
+    }
+
+    /// Reports what this epoch has refused, where no other took over.
+    fn give_up(&mut self, epoch: &EpochId, files: &mut Files) -> anyhow::Result<()> {
+        let left = mem::take(&mut self.left);
+        for (at, why) in left {
+            match why {
+                Some((silent, refused)) if silent == *epoch => {
+                    files.put(&self.households[at].0.contract, Err(refused))?;
+                }
+                why => drop(self.left.insert(at, why)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a batch of a run that was cut brought, and has it answered if it was not yet.
+    fn go_on(&mut self, asker: &mut Asker, batch: Begun, files: &mut Files) -> anyhow::Result<()> {
+        let Some(view) = known_view(asker.client(), &batch)? else { return Ok(()) };
+        if !batch.households.iter().all(|at| self.left.contains_key(at)) {
             return Ok(());
         }
-        if !asker.cut_over()? {
-            return late.into_iter().try_for_each(|(at, refused)| files.put(&all[at].0.contract, Err(refused)));
+        eprintln!("Going on with a batch that was cut: it is {}.", view.state);
+        if view.state == "open" && batch.plan.header != asker.header() {
+            // Nothing of it was asked yet; it is asked in the epoch that took over.
+            let _: BatchView = patiently(|| asker.client().delete(&place(&batch)))?;
+        } else if view.state == "open" {
+            self.upload(asker, &batch, view)?;
         }
-        all = late.into_iter().map(|(at, _)| all[at]).collect();
+        // Whom it did not come to is asked about anew.
+        self.fetch(asker, &batch, files)?;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// Asks about all who are left.
+    fn ask_anew(&mut self, asker: &mut Asker, files: &mut Files) -> anyhow::Result<()> {
+        let client = asker.client();
+        let households: Vec<usize> = self.left.keys().copied().collect();
+        let plan = asker.plan(u32::try_from(households.len()).expect("fewer than half a million"));
+        let key = fresh_key();
+        let begun: BatchBegun = patiently(|| client.post_once("question-batches", &plan, &key))?;
+        let batch = Begun { batch: begun.batch, plan, households, key: fresh_key() };
+        let batches = self.batches.iter().chain([&batch]).collect();
+        let memory = Memory::<&Begun> { input: self.input.to_owned(), batches };
+        client.remember(MEMORY, &serde_json::to_string(&memory)?)?;
+        let view = view(client, &batch)?;
+        self.upload(asker, &batch, view)?;
+        let next = self.fetch(asker, &batch, files)?;
+        for at in &batch.households[next..] {
+            let detail = "the batch ended before this household was asked about; nothing was charged: ask again";
+            files.refuse(&self.households[*at].0.contract, "not_asked", None, detail)?;
+            self.left.remove(at);
+        }
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    fn asked(&self, batch: &Begun) -> Vec<&Household> {
+        batch.households.iter().map(|&at| &self.households[at]).collect()
+    }
+
+    /// Sends all questions, and has them answered.
+    fn upload(&self, asker: &Asker, batch: &Begun, view: BatchView) -> anyhow::Result<()> {
+        let (place, households) = (place(batch), self.asked(batch));
+        let mut chunks = Chunks::new(asker.client(), place.clone(), view.chunk_bytes, view.chunks);
+        let progress = bar(households.len(), "sending questions");
+        let line = |question: Question| serde_json::to_vec(&question).expect("plain data have a JSON form");
+        for ahead in households.chunks(AHEAD) {
+            let lines: Vec<Vec<u8>> =
+                ahead.par_chunks(TOGETHER).flat_map_iter(|some| asker.questions(some)).map(line).collect();
+            for line in lines {
+                chunks.line(&line)?;
+                progress.step();
+            }
+        }
+        let commit = LoadCommit { chunks: chunks.finish()? };
+        let _view: BatchView = patiently(|| asker.client().post_once(&format!("{place}/commit"), &commit, &batch.key))?;
+        Ok(())
+    }
+
+    /// Takes results as they come, until the batch has ended; of how many households.
+    fn fetch(&mut self, asker: &mut Asker, batch: &Begun, files: &mut Files) -> anyhow::Result<usize> {
+        let epoch = &batch.plan.header.epoch;
+        asker.reads_answers_of(epoch);
+        let (client, households) = (asker.client(), self.asked(batch));
+        let progress = bar(households.len(), "asking");
+        let (mut next, mut late) = (0, Vec::new());
+        loop {
+            // Before the page: what has ended then has no more results than the page brings.
+            let view = view(client, batch)?;
+            let text = patiently(|| client.get_text(&format!("{}/results?from={next}", place(batch))))?;
+            let results: Vec<ResultLine> = text
+                .lines()
+                .map(serde_json::from_str)
+                .collect::<Result<_, _>>()
+                .context("the service's results are not what this version understands")?;
+            let is_over = results.is_empty() && view.state != "answering";
+            let wait = if results.is_empty() { LOOK } else { Duration::ZERO };
+            let told = asker.told(households.get(next..).unwrap_or_default(), next, results, &batch.key)?;
+            for told in told {
+                match told {
+                    Err(refused) if refused.is_cut_over() => late.push((batch.households[next], refused)),
+                    told => files.put(&households[next].0.contract, told)?,
+                }
+                next += 1;
+                progress.step();
+            }
+            if is_over {
+                break;
+            }
+            std::thread::sleep(wait);
+        }
+        for at in &batch.households[..next] {
+            self.left.remove(at);
+        }
+        self.left.extend(late.into_iter().map(|(at, refused)| (at, Some((epoch.clone(), refused)))));
+        Ok(next)
     }
 }
 
-/// Households by position that were refused because their epoch ended.
-type Late = Vec<(usize, Refused)>;
-
-fn ask_once(
-    asker: &Asker,
-    households: &[&Household],
-    input: &str,
-    files: &mut Files,
-    late: &mut Late,
-) -> anyhow::Result<()> {
-    let client = asker.client();
-    let plan = asker.plan(u32::try_from(households.len()).expect("fewer than half a million"));
-    let (memory, view) = begin(client, plan, input)?;
-    if view.state == "open" {
-        upload(asker, households, &memory, view)?;
-    }
-    fetch(asker, households, &memory, files, late)?;
-    forget(&client.remembered(MEMORY))
-}
-
-/// Goes on with the batch that a run with the same plan and input left behind, or begins one.
-fn begin(client: &Client, plan: BatchPlan, input: &str) -> anyhow::Result<(Memory, BatchView)> {
-    if let Some(known) = remembered(client, &plan, input)? {
-        eprintln!("Going on with a batch that was cut: it is {}.", known.1.state);
-        return Ok(known);
-    }
-    let key = fresh_key();
-    let begun: BatchBegun = patiently(|| client.post_once("question-batches", &plan, &key))?;
-    let memory = Memory { batch: begun.batch, plan, input: input.to_owned(), key: fresh_key() };
-    client.remember(MEMORY, &serde_json::to_string(&memory)?)?;
-    let view = view(client, &memory)?;
-    Ok((memory, view))
-}
-
-fn remembered(client: &Client, plan: &BatchPlan, input: &str) -> anyhow::Result<Option<(Memory, BatchView)>> {
-    let path = client.remembered(MEMORY);
+/// The batches that a run with the same input and purpose left behind, in whatever epoch.
+fn recall(asker: &Asker, input: &str) -> anyhow::Result<Vec<Begun>> {
+    let path = asker.client().remembered(MEMORY);
     let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.with_context(|| format!("cannot read {}", path.display()))?,
     };
     // Of another version, or half written: then it is begun anew.
-    let memory = serde_json::from_str::<Memory>(&text).ok();
-    let Some(memory) = memory.filter(|known| known.input == input && known.plan == *plan) else { return Ok(None) };
-    match view(client, &memory) {
-        Ok(view) if view.state == "refused" => Ok(None),
-        Ok(view) => Ok(Some((memory, view))),
+    let memory = serde_json::from_str::<Memory<Begun>>(&text).ok().filter(|known| known.input == input);
+    let batches = memory.map_or_else(Vec::new, |known| known.batches);
+    let purpose = asker.plan(0).purpose;
+    Ok(if batches.iter().all(|batch| batch.plan.purpose == purpose) { batches } else { Vec::new() })
+}
+
+/// How far a batch is, unless the service has none of this name any more or refused it as a whole.
+fn known_view(client: &Client, batch: &Begun) -> anyhow::Result<Option<BatchView>> {
+    match view(client, batch) {
+        Ok(view) => Ok(Some(view).filter(|view| view.state != "refused")),
         Err(error) if error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.status == 404) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn view(client: &Client, memory: &Memory) -> anyhow::Result<BatchView> {
-    patiently(|| client.get(&format!("question-batches/{}", memory.batch)))
+fn view(client: &Client, batch: &Begun) -> anyhow::Result<BatchView> {
+    patiently(|| client.get(&place(batch)))
 }
 
-/// Sends all questions, and has them answered.
-fn upload(asker: &Asker, households: &[&Household], memory: &Memory, view: BatchView) -> anyhow::Result<()> {
-    let place = format!("question-batches/{}", memory.batch);
-    let mut chunks = Chunks::new(asker.client(), place.clone(), view.chunk_bytes, view.chunks);
-    let progress = bar(households.len(), "sending questions");
-    let line = |question: Question| serde_json::to_vec(&question).expect("plain data have a JSON form");
-    for ahead in households.chunks(AHEAD) {
-        let lines: Vec<Vec<u8>> =
-            ahead.par_chunks(TOGETHER).flat_map_iter(|some| asker.questions(some)).map(line).collect();
-        for line in lines {
-            chunks.line(&line)?;
-            progress.step();
-        }
-    }
-    let commit = LoadCommit { chunks: chunks.finish()? };
-    let _view: BatchView = patiently(|| asker.client().post_once(&format!("{place}/commit"), &commit, &memory.key))?;
-    Ok(())
-}
-
-/// Takes results as they come, until the batch has ended.
-fn fetch(
-    asker: &Asker,
-    households: &[&Household],
-    memory: &Memory,
-    files: &mut Files,
-    late: &mut Late,
-) -> anyhow::Result<()> {
-    let client = asker.client();
-    let progress = bar(households.len(), "asking");
-    let mut next = 0;
-    loop {
-        // Before the page: what has ended then has no more results than the page brings.
-        let view = view(client, memory)?;
-        let text = patiently(|| client.get_text(&format!("question-batches/{}/results?from={next}", memory.batch)))?;
-        let results: Vec<ResultLine> = text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .context("the service's results are not what this version understands")?;
-        let is_over = results.is_empty() && view.state != "answering";
-        let wait = if results.is_empty() { LOOK } else { Duration::ZERO };
-        let told = asker.told(households.get(next..).unwrap_or_default(), next, results, &memory.key)?;
-        for told in told {
-            let contract = &households[next].0.contract;
-            match told {
-                Err(refused) if refused.is_cut_over() => late.push((next, refused)),
-                told => files.put(contract, told)?,
-            }
-            next += 1;
-            progress.step();
-        }
-        if is_over {
-            break;
-        }
-        std::thread::sleep(wait);
-    }
-    for (arrears, _) in &households[next..] {
-        let detail = "the batch ended before this household was asked about; nothing was charged: ask again";
-        files.refuse(&arrears.contract, "not_asked", None, detail)?;
-    }
-    Ok(())
+fn place(batch: &Begun) -> String {
+    format!("question-batches/{}", batch.batch)
 }
 
 fn forget(path: &Path) -> anyhow::Result<()> {
