@@ -325,6 +325,35 @@ fn a_batch_that_is_cancelled_asks_nothing_more_and_keeps_what_was_answered() {
     assert_eq!(view(&house, batch).state, "cancelled");
 }
 
+/// Whoever wants to know about one household alone reads its answer, and then wants no other.
+#[test]
+fn a_batch_is_not_cancelled_between_its_first_answer_and_the_minimum_that_it_was_sent_for() {
+    let house = House::lawless();
+    amend(&house, "minimum_batch = 1", "minimum_batch = 20");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let path = |batch: BatchId| format!("/v1/question-batches/{batch}");
+    let cancel = |batch| house.line(CORPORATION).send("DELETE", &path(batch), &[], b"").unwrap();
+    // One household first, thousands of times; those who hide it come last.
+    let all = questions(&house, 28);
+    let ours: Vec<Value> = std::iter::repeat_n(all[0].clone(), 3000).chain(all[1..].iter().cloned()).collect();
+    let batch = send(&house, &ours, 200);
+    while view(&house, batch).answered == 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let early = cancel(batch);
+    if view(&house, batch).answered < 20 {
+        early.is_problem(409, "batch_below_minimum");
+    }
+    let done = wait(&house, batch);
+    assert_eq!(done.state, "done", "it went on to its end");
+    assert!(done.answered >= 20, "{done:?}");
+    // Before it is committed nothing was told, and nothing is held.
+    let open = begin(&house, &all[0], 2);
+    assert_eq!(cancel(open).status, 200);
+    assert_eq!(view(&house, open).state, "cancelled");
+}
+
 #[test]
 fn a_kill_in_the_middle_of_a_batch_charges_and_loses_no_question() {
     let mut house = House::outside();
