@@ -346,6 +346,16 @@ impl Decision {
     }
 
     /// The same decision, of which nobody awaits the end.
+    /// The refusal of a question that is permitted, and that what is left does not pay for. Whoever asks is told, and the
+    /// log is: a decision that is neither recorded nor given up is made again without end.
+    pub(super) fn unpaid(&self) -> Self {
+        let detail = "the budget was spent while this was decided; use the answers that you have, or wait";
+        let problem = Problem::new(StatusCode::FORBIDDEN, "budget_spent", detail);
+        let entry =
+            Entry { result: unanswered(&problem), sealed: None, salt: Entry::fresh_salt(), ..self.entry.clone() };
+        Self { entry, outcome: Err(problem), charge: None, repeat: None }
+    }
+
     pub(super) fn unawaited(mut self) -> Self {
         self.entry.latency = None;
         self

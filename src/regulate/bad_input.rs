@@ -159,6 +159,24 @@ fn a_regulation_without_a_protection_is_refused() {
 fn an_article_that_would_overflow_the_stack_is_refused_or_read() {
     let nest = |open: &str, core: &str, close: &str, n: usize| format!("{}{core}{}", open.repeat(n), close.repeat(n));
     for n in [10, 70, 100, 700, 50_000] {
+#[test]
+fn an_article_that_draws_another_line_than_the_file_is_refused() {
+    let batches = replaced(TOML_TEXT, "minimum_batch = 1", "minimum_batch = 20");
+    let quarter = "context.askedThisMonth >= 251";
+    for (toml, from, to) in [
+        (TOML_TEXT, "context.arrearsDays >= principal.askFromDay", "context.arrearsDays >= 0"),
+        (&batches, "context.batch < resource.minimumBatch", "context.batch < 2"),
+        (&batches, "context.batch < resource.minimumBatch", "context.batch < 19"),
+        (TOML_TEXT, "context.askedHousehold >= resource.householdLimit", "context.askedHousehold >= 5"),
+        (TOML_TEXT, "context.askedHousehold >= resource.householdLimit", "context.askedHousehold >= 31"),
+        (TOML_TEXT, "context.askedThisMonth >= context.mostThisMonth", "context.askedThisMonth >= 1000"),
+        (TOML_TEXT, "context.askedThisMonth >= context.mostThisMonth", quarter),
+    ] {
+        let found = read(toml, &replaced(CEDAR_TEXT, from, to)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
         for condition in [
             nest("(", "true", ")", n),
             nest("[", "", "]", n),

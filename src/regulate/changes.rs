@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(before.changes_since(&before), []);
         let toml = replaced(TOML_TEXT, "household_per_month = 4", "household_per_month = 2");
         let toml = replaced(&toml, "name = \"Ymere\"", "name = \"Ymere Haarlem\"");
-        let cedar = replaced(CEDAR_TEXT, "context.askedHousehold >=", "context.askedHousehold >");
+        let cedar = replaced(CEDAR_TEXT, "context.askedHousehold >=", "context.askedHousehold + 1 >");
         let after = read(&toml, &cedar).unwrap();
         let changes = after.changes_since(&before);
         let places: Vec<_> = changes.iter().map(|change| change.place.as_str()).collect();
