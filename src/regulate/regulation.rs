@@ -44,8 +44,8 @@ pub struct ConsentRule {
 }
 
 /// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, about people
-/// of whom nobody is found or one lives elsewhere, or about more households than a contract has. The same numbers hold
-/// for a month and for each of its days, so that a long honest month pays for no burst.
+/// of whom one lives elsewhere, or one that is told nothing, whatever the reason. The same numbers hold for a month and
+/// for each of its days, so that a long honest month pays for no burst.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probing {
