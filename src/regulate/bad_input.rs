@@ -47,6 +47,10 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("minor_below = 18", "minor_below = -18", "minor_below"),
         ("senior_from = 65", "senior_from = 6", "senior_from"),
         ("population = 31", "population = 0", "freshness"),
+        ("population = 31", "population = 367", "freshness"),
+        ("care = 31", "care = 36500", "freshness"),
+        ("within_days = 0", "within_days = 367", "within_days"),
+        ("within_days = 0", "within_days = 65535", "within_days"),
         ("alarm_share = 0.10", "alarm_share = -0.1", "alarm_share"),
         ("alarm_share = 0.10", "alarm_share = 0.9", "alarm_share"),
         ("stop_share = 0.25", "stop_share = inf", "stop_share"),
@@ -156,10 +160,6 @@ fn a_regulation_without_a_protection_is_refused() {
 }
 
 #[test]
-fn an_article_that_would_overflow_the_stack_is_refused_or_read() {
-    let nest = |open: &str, core: &str, close: &str, n: usize| format!("{}{core}{}", open.repeat(n), close.repeat(n));
-    for n in [10, 70, 100, 700, 50_000] {
-#[test]
 fn an_article_that_draws_another_line_than_the_file_is_refused() {
     let batches = replaced(TOML_TEXT, "minimum_batch = 1", "minimum_batch = 20");
     let quarter = "context.askedThisMonth >= 251";
@@ -177,6 +177,10 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
     }
 }
 
+#[test]
+fn an_article_that_would_overflow_the_stack_is_refused_or_read() {
+    let nest = |open: &str, core: &str, close: &str, n: usize| format!("{}{core}{}", open.repeat(n), close.repeat(n));
+    for n in [10, 70, 100, 700, 50_000] {
         for condition in [
             nest("(", "true", ")", n),
             nest("[", "", "]", n),
