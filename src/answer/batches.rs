@@ -100,7 +100,7 @@ pub(super) async fn answer_one(
 ) -> Result<Answered, Problem> {
     let (started, epoch, tenants) = (Instant::now(), question.header.epoch.clone(), question.tenants.len());
     // Where another question took the last of the budget in between, the second decision is the refusal.
-    for _ in 0..2 {
+    for left in [true, false] {
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
         let reached = aside(move || {
             let _first = deciding.desk.ahead();
@@ -109,7 +109,14 @@ pub(super) async fn answer_one(
         let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
         let answered = match reached? {
             Reached::Again(answered) => Some(answered),
-            Reached::Decided(decision) => app.release(*decision).await?,
+            Reached::Decided(decision) => {
+                let unpaid = decision.unpaid();
+                match app.release(*decision).await? {
+                    None if left => None,
+                    None => app.release(unpaid).await?,
+                    released => released,
+                }
+            }
         };
         if let Some(answered) = answered {
             app.pace.hold(&epoch, started, tenants).await;

@@ -1,7 +1,8 @@
 //! Which regulations are in force: those that were activated, on a day within their validity. A folder in the
 //! configuration only says which may be activated. `GET /v1/regulations/{id}` and its steps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use actix_web::HttpRequest;
@@ -70,10 +71,12 @@ impl Laws {
         let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
         let all = versions.get(id).map_or(&[][..], Vec::as_slice);
         // The one activated last, because it may replace another.
-        let holds = all.iter().rev().find(|version| version.holds_on(today));
-        let ended = || all.iter().filter(|v| v.validity().1 <= today).max_by_key(|v| v.validity().1);
-        let first = || all.iter().min_by_key(|version| version.validity().0);
-        holds.or_else(ended).or_else(first).cloned().ok_or_else(|| {
+        let holds = (0..all.len()).rev().find(|&at| all[at].holds_on(today) && today < end(all, at));
+        // One that was replaced may hold by its own text; it is not to be asked.
+        let silent = || (0..all.len()).filter(|&at| !all[at].holds_on(today));
+        let ended = || silent().filter(|&at| end(all, at) <= today).max_by_key(|&at| end(all, at));
+        let first = || silent().min_by_key(|&at| all[at].validity().0);
+        holds.or_else(ended).or_else(first).map(|at| all[at].clone()).ok_or_else(|| {
             let detail =
                 "no version of this regulation was activated; all parties sign it, then two people activate it";
             Problem::conflict("regulation_not_active", detail)
@@ -96,15 +99,12 @@ impl Laws {
                           digest as `replaces`";
             return Err(Problem::conflict("regulation_overlap", detail));
         }
-        // The one activated last. Its parties vouched for each other's keys; two of them cannot write the others anew.
-        let Some(before) = all.last() else { return Ok(()) };
-        let ended = before.validity().1 <= from;
-        match Party::first_lost(before.parties(), new.parties(), ended) {
+        match lost(all, new) {
             None => Ok(()),
             Some(lost) => {
                 let detail = format!(
                     "{} has neither the key with which it signed the version before nor that key as `former_key`; a \
-                     party leaves when that version has ended",
+                     party leaves when every version that names it has ended",
                     lost.name
                 );
                 Err(Problem::conflict("regulation_keys", detail))
@@ -136,6 +136,42 @@ impl Laws {
         check(regulation, &note)?;
         Ok(note)
     }
+}
+
+/// The first day on which a version counts no more: that of its text, or that on which another one took its place. For
+/// good: if that one ends sooner, this one does not come back.
+fn end(all: &[Arc<Regulation>], at: usize) -> Date {
+    let until = all[at].validity().1;
+    replaced_from(all, at).map_or(until, |from| from.min(until))
+}
+
+/// The day from which a version is replaced, by one that was activated behind it or by what replaces that one.
+fn replaced_from(all: &[Arc<Regulation>], at: usize) -> Option<Date> {
+    let behind = (at + 1..all.len()).filter(|&next| all[next].replaces() == Some(all[at].digest()));
+    behind.flat_map(|next| [Some(all[next].validity().0), replaced_from(all, next)]).flatten().min()
+}
+
+/// The first party that a new version loses. Parties vouched for each other's keys; two of them cannot write the others
+/// anew, not by way of a version in between either. So all versions count whose days it shares or ends, not one alone.
+fn lost<'a>(all: &'a [Arc<Regulation>], new: &Regulation) -> Option<&'a Party> {
+    let (from, until) = new.validity();
+    let mut ends = HashSet::new();
+    let mut next = new.replaces();
+    while let Some(at) = next.and_then(|digest| all.iter().position(|version| version.digest() == digest)) {
+        let new = ends.insert(at);
+        next = all[at].replaces().filter(|_| new);
+    }
+    let (mut before, lasting): (Vec<_>, Vec<_>) = (0..all.len()).partition(|&at| end(all, at) <= from);
+    let meets = |at: &usize| all[*at].validity().0 < until || ends.contains(at);
+    let lasting = lasting.into_iter().filter(meets);
+    let gone = lasting.filter_map(|at| Party::first_lost(all[at].parties(), new.parties(), false)).next();
+    // Each party of before by the last version that names it: whoever left comes back with a key of its own.
+    before.sort_by_key(|&at| Reverse((end(all, at), at)));
+    let mut named = HashSet::new();
+    let newest = before.into_iter().flat_map(|at| all[at].parties()).filter(|party| named.insert(&party.oin));
+    let mut newest =
+        newest.filter(|party| Party::first_lost(std::slice::from_ref(*party), new.parties(), true).is_some());
+    gone.or_else(|| newest.next())
 }
 
 fn unknown() -> Problem {
@@ -295,5 +331,104 @@ impl App {
             return Err(unknown());
         }
         Ok(regulation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::date;
+
+    /// Haarlem's example, which names no keys, with other days and whatever else is changed.
+    fn version(days: [&str; 2], replaces: Option<&Regulation>, change: impl Fn(String) -> String) -> Regulation {
+        let shipped = Regulation::built_in().remove(0);
+        let [toml, cedar] = shipped.texts();
+        let replaces = replaces.map_or(String::new(), |of| format!("replaces = \"{}\"\n", of.digest()));
+        let from = format!("{replaces}valid_from = {}", days[0]);
+        let toml = toml.replacen("valid_from = 2025-07-01", &from, 1);
+        let toml = toml.replacen("valid_until = 2027-07-01", &format!("valid_until = {}", days[1]), 1);
+        Regulation::from_texts(shipped.id(), &change(toml), cedar).unwrap()
+    }
+
+    fn as_it_is(text: String) -> String {
+        text
+    }
+
+    /// The privacy officers become others, invented ones.
+    fn others(text: String) -> String {
+        text.replace("00000099000000005001", "00000099000000009001")
+            .replace("00000099000000005002", "00000099000000009002")
+    }
+
+    fn laws() -> Laws {
+        let shipped = Regulation::built_in().remove(0).id().clone();
+        let places = BTreeMap::from([(shipped, Shipped::Path("unread".into()))]);
+        Laws { places, versions: RwLock::default() }
+    }
+
+    fn put(laws: &Laws, new: Regulation) -> Result<(), &'static str> {
+        laws.admits(&new).map_err(|problem| problem.code)?;
+        laws.add(new);
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_is_written_anew_by_way_of_a_version_that_begins_later() {
+        let first = || version(["2025-07-01", "2027-07-01"], None, as_it_is);
+        let later = || version(["2027-07-01", "2028-07-01"], None, others);
+        let laws = laws();
+        put(&laws, first()).unwrap();
+        put(&laws, later()).unwrap();
+        let second = version(["2026-01-01", "2027-07-01"], Some(&first()), others);
+        assert_eq!(put(&laws, second), Err("regulation_keys"));
+        // Nor by one of days that are over, which ends what replaces what is in force.
+        let over = version(["2019-01-01", "2019-01-02"], Some(&first()), others);
+        assert_eq!(put(&laws, over), Err("regulation_keys"));
+        // Who stays with the first is not bound to whom the later one names.
+        put(&laws, version(["2026-01-01", "2027-07-01"], Some(&first()), as_it_is)).unwrap();
+    }
+
+    #[test]
+    fn what_replaces_a_later_version_ends_no_earlier_one_without_its_parties() {
+        let first = || version(["2025-07-01", "2027-07-01"], None, as_it_is);
+        let later = || version(["2027-07-01", "2028-07-01"], Some(&first()), others);
+        let laws = laws();
+        put(&laws, first()).unwrap();
+        put(&laws, later()).unwrap();
+        for days in [["2019-01-01", "2019-01-02"], ["2026-01-01", "2027-07-01"], ["2026-01-01", "2029-01-01"]] {
+            assert_eq!(put(&laws, version(days, Some(&later()), others)), Err("regulation_keys"), "{days:?}");
+        }
+        assert_eq!(laws.find(first().id(), date!(2026 - 06 - 01)).unwrap().digest(), first().digest());
+    }
+
+    #[test]
+    fn whoever_left_comes_back_with_the_key_of_before() {
+        let keyed = |key: &str| {
+            let key = format!("oin = \"00000099000000005002\"\nkey = \"{key}\"");
+            move |text: String| text.replacen("oin = \"00000099000000005002\"", &key, 1)
+        };
+        let laws = laws();
+        put(&laws, version(["2025-07-01", "2026-07-01"], None, keyed("a"))).unwrap();
+        put(&laws, version(["2026-07-01", "2027-07-01"], None, others)).unwrap();
+        let next = |key| version(["2027-07-01", "2028-07-01"], None, keyed(key));
+        assert_eq!(put(&laws, next("b")), Err("regulation_keys"));
+        put(&laws, next("a")).unwrap();
+    }
+
+    #[test]
+    fn a_version_that_was_replaced_does_not_come_back_when_its_successor_ends() {
+        let first = || version(["2025-07-01", "2999-01-01"], None, as_it_is);
+        let second = || version(["2026-01-01", "2026-03-01"], Some(&first()), as_it_is);
+        let laws = laws();
+        put(&laws, first()).unwrap();
+        put(&laws, second()).unwrap();
+        let on = |day| laws.find(first().id(), day).unwrap();
+        assert_eq!(on(date!(2025 - 12 - 31)).digest(), first().digest());
+        assert_eq!(on(date!(2026 - 01 - 01)).digest(), second().digest());
+        for day in [date!(2026 - 03 - 01), date!(2030 - 01 - 01)] {
+            assert!(!on(day).holds_on(day), "{day}: nothing holds");
+        }
+        put(&laws, version(["2026-03-01", "2027-01-01"], None, as_it_is)).unwrap();
+        assert!(on(date!(2026 - 03 - 01)).holds_on(date!(2026 - 03 - 01)));
     }
 }

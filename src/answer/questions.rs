@@ -19,7 +19,7 @@ use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::{AddressToken, CodeHeader};
 use crate::epoch::Silent;
 use crate::ids::EpochId;
-use crate::link::{Finding, HouseholdQuestion, Source, Standing};
+use crate::link::{Finding, HouseholdQuestion, Source};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Permit, Regulation, Role};
 use crate::store::{Appended, Load, RepeatKey, StoreError, Tx};
 
@@ -192,9 +192,10 @@ impl App {
     /// What may be told of what was found.
     fn conclude(&self, allowed: Allowed, found: Option<&Finding>) -> Decision {
         let Allowed { mut entry, in_force, regulation, permit, charge, .. } = allowed;
-        let (questions, missed) = found.map_or((1, false), cost);
         let role = permit.role();
-        let answer = permit.disclose(&regulation, found, self.is_fresh(&regulation, &in_force, role));
+        let fresh = self.is_fresh(&regulation, &in_force, role);
+        let (questions, missed) = found.map_or((1, false), |found| cost(&regulation, role, found, fresh));
+        let answer = permit.disclose(&regulation, found, fresh);
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
         match self.seal(&regulation, &entry, &disclosed) {
             Ok(sealed) => {
@@ -345,6 +346,16 @@ impl Decision {
         self.outcome.as_ref().map(|granted| granted.answer)
     }
 
+    /// The refusal of a question that is permitted, and that what is left does not pay for. Whoever asks is told, and the
+    /// log is: a decision that is neither recorded nor given up is made again without end.
+    pub(super) fn unpaid(&self) -> Self {
+        let detail = "the budget was spent while this was decided; use the answers that you have, or wait";
+        let problem = Problem::new(StatusCode::FORBIDDEN, "budget_spent", detail);
+        let entry =
+            Entry { result: unanswered(&problem), sealed: None, salt: Entry::fresh_salt(), ..self.entry.clone() };
+        Self { entry, outcome: Err(problem), charge: None, repeat: None }
+    }
+
     /// The same decision, of which nobody awaits the end.
     pub(super) fn unawaited(mut self) -> Self {
         self.entry.latency = None;
@@ -376,13 +387,15 @@ fn look_for<'a>(allowed: impl Iterator<Item = &'a Allowed>) -> Vec<Option<Findin
     of_one_register.flat_map(find).collect()
 }
 
-/// What a question costs that found this: one question a household; and whether it missed.
-fn cost(found: &Finding) -> (u32, bool) {
-    let nobody = found.tenants.iter().all(|one| *one == Standing::Nobody);
+/// What a question costs that found this: one question a household; and whether it missed. A question that is told nothing
+/// is a miss whatever the reason: were it one only where nobody is found, a tap that closes, or stays open, would tell who
+/// is found and shielded.
+fn cost(regulation: &Regulation, role: Role, found: &Finding, fresh: bool) -> (u32, bool) {
     let questions = found.households.clamp(1, MOST_HOUSEHOLDS);
+    // Where nobody at all is told anything, that is no fault of the question.
+    let untold = fresh && regulation.tells(role) && regulation.word(role, found) == Answer::Undetermined;
     // The stock holds addresses, not people: anybody can be named at one. So whoever lives elsewhere is a miss as well.
-    let missed = nobody || found.moved.is_some() || found.households > MOST_HOUSEHOLDS;
-    (u32::try_from(questions).unwrap_or(u32::MAX), missed)
+    (u32::try_from(questions).unwrap_or(u32::MAX), untold || found.moved.is_some())
 }
 
 /// Households that share the question's address, at least 1. They share its count of questions too: one counter a

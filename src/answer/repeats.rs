@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data};
@@ -205,6 +206,9 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
             response.json(body)
         }
         Kept::Groups(told) => {
+            if let Err(problem) = app.still_told(caller, told.receipt.index) {
+                return Err(app.refuse(app.entry(caller, None, Action::AskGroups, Outcome::Done), problem).await);
+            }
             app.record_again(caller, told.receipt.index).await?;
             let checkpoint = app.store.checkpoint().map_err(|error| store_problem(&error))?;
             return framed(&GroupsTold { receipt: Receipt { checkpoint, ..told.receipt }, ..told });
@@ -312,6 +316,7 @@ impl App {
         };
         let (answer, epoch) = kept.split_once(' ').ok_or_else(damaged)?;
         let epoch = epoch.parse().map_err(|_| damaged())?;
+        self.still_told(caller, entry.index)?;
         if let Some(again) = self.asked_again(caller, entry.index).map_err(failed)? {
             self.store.write(move |tx: &Tx<'_>| tx.append(&again).map(drop)).map_err(failed)?;
         }
@@ -328,10 +333,30 @@ impl App {
         }
     }
 
+    /// Whether what this entry is about may be told once more: where a regulation is in force still, and whoever asks is a
+    /// party to it.
+    fn still_told(&self, caller: &Caller, index: u64) -> Result<(), Problem> {
+        let (today, oin) = (self.today(), &caller.identity.oin);
+        let first = self.entry_at(index).map_err(|error| store_problem(&error))?;
+        let regulation = first.and_then(|entry| entry.regulation).map(|of| of.id);
+        let all = self.laws.all(today);
+        // Of an entry whose contents are gone it is not known which one it was.
+        let mut same = all.iter().filter(|one| regulation.as_ref().is_none_or(|id| id == one.id()));
+        if same.any(|one| one.holds_on(today) && one.party(oin).is_some()) {
+            return Ok(());
+        }
+        let detail = "the regulation under which it was told is in force no more, or names you as a party no more";
+        Err(Problem::new(StatusCode::FORBIDDEN, "regulation_ended", detail))
+    }
+
+    fn entry_at(&self, index: u64) -> Result<Option<Entry>, StoreError> {
+        let line = self.store.entries(index..index.saturating_add(1))?.pop();
+        Ok(line.and_then(|line| Entry::from_bytes(&line.entry?).ok()))
+    }
+
     /// An entry for an answer that goes to another certificate or person than its first time, which is this entry's.
     fn asked_again(&self, caller: &Caller, index: u64) -> Result<Option<Entry>, StoreError> {
-        let line = self.store.entries(index..index.saturating_add(1))?.pop();
-        let first = line.and_then(|line| Entry::from_bytes(&line.entry?).ok());
+        let first = self.entry_at(index)?;
         let now = &caller.identity;
         let is_same =
             |first: &Entry| (&first.actor.certificate, &first.actor.person) == (&now.fingerprint, &now.person);

@@ -80,6 +80,12 @@ impl Articles {
         Ok(Self { list, positions, entities, resource, principals, actions, authorizer })
     }
 
+    /// Each article's id and the text that was read for it.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        let named = self.actions.iter().flat_map(|(.., policies)| policies.policies());
+        named.map(|policy| (AsRef::<str>::as_ref(policy.id()).to_owned(), policy.to_cedar().unwrap_or_default()))
+    }
+
     /// Ids of the articles that permit, in the file's order, or the refusal.
     pub(super) fn decide(&self, facts: &Facts, document: &Document) -> Result<Vec<String>, Refusal> {
         let Some(principal) = self.principals.get(&facts.actor) else {

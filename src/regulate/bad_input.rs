@@ -47,6 +47,10 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("minor_below = 18", "minor_below = -18", "minor_below"),
         ("senior_from = 65", "senior_from = 6", "senior_from"),
         ("population = 31", "population = 0", "freshness"),
+        ("population = 31", "population = 367", "freshness"),
+        ("care = 31", "care = 36500", "freshness"),
+        ("within_days = 0", "within_days = 367", "within_days"),
+        ("within_days = 0", "within_days = 65535", "within_days"),
         ("alarm_share = 0.10", "alarm_share = -0.1", "alarm_share"),
         ("alarm_share = 0.10", "alarm_share = 0.9", "alarm_share"),
         ("stop_share = 0.25", "stop_share = inf", "stop_share"),
@@ -153,6 +157,24 @@ fn a_regulation_without_a_protection_is_refused() {
         replaced(CEDAR_TEXT, "(principal, action, resource)\nwhen { context.today < resource.validFrom", questions);
     assert!(matches!(read(TOML_TEXT, &only), Err(RegulationError::Floor(why)) if why.contains("groups told")));
     assert!(read(TOML_TEXT, "").is_ok(), "nothing is permitted, which is safe");
+}
+
+#[test]
+fn an_article_that_draws_another_line_than_the_file_is_refused() {
+    let batches = replaced(TOML_TEXT, "minimum_batch = 1", "minimum_batch = 20");
+    let quarter = "context.askedThisMonth >= 251";
+    for (toml, from, to) in [
+        (TOML_TEXT, "context.arrearsDays >= principal.askFromDay", "context.arrearsDays >= 0"),
+        (&batches, "context.batch < resource.minimumBatch", "context.batch < 2"),
+        (&batches, "context.batch < resource.minimumBatch", "context.batch < 19"),
+        (TOML_TEXT, "context.askedHousehold >= resource.householdLimit", "context.askedHousehold >= 5"),
+        (TOML_TEXT, "context.askedHousehold >= resource.householdLimit", "context.askedHousehold >= 31"),
+        (TOML_TEXT, "context.askedThisMonth >= context.mostThisMonth", "context.askedThisMonth >= 1000"),
+        (TOML_TEXT, "context.askedThisMonth >= context.mostThisMonth", quarter),
+    ] {
+        let found = read(toml, &replaced(CEDAR_TEXT, from, to)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
 }
 
 #[test]

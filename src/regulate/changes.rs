@@ -35,17 +35,40 @@ impl Regulation {
     }
 
     fn flat(&self) -> BTreeMap<String, String> {
-        let [toml, cedar] = self.texts();
+        let [toml, _] = self.texts();
         let mut flat = BTreeMap::new();
         let table: toml::Table = toml.parse().expect("a regulation was read from this text");
         flatten("", &Value::Table(table), &mut flat);
-        for article in cedar.split("@id(\"").skip(1) {
-            let (id, text) = article.split_once('"').unwrap_or((article, ""));
-            let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-            flat.insert(format!("article {id}"), code.collect::<Vec<_>>().join(" "));
-        }
+        // As they were read, not as the file looks: a comment can look like an article.
+        flat.extend(self.articles.texts().map(|(id, text)| (format!("article {id}"), plain(&text))));
         flat
     }
+}
+
+/// An article without comments, and with one space where there was white space; what is quoted stays as it is.
+fn plain(article: &str) -> String {
+    let mut plain = String::with_capacity(article.len());
+    let mut rest = article.chars().peekable();
+    let mut quoted = false;
+    while let Some(next) = rest.next() {
+        match next {
+            '\\' if quoted => {
+                plain.push(next);
+                plain.extend(rest.next());
+                continue;
+            }
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        if !quoted && next == '/' && rest.peek() == Some(&'/') {
+            while rest.next_if(|&one| one != '\n' && one != '\r').is_some() {}
+        } else if quoted || !next.is_whitespace() {
+            plain.push(next);
+        } else if !plain.ends_with(' ') {
+            plain.push(' ');
+        }
+    }
+    plain.trim().to_owned()
 }
 
 fn flatten(place: &str, value: &Value, into: &mut BTreeMap<String, String>) {
@@ -72,7 +95,7 @@ mod tests {
         assert_eq!(before.changes_since(&before), []);
         let toml = replaced(TOML_TEXT, "household_per_month = 4", "household_per_month = 2");
         let toml = replaced(&toml, "name = \"Ymere\"", "name = \"Ymere Haarlem\"");
-        let cedar = replaced(CEDAR_TEXT, "context.askedHousehold >=", "context.askedHousehold >");
+        let cedar = replaced(CEDAR_TEXT, "context.askedHousehold >=", "context.askedHousehold + 1 >");
         let after = read(&toml, &cedar).unwrap();
         let changes = after.changes_since(&before);
         let places: Vec<_> = changes.iter().map(|change| change.place.as_str()).collect();
@@ -81,6 +104,29 @@ mod tests {
             ["article household-limit", "budget.household_per_month", "party 00000099000000004001.name"]
         );
         assert_eq!((changes[1].before.as_deref(), changes[1].after.as_deref()), (Some("4"), Some("2")));
+    }
+
+    #[test]
+    fn a_comment_that_looks_like_an_article_hides_no_change() {
+        let before = read(TOML_TEXT, CEDAR_TEXT).unwrap();
+        let cedar = replaced(CEDAR_TEXT, "context.askedHousehold >=", "1 < 2 && context.askedHousehold >=");
+        let id = "@id(\"household-limit\")";
+        let at = CEDAR_TEXT.find(id).unwrap();
+        let end = at + CEDAR_TEXT[at..].find(";\n").unwrap() + 2;
+        let copy: String = CEDAR_TEXT[at + 4..end].lines().map(|line| format!("// {line}\n")).collect();
+        let copied = CEDAR_TEXT[at..end].lines().map(|line| format!(" {line}")).collect::<String>();
+        for comment in [format!("// see {id}\n"), format!("// @id{copy}"), format!("//{copied}\n")] {
+            let after = read(TOML_TEXT, &format!("{cedar}\n{comment}")).unwrap();
+            let places: Vec<_> = after.changes_since(&before).into_iter().map(|change| change.place).collect();
+            assert_eq!(places, ["article household-limit"], "{comment}");
+            let same = read(TOML_TEXT, &format!("{CEDAR_TEXT}\n{comment}")).unwrap();
+            assert_eq!(same.changes_since(&before), [], "{comment}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_in_an_article_stays_as_it_is() {
+        assert_eq!(super::plain("a // b\n  \"c  // \\\" d\"  e//f"), "a \"c  // \\\" d\" e");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Regulation {
     fn sweep(&self, actor: &crate::ids::Oin) -> Vec<Facts> {
         let best = self.best_question(actor);
         let mut variants = vec![best.clone(), Facts { today: self.validity().1, ..best.clone() }];
-        variants.extend(super::floor::flawed(&best).into_iter().map(|(_, facts)| facts));
+        variants.extend(self.flawed(&best).into_iter().map(|(_, facts)| facts));
         variants.push(Facts { batch: 0, ..best.clone() });
         variants.push(Facts { in_case: false, ..best.clone() });
         let mut disagreeing = best.clone();

@@ -234,6 +234,19 @@ impl Permit {
     }
 }
 
+impl Regulation {
+    /// Whether anything can be told to this role.
+    pub(crate) fn tells(&self, recipient: Role) -> bool {
+        self.groups().iter().any(|rule| rule.is_served_to(recipient))
+    }
+
+    /// What of a finding determines the answer for this role, before the form that it has: for counting, not for telling.
+    pub(crate) fn word(&self, recipient: Role, finding: &Finding) -> Answer {
+        let found = usable(Some(finding), true).map(|finding| self.document.household.whose.of(finding));
+        three_valued(&self.document.groups, recipient, found)
+    }
+}
+
 fn answer(document: &Document, recipient: Role, finding: Option<&Finding>) -> Answer {
     let Some(disclosure) = document.disclosures.iter().find(|d| d.recipient == recipient) else {
         return Answer::Undetermined;

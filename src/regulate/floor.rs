@@ -27,9 +27,14 @@ impl Regulation {
             ("an act after the regulation holds", Facts { today: self.validity().1, ..best.clone() }),
         ];
         if role == Role::Corporation {
-            all.extend(flawed(&best));
+            all.extend(self.flawed(&best));
             if self.budgets().minimum_batch > 1 {
-                all.push(("a question below the minimum batch", Facts { batch: 1, ..best.clone() }));
+                let batch = self.budgets().minimum_batch - 1;
+                all.push(("a question below the minimum batch", Facts { batch, ..best.clone() }));
+            }
+            if let Some(days) = self.days_too_few(actor) {
+                let arrears = Some(Arrears { months: 0.0, days });
+                all.push(("a question before the moment of asking", Facts { arrears, ..best.clone() }));
             }
             if self.consent().model == Consent::OptIn {
                 let mut facts = best.clone();
@@ -94,29 +99,38 @@ impl Regulation {
         let today = facts.today.previous_day().unwrap_or(facts.today);
         Facts { today, ..facts.clone() }
     }
-}
 
-/// The best question with one thing wrong.
-pub(super) fn flawed(best: &Facts) -> Vec<(&'static str, Facts)> {
-    let unlisted: Purpose = "not-in-any-regulation".parse().expect("it is kebab-case");
-    let without = |change: fn(&mut Conditions)| {
-        let mut facts = best.clone();
-        change(&mut facts.conditions);
-        facts
-    };
-    vec![
-        ("a question without a purpose", Facts { purpose: None, ..best.clone() }),
-        ("a question for a purpose that it does not list", Facts { purpose: Some(unlisted), ..best.clone() }),
-        ("a question without arrears", Facts { arrears: None, ..best.clone() }),
-        ("a question without personal contact first", without(|c| c.personal_contact = false)),
-        ("a question without an offer of help first", without(|c| c.help_offered = false)),
-        ("a question without a reminder first", without(|c| c.reminder_sent = false)),
-        ("a question over an objection", without(|c| c.no_objection = false)),
-        ("a question about an address outside the stock", Facts { in_stock: Some(false), ..best.clone() }),
-        ("a question about an unknown address", Facts { in_stock: None, ..best.clone() }),
-        ("a question of a corporation without stock", Facts { stock: None, ..best.clone() }),
-        ("a question beyond the month's budget", Facts { asked_this_month: 1_000, ..best.clone() }),
-        ("a question after probing closed the tap", Facts { tap_closed: true, ..best.clone() }),
-        ("a question too often about one household", Facts { asked_household_this_month: 31, ..best.clone() }),
-    ]
+    /// Arrears of the last day on which this corporation may not ask yet.
+    fn days_too_few(&self, actor: &Oin) -> Option<u32> {
+        let days = self.document.moment(actor)?.arrears().in_days() - 1;
+        u32::try_from(days).ok()
+    }
+
+    /// The best question with one thing wrong: where the regulation draws a line, just beyond it.
+    pub(super) fn flawed(&self, best: &Facts) -> Vec<(&'static str, Facts)> {
+        let unlisted: Purpose = "not-in-any-regulation".parse().expect("it is kebab-case");
+        let without = |change: fn(&mut Conditions)| {
+            let mut facts = best.clone();
+            change(&mut facts.conditions);
+            facts
+        };
+        let budgets = self.budgets();
+        let most = budgets.stop(best.stock.unwrap_or(0));
+        let often = u64::from(budgets.household_per_month);
+        vec![
+            ("a question without a purpose", Facts { purpose: None, ..best.clone() }),
+            ("a question for a purpose that it does not list", Facts { purpose: Some(unlisted), ..best.clone() }),
+            ("a question without arrears", Facts { arrears: None, ..best.clone() }),
+            ("a question without personal contact first", without(|c| c.personal_contact = false)),
+            ("a question without an offer of help first", without(|c| c.help_offered = false)),
+            ("a question without a reminder first", without(|c| c.reminder_sent = false)),
+            ("a question over an objection", without(|c| c.no_objection = false)),
+            ("a question about an address outside the stock", Facts { in_stock: Some(false), ..best.clone() }),
+            ("a question about an unknown address", Facts { in_stock: None, ..best.clone() }),
+            ("a question of a corporation without stock", Facts { stock: None, ..best.clone() }),
+            ("a question beyond the month's budget", Facts { asked_this_month: most, ..best.clone() }),
+            ("a question after probing closed the tap", Facts { tap_closed: true, ..best.clone() }),
+            ("a question too often about one household", Facts { asked_household_this_month: often, ..best.clone() }),
+        ]
+    }
 }

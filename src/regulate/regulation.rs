@@ -44,8 +44,8 @@ pub struct ConsentRule {
 }
 
 /// From when on misses close a corporation's tap. A miss is a question about an address outside its stock, about people
-/// of whom nobody is found or one lives elsewhere, or about more households than a contract has. The same numbers hold
-/// for a month and for each of its days, so that a long honest month pays for no burst.
+/// of whom one lives elsewhere, or one that is told nothing, whatever the reason. The same numbers hold for a month and
+/// for each of its days, so that a long honest month pays for no burst.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probing {
@@ -228,6 +228,8 @@ impl Document {
     fn check_dates_and_numbers(&self) -> Result<(), RegulationError> {
         let budget = &self.budget;
         let days = |n: u32| (1..=36_500).contains(&n);
+        // Who is registered where changes within weeks: of a register older than a year no answer holds.
+        let fresh = |n: u32| (1..=366).contains(&n);
         let rules = [
             (self.valid_from < self.valid_until, "valid_until must be after valid_from"),
             (!self.purposes.is_empty(), "[[purpose]] must be there: without a purpose nobody may ask"),
@@ -254,8 +256,8 @@ impl Document {
                 self.replaces.as_deref().is_none_or(|digest| digest.len() == 64 && hex::decode(digest).is_ok()),
                 "replaces must be the digest of a regulation, 64 hexadecimal digits",
             ),
-            (days(self.freshness_days.population), "freshness_days.population must be 1 to 36500"),
-            (days(self.freshness_days.care), "freshness_days.care must be 1 to 36500"),
+            (fresh(self.freshness_days.population), "freshness_days.population must be 1 to 366"),
+            (fresh(self.freshness_days.care), "freshness_days.care must be 1 to 366"),
             (days(self.retention.log_days), "retention.log_days must be 1 to 36500"),
             (days(self.retention.register_days), "retention.register_days must be 1 to 36500"),
             ((1..=60).contains(&self.evaluation.every_months), "evaluation.every_months must be 1 to 60"),
@@ -340,6 +342,10 @@ impl Document {
                 "[[moment]] must be 0 to 24 months, 0 to 366 days",
             ),
             (self.steps.iter().all(|s| s.arrears().is_sensible()), "[[step]] must be 0 to 24 months, 0 to 366 days"),
+            (
+                self.steps.iter().all(|s| s.within_days.is_none_or(|days| days <= 366)),
+                "[[step]] within_days must be 0 to 366",
+            ),
             (unique(self.steps.iter().map(|s| &s.id)), "[[step]] ids must differ"),
             (
                 self.steps.iter().all(|s| s.applies_to != AppliesTo::Families || s.by != By::Corporation),

@@ -192,6 +192,26 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.execute(row)? > 0)
     }
 
+    /// Cancels a batch, as [`Tx::end_batch`] ends one: unless questions of it were answered and it is not `enough`. Whether
+    /// it has ended, now or before.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn cancel_batch(
+        &self,
+        id: &BatchId,
+        enough: bool,
+        now: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT count(*) FROM batch WHERE id = ?1 AND state = 'answering' AND answered > 0";
+        let begun = || self.db.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get::<_, u32>(0));
+        if !enough && begun()? > 0 {
+            return Ok(false);
+        }
+        self.end_batch(id, BatchState::Cancelled, now, expires_at).map(|_| true)
+    }
+
     /// Deletes up to `chunks` chunks of questions that nobody asks any more, up to `rows` results that have expired, and
     /// batches of which nothing is left. Whether there is more: call again, in another job.
     ///

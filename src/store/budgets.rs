@@ -9,7 +9,7 @@ use crate::ids::{Oin, RegulationId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub questions: u64,
-    /// About addresses outside the stock, or about people of whom nobody is found there.
+    /// About addresses outside the stock, about people who live elsewhere, or told nothing.
     pub misses: u64,
     /// Of them, those of the day.
     pub day_questions: u64,

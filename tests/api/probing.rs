@@ -210,10 +210,10 @@ fn alarms(house: &House) -> usize {
     house.log().iter().filter(|entry| entry.action == Action::BudgetAlarm).count()
 }
 
-/// Questions that hit somebody who lives where he is asked about.
+/// Questions that hit somebody who lives where he is asked about, and that are told something.
 fn hits(house: &House) -> Vec<Value> {
     let encoder = house.encoder(EPOCH);
-    let miss = ["K0000040", "K0000045", "K0000054", "K0000177", "K0000209", "K0000213"];
+    let miss = ["K0000040", SHIELDED, "K0000045", "K0000054", "K0000177", "K0000209", "K0000213"];
     contracts().iter().filter(|one| !miss.contains(&one.as_str())).map(|one| value(&encoder, one)).collect()
 }
 
@@ -290,6 +290,51 @@ fn questions_that_are_refused_anyway_make_no_minimum_batch() {
     // Seven a month: one is left, and would be answered alone.
     small_stock(&house);
     assert_eq!(asked_together(&house, &questions[6..9], true).0, 0);
+}
+
+/// A house whose tap closes with the sixth miss among the questions that it has had.
+fn at_the_brink() -> House {
+    let house = House::lawless();
+    amend(&house, "misses = 50", "misses = 5");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let strangers = value(&house.encoder(EPOCH), STRANGERS);
+    let mut line = house.line(CORPORATION);
+    let own = hits(&house);
+    own[..15].iter().for_each(|question| drop(line.ask(question).answered()));
+    for guess in &own[15..20] {
+        let mut guess = guess.clone();
+        guess["tenants"] = strangers["tenants"].clone();
+        line.ask(&guess).answered();
+    }
+    house
+}
+
+#[test]
+fn whether_the_tap_closes_tells_no_shielded_household_from_one_that_is_registered_nowhere() {
+    let closes = [SHIELDED, UNKNOWN].map(|contract| {
+        let house = at_the_brink();
+        let encoder = house.encoder(EPOCH);
+        let mut line = house.line(CORPORATION);
+        assert_eq!(line.ask(&value(&encoder, contract)).answered().answer, "undetermined");
+        line.ask(&value(&encoder, FAMILY)).status
+    });
+    assert_eq!(closes, [403, 403]);
+}
+
+#[test]
+fn whoever_guesses_a_housemate_of_a_tenant_of_its_own_misses_each_time() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let (single, nobody) = (value(&encoder, SINGLE), value(&encoder, STRANGERS));
+    let mut line = house.line(CORPORATION);
+    assert_eq!(line.ask(&single).answered().answer, "no_priority");
+    let before = counted(&house);
+    for _ in 0..3 {
+        assert_eq!(line.ask(&beside(&single, &[&nobody])).answered().answer, "undetermined");
+    }
+    let (questions, misses) = counted(&house);
+    assert_eq!((questions - before.0, misses - before.1), (3, 3), "each is a miss");
 }
 
 #[test]

@@ -325,6 +325,66 @@ fn a_batch_that_is_cancelled_asks_nothing_more_and_keeps_what_was_answered() {
     assert_eq!(view(&house, batch).state, "cancelled");
 }
 
+/// Whoever wants to know about one household alone reads its answer, and then wants no other.
+#[test]
+fn a_batch_is_not_cancelled_between_its_first_answer_and_the_minimum_that_it_was_sent_for() {
+    let house = House::lawless();
+    amend(&house, "minimum_batch = 1", "minimum_batch = 20");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let path = |batch: BatchId| format!("/v1/question-batches/{batch}");
+    let cancel = |batch| house.line(CORPORATION).send("DELETE", &path(batch), &[], b"").unwrap();
+    // One household first, thousands of times; those who hide it come last.
+    let all = questions(&house, 28);
+    let ours: Vec<Value> = std::iter::repeat_n(all[0].clone(), 3000).chain(all[1..].iter().cloned()).collect();
+    let batch = send(&house, &ours, 200);
+    while view(&house, batch).answered == 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let early = cancel(batch);
+    if view(&house, batch).answered < 20 {
+        early.is_problem(409, "batch_below_minimum");
+    }
+    let done = wait(&house, batch);
+    assert_eq!(done.state, "done", "it went on to its end");
+    assert!(done.answered >= 20, "{done:?}");
+    // Before it is committed nothing was told, and nothing is held.
+    let open = begin(&house, &all[0], 2);
+    assert_eq!(cancel(open).status, 200);
+    assert_eq!(view(&house, open).state, "cancelled");
+}
+
+/// Articles that refuse later than the budget does, in a way that no check at load can see.
+fn lax(house: &House) {
+    let file = house.law().join("articles.cedar");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let from = "context.askedThisMonth >= context.mostThisMonth";
+    assert!(text.contains(from));
+    let to = format!("{from} && (context.mostThisMonth == 0 || context.mostThisMonth > 100)");
+    std::fs::write(&file, text.replacen(from, &to, 1)).unwrap();
+    house.sign_law();
+}
+
+#[test]
+fn what_is_permitted_and_not_paid_for_is_refused_and_recorded_alone_and_in_a_batch() {
+    let house = House::lawless();
+    lax(&house);
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    small_stock(&house);
+    let ours = questions(&house, 12);
+    let batch = send(&house, &ours, 12);
+    let done = wait(&house, batch);
+    assert_eq!((done.state.as_str(), done.answered, done.refused), ("done", 7, 5));
+    let problems = results(&house, batch).into_iter().filter_map(|one| one.problem);
+    assert!(problems.into_iter().all(|problem| problem.code == "budget_spent"));
+    let alone = house.line(CORPORATION).ask(&ours[0]);
+    alone.is_problem(403, "budget_spent");
+    assert_eq!(String::from(house.entry_of(&alone).unwrap().result), "refused:budget_spent");
+    let refused = asked(&house).iter().filter(|one| one.result != Outcome::Answered && one.sealed.is_none()).count();
+    assert_eq!(refused, 6);
+}
+
 #[test]
 fn a_kill_in_the_middle_of_a_batch_charges_and_loses_no_question() {
     let mut house = House::outside();

@@ -298,6 +298,32 @@ fn a_look_up_is_given_again_to_officers_alone_and_while_they_are_that() {
     assert_eq!((count(Action::SubjectRead), count(Action::AskAgain)), (2, 2), "nothing was given");
 }
 
+#[test]
+fn what_was_told_is_not_told_again_when_the_regulation_has_ended() {
+    let house = House::lawless();
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    house.clock.set(datetime!(2026-01-15 23:00 UTC));
+    let family = value(&house.encoder(EPOCH), FAMILY);
+    let ask = || under(&house, CORPORATION, KEY, "POST", "/v1/priority-questions", &family);
+    let case = ask().answered().receipt.index;
+    let groups = json!({"case": case, "question": family});
+    let look = || under(&house, TEAM, KEY, "POST", "/v1/group-questions", &groups);
+    let batch = json!({"questions": [value(&house.encoder(EPOCH), SINGLE)]});
+    let together = || under(&house, CORPORATION, &KEY[..20], "POST", "/v1/priority-batches", &batch);
+    told(&together());
+    assert_eq!((look().status, look().status, ask().status), (200, 200, 200), "until midnight");
+    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    for (refused, action) in [(ask(), Action::Ask), (look(), Action::AskGroups)] {
+        refused.is_problem(403, "regulation_ended");
+        let entry = house.entry_of(&refused).unwrap();
+        assert_eq!((entry.action, String::from(entry.result)), (action, "refused:regulation_ended".to_owned()));
+    }
+    let many: Value = serde_json::from_slice(&together().body).unwrap();
+    assert_eq!(many["answers"][0]["problem"]["code"], "regulation_ended");
+}
+
 /// Has the service killed as it begins to send: what was asked is durable then, and nobody was told. Whether it could.
 fn killed_before_its_answer(house: &mut House, stem: &str, key: &str, path: &str, body: &Value) -> bool {
     let mut line = house.line(stem);

@@ -9,7 +9,7 @@ use super::super::questions::check_header;
 use super::super::wire::Question;
 use super::super::wire::batches::{BatchPlan, MOST_IN_BATCH};
 use super::super::{App, Caller, EpochInForce};
-use super::damaged;
+use super::{Came, damaged};
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::Purpose;
 use crate::regulate::{Act, Arrears, Conditions, Facts, Regulation};
@@ -17,6 +17,9 @@ use crate::store::{Batch, BatchState, SealedChunk, StoreError, Tx};
 
 /// Different households are counted up to here: no regulation may want more in one request.
 const MOST_HOUSEHOLDS: usize = 100;
+
+/// Results that are in memory at once.
+const PAGE: u32 = 1000;
 
 /// Why a chunk is not kept.
 pub(super) enum BadChunk {
@@ -181,6 +184,45 @@ impl App {
             }
         }
         Ok(u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Whether so many different households of a batch were answered as its regulation wants at once. Blocks.
+    pub(super) fn has_minimum(&self, batch: &Batch) -> Result<bool, Problem> {
+        let in_force = self.epoch(&batch.epoch)?;
+        let least = self.regulation(&in_force.epoch.regulation)?.budgets().minimum_batch as usize;
+        // One question more hides nobody.
+        if least <= 1 || batch.state != BatchState::Answering {
+            return Ok(true);
+        }
+        self.households_answered(batch, least).map(|found| found >= least).map_err(|error| store_problem(&error))
+    }
+
+    /// Different addresses of a batch of which something was told, counted up to `most`.
+    fn households_answered(&self, batch: &Batch, most: usize) -> Result<usize, StoreError> {
+        let told = |kept: &str| matches!(serde_json::from_str(kept), Ok(Came::Answer(_)));
+        let mut addresses = HashSet::new();
+        let (mut from, mut first) = (0, 0);
+        for (number, chunk) in self.store.question_chunks(batch)?.enumerate() {
+            let mut lines = Vec::new();
+            let each = |question: Question| {
+                lines.push(question.address.map(|token| token.0));
+                Ok(())
+            };
+            chunks::each_line(&chunk?, number, each).map_err(|_| damaged())?;
+            let end = first + u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            while from < end {
+                let page = self.store.results(batch, from, (end - from).min(PAGE))?;
+                let Some(last) = page.last().map(|one| one.n) else { return Ok(addresses.len()) };
+                let answered = page.iter().filter(|one| told(&one.kept));
+                addresses.extend(answered.filter_map(|one| lines[(one.n - first) as usize]));
+                if addresses.len() >= most {
+                    return Ok(addresses.len());
+                }
+                from = last + 1;
+            }
+            first = end;
+        }
+        Ok(addresses.len())
     }
 }
 

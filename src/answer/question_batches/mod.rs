@@ -214,7 +214,8 @@ pub(super) async fn results(
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(page.lines))
 }
 
-/// Ends a batch: what is not asked yet never is.
+/// Ends a batch: what is not asked yet never is. Where a regulation wants several households at once, not between the
+/// first answer and so many of them: a batch that ends behind its first question has singled somebody out.
 pub(super) async fn cancel(
     app: Data<App>,
     identity: Identity,
@@ -226,12 +227,21 @@ pub(super) async fn cancel(
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).map_err(traced)?;
+    let (worker, read) = (app.clone(), batch.clone());
+    let enough = aside(move || worker.has_minimum(&read)).await.map_err(|_| traced(stopping()))?;
+    let enough = enough.map_err(traced)?;
     let (once, now, expires) = (caller.once.clone(), app.clock.now(), app.results_expire());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
-        tx.end_batch(&batch.id, BatchState::Cancelled, now, expires)?;
-        once.keep(tx, &Kept::Batch(batch.id), now)
+        if !tx.cancel_batch(&batch.id, enough, now, expires)? {
+            return Ok(false);
+        }
+        once.keep(tx, &Kept::Batch(batch.id), now).map(|()| true)
     });
-    written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    let written = written.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+    if !written.value {
+        let detail = "fewer households were answered than the regulation wants at once; cancel it later, or let it end";
+        return Err(traced(Problem::conflict("batch_below_minimum", detail)));
+    }
     app.desk.wake();
     app.batch_view(&id).map(Json).map_err(traced)
 }

@@ -171,18 +171,26 @@ impl App {
                 // The budget ended within the slice: the second decision is the refusal.
                 Err(Unpaid::Spent) => {
                     let again = self.decide_for(behalf, std::slice::from_ref(question))?;
-                    for decision in again {
-                        match self.store.write(behalf.job(n, decision)) {
-                            // Others asked in between; the next round finds it.
-                            Ok(_) | Err(Unpaid::Spent) => {}
-                            Err(Unpaid::Store(error)) => return Err(error.into()),
-                        }
-                    }
+                    again.into_iter().try_for_each(|decision| self.settle(behalf, n, decision))?;
                 }
                 Err(Unpaid::Store(error)) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// Records what was decided the second time, or that it was not paid for that time either.
+    fn settle(&self, behalf: &Behalf, n: u32, decision: Decision) -> Result<(), Halt> {
+        let unpaid = decision.unpaid();
+        match self.store.write(behalf.job(n, decision)) {
+            Ok(_) => Ok(()),
+            Err(Unpaid::Spent) => match self.store.write(behalf.job(n, unpaid)) {
+                Ok(_) => Ok(()),
+                Err(Unpaid::Spent) => unreachable!("a refusal costs nothing"),
+                Err(Unpaid::Store(error)) => Err(error.into()),
+            },
+            Err(Unpaid::Store(error)) => Err(error.into()),
+        }
     }
 
     /// Decisions that may be recorded: a failure of ours is none.

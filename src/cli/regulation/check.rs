@@ -82,11 +82,11 @@ fn print_inference(regulation: &Regulation) {
 /// The reader, for a table.
 pub(super) fn words(reader: Reader) -> &'static str {
     match reader {
-        Reader::Sees(Posture::Minor) => "sees the register, and a minor there",
-        Reader::Sees(Posture::Senior) => "sees the register, and a senior tenant but no minor",
-        Reader::Sees(Posture::SeniorResident) => "sees the register, and a senior who is no tenant",
-        Reader::Sees(Posture::Neither) => "sees the register, and neither there",
-        Reader::Blind => "does not see the register",
+        Reader::Sees(Posture::Minor) => "knows the ages, and a minor there",
+        Reader::Sees(Posture::Senior) => "knows the ages, and a senior tenant but no minor",
+        Reader::Sees(Posture::SeniorResident) => "knows the ages, and a senior who is no tenant",
+        Reader::Sees(Posture::Neither) => "knows the ages, and neither there",
+        Reader::Blind => "does not know the ages",
     }
 }
 
