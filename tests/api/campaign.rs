@@ -39,12 +39,6 @@ fn ask_until_gone(house: &House, questions: &[Value], gone: &AtomicBool) -> Vec<
     told
 }
 
-/// As the first of a month does: otherwise the later kills would meet refusals only.
-fn forget_counts(house: &House) {
-    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    db.execute_batch("DELETE FROM budget; DELETE FROM household_questions").unwrap();
-}
-
 #[test]
 fn kills_at_random_while_eight_clients_ask_lose_no_entry_of_an_answer() {
     let mut house = House::outside();
@@ -70,7 +64,7 @@ fn kills_at_random_while_eight_clients_ask_lose_no_entry_of_an_answer() {
             assert!(told.insert(index, answer).is_none(), "entry {index} was given for two answers");
         }
         house.kill();
-        forget_counts(&house);
+        house.forget_counts();
         house.start();
     }
     let told: Vec<Answered> = told.into_values().collect();

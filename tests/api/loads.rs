@@ -336,7 +336,7 @@ fn a_question_during_loads_sees_one_register_or_the_next() {
             while !done.load(Ordering::SeqCst) {
                 let reply = line.ask(&question);
                 if reply.status == 403 {
-                    forget_counts(&house);
+                    house.forget_counts();
                     continue;
                 }
                 seen.insert(reply.answered().answer);
@@ -355,13 +355,6 @@ fn a_question_during_loads_sees_one_register_or_the_next() {
         asker.join().unwrap()
     });
     assert_eq!(seen, ["no_priority", "priority"].map(String::from).into(), "half a register would be undetermined");
-}
-
-/// The test asks more often than anybody may.
-fn forget_counts(house: &House) {
-    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    db.busy_timeout(Duration::from_secs(20)).unwrap();
-    db.execute_batch("DELETE FROM household_questions; DELETE FROM budget").unwrap();
 }
 
 #[test]

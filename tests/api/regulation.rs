@@ -348,10 +348,10 @@ fn a_batch_with_one_question_without_tenants_is_refused_as_a_whole_and_says_whic
 
 /// A corporation with the salt forges households: it knows addresses of its stock and of others, and guesses people whom
 /// nobody knows. One that names real people is in `probing`.
-/// `VOORRANG_PROBES` sets how many; 20,000 take some minutes.
+/// `CAMPAIGN_PROBES` sets how many; 20,000 take some minutes.
 #[test]
 fn a_prober_with_the_salt_is_bounded_and_the_officers_are_told_before_one_in_twenty() {
-    let probes: usize = std::env::var("VOORRANG_PROBES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let probes: usize = std::env::var("CAMPAIGN_PROBES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
     // The rate of refusals, which slows such a prober sooner (`floods`), stands aside.
     let house = House::limited(&[("refusals_per_minute_each", 1_000_000)]);
     house.fill(EPOCH);
