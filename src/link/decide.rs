@@ -46,17 +46,17 @@ impl Search<'_> {
     /// The tenants of each contract, of whom no two are linked to the same person at the address while another one
     /// there would do. All of them are looked for in the whole register, those as well whom the address settles, in one
     /// scan: who is registered where he rents must not show in the time.
-    pub fn households(self, contracts: &[Vec<Probe<'_>>]) -> Vec<Vec<Outcome>> {
+    pub fn households(self, contracts: &[Vec<Probe>]) -> Vec<Vec<Outcome>> {
         let people: Vec<_> = contracts.iter().flatten().collect();
         let mut far = self.far(&people).into_iter();
-        let household = |tenants: &Vec<Probe<'_>>| {
+        let household = |tenants: &Vec<Probe>| {
             let far: Vec<Far> = far.by_ref().take(tenants.len()).collect();
             self.household(tenants, &far)
         };
         contracts.iter().map(household).collect()
     }
 
-    fn household(self, tenants: &[Probe<'_>], far: &[Far]) -> Vec<Outcome> {
+    fn household(self, tenants: &[Probe], far: &[Far]) -> Vec<Outcome> {
         let near: Vec<_> = tenants.iter().map(|tenant| self.at_address(tenant)).collect();
         let here = self.assign(tenants, &near);
         let evidence = tenants.iter().zip(near.iter().zip(far));
@@ -70,7 +70,7 @@ impl Search<'_> {
 
     /// Tenants of one contract live together more often than not: of several about whom nobody is sure, a tenant is the
     /// best who shares a household with a tenant who is linked, and whom no tenant is linked to yet.
-    fn support(self, tenants: &[Probe<'_>], outcomes: &mut [Outcome]) {
+    fn support(self, tenants: &[Probe], outcomes: &mut [Outcome]) {
         if !self.register.has_households() {
             return;
         }
@@ -90,18 +90,18 @@ impl Search<'_> {
     }
 
     /// Somebody who has nothing to do with others, of whom a scan found `far`.
-    pub fn one(self, person: &Probe<'_>, far: Option<&Far>) -> Outcome {
+    pub fn one(self, person: &Probe, far: Option<&Far>) -> Outcome {
         let near = self.at_address(person);
         self.settled_here(person, &near).unwrap_or_else(|| self.settle(person, &near, far.unwrap_or(&Far::new())))
     }
 
     /// Whether the address leaves it open who this person is, so that the whole register has to be scanned.
-    pub fn is_open(self, person: &Probe<'_>) -> bool {
+    pub fn is_open(self, person: &Probe) -> bool {
         self.settled_here(person, &self.at_address(person)).is_none()
     }
 
     /// What is told of an outcome.
-    pub fn standing(self, person: &Probe<'_>, outcome: &Outcome) -> Standing {
+    pub fn standing(self, person: &Probe, outcome: &Outcome) -> Standing {
         match *outcome {
             Outcome::Linked { row, z, at_address } => {
                 Standing::Linked { row, z, at_address, by_names: self.is_linked_by_names(person, row) }
@@ -112,7 +112,7 @@ impl Search<'_> {
     }
 
     /// Steps 2 to 5.
-    fn settle(self, person: &Probe<'_>, near: &[Candidate], far: &Far) -> Outcome {
+    fn settle(self, person: &Probe, near: &[Candidate], far: &Far) -> Outcome {
         let passes = self.register.scanned().iter().zip(far);
         let linked = passes.into_iter().find_map(|((_, limits), found)| self.pick(&linking(found, limits.link), false));
         if let Some(outcome) = linked {
@@ -128,13 +128,13 @@ impl Search<'_> {
     }
 
     /// Step 1 for one person alone.
-    fn settled_here(self, person: &Probe<'_>, near: &[Candidate]) -> Option<Outcome> {
+    fn settled_here(self, person: &Probe, near: &[Candidate]) -> Option<Outcome> {
         self.pick(&linking(near, self.link_here(person)), true)
     }
 
     /// Step 1 for the tenants of one contract: best first, a person to one tenant. A tenant for whom nobody is
     /// left shares his best person with another one.
-    fn assign(self, tenants: &[Probe<'_>], near: &[Vec<Candidate>]) -> Vec<Option<Outcome>> {
+    fn assign(self, tenants: &[Probe], near: &[Vec<Candidate>]) -> Vec<Option<Outcome>> {
         // All ask about one address.
         let link = tenants.first().map_or(f64::INFINITY, |tenant| self.link_here(tenant));
         // Equal scores are taken in an order of content, so that no order of rows or tenants changes an answer.

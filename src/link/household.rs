@@ -25,7 +25,7 @@ pub struct Registers {
     care: Option<(Arc<Register>, Join)>,
     kernel: Kernel,
     threads: usize,
-    desk: Desk<Probe<'static>, Far>,
+    desk: Desk<Probe, Far>,
     /// Per household of the population.
     membership: Vec<Membership>,
     joined: usize,
@@ -161,7 +161,7 @@ impl Registers {
     fn finding(
         &self,
         question: &HouseholdQuestion,
-        tenants: &[Probe<'_>],
+        tenants: &[Probe],
         here: &[Outcome],
         on_care_list: &[Outcome],
     ) -> Finding {

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::mem::size_of;
 
-use super::popcount::Line;
-use super::shape::Shape;
+use super::popcount::Rows;
+use super::shape::{Matrix, Shape};
 use super::thresholds::{Limits, Thresholds};
 use super::{LinkError, Source, Whose};
-use crate::code::{AddressToken, Codes, Group, HouseholdToken, Record, RecordRef};
+use crate::code::{AddressToken, Group, HouseholdToken, Record, RecordRef};
 use crate::profile::{Profile, Rule};
 
 /// Takes a load record by record. A refused record leaves the builder as it was.
@@ -29,8 +29,7 @@ pub struct Register {
     records: usize,
     groups: [usize; 3],
     people: Vec<Person>,
-    /// Per pass the codes of all persons: per person its variants, per variant its lines.
-    codes: Vec<Vec<Line>>,
+    codes: Matrix,
     households: Vec<Household>,
     blocks: Vec<Block>,
     block_of: HashMap<AddressToken, u32>,
@@ -70,7 +69,7 @@ impl RegisterBuilder {
         let shape = Shape::of(profile);
         let register = Register {
             source,
-            codes: vec![Vec::new(); shape.passes()],
+            codes: Matrix::default(),
             shape,
             rule: profile.rule.clone(),
             records: 0,
@@ -114,7 +113,7 @@ impl RegisterBuilder {
         }
         if row.is_some() {
             register.people.push(Person { id: record.id, household, block, senior });
-            register.append(&record.codes);
+            register.codes.push(&register.shape, &record.codes);
         }
         Ok(())
     }
@@ -128,7 +127,7 @@ impl RegisterBuilder {
     pub(super) fn finish_with(self, thresholds: impl FnOnce(&Register) -> Thresholds) -> Register {
         let mut register = self.register;
         register.block_of = self.blocks;
-        register.codes.iter_mut().for_each(Vec::shrink_to_fit);
+        register.codes.shrink_to_fit();
         register.people.shrink_to_fit();
         register.thresholds = Some(thresholds(&register));
         register
@@ -214,9 +213,8 @@ impl Register {
 
     /// Bytes in memory, a little below the truth: a hash table's empty places are estimated.
     pub fn memory_bytes(&self) -> usize {
-        let matrices = self.codes.iter().map(Vec::capacity).sum::<usize>() * size_of::<Line>();
         let rows: usize = self.blocks.iter().map(|block| block.rows.capacity() * size_of::<u32>()).sum();
-        matrices
+        self.codes.bytes()
             + rows
             + self.people.capacity() * size_of::<Person>()
             + self.households.capacity() * size_of::<Household>()
@@ -261,8 +259,9 @@ impl Register {
 
     /// Whether a row of another register with the same shape has the same codes and address.
     pub(super) fn is_same(&self, row: usize, other: &Self, other_row: usize) -> bool {
-        let same = |pass| self.codes_of(pass, row) == other.codes_of(pass, other_row);
-        self.address(row) == other.address(other_row) && (0..self.shape.passes()).all(same)
+        let [ours, theirs] = [self.rows().range(row..row + 1), other.rows().range(other_row..other_row + 1)];
+        let same_codes = (ours.first, ours.second) == (theirs.first, theirs.second);
+        self.address(row) == other.address(other_row) && same_codes
     }
 
     /// From where on somebody is linked.
@@ -294,21 +293,9 @@ impl Register {
         rows
     }
 
-    /// All codes of a pass.
-    pub(super) fn codes(&self, pass: usize) -> &[Line] {
-        &self.codes[pass]
-    }
-
-    /// One person's codes of a pass.
-    pub(super) fn codes_of(&self, pass: usize, row: usize) -> &[Line] {
-        let lines = self.shape.held(pass) * self.shape.lines(pass);
-        &self.codes[pass][row * lines..][..lines]
-    }
-
-    fn append(&mut self, codes: &Codes) {
-        for (pass, matrix) in self.codes.iter_mut().enumerate() {
-            matrix.extend(self.shape.pack(codes, pass));
-        }
+    /// The codes of all people.
+    pub(super) fn rows(&self) -> Rows<'_> {
+        self.codes.rows(&self.shape)
     }
 }
 

@@ -1,48 +1,42 @@
 //! Who agrees with whom: the people at an address by all codes together, and the whole register by each code that is
 //! compared with it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::thread;
 
 use super::HouseholdQuestion;
 use super::desk::Desk;
-use super::popcount::{Hit, Kernel, Line, Scan};
+use super::popcount::{Asked, Kernel, Place, Rows, distance};
 use super::register::Register;
-use super::score::{Z, farthest};
-use crate::code::{AddressToken, leaving_nothing};
+use super::score::{Z, farthest, glance};
+use super::shape::{Matrix, padded};
+use crate::code::{AddressToken, Codes, leaving_nothing};
 
 /// Rows that a thread takes at least: below this, starting a thread takes longer than reading.
 const ROWS: usize = 1 << 15;
 
-/// Somebody who is looked for: packed codes of all variants. Its order is one of content, not of position.
+/// Somebody who is looked for. Its order is one of content, not of position.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Probe<'a> {
+pub(super) struct Probe {
     pub address: Option<AddressToken>,
-    /// Per pass.
-    codes: Vec<Cow<'a, [Line]>>,
+    /// Per pass and variant the words of a code.
+    codes: Vec<Vec<Vec<u64>>>,
 }
 
-impl<'a> Probe<'a> {
+impl Probe {
     /// The tenants of a question.
-    pub fn tenants(question: &HouseholdQuestion) -> Vec<Probe<'static>> {
-        let shape = &question.shape;
-        let pack = |codes, pass| shape.pack(codes, pass).collect::<Vec<_>>().into();
-        let packed = |codes| (0..shape.passes()).map(|pass| pack(codes, pass)).collect();
+    pub fn tenants(question: &HouseholdQuestion) -> Vec<Self> {
+        let words = |codes: &Codes| codes.passes.iter().map(|pass| pass.iter().map(padded).collect()).collect();
         let tenants = question.tenants.iter();
-        tenants.map(|codes| Probe { address: question.address, codes: packed(codes) }).collect()
+        tenants.map(|codes| Self { address: question.address, codes: words(codes) }).collect()
     }
 
     /// A person of another register with the same shape.
-    pub fn row(register: &'a Register, row: usize) -> Self {
-        let codes = (0..register.shape.passes()).map(|pass| register.codes_of(pass, row).into());
+    pub fn row(register: &Register, row: usize) -> Self {
+        let code = |place: &Place| register.rows().code(row, *place).concat();
+        let codes = (0..register.shape.passes()).map(|pass| register.shape.places(pass).iter().map(code).collect());
         Self { address: register.address(row), codes: codes.collect() }
-    }
-
-    fn owned(&self) -> Probe<'static> {
-        let codes = self.codes.iter().map(|codes| Cow::Owned(codes.to_vec()));
-        Probe { address: self.address, codes: codes.collect() }
     }
 }
 
@@ -64,7 +58,7 @@ pub(super) struct Search<'a> {
     /// Of one scan.
     pub threads: usize,
     /// Where scans wait for each other; without one they do not.
-    pub desk: Option<&'a Desk<Probe<'static>, Far>>,
+    pub desk: Option<&'a Desk<Probe, Far>>,
 }
 
 impl<'a> Search<'a> {
@@ -74,7 +68,7 @@ impl<'a> Search<'a> {
     }
 
     /// Those at the person's address about whom nobody is sure or surer, by what all codes agree together.
-    pub fn at_address(self, person: &Probe<'_>) -> Vec<Candidate> {
+    pub fn at_address(self, person: &Probe) -> Vec<Candidate> {
         let rows = person.address.map_or(&[][..], |address| self.register.rows_at(address));
         let unsure = self.register.thresholds().here(rows.len()).unsure;
         let candidate = |row: &u32| Candidate { row: *row as usize, z: self.together(person, *row as usize) };
@@ -82,63 +76,54 @@ impl<'a> Search<'a> {
     }
 
     /// From where on somebody at the person's address is linked.
-    pub fn link_here(self, person: &Probe<'_>) -> f64 {
+    pub fn link_here(self, person: &Probe) -> f64 {
         let rows = person.address.map_or(0, |address| self.register.rows_at(address).len());
         self.register.thresholds().here(rows).link
     }
 
     /// Per person the candidates of all passes that are compared with the whole register, in one scan of it, together
     /// with whoever waits for one.
-    pub fn far(self, people: &[&Probe<'_>]) -> Vec<Far> {
+    pub fn far(self, people: &[&Probe]) -> Vec<Far> {
         match self.desk {
             Some(desk) if !people.is_empty() => {
-                desk.ask(people.iter().map(|person| person.owned()).collect(), |people| self.scan(people))
+                desk.ask(people.iter().map(|person| (*person).clone()).collect(), |people| self.scan(people))
             }
             _ => self.scan(people),
         }
     }
 
     /// As [`Search::far`], among some rows only.
-    pub fn far_among(self, rows: &[usize], people: &[&Probe<'_>]) -> Vec<Far> {
-        let mut far = vec![Far::new(); people.len()];
-        for (pass, limits) in self.register.scanned() {
-            let codes: Vec<Line> = rows.iter().flat_map(|row| self.register.codes_of(*pass, *row)).copied().collect();
-            for (far, mut candidates) in far.iter_mut().zip(self.within(*pass, limits.unsure, &codes, people)) {
-                candidates.iter_mut().for_each(|candidate| candidate.row = rows[candidate.row]);
-                far.push(candidates);
-            }
-        }
+    pub fn far_among(self, rows: &[usize], people: &[&Probe]) -> Vec<Far> {
+        let some = Matrix::of(self.register.rows(), rows);
+        let mut far = self.within(&self.unsure(), some.rows(&self.register.shape), people);
+        far.iter_mut().flatten().flatten().for_each(|candidate| candidate.row = rows[candidate.row]);
         far
     }
 
     /// What all codes together agree: the root of the sum of the squares of each pass's best agreement.
-    pub fn together(self, person: &Probe<'_>, row: usize) -> Z {
-        let best = |pass| self.best(person, pass, row).map_or(0.0, Z::value);
+    pub fn together(self, person: &Probe, row: usize) -> Z {
+        let best = |pass| self.best(person, pass, row).value().max(0.0);
         Z::together((0..self.register.shape.passes()).map(best))
     }
 
     /// Whether the global code alone links.
-    pub fn is_linked_by_names(self, person: &Probe<'_>, row: usize) -> bool {
+    pub fn is_linked_by_names(self, person: &Probe, row: usize) -> bool {
         let names = self.register.shape.names;
         let link = self.register.scanned().iter().find(|(pass, _)| *pass == names).map(|(_, limits)| limits.link);
-        self.best(person, names, row).zip(link).is_some_and(|(z, link)| z.value() >= link)
+        link.is_some_and(|link| self.best(person, names, row).value() >= link)
     }
 
-    /// The best agreement of any two codes of a pass; none if all agree less than strangers do.
-    fn best(self, person: &Probe<'_>, pass: usize, row: usize) -> Option<Z> {
-        let shape = &self.register.shape;
-        let limit = shape.bits(pass) as u32 / 2;
-        let (queries, code_lines) = (&person.codes[pass], shape.lines(pass));
-        let limits = vec![limit; queries.len() / code_lines];
-        let scan = Scan { queries, limits: &limits, rows: self.register.codes_of(pass, row), code_lines };
-        let mut hits = Vec::new();
-        self.kernel.within(scan, &mut hits);
-        let best = hits.iter().map(|hit| hit.distance).min();
-        best.map(|distance| Z::from_distance(distance, shape.bits(pass)))
+    /// The best agreement of any two codes of a pass.
+    fn best(self, person: &Probe, pass: usize, row: usize) -> Z {
+        let (shape, rows) = (&self.register.shape, self.register.rows());
+        let pairs =
+            shape.places(pass).iter().flat_map(|place| person.codes[pass].iter().map(move |code| (*place, code)));
+        let best = pairs.map(|(place, code)| distance(code, rows.code(row, place))).min();
+        Z::from_distance(best.expect("a pass has a code"), shape.bits(pass))
     }
 
     /// The register in ranges, one a thread.
-    fn scan(self, people: &[&Probe<'_>]) -> Vec<Far> {
+    fn scan(self, people: &[&Probe]) -> Vec<Far> {
         let persons = self.register.persons();
         let share = persons.div_ceil(self.threads).max(ROWS);
         let ranges: Vec<_> = (0..persons).step_by(share).map(|start| start..(start + share).min(persons)).collect();
@@ -162,37 +147,48 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn scan_range(self, range: Range<usize>, people: &[&Probe<'_>]) -> Vec<Far> {
-        let mut far = vec![Far::new(); people.len()];
-        for (pass, limits) in self.register.scanned() {
-            let lines = self.register.shape.held(*pass) * self.register.shape.lines(*pass);
-            let rows = &self.register.codes(*pass)[range.start * lines..range.end * lines];
-            let found = self.within(*pass, limits.unsure, rows, people);
-            for (far, mut candidates) in far.iter_mut().zip(found) {
-                candidates.iter_mut().for_each(|candidate| candidate.row += range.start);
-                far.push(candidates);
-            }
-        }
+    fn scan_range(self, range: Range<usize>, people: &[&Probe]) -> Vec<Far> {
+        let mut far = self.within(&self.unsure(), self.register.rows().range(range.clone()), people);
+        far.iter_mut().flatten().flatten().for_each(|candidate| candidate.row += range.start);
         far
     }
 
-    /// Per person, those of these rows who have a code of this pass at `z` or above.
-    pub fn within(self, pass: usize, z: f64, rows: &[Line], people: &[&Probe<'_>]) -> Vec<Vec<Candidate>> {
+    /// The passes that are compared with the whole register, and from where on nobody is sure.
+    fn unsure(self) -> Vec<(usize, f64)> {
+        self.register.scanned().iter().map(|(pass, limits)| (*pass, limits.unsure)).collect()
+    }
+
+    /// Per person and for each of these passes, those of these rows who have a code of it at its z or above.
+    pub fn within(self, passes: &[(usize, f64)], rows: Rows<'_>, people: &[&Probe]) -> Vec<Far> {
         let shape = &self.register.shape;
-        let (bits, code_lines, held) = (shape.bits(pass), shape.lines(pass), shape.held(pass));
-        let queries: Vec<Line> = people.iter().flat_map(|person| person.codes[pass].iter().copied()).collect();
-        let codes = queries.len() / code_lines;
-        let mut hits: Vec<Hit> = Vec::new();
-        if let (false, Some(limit)) = (people.is_empty(), farthest(z, bits)) {
-            self.kernel.within(Scan { queries: &queries, limits: &vec![limit; codes], rows, code_lines }, &mut hits);
+        let (mut asked, mut whose) = (Vec::new(), Vec::new());
+        for (at, (pass, z)) in passes.iter().enumerate() {
+            let (bits, first_bits) = (shape.bits(*pass), shape.first_bits(*pass));
+            let Some(limit) = farthest(*z, bits) else { continue };
+            let near = farthest(glance(*z, first_bits, bits), first_bits).unwrap_or(0);
+            for place in shape.places(*pass) {
+                let codes = people
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(person, probe)| probe.codes[*pass].iter().map(move |code| (person, code)));
+                for (person, code) in codes {
+                    asked.push(Asked { place: *place, code, near, limit });
+                    whose.push((person, at));
+                }
+            }
         }
-        let mut best: Vec<BTreeMap<usize, u32>> = vec![BTreeMap::new(); people.len()];
+        let mut hits = Vec::new();
+        self.kernel.within(rows, &asked, &mut hits);
+        let mut best: Vec<Vec<BTreeMap<usize, u32>>> = vec![vec![BTreeMap::new(); passes.len()]; people.len()];
         for hit in hits {
-            let person = hit.query * people.len() / codes;
-            let distance = best[person].entry(hit.row / held).or_insert(hit.distance);
+            let (person, at) = whose[hit.asked];
+            let distance = best[person][at].entry(hit.row).or_insert(hit.distance);
             *distance = hit.distance.min(*distance);
         }
-        let candidate = |(row, distance)| Candidate { row, z: Z::from_distance(distance, bits) };
-        best.into_iter().map(|rows| rows.into_iter().map(candidate).collect()).collect()
+        let of_pass = |(rows, (pass, _)): (BTreeMap<usize, u32>, &(usize, f64))| {
+            let z = |distance| Z::from_distance(distance, shape.bits(*pass));
+            rows.into_iter().map(|(row, distance)| Candidate { row, z: z(distance) }).collect()
+        };
+        best.into_iter().map(|person| person.into_iter().zip(passes).map(of_pass).collect()).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What codes of a profile look like: how many, how long, how heavy, and how they lie in memory for the kernels.
 
-use super::popcount::Line;
+use super::popcount::{Place, Rows};
 use super::score::Z;
 use super::{LinkError, Whose};
 use crate::code::{Code, Codes};
@@ -27,31 +27,55 @@ pub(super) struct Shape {
     /// Positions of the passes that are compared with the whole register, in the order in which they may link: those that
     /// agree nearby only, the narrower first, and then the one for everywhere.
     pub scanned: Vec<usize>,
+    /// Per pass and variant where its code lies in a person's row.
+    places: Vec<Vec<Place>>,
+    /// Words of either part of a row.
+    first_words: usize,
+    second_words: usize,
 }
+
+/// The codes of people, as [`Shape`] lays them out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Matrix {
+    first: Vec<u64>,
+    second: Vec<u64>,
+}
+
+/// Kernels take so many words of a row at once.
+const LINE: usize = 8;
 
 impl Shape {
     pub fn of(profile: &Profile) -> Self {
         let pass = |scope| profile.pass_with(scope);
         let of = |scope| (0..profile.passes.len()).filter(move |pass| profile.passes[*pass].scope == scope);
         let scanned = of(Scope::Street).chain(of(Scope::Postcode)).chain(of(Scope::Everywhere));
+        let scanned: Vec<usize> = scanned.collect();
+        let (mut first_words, mut second_words) = (0, 0);
+        let mut place = |pass: usize| {
+            let words = whole_words(profile.passes[pass].code_bits);
+            let read = if scanned.contains(&pass) { first_of(words) } else { 0 };
+            let place = Place { first: first_words, read, second: second_words, rest: words - read };
+            (first_words, second_words) = (first_words + place.read, second_words + place.rest);
+            place
+        };
+        let held = |pass: usize| profile.passes[pass].held(profile);
+        let places = (0..profile.passes.len()).map(|pass| (0..held(pass)).map(|_| place(pass)).collect()).collect();
         Self {
             bits: profile.passes.iter().map(|pass| pass.code_bits).collect(),
-            held: profile.passes.iter().map(|pass| pass.held(profile)).collect(),
+            held: (0..profile.passes.len()).map(held).collect(),
             asked: profile.passes.iter().map(|pass| pass.asked(profile)).collect(),
             names: pass(Scope::Everywhere).expect("a checked profile has a pass for everywhere"),
             home: pass(Scope::Address).expect("a checked profile has a pass for the address"),
-            scanned: scanned.collect(),
+            scanned,
+            places,
+            first_words: first_words.next_multiple_of(LINE),
+            second_words,
         }
     }
 
     /// Passes.
     pub fn passes(&self) -> usize {
         self.bits.len()
-    }
-
-    /// Codes of a record in this pass.
-    pub fn held(&self, pass: usize) -> usize {
-        self.held[pass]
     }
 
     /// Pairs of codes of this pass that a tenant and a record have: the best one counts.
@@ -64,9 +88,14 @@ impl Shape {
         self.bits[pass]
     }
 
-    /// Lines of a packed code of this pass.
-    pub fn lines(&self, pass: usize) -> usize {
-        self.bits[pass].div_ceil(Line::BITS)
+    /// Per variant where the codes of this pass lie.
+    pub fn places(&self, pass: usize) -> &[Place] {
+        &self.places[pass]
+    }
+
+    /// Bits of a code of this pass that are read of everybody.
+    pub fn first_bits(&self, pass: usize) -> usize {
+        (self.places[pass][0].read * 64).min(self.bits[pass])
     }
 
     /// # Errors
@@ -91,11 +120,62 @@ impl Shape {
         }
         Ok(())
     }
+}
 
-    /// The variants of one pass one after the other, each filled up with zeros to whole lines.
-    pub fn pack<'a>(&self, codes: &'a Codes, pass: usize) -> impl Iterator<Item = Line> + 'a {
-        codes.passes[pass].iter().flat_map(|code| code.words().chunks(8).map(Line::from_words))
+impl Matrix {
+    /// One more person.
+    pub fn push(&mut self, shape: &Shape, codes: &Codes) {
+        let (first, second) = (self.first.len(), self.second.len());
+        self.first.resize(first + shape.first_words, 0);
+        self.second.resize(second + shape.second_words, 0);
+        for (code, place) in codes.passes.iter().flatten().zip(shape.places.iter().flatten()) {
+            let words = padded(code);
+            let (read, rest) = words.split_at(place.read);
+            self.first[first + place.first..][..place.read].copy_from_slice(read);
+            self.second[second + place.second..][..place.rest].copy_from_slice(rest);
+        }
     }
+
+    /// All rows.
+    pub fn rows(&self, shape: &Shape) -> Rows<'_> {
+        let (first_words, second_words) = (shape.first_words, shape.second_words);
+        Rows { first: &self.first, first_words, second: &self.second, second_words }
+    }
+
+    /// Some rows, in this order.
+    pub fn of(rows: Rows<'_>, some: &[usize]) -> Self {
+        let one = |row: &usize| rows.range(*row..row + 1);
+        let first = some.iter().flat_map(|row| one(row).first).copied().collect();
+        Self { first, second: some.iter().flat_map(|row| one(row).second).copied().collect() }
+    }
+
+    /// Gives back what was reserved for more.
+    pub fn shrink_to_fit(&mut self) {
+        self.first.shrink_to_fit();
+        self.second.shrink_to_fit();
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        (self.first.capacity() + self.second.capacity()) * size_of::<u64>()
+    }
+}
+
+/// The words of a code, and a zero where they are odd in number: kernels read two at a time.
+pub(super) fn padded(code: &Code) -> Vec<u64> {
+    let mut words = code.words().to_vec();
+    words.resize(whole_words(code.bits()), 0);
+    words
+}
+
+/// Of so many words those that are read of everybody: five of eight, two by two. One stranger in a thousand stays then;
+/// of fewer words so many stay that looking at the rest of theirs takes longer than reading on.
+fn first_of(words: usize) -> usize {
+    (5 * words).div_ceil(8).next_multiple_of(2)
+}
+
+fn whole_words(bits: usize) -> usize {
+    bits.div_ceil(64).next_multiple_of(2)
 }
 
 fn has_natural_weight(code: &Code) -> bool {

@@ -125,15 +125,15 @@ fn sample(register: &Register) -> (usize, Vec<Vec<u64>>) {
     let count = (PAIRS / register.persons().max(1)).clamp(SAMPLE[0], SAMPLE[1]);
     let people = register.some_people(count);
     let search = Search::alone(register, Kernel::best());
+    let passes: Vec<_> = register.shape.scanned.iter().map(|pass| (*pass, FROM)).collect();
     let counted = |people: &[usize]| {
         let mut counts = vec![vec![0; STEPS]; register.shape.scanned.len()];
         for batch in people.chunks(BATCH) {
             let probes: Vec<_> = batch.iter().map(|row| Probe::row(register, *row)).collect();
             let probes: Vec<_> = probes.iter().collect();
-            for (counts, pass) in counts.iter_mut().zip(&register.shape.scanned) {
-                let found = search.within(*pass, FROM, register.codes(*pass), &probes);
-                for (row, candidates) in batch.iter().zip(found) {
-                    let own = register.household_of(*row);
+            for (row, far) in batch.iter().zip(search.within(&passes, register.rows(), &probes)) {
+                let own = register.household_of(*row);
+                for (counts, candidates) in counts.iter_mut().zip(far) {
                     let others = candidates.iter().filter(|other| register.household_of(other.row) != own);
                     others.for_each(|other| counts[step(other.z.value())] += 1);
                 }

@@ -1,92 +1,121 @@
-//! The face for codes of the service: all pairs of a few queries and many rows within a Hamming distance.
+//! The face for codes of the service: whose codes lie within a Hamming distance of those that are asked.
+//!
+//! A row holds all codes of a person in two parts: the first words of each code that is compared with everybody, and
+//! the rest of all of them. A pair that differs in more than `near` bits of the first words is dropped without a look at
+//! the rest, which so lies in memory unread for nearly everybody: what is read of a register is what a question takes.
 
-use super::{Isa, Kernel, Line, portable};
-#[cfg(target_arch = "x86_64")]
-use super::{MOST_NEED, Pair, Side, Sieve};
+use super::{Isa, Kernel, portable};
 
-/// What is compared: `queries` and `rows` are codes of `code_lines` lines, one after the other.
+/// Rows of people: so many words a row of either part.
 #[derive(Clone, Copy)]
-pub struct Scan<'a> {
-    pub queries: &'a [Line],
-    /// Per query the largest distance that is reported.
-    pub limits: &'a [u32],
-    pub rows: &'a [Line],
-    pub code_lines: usize,
+pub struct Rows<'a> {
+    pub first: &'a [u64],
+    pub first_words: usize,
+    pub second: &'a [u64],
+    pub second_words: usize,
 }
 
-impl Scan<'_> {
-    /// # Panics
-    /// If lengths do not fit together: the scan would be of something else than was asked.
-    fn check(&self) {
-        assert!(self.code_lines > 0, "a code has at least one line");
-        assert_eq!(self.queries.len(), self.limits.len() * self.code_lines, "one limit a query");
-        assert_eq!(self.rows.len() % self.code_lines, 0, "whole rows");
-    }
-}
-
-/// A query and a row that are near enough.
+/// Where a code lies in a row, in words of either part. What is read first is an even number of words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub first: usize,
+    /// Words in the first part.
+    pub read: usize,
+    pub second: usize,
+    /// Words in the second part.
+    pub rest: usize,
+}
+
+/// A code that is held against the code at one place of every row.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub place: Place,
+    /// As many words as there are at the place, those of the first part first.
+    pub code: &'a [u64],
+    /// Bits that the words of the first part may differ in.
+    pub near: u32,
+    /// Bits that the code may differ in.
+    pub limit: u32,
+}
+
+/// A code that was asked and a row whose code is near enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hit {
-    /// Position of the query.
-    pub query: usize,
     /// Position of the row.
     pub row: usize,
+    /// Position of the code that was asked.
+    pub asked: usize,
     /// Differing bits.
     pub distance: u32,
 }
 
-impl Kernel {
-    /// Appends every pair within its query's limit, by row and then by query.
-    ///
+impl<'a> Rows<'a> {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.first.len() / self.first_words
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Some of the rows.
+    #[must_use]
+    #[inline(always)]
+    pub fn range(self, rows: std::ops::Range<usize>) -> Self {
+        Self {
+            first: &self.first[rows.start * self.first_words..rows.end * self.first_words],
+            second: &self.second[rows.start * self.second_words..rows.end * self.second_words],
+            ..self
+        }
+    }
+
+    /// The first words of a row's code, and the rest of it.
+    #[inline(always)]
+    pub fn code(self, row: usize, place: Place) -> [&'a [u64]; 2] {
+        let first = &self.first[row * self.first_words + place.first..][..place.read];
+        [first, &self.second[row * self.second_words + place.second..][..place.rest]]
+    }
+
     /// # Panics
-    /// If the lengths of the scan do not fit together.
-    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
-        scan.check();
-        match self.0 {
-            Isa::Portable => portable::within(scan, hits),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Popcnt(kernel) => kernel.within(scan, hits),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(kernel) => kernel.within(scan, hits),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(kernel) => kernel.within(scan, hits),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx(kernel) if scan.limits.len() >= FEWEST_FOR_TILES => by_tiles(kernel, scan, hits),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx(kernel) => kernel.avx512().within(scan, hits),
+    /// If lengths do not fit together: the scan would be of something else than was asked.
+    fn check(&self, asked: &[Asked<'_>]) {
+        assert!(self.first_words > 0 && self.first.len().is_multiple_of(self.first_words), "whole rows");
+        assert_eq!(self.second.len(), self.len() * self.second_words, "as many rows of the second part");
+        for Asked { place, code, .. } in asked {
+            assert!(place.read > 0 && place.read.is_multiple_of(2), "words are read first, two by two");
+            assert_eq!(code.len(), place.read + place.rest, "a code as long as those at its place");
+            assert!(place.first + place.read <= self.first_words, "a place in the first part");
+            assert!(place.second + place.rest <= self.second_words, "a place in the second part");
         }
     }
 }
 
-/// Below this, rows that are turned for AVX-512 are as fast: nothing is dropped early, and rows are spread in full.
-#[cfg(target_arch = "x86_64")]
-const FEWEST_FOR_TILES: usize = 128;
+/// Bits in which a code and one that lies in two parts differ.
+pub fn distance(code: &[u64], [first, second]: [&[u64]; 2]) -> u32 {
+    let (ours, rest) = code.split_at(first.len());
+    portable::distance(ours, first) + portable::distance(rest, second)
+}
 
-/// With a sieve that reads everything: codes with a and b set bits differ in a + b - 2c, c of them in common.
-#[cfg(target_arch = "x86_64")]
-fn by_tiles(kernel: super::x86_64::Amx, scan: Scan<'_>, hits: &mut Vec<Hit>) {
-    /// Rows between two looks at what was found: bounds the memory for it.
-    const LOOK: usize = 512;
-    let words = 8 * scan.code_lines;
-    let queries = super::x86_64::words(scan.queries);
-    let limits = scan.limits.iter().map(|limit| (*limit).min(MOST_NEED as u32) as i32);
-    let need: Vec<i32> = kernel.ones(queries, words).iter().zip(limits).map(|(a, limit)| (a - limit) >> 1).collect();
-    let nothing = vec![0; need.len().max(LOOK)];
-    let queries = Side { words, codes: queries, need: &need, rest: &nothing[..need.len()] };
-    let sieve = Sieve::new(Kernel(Isa::Amx(kernel)), queries, words);
-    let mut pairs = Vec::new();
-    for (look, rows) in scan.rows.chunks(LOOK * scan.code_lines).enumerate() {
-        let codes = super::x86_64::words(rows);
-        let need: Vec<i32> = kernel.ones(codes, words).iter().map(|b| b >> 1).collect();
-        sieve.sift(Side { words, codes, need: &need, rest: &nothing[..need.len()] }, &mut pairs);
-        pairs.sort_unstable_by_key(|pair| (pair.row, pair.query));
-        for Pair { query, row } in pairs.drain(..) {
-            let (query, row) = (query as usize, row as usize);
-            let (asked, code) = (&scan.queries[query * scan.code_lines..], &rows[row * scan.code_lines..]);
-            let distance = portable::distance(&asked[..scan.code_lines], &code[..scan.code_lines]);
-            if distance <= scan.limits[query] {
-                hits.push(Hit { query, row: look * LOOK + row, distance });
-            }
+impl Kernel {
+    /// Appends every code that was asked with every row within both of its limits, in no order.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
+        rows.check(asked);
+        match self.0 {
+            Isa::Portable => portable::within(rows, asked, hits),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Popcnt(kernel) => kernel.within(rows, asked, hits),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(kernel) => kernel.within(rows, asked, hits),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(kernel) => kernel.within(rows, asked, hits),
+            // Tiles of bytes pay where all words are read at once.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(kernel) => kernel.avx512().within(rows, asked, hits),
         }
     }
 }

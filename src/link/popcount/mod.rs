@@ -1,7 +1,7 @@
 //! Bits that codes have in common or not, counted as fast as this machine can.
 //!
 //! Two faces, each with a kernel per instruction set. [`Kernel::within`] finds all codes within a Hamming distance of a
-//! few queries: the service's questions. [`Sieve`] drops the pairs of many queries and many rows that cannot overlap
+//! few codes: the service's questions. [`Sieve`] drops the pairs of many queries and many rows that cannot overlap
 //! enough, mostly before it has read half of their bits: joins. `portable` is the definition; every other kernel
 //! equals it, pair for pair.
 
@@ -13,37 +13,8 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-use std::fmt;
-
-pub use hamming::{Hit, Scan};
+pub use hamming::{Asked, Hit, Place, Rows, distance};
 pub use sieve::{MOST_NEED, Pair, Side, Sieve};
-
-/// 512 bits, one cache line, and aligned like one. Codes are padded with zeros to whole lines.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(C, align(64))]
-pub struct Line(pub [u64; 8]);
-
-impl Line {
-    /// Bits of a line.
-    pub const BITS: usize = 512;
-
-    /// From at most 8 words; missing ones are zero.
-    ///
-    /// # Panics
-    /// If there are more.
-    pub fn from_words(words: &[u64]) -> Self {
-        let mut line = [0; 8];
-        line[..words.len()].copy_from_slice(words);
-        Self(line)
-    }
-}
-
-impl fmt::Debug for Line {
-    /// A code is personal data: its bits are never shown.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Line(..)")
-    }
-}
 
 /// A way to count bits that this machine has: it can only be made where its CPU features were detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

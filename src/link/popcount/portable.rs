@@ -1,32 +1,35 @@
 //! The definition that every kernel must equal, in code for every machine. `x86_64::popcnt` is the same code compiled
 //! for the instruction.
 
-use super::Line;
-use super::hamming::{Hit, Scan};
+use super::hamming::{Asked, Hit, Rows};
 use super::sieve::{Pair, Queries, Side};
 
 #[inline(always)]
-pub(super) fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
-    for (row, code) in scan.rows.chunks_exact(scan.code_lines).enumerate() {
-        for (query, asked) in scan.queries.chunks_exact(scan.code_lines).enumerate() {
-            let distance = distance(asked, code);
-            if distance <= scan.limits[query] {
-                hits.push(Hit { query, row, distance });
+pub(super) fn within(rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
+    for row in 0..rows.len() {
+        for (at, one) in asked.iter().enumerate() {
+            let first = &rows.first[row * rows.first_words + one.place.first..][..one.place.read];
+            if distance(&one.code[..one.place.read], first) <= one.near {
+                hits.extend(measure(rows, asked, (row, at)));
             }
         }
     }
 }
 
+/// All of a pair's bits.
+#[inline(always)]
+pub(super) fn measure(rows: Rows<'_>, asked: &[Asked<'_>], (row, at): (usize, usize)) -> Option<Hit> {
+    let one = &asked[at];
+    let [first, second] = rows.code(row, one.place);
+    let (ours, rest) = one.code.split_at(one.place.read);
+    let distance = distance(ours, first) + distance(rest, second);
+    (distance <= one.limit).then_some(Hit { row, asked: at, distance })
+}
+
 /// Differing bits.
 #[inline(always)]
-pub(super) fn distance(a: &[Line], b: &[Line]) -> u32 {
-    let mut sum = 0;
-    for (Line(a), Line(b)) in a.iter().zip(b) {
-        for word in 0..8 {
-            sum += (a[word] ^ b[word]).count_ones();
-        }
-    }
-    sum
+pub(super) fn distance(a: &[u64], b: &[u64]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum()
 }
 
 /// Bits that are set in both.

@@ -12,8 +12,7 @@ use std::arch::x86_64::{
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::{Avx512, Lanes, NOBODY};
-use crate::link::popcount::Line;
+use super::{Avx512, Lanes, Line, NOBODY};
 use crate::link::popcount::sieve::{Pair, Queries, Side};
 
 /// Proof that this CPU has AMX with 8-bit integers, and that the operating system lets this process use it.
@@ -34,15 +33,9 @@ impl Amx {
         Avx512::detect().filter(|_| has).map(Self)
     }
 
-    /// For what is too little for tiles.
+    /// For what tiles do not pay for.
     pub fn avx512(self) -> Avx512 {
         self.0
-    }
-
-    /// Set bits of codes of so many words.
-    pub fn ones(self, codes: &[u64], words: usize) -> Vec<i32> {
-        // SAFETY: an `Avx512` exists only where POPCNT was detected too, and that is all that the function asks for.
-        unsafe { ones(codes, words) }
     }
 
     pub fn tiles(self, queries: Side<'_>, read: usize) -> Tiles {
@@ -109,11 +102,6 @@ impl Bounds {
         };
         Self { need: numbers(need, NOBODY), rest: numbers(rest, 0) }
     }
-}
-
-#[target_feature(enable = "popcnt")]
-fn ones(codes: &[u64], words: usize) -> Vec<i32> {
-    codes.chunks_exact(words).map(|code| code.iter().map(|word| word.count_ones() as i32).sum()).collect()
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 };
 
 use super::{Lanes, Panel, Popcnt};
-use crate::link::popcount::hamming::{Hit, Scan};
+use crate::link::popcount::hamming::{Asked, Hit, Rows};
 use crate::link::popcount::sieve::{Pair, Queries, Side};
 
 /// Proof that this CPU has AVX2, and POPCNT for what is compared row by row.
@@ -22,8 +22,8 @@ impl Avx2 {
     }
 
     /// Rows one by one have nothing to gain from half a popcount.
-    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
-        self.0.within(scan, hits);
+    pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
+        self.0.within(rows, asked, hits);
     }
 
     pub fn sift(self, queries: &Queries<'_>, halves: &[u32], rows: Side<'_>, pairs: &mut Vec<Pair>) {

@@ -4,16 +4,15 @@
 //! and the sums of eight rows are turned into one vector by a tree of shuffles. Hamming distances: see `turned`.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32,
+    __m256i, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_loadu_si256, _mm256_min_epi32,
     _mm256_set1_epi32, _mm256_sub_epi32, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi32_mask,
-    _mm512_cmpge_epi64_mask, _mm512_cmple_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512,
-    _mm512_maskz_loadu_epi64, _mm512_min_epi32, _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_sub_epi32, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_cmpge_epi64_mask, _mm512_cvtepi32_epi64, _mm512_load_si512, _mm512_maskz_loadu_epi64, _mm512_min_epi32,
+    _mm512_popcnt_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_i64x2,
+    _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-use super::{Lanes, Panel, turned, words};
-use crate::link::popcount::hamming::{Hit, Scan};
+use super::{Lanes, Panel, turned};
+use crate::link::popcount::hamming::{Asked, Hit, Rows};
 use crate::link::popcount::portable;
 use crate::link::popcount::sieve::{Layout, Pair, Queries, Side};
 
@@ -23,8 +22,10 @@ pub(in crate::link::popcount) struct Avx512(());
 
 /// Fewer queries are not worth turning rows.
 const FEW: usize = 8;
-/// The same where eight rows are turned with whole words, in registers.
-const FEW_TO_TURN: usize = 2;
+/// Rows of which those that come near are noted before they are measured: their second parts are on the way by then.
+const LOOK: usize = 512;
+/// Pairs that are measured between asking memory for a second part and its turn.
+const PAIRS_AHEAD: usize = 16;
 
 impl Avx512 {
     pub fn detect() -> Option<Self> {
@@ -32,9 +33,9 @@ impl Avx512 {
         (has && is_x86_feature_detected!("popcnt")).then_some(Self(()))
     }
 
-    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
+    pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
         // SAFETY: `self` exists only where the features were detected, and they are all that the function asks for.
-        unsafe { within(scan, hits) }
+        unsafe { within(rows, asked, hits) }
     }
 
     pub fn layout(self, queries: Side<'_>, read: usize) -> Layout {
@@ -132,7 +133,7 @@ fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut
         for (query, asked) in prefixes.chunks_exact(read).enumerate() {
             let rest = _mm256_min_epi32(rest, _mm256_set1_epi32(queries.rest[query]));
             let enough = _mm256_sub_epi32(_mm256_add_epi32(need, _mm256_set1_epi32(queries.need[query])), rest);
-            let sums = sums_of_eight::<true>(asked, block, words);
+            let sums = sums_of_eight(asked, block, words);
             let near = _mm512_cmpge_epi64_mask(sums, _mm512_cvtepi32_epi64(enough));
             push(u32::from(near), query, first, pairs);
         }
@@ -145,34 +146,25 @@ fn sift_few(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut
 }
 
 #[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
-fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
-    let whole = if scan.limits.len() < FEW_TO_TURN { within_few(scan, hits) } else { turned::within(scan, hits) };
-    let known = hits.len();
-    portable::within(Scan { rows: &scan.rows[whole * scan.code_lines..], ..scan }, hits);
-    hits[known..].iter_mut().for_each(|hit| hit.row += whole);
-}
-
-/// All hits among whole groups of eight rows; gives the number of rows that it looked at.
-#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
-fn within_few(scan: Scan<'_>, hits: &mut Vec<Hit>) -> usize {
-    let lines = scan.code_lines;
-    let whole = scan.rows.len() / lines / 8 * 8;
-    for first in (0..whole).step_by(8) {
-        let start = hits.len();
-        let rows = words(&scan.rows[first * lines..][..8 * lines]);
-        fetch_ahead(rows);
-        for (query, asked) in scan.queries.chunks_exact(lines).enumerate() {
-            let sums = sums_of_eight::<false>(words(asked), rows, 8 * lines);
-            let near = _mm512_cmple_epi64_mask(sums, _mm512_set1_epi64(i64::from(scan.limits[query])));
-            for row in (0..8).filter(|row| near >> row & 1 == 1) {
-                let row = first + row;
-                let distance = portable::distance(asked, &scan.rows[row * lines..][..lines]);
-                hits.push(Hit { query, row, distance });
+fn within(rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
+    let mut panels = turned::Panels::new(rows, asked);
+    let mut pairs: Vec<Pair> = Vec::new();
+    for start in (0..rows.len()).step_by(LOOK) {
+        let some = rows.range(start..rows.len().min(start + LOOK));
+        let known = hits.len();
+        let whole = turned::near(&mut panels, some, &mut pairs);
+        for (at, pair) in pairs.iter().enumerate() {
+            if let Some(next) = pairs.get(at + PAIRS_AHEAD) {
+                fetch(some.code(next.row as usize, asked[next.query as usize].place)[1]);
             }
+            hits.extend(portable::measure(some, asked, (pair.row as usize, pair.query as usize)));
         }
-        hits[start..].sort_unstable_by_key(|hit| (hit.row, hit.query));
+        pairs.clear();
+        hits[known..].iter_mut().for_each(|hit| hit.row += start);
+        let known = hits.len();
+        portable::within(some.range(whole..some.len()), asked, hits);
+        hits[known..].iter_mut().for_each(|hit| hit.row += start + whole);
     }
-    whole
 }
 
 /// Words that are asked of memory before they are needed: 8 KiB. The processor's own foresight ends at a page.
@@ -188,10 +180,20 @@ pub(super) fn fetch_ahead(rows: &[u64]) {
     }
 }
 
-/// Counts of one query and eight rows of so many words, lane by lane: of set bits in common, or of differing ones.
+/// Asks memory for these words.
+#[inline]
+#[target_feature(enable = "sse")]
+fn fetch(words: &[u64]) {
+    for line in words.chunks(8) {
+        // As above.
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    }
+}
+
+/// Set bits in common of one query and eight rows of so many words, lane by lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn sums_of_eight<const COMMON: bool>(asked: &[u64], rows: &[u64], words: usize) -> __m512i {
+fn sums_of_eight(asked: &[u64], rows: &[u64], words: usize) -> __m512i {
     assert!(asked.len() <= words && rows.len() >= 8 * words, "eight rows as long as the query");
     let mut sums = [_mm512_setzero_si512(); 8];
     for start in (0..asked.len()).step_by(8) {
@@ -202,8 +204,7 @@ fn sums_of_eight<const COMMON: bool>(asked: &[u64], rows: &[u64], words: usize) 
         for (row, sum) in sums.iter_mut().enumerate() {
             // SAFETY: the row has at least the query's words, and there are eight rows.
             let row = unsafe { _mm512_maskz_loadu_epi64(mask, rows.as_ptr().add(row * words + start).cast()) };
-            let bits = if COMMON { _mm512_and_si512(query, row) } else { _mm512_xor_si512(query, row) };
-            *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(bits));
+            *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(_mm512_and_si512(query, row)));
         }
     }
     let [a, b, c, d, e, f, g, h] = sums;

@@ -15,8 +15,12 @@ pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 pub(super) use popcnt::Popcnt;
 
-use super::Line;
 use super::sieve::Side;
+
+/// 512 bits, one cache line, and aligned like one.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
 
 /// Half words of 16 rows, or 16 numbers that belong to them.
 #[derive(Clone, Copy)]
@@ -52,10 +56,4 @@ impl Panel {
             self.rest.0[lane] = rows.rest[row] as u32;
         }
     }
-}
-
-/// The words of lines, one after the other.
-pub(super) fn words(lines: &[Line]) -> &[u64] {
-    // SAFETY: a `Line` is eight `u64` without padding, so that the memory of `lines` is that of eight times as many.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * 8) }
 }

@@ -1,6 +1,6 @@
 //! The portable code, compiled for the POPCNT instruction.
 
-use crate::link::popcount::hamming::{Hit, Scan};
+use crate::link::popcount::hamming::{Asked, Hit, Rows};
 use crate::link::popcount::portable;
 use crate::link::popcount::sieve::{Pair, Queries, Side};
 
@@ -13,9 +13,9 @@ impl Popcnt {
         is_x86_feature_detected!("popcnt").then_some(Self(()))
     }
 
-    pub fn within(self, scan: Scan<'_>, hits: &mut Vec<Hit>) {
+    pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
         // SAFETY: `self` exists only where POPCNT was detected, and that is all that the function asks for.
-        unsafe { within(scan, hits) }
+        unsafe { within(rows, asked, hits) }
     }
 
     pub fn sift(self, queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
@@ -25,8 +25,8 @@ impl Popcnt {
 }
 
 #[target_feature(enable = "popcnt")]
-fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) {
-    portable::within(scan, hits);
+fn within(rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
+    portable::within(rows, asked, hits);
 }
 
 #[target_feature(enable = "popcnt")]

@@ -6,83 +6,124 @@
 //! Differing bits are never made: an instruction of three operands takes query and row as they are.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_cmple_epi64_mask, _mm512_load_si512, _mm512_popcnt_epi64, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_store_si512, _mm512_ternarylogic_epi64,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, _mm512_add_epi64, _mm512_cmple_epi64_mask, _mm512_load_si512, _mm512_loadu_si512, _mm512_popcnt_epi64,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_store_si512,
+    _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
+use super::Line;
 use super::avx512::fetch_ahead;
-use super::words;
-use crate::link::popcount::hamming::{Hit, Scan};
-use crate::link::popcount::{Line, portable};
+use crate::link::popcount::hamming::{Asked, Place, Rows};
+use crate::link::popcount::sieve::Pair;
 
 /// Rows of a panel.
 const ROWS: usize = 8;
-/// Queries that share a load of the panel.
-const TOGETHER: usize = 4;
+/// Codes of one place that share a load of the panel.
+const MOST: usize = 4;
 
-/// All hits among whole panels of rows, panel by panel; gives the number of rows that it looked at.
-#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
-pub(super) fn within(scan: Scan<'_>, hits: &mut Vec<Hit>) -> usize {
-    let lines = scan.code_lines;
-    let whole = scan.rows.len() / lines / ROWS * ROWS;
-    let groups: Vec<Group> = scan.queries.chunks(TOGETHER * lines).map(|queries| Group::new(queries, lines)).collect();
-    let mut panel = vec![Line([0; 8]); ROWS * lines];
-    for first in (0..whole).step_by(ROWS) {
-        let start = hits.len();
-        let rows = &scan.rows[first * lines..][..ROWS * lines];
-        turn(rows, &mut panel);
-        for (at, group) in groups.iter().enumerate() {
-            let query = at * TOGETHER;
-            match group {
-                Group::One(words) => note(scan, (query, first), distances(&panel, words), hits),
-                Group::Two(words) => note(scan, (query, first), distances(&panel, words), hits),
-                Group::Three(words) => note(scan, (query, first), distances(&panel, words), hits),
-                Group::Four(words) => note(scan, (query, first), distances(&panel, words), hits),
+/// What is asked as this kernel wants it, and room for eight rows.
+pub(super) struct Panels {
+    groups: Vec<Group>,
+    panel: Vec<Line>,
+}
+
+/// Codes that are held against the same place, from position `first` of all that are asked on.
+struct Group {
+    first: usize,
+    place: Place,
+    codes: Codes,
+}
+
+/// By their number, so that the loop over them is unrolled.
+enum Codes {
+    One(Together<1>),
+    Two(Together<2>),
+    Three(Together<3>),
+    Four(Together<MOST>),
+}
+
+/// Codes side by side.
+struct Together<const N: usize> {
+    /// Two words of each, then the next two.
+    words: Vec<[[u64; 2]; N]>,
+    near: [i64; N],
+}
+
+impl Panels {
+    /// Neighbours with the same place are held against it together.
+    pub fn new(rows: Rows<'_>, asked: &[Asked<'_>]) -> Self {
+        let mut groups = Vec::new();
+        let mut first = 0;
+        for same in asked.chunk_by(|one, next| one.place == next.place) {
+            for some in same.chunks(MOST) {
+                groups.push(Group { first, place: some[0].place, codes: Codes::new(some) });
+                first += some.len();
             }
         }
-        hits[start..].sort_unstable_by_key(|hit| (hit.row, hit.query));
+        Self { groups, panel: vec![Line([0; 8]); ROWS * rows.first_words.div_ceil(8)] }
+    }
+}
+
+impl Codes {
+    fn new(asked: &[Asked<'_>]) -> Self {
+        match asked.len() {
+            1 => Self::One(Together::new(asked)),
+            2 => Self::Two(Together::new(asked)),
+            3 => Self::Three(Together::new(asked)),
+            _ => Self::Four(Together::new(asked)),
+        }
+    }
+}
+
+impl<const N: usize> Together<N> {
+    fn new(asked: &[Asked<'_>]) -> Self {
+        let two = |pair: usize| std::array::from_fn(|at| [asked[at].code[2 * pair], asked[at].code[2 * pair + 1]]);
+        let words = (0..asked[0].place.read / 2).map(two).collect();
+        Self { words, near: std::array::from_fn(|at| i64::from(asked[at].near)) }
+    }
+}
+
+/// Appends who comes near among whole panels of rows; gives the number of rows that it looked at.
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+pub(super) fn near(panels: &mut Panels, rows: Rows<'_>, pairs: &mut Vec<Pair>) -> usize {
+    let whole = if rows.first_words.is_multiple_of(8) { rows.len() / ROWS * ROWS } else { 0 };
+    for (panel, eight) in rows.first.chunks_exact(ROWS * rows.first_words).take(whole / ROWS).enumerate() {
+        turn(eight, &mut panels.panel);
+        let row = panel * ROWS;
+        for Group { first, place, codes } in &panels.groups {
+            let columns = &panels.panel[place.first..place.first + place.read];
+            match codes {
+                Codes::One(codes) => note(columns, codes, (*first, row), pairs),
+                Codes::Two(codes) => note(columns, codes, (*first, row), pairs),
+                Codes::Three(codes) => note(columns, codes, (*first, row), pairs),
+                Codes::Four(codes) => note(columns, codes, (*first, row), pairs),
+            }
+        }
     }
     whole
 }
 
-/// Queries side by side: two words of each, then the next two.
-enum Group {
-    One(Vec<[[u64; 2]; 1]>),
-    Two(Vec<[[u64; 2]; 2]>),
-    Three(Vec<[[u64; 2]; 3]>),
-    Four(Vec<[[u64; 2]; TOGETHER]>),
-}
-
-impl Group {
-    fn new(queries: &[Line], lines: usize) -> Self {
-        match queries.len() / lines {
-            1 => Self::One(side_by_side(words(queries))),
-            2 => Self::Two(side_by_side(words(queries))),
-            3 => Self::Three(side_by_side(words(queries))),
-            _ => Self::Four(side_by_side(words(queries))),
-        }
+/// Appends those of eight rows that are near enough to some codes; of both the first one's position is given.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+fn note<const N: usize>(columns: &[Line], codes: &Together<N>, first: (usize, usize), pairs: &mut Vec<Pair>) {
+    let distances = distances(columns, &codes.words);
+    let mut near = [0; N];
+    for at in 0..N {
+        near[at] = _mm512_cmple_epi64_mask(distances[at], _mm512_set1_epi64(codes.near[at]));
+    }
+    if near.iter().fold(0, |any, near| any | near) != 0 {
+        keep(&near, first, pairs);
     }
 }
 
-fn side_by_side<const N: usize>(queries: &[u64]) -> Vec<[[u64; 2]; N]> {
-    let pairs = queries.as_chunks::<2>().0;
-    let each = pairs.len() / N;
-    (0..each).map(|pair| std::array::from_fn(|query| pairs[query * each + pair])).collect()
-}
-
-/// Appends those of eight rows that are near enough to some queries; of both the first one's position is given.
-#[inline]
-#[target_feature(enable = "avx512f,popcnt")]
-fn note<const N: usize>(scan: Scan<'_>, first: (usize, usize), distances: [__m512i; N], hits: &mut Vec<Hit>) {
-    let lines = scan.code_lines;
-    for (query, distances) in (first.0..).zip(distances) {
-        let mut near = _mm512_cmple_epi64_mask(distances, _mm512_set1_epi64(i64::from(scan.limits[query])));
-        while near != 0 {
-            let row = first.1 + near.trailing_zeros() as usize;
-            let (asked, code) = (&scan.queries[query * lines..], &scan.rows[row * lines..]);
-            hits.push(Hit { query, row, distance: portable::distance(&asked[..lines], &code[..lines]) });
-            near &= near - 1;
+/// Seldom needed, and out of the way of what always is.
+#[cold]
+#[inline(never)]
+fn keep(near: &[u8], first: (usize, usize), pairs: &mut Vec<Pair>) {
+    for (at, near) in near.iter().enumerate() {
+        for row in (0..ROWS).filter(|row| near >> row & 1 == 1) {
+            pairs.push(Pair { query: (first.0 + at) as u32, row: (first.1 + row) as u32 });
         }
     }
 }
@@ -90,10 +131,10 @@ fn note<const N: usize>(scan: Scan<'_>, first: (usize, usize), distances: [__m51
 /// Differing bits of each of some queries and eight rows, a row a lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn distances<const N: usize>(panel: &[Line], queries: &[[[u64; 2]; N]]) -> [__m512i; N] {
+fn distances<const N: usize>(columns: &[Line], codes: &[[[u64; 2]; N]]) -> [__m512i; N] {
     let mut sums = [_mm512_setzero_si512(); N];
     let mut counts = [_mm512_setzero_si512(); N];
-    for (rows, asked) in panel.as_chunks::<2>().0.iter().zip(queries) {
+    for (rows, asked) in columns.as_chunks::<2>().0.iter().zip(codes) {
         let rows = [load(&rows[0]), load(&rows[1])];
         for at in 0..N {
             let one = odd(sums[at], broadcast(asked[at][0]), rows[0]);
@@ -130,18 +171,19 @@ fn broadcast(word: u64) -> __m512i {
     _mm512_set1_epi64(word.cast_signed())
 }
 
-/// Rows into columns: line by line eight words of eight rows. Between two lines memory is asked for what follows: all at
-/// once would be more than a core can wait for.
+/// Rows into columns: eight words of eight rows after the other. Between two of them memory is asked for what follows:
+/// all at once would be more than a core can wait for.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turn(rows: &[Line], panel: &mut [Line]) {
-    let lines = rows.len() / ROWS;
+fn turn(rows: &[u64], panel: &mut [Line]) {
+    let (lines, _) = rows.as_chunks::<8>();
+    let each = lines.len() / ROWS;
     for (line, columns) in panel.chunks_exact_mut(8).enumerate() {
-        fetch_ahead(words(&rows[8 * line..8 * line + 8]));
+        fetch_ahead(lines[8 * line..8 * line + 8].as_flattened());
         let mut even = [_mm512_setzero_si512(); 4];
         let mut odd = even;
-        for (at, two) in rows.chunks_exact(2 * lines).enumerate() {
-            let (a, b) = (load(&two[line]), load(&two[lines + line]));
+        for at in 0..4 {
+            let (a, b) = (load_words(&lines[2 * at * each + line]), load_words(&lines[(2 * at + 1) * each + line]));
             even[at] = _mm512_unpacklo_epi64(a, b);
             odd[at] = _mm512_unpackhi_epi64(a, b);
         }
@@ -162,6 +204,13 @@ fn turn(rows: &[Line], panel: &mut [Line]) {
 #[target_feature(enable = "avx512f")]
 fn quarters(a: __m512i, b: __m512i) -> [__m512i; 2] {
     [_mm512_shuffle_i64x2::<0b10_00_10_00>(a, b), _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_words(words: &[u64; 8]) -> __m512i {
+    // SAFETY: eight `u64` are 64 readable bytes, and this load takes them wherever they lie.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
 #[inline]
