@@ -1,6 +1,6 @@
 //! How many people an attack found, and whether that is too many.
 
-/// Chance explains this many hits or more in fewer than this share of samples: then they are no chance.
+/// So many hits or more come in fewer than this share of samples: then they are no chance.
 const CHANCE_LEVEL: f64 = 0.01;
 
 /// People found by an attack.
@@ -24,13 +24,18 @@ impl Score {
         self.by_chance / self.people.max(1) as f64
     }
 
-    /// Whether so many hits or more come by chance in one of a hundred samples (Poisson).
+    /// Whether so many hits or more come by chance in one of a hundred samples.
     fn is_chance(&self) -> bool {
-        let mut term = (-self.by_chance).exp();
+        self.may_come_of(self.by_chance)
+    }
+
+    /// Whether so many hits or more come in one of a hundred samples where `expected` come on average (Poisson).
+    fn may_come_of(&self, expected: f64) -> bool {
+        let mut term = (-expected).exp();
         let mut fewer = 0.0;
         for hits in 0..self.hits {
             fewer += term;
-            term *= self.by_chance / (hits + 1) as f64;
+            term *= expected / (hits + 1) as f64;
         }
         1.0 - fewer >= CHANCE_LEVEL
     }
@@ -41,7 +46,8 @@ impl Score {
 pub enum Gate {
     /// At most this share of people, or as few as chance finds.
     AtMost(f64),
-    /// At most so many times what chance finds.
+    /// At most so many times what chance finds. What is so near to chance differs from sample to sample: codes fail that
+    /// stand above it surely.
     TimesChance(f64),
     /// No more than chance finds.
     Chance,
@@ -55,7 +61,7 @@ impl Gate {
         score.people > 0
             && match *self {
                 Self::AtMost(rate) => score.rate() <= rate || score.is_chance(),
-                Self::TimesChance(times) => score.rate() <= times * score.chance() || score.is_chance(),
+                Self::TimesChance(times) => score.may_come_of(times * score.by_chance),
                 Self::Chance => score.is_chance(),
                 Self::AtLeast(rate) => score.rate() >= rate,
             }
@@ -84,8 +90,13 @@ mod tests {
     fn more_than_chance_is_what_chance_gives_in_fewer_than_one_of_a_hundred() {
         assert!(Gate::Chance.holds(&score(0, 2_000, 1.0)) && Gate::Chance.holds(&score(4, 2_000, 1.0)));
         assert!(!Gate::Chance.holds(&score(5, 2_000, 1.0)));
-        assert!(Gate::TimesChance(3.0).holds(&score(15, 1_000, 5.0)));
-        assert!(!Gate::TimesChance(3.0).holds(&score(16, 1_000, 5.0)));
+    }
+
+    #[test]
+    fn a_rate_that_is_surely_above_a_multiple_of_chance_fails() {
+        // At three times 5 people, 25 come in 1.1 of a hundred samples, 26 in .6.
+        assert!(Gate::TimesChance(3.0).holds(&score(25, 1_000, 5.0)));
+        assert!(!Gate::TimesChance(3.0).holds(&score(26, 1_000, 5.0)));
     }
 
     #[test]

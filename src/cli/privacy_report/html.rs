@@ -101,8 +101,8 @@ fn attacks(report: &Report) -> String {
     format!(
         "<h2>Attacks</h2>\n<p>{} Strong: the attacker knows the exact covariance of the codes under keys that it does \
          not have. Weak: it measures it on finished codes of its own. A control attacks filters before diffusion: an \
-         attack that does not break it proves nothing. A rate above a gate fails unless chance gives as many hits in \
-         one of a hundred samples.</p>\n{}{}",
+         attack that does not break it proves nothing. A rate above a gate fails unless chance, or for a multiple of \
+         chance codes that are just at it, give as many hits in one of a hundred samples.</p>\n{}{}",
         Escaped(&sample_text(sample)),
         rates_plot(&report.attacks),
         table("Success rates", &heading, &rows)

@@ -82,6 +82,9 @@ impl Attack {
         match (self.holds(), self.is_control) {
             (Some(true), true) => "broken, as it must be",
             (Some(false), true) => "FAILS: not broken, so the attack proves nothing",
+            (Some(true), false) if self.limit().is_some_and(|limit| self.score.rate() > limit) => {
+                "above it, within what samples differ"
+            }
             (Some(true), false) => "holds",
             (Some(false), false) => "FAILS",
             (None, _) => "",
@@ -208,5 +211,14 @@ mod tests {
         let attack = Attack::new("graph matching", "names", None, score, Some(Gate::AtLeast(0.99))).control();
         assert!(attack.verdict().contains("proves nothing") && attack.holds() == Some(false));
         assert_eq!(attack.codes, "plain CLK (names)");
+    }
+
+    #[test]
+    fn a_rate_above_a_multiple_of_chance_is_told_from_one_below_it_and_from_one_that_fails() {
+        let verdict = |hits| {
+            let score = Score { hits, people: 1_000, by_chance: 5.0 };
+            Attack::new("household signature", "home", None, score, Some(Gate::TimesChance(3.0))).verdict()
+        };
+        assert_eq!([15, 16, 26].map(verdict), ["holds", "above it, within what samples differ", "FAILS"]);
     }
 }
