@@ -31,6 +31,7 @@ mod repeats;
 mod reports;
 mod rotation;
 mod salts;
+mod silence;
 mod spans;
 mod strangers;
 mod support;
