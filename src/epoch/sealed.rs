@@ -136,7 +136,6 @@ fn header(bytes: &[u8]) -> Option<(BTreeMap<String, usize>, &[u8])> {
 mod tests {
     use super::super::share::{draw, generate_identity, seal};
     use super::*;
-    use crate::audit::NoteSigner;
 
     fn oin(n: u8) -> Oin {
         format!("000000990000000000{n:02}").parse().unwrap()
@@ -152,8 +151,8 @@ mod tests {
     fn sealed(participants: u8) -> Sealed {
         let epoch: EpochId = "haarlem-1".parse().unwrap();
         let keys: BTreeMap<Oin, String> = (1..=participants).map(|n| (oin(n), generate_identity().1)).collect();
-        let (signer, _) = NoteSigner::generate("gemeente").unwrap();
-        let note = signer.sign(&draw(&epoch, &oin(1)));
+        // As `audit::note` signs.
+        let note = format!("{}\n\u{2014} gemeente {}\n", *draw(&epoch, &oin(1)), STANDARD.encode([7; 68]));
         Sealed { text: seal(&note, &keys).unwrap(), epoch, keys, note }
     }
 
