@@ -6,6 +6,7 @@ mod audit;
 mod authority;
 mod backups;
 mod campaign;
+mod ceremony;
 mod cut;
 mod deltas;
 mod doctor;
