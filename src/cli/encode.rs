@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -19,7 +19,7 @@ use crate::answer::wire::Envelope;
 use crate::clock::Clock;
 use crate::code::Record;
 use crate::encode::read::{self, Chunks, Format};
-use crate::encode::{Ages, CareMember, Encoder, Person, Resident, Source, Tenant, file};
+use crate::encode::{Ages, CareMember, Encoder, Person, Resident, Source, Tenant, authentic, file};
 use crate::epoch::share::Salt;
 use crate::ids::EpochId;
 use crate::profile::Profile;
@@ -39,13 +39,13 @@ pub enum Kind {
 #[derive(Debug, clap::Args)]
 pub struct EncodeArgs {
     /// What is in the file
-    #[arg(required_unless_present_any = ["describe", "fields"])]
+    #[arg(required_unless_present_any = ["describe", "fields", "check"])]
     pub kind: Option<Kind>,
     /// File of people
-    #[arg(required_unless_present_any = ["describe", "fields"])]
+    #[arg(required_unless_present_any = ["describe", "fields", "check"])]
     pub input: Option<PathBuf>,
     /// File of codes to write
-    #[arg(short, long, required_unless_present_any = ["describe", "fields"])]
+    #[arg(short, long, required_unless_present_any = ["describe", "fields", "check"])]
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub people: PeopleArgs,
@@ -83,6 +83,9 @@ pub struct EncodeArgs {
     /// table 35 lists it, and where the file has it
     #[arg(long, conflicts_with = "describe")]
     pub fields: bool,
+    /// Check that a file of codes is as it was written with this salt, or with the salt of this envelope, and stop
+    #[arg(long, value_name = "CODES", conflicts_with_all = ["describe", "fields", "kind", "lab_filters"])]
+    pub check: Option<PathBuf>,
     /// Write the filters before diffusion: for attack tests with an own salt only
     #[arg(long, conflicts_with = "envelope")]
     pub lab_filters: bool,
@@ -100,6 +103,9 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     if args.describe {
         return describe(&profile);
     }
+    if let Some(codes) = &args.check {
+        return check(args, codes, &profile);
+    }
     let (Some(kind), Some(input), Some(output)) = (args.kind, &args.input, &args.output) else {
         bail!("give what to encode, the file and -o");
     };
@@ -109,6 +115,19 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let written = write_codes(args, kind, input, &encoder, &profile, &mut out)?;
     out.finish()?;
     eprintln!("Encoded {written} records into {}.", output.display());
+    Ok(())
+}
+
+/// Whether header and records are those that were written; the epoch of a salt file is the header's.
+fn check(args: &EncodeArgs, codes: &Path, profile: &Profile) -> anyhow::Result<()> {
+    let (salt, epoch) = salt(args, profile)?;
+    let file = fs::File::open(codes).with_context(|| format!("cannot read {}", codes.display()))?;
+    let encoder = |named: &EpochId| {
+        let epoch = if args.envelope.is_some() { &epoch } else { named };
+        Encoder::new(profile, salt.expose(), epoch)
+    };
+    let records = authentic::check(BufReader::new(file), &codes.display().to_string(), encoder)?;
+    eprintln!("{}: as it was written with this salt; {records} records.", codes.display());
     Ok(())
 }
 
@@ -200,11 +219,14 @@ impl File<'_> {
             bytes
         };
         let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
+        let (mut mac, mut place) = (self.encoder.file_mac(), None);
         let mut chunk = people.next_chunk(CHUNK);
         while !chunk.is_empty() {
             let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
             let (bytes, next) = rayon::join(|| shares().collect::<Vec<_>>(), || people.next_chunk(CHUNK));
             for bytes in bytes {
+                place = place.or_else(|| authentic::place_of_mac(bytes.split(|byte| *byte == b'\n').next()?));
+                mac.add(&bytes);
                 out.write_all(&bytes).context("cannot write the codes")?;
             }
             written += chunk.len() as u64;
@@ -212,6 +234,9 @@ impl File<'_> {
             chunk = next;
         }
         people.finish()?;
+        if let Some(place) = place {
+            out.overwrite(place as u64, mac.text().as_bytes())?;
+        }
         Ok(written)
     }
 }

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::encode::authentic::NotAuthentic;
 use crate::encode::clkhash::{InputError, SchemaError, SetupError};
 use crate::encode::file::FileError;
 use crate::encode::read::ReadError;
@@ -161,6 +162,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| is(cause.is::<clk::TooWeak>() || cause.is::<link::NoSuchKernel>(), 2))
                 .or_else(|| is(cause.is::<link::InputError>(), 4))
                 .or_else(|| is(cause.is::<ReadError>() || cause.is::<FileError>() || cause.is::<InputError>(), 4))
+                .or_else(|| is(cause.is::<NotAuthentic>(), 4))
                 .or_else(|| is(cause.is::<SchemaError>() || cause.is::<SetupError>(), 4))
                 .or_else(|| is(cause.is::<privacy_report::InputError>(), 4))
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))

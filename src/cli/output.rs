@@ -1,6 +1,6 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -26,13 +26,16 @@ impl Output {
         Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
     }
 
-    /// Gives the file another name than it was made for, for what is not whole.
+    /// Writes over bytes that are there already; what comes next goes to the end as before.
     ///
     /// # Errors
-    /// As [`Output::finish`].
-    pub fn finish_as(mut self, path: &Path) -> anyhow::Result<()> {
-        self.path = path.to_owned();
-        self.finish()
+    /// If it cannot be written.
+    pub fn overwrite(&mut self, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
+        let failed = || format!("cannot write {}", self.path.display());
+        self.file.flush().with_context(failed)?;
+        let file = self.file.get_mut().as_file_mut();
+        let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
+        written.and_then(|()| file.seek(SeekFrom::End(0))).map(drop).with_context(failed)
     }
 
     /// Gives the file its name, after everything is on the disk.

@@ -1,7 +1,7 @@
 //! Files of codes: NDJSON, one record a line, the first one with the header in it.
 //!
 //! ```text
-//! {"id":"..","header":{..},"codes":{"<pass>":["base64",..]},"address":"base64","household":"base64","groups":["minor"]}
+//! {"id":"..","header":{..,"mac":"base64"},"codes":{"<pass>":["base64",..]},"address":"base64","household":"base64","groups":["minor"]}
 //! ```
 //!
 //! In a file that stays with the custodian `id` is its own id and real name variants stand first; in an upload `id`
@@ -13,11 +13,12 @@ use std::io::{self, BufRead, Read};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
+use super::authentic;
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::profile::{Pass, Profile};
 
 /// Longest line in bytes: 8 variants of two codes of 65,536 bits, in base64, and room.
-const LONGEST_LINE: u64 = 1 << 18;
+pub(super) const LONGEST_LINE: u64 = 1 << 18;
 
 /// Why a file of codes cannot be read. It never repeats what the file says.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +55,8 @@ pub enum LineError {
 #[serde(deny_unknown_fields)]
 pub struct Line {
     pub id: String,
-    /// In the first record of a file.
-    #[serde(default)]
+    /// In the first record of a file. Whether its MAC fits says [`super::authentic::check`].
+    #[serde(default, deserialize_with = "authentic::header")]
     pub header: Option<CodeHeader>,
     /// By the name of the pass; empty for a minor.
     pub codes: BTreeMap<String, Vec<Code>>,
@@ -133,6 +134,11 @@ impl Writer {
         if let Some(header) = header {
             to.extend(b",\"header\":");
             json(header, to);
+            // The file's own MAC takes its place when the file is whole.
+            to.pop();
+            to.extend(b",\"mac\":\"");
+            to.extend(authentic::NO_MAC.as_bytes());
+            to.extend(b"\"}");
         }
         to.extend(b",\"codes\":{");
         let mut bytes = Vec::with_capacity(256);

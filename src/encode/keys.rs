@@ -19,6 +19,8 @@ pub(super) struct Keys {
     pub(super) token: Key,
     /// Of records, for their references and for what is random in them.
     pub(super) record: Key,
+    /// Of the MAC of a file of codes.
+    pub(super) file: Key,
     pub(super) filler: Numbers,
     /// Of positions where codes can agree everywhere.
     pub(super) everywhere: Numbers,
@@ -49,6 +51,7 @@ impl Root {
             household_token: self.key("household-token"),
             token: self.key("token"),
             record: self.key("record"),
+            file: self.key("file"),
             filler: self.numbers("filler"),
             everywhere: self.numbers("everywhere"),
             address: self.key("place/address"),
@@ -248,7 +251,7 @@ mod tests {
         let keys = root.keys();
         let maps: Vec<Numbers> = Profile::built_in().passes.iter().map(|pass| root.diffusion(pass)).collect();
         let macs = [&keys.address_token, &keys.household_token, &keys.token, &keys.record];
-        let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street]);
+        let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street, &keys.file]);
         let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
         let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
         let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream(&[0; 12], 0).take(8).collect()).collect();
@@ -256,7 +259,7 @@ mod tests {
             tags.iter().collect::<std::collections::HashSet<_>>().len(),
             first.iter().collect::<std::collections::HashSet<_>>().len(),
         );
-        assert_eq!(distinct, (7, 2 + maps.len()));
+        assert_eq!(distinct, (8, 2 + maps.len()));
         assert_eq!(distinct, (tags.len(), first.len()));
     }
 

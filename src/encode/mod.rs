@@ -5,9 +5,10 @@
 //! from the epoch's salt (`keys`). What is missing is filled with bits that are random per record and always the
 //! same for that record: missing never agrees with missing, and repeated loads cannot be averaged.
 //!
-//! `read` reads the custodians' files, `file` writes and reads files of codes. `clkhash` is another encoder: the plain
+//! `read` reads the custodians' files, `file` writes and reads files of codes, `authentic` says who made them. `clkhash` is another encoder: the plain
 //! CLKs of clkhash, bit for bit, for who links elsewhere.
 
+pub mod authentic;
 mod birth;
 pub mod clkhash;
 mod diffuse;
@@ -36,6 +37,7 @@ pub use token::{surnames, token_kinds};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::EpochId;
 use crate::profile::{Profile, Reading};
+use authentic::FileMac;
 use keys::{Keys, Root, Seed, tag};
 use passes::{Last, Neighbours, PassEncoder, Subject};
 use token::Token;
@@ -119,6 +121,11 @@ impl Encoder {
     /// What goes with everything that this encoder makes.
     pub fn header(&self) -> CodeHeader {
         self.header.clone()
+    }
+
+    /// The MAC of a file of this encoder's codes, to which nothing is added yet.
+    pub fn file_mac(&self) -> FileMac {
+        FileMac::new(&self.keys.file)
     }
 
     /// Residents as the linkage unit sees them. Whoever is certainly a minor has no codes. Unknown parts of a birth

@@ -132,7 +132,7 @@ pub enum IllegalStep {
     Answers(State),
     #[error("the epoch is {0}; activate the next one or retire it first, or abort it if it never answered")]
     NotRetiring(State),
-    #[error("the epoch is {0}; its salt is complete")]
+    #[error("the epoch is {0}; its salt is complete, and whoever contributed is done: see the epoch's `contributed`")]
     SaltComplete(State),
 }
 

@@ -267,3 +267,79 @@ fn the_ages_of_a_group_are_an_option_and_minors_have_no_codes() {
     assert!(under_18 > 100, "{under_18}");
     assert!(minors(&["--minor-below", "12"]) < under_18);
 }
+
+/// What `encode --check` says of a file, and its exit code.
+fn checked(folder: &Path, text: &str, salt: &str) -> (i32, String) {
+    fs::write(folder.join("codes.ndjson"), text).unwrap();
+    let mut command = voorrang();
+    command.current_dir(folder).args(["encode", "--check", "codes.ndjson", "--salt-file", salt]);
+    let output = command.output().unwrap();
+    assert!(output.stdout.is_empty());
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn whoever_has_the_salt_sees_that_header_and_records_are_as_they_were_written() {
+    let folder = workplace();
+    let folder = folder.path();
+    fs::write(folder.join("other.hex"), SALT.replace("00", "ff")).unwrap();
+    for (kind, input) in FILES {
+        let text = encoded(folder, kind, input, &["--epoch", "haarlem-7"]);
+        let count = records(&text).len();
+        let (code, said) = checked(folder, &text, "salt.hex");
+        assert!(code == 0 && said.contains(&format!("{count} records")), "{said}");
+        let header = records(&text)[0]["header"].clone();
+        let other = encoded(folder, kind, input, &["--salt-file", "other.hex", "--epoch", "haarlem-7"]);
+        let foreign = records(&other)[0]["header"].clone();
+        let text_of = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
+        let with = |key: &str, value: &str| text.replacen(&text_of(&header, key), value, 1);
+        let mut lines: Vec<&str> = text.lines().collect();
+        let whole = |lines: &[&str]| lines.join("\n") + "\n";
+        let without_last = whole(&lines[..lines.len() - 1]);
+        lines.swap(1, 2);
+        let swapped = whole(&lines);
+        let address = text_of(records(&text).iter().find(|one| one["address"].is_string()).unwrap(), "address");
+        let moved = text.replacen(&address, &STANDARD.encode([7; 16]), 1);
+        let mac = text_of(&header, "mac");
+        for (changed, why) in [
+            (with("epoch", "haarlem-8"), "key-check value"),
+            (with("keyCheck", &"0".repeat(32)), "key-check value"),
+            (with("profile", "nl-household-9"), "another profile"),
+            (with("schemaHash", &"0".repeat(64)), "another schema"),
+            (other.clone(), "key-check value"),
+            // A right header before the codes of another salt, and the right one's MAC before changed records.
+            (other.replacen(&foreign.to_string(), &header.to_string(), 1), ""),
+            (with("mac", &text_of(&foreign, "mac")), "changed or cut"),
+            (text.replacen(&format!(",\"mac\":\"{mac}\""), "", 1), "no MAC"),
+            (without_last, "changed or cut"),
+            (swapped, "changed or cut"),
+            (moved, "changed or cut"),
+            (text.clone() + "\n", "changed or cut"),
+            (String::new(), "no records"),
+        ] {
+            assert_ne!(changed, text, "{why}");
+            let (code, said) = checked(folder, &changed, "salt.hex");
+            let remedy = said.contains("encode again") || said.contains("give ") || why == "no records";
+            assert!(code == 4 && said.contains(why) && remedy, "{kind} {why}: {code} {said}");
+            assert!(!said.contains(&address) && !said.contains(&mac), "{said}");
+        }
+        let (code, said) = checked(folder, &text, "other.hex");
+        assert!(code == 4 && said.contains("give that epoch's salt"), "{said}");
+    }
+}
+
+#[test]
+fn the_mac_of_a_file_is_hmac_sha_256_under_a_key_of_its_own() {
+    use ring::{hkdf, hmac};
+    let folder = workplace();
+    let text = encoded(folder.path(), "care", "data/oggz.csv", &["--epoch", "haarlem-7"]);
+    let header = records(&text)[0]["header"].clone();
+    let salt = hex::decode(SALT.trim()).unwrap();
+    let info = format!("voorrang/v4/{}/file", header["schemaHash"].as_str().unwrap());
+    let mut key = [0; 32];
+    let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"haarlem-7").extract(&salt);
+    root.expand(&[info.as_bytes()], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
+    let zeroed = text.replacen(header["mac"].as_str().unwrap(), &STANDARD.encode([0; 32]), 1);
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), zeroed.as_bytes());
+    assert_eq!(header["mac"], STANDARD.encode(mac));
+}

@@ -14,6 +14,7 @@ use voorrang::regulate::Role;
 
 use super::asking;
 use super::model::{Epoch, register_of};
+use super::records;
 use super::town::{Town, today};
 
 /// The states in the order of an epoch's life.
@@ -191,6 +192,7 @@ impl<'a> Driver<'a> {
         let begun = |epoch: &EpochView, state: &str| -> Vec<u64> {
             epoch.steps.iter().filter(|step| step.state == state).map(|step| step.log_index).collect()
         };
+        records::check(self.town, &epochs, &log);
         let activated: BTreeSet<u64> = epochs.iter().flat_map(|epoch| begun(epoch, "active")).collect();
         for epoch in &epochs {
             let key = self.town.epoch_keys().join(format!("epoch-{}.key", epoch.id));

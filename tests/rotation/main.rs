@@ -9,6 +9,7 @@
 mod asking;
 mod driver;
 mod model;
+mod records;
 mod town;
 mod traces;
 
@@ -69,7 +70,8 @@ fn main() {
         plan.rotations, plan.rate, asked.answered, asked.again
     );
     town.verify_log(&asked.receipts);
-    println!("rotation: the log verifies and holds every answer");
+    driver::Driver::new(&town).check_invariants(&Default::default());
+    println!("rotation: the log verifies and holds every answer, and every destroyed epoch has its record");
 
     let killed = kill(&mut town, plan.kills, (plan.rate / 4).max(1));
     assert!(

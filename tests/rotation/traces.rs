@@ -183,12 +183,13 @@ fn sealed(town: &Town, epoch: &str) -> Vec<Vec<u8>> {
 }
 
 /// The keys that belong to no pass, as `encode` names them.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "check",
     "address-token",
     "household-token",
     "token",
     "record",
+    "file",
     "filler",
     "everywhere",
     "place/address",

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs};
 use crate::answer::wire::{EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
-use crate::cli::client::{Client, Party, PartyBook, open_envelope, open_shares};
+use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares, patiently};
 use crate::cli::inputs::{SALT_VARIABLE, read_profile};
 use crate::cli::output::Output;
 use crate::cli::pki::write_secret;
@@ -51,12 +51,29 @@ pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
     ensure!(view.id == args.epoch, "the service shows another epoch than {}; nothing was contributed", args.epoch);
     let recipients = checked_recipients(&view, &parties)?;
     let own = own_oin(&client, &view)?;
+    if view.contributed.contains(&own) {
+        return Ok(contributed_before(&view));
+    }
     let text = share::draw(&view.id, &own);
     let note = Zeroizing::new(client.signer()?.sign(&text));
     let sealed = SealedShare { sealed: share::seal(&note, &recipients)? };
-    let _: Receipt = client.put(&format!("epochs/{}/share", args.epoch), &sealed)?;
+    // Once, also if the answer is lost: another share is never taken in its place.
+    let key = fresh_key();
+    let _: Receipt = patiently(|| client.put_once(&format!("epochs/{}/share", args.epoch), &sealed, &key))?;
     let sealed_for = recipients.len();
     Ok(format!("Contributed a share of the salt of {}, sealed for {sealed_for} participants.", args.epoch))
+}
+
+/// What a custodian is told that contributes again, after a lost answer for example. Whether the share is its own, whoever
+/// opens it sees by the signature.
+fn contributed_before(view: &EpochView) -> String {
+    let missing: Vec<&str> = view.missing.iter().map(Oin::as_str).collect();
+    let next = match (view.state.as_str(), &missing[..]) {
+        ("destroyed", _) => "the epoch is over".to_owned(),
+        (_, []) => format!("the salt is complete, and the epoch is {}", view.state),
+        _ => format!("still to contribute by {}: {}", view.contribute_by, missing.join(", ")),
+    };
+    format!("This party's share of the salt of {} is there already and stays; {next}.", view.id)
 }
 
 /// Opens every share that is there, checks who signed it, and seals it for one party more: for the key in our own
