@@ -178,6 +178,17 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
 }
 
 #[test]
+fn a_protection_of_the_first_purpose_or_of_the_first_day_alone_is_refused() {
+    let second = "[[purpose]]\nid = \"debt-help\"\nnl = \"Hulp\"\nen = \"Help\"\n\n[[party]]";
+    let toml = replaced(TOML_TEXT, "[[party]]", second);
+    for only in ["context.purpose == \"eviction-prevention\"", "context.today < 20270630"] {
+        let narrow = format!("when {{ context.tapClosed && context has purpose && {only} }}");
+        let found = read(&toml, &replaced(CEDAR_TEXT, "when { context.tapClosed }", &narrow)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{only}: {found:?}");
+    }
+}
+
+#[test]
 fn an_article_that_would_overflow_the_stack_is_refused_or_read() {
     let nest = |open: &str, core: &str, close: &str, n: usize| format!("{}{core}{}", open.repeat(n), close.repeat(n));
     for n in [10, 70, 100, 700, 50_000] {

@@ -21,6 +21,7 @@ mod rotation;
 mod shipped;
 mod signatures;
 mod steps;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ use time::Date;
 
 pub use article::Article;
 pub use changes::Change;
-pub use check::{Decided, Remark, Severity};
+pub use check::{Remark, Severity};
 pub use disclose::{
     Disclosure, Form, GroupRule, GroupSource, MOST_HOUSEHOLDS, Posterior, Told, WhoseAge, WhoseHousehold,
 };
@@ -43,6 +44,7 @@ pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, Pu
 pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
 pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};
+pub use sweep::Decided;
 
 use crate::ids::{Oin, Purpose, RegulationId};
 use crate::link::Source;
