@@ -39,6 +39,8 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("shield = true", "shield = false", "posterior.bound"),
         ("shield = true\n", "", "shield"),
         ("bound = 0.5", "bound = nan", "posterior.bound"),
+        ("bound_registered = 1.0", "bound_registered = 1.1", "posterior.bound_registered"),
+        ("bound_registered = 1.0", "bound_registered = 0.9", "posterior.bound_registered is exceeded"),
         ("undetermined_share = 0.05", "undetermined_share = 0.11", "posterior.undetermined_share"),
         ("oggz_share = 0.03", "oggz_share = 0.0", "oggz_share"),
         ("whose = \"registered\"", "whose = \"nobody\"", "registered"),

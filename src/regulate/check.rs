@@ -54,16 +54,30 @@ impl Regulation {
                 ),
             }
         }
-        let worst = self.worst_estimated();
-        if worst > self.posterior().bound {
-            say(Severity::Error, format!("a reader may become {worst:.2} sure of the OGGZ group; the bound is lower"));
+        let (worst, bounds) = (self.worst_estimated(), self.posterior());
+        for (reader, worst, bound) in [
+            ("a reader", worst.unseen, bounds.bound),
+            ("a reader with the register", worst.registered, bounds.bound_registered()),
+        ] {
+            if worst > bound {
+                let why = format!("{reader} may become {worst:.2} sure of the OGGZ group; the bound is lower");
+                say(Severity::Error, why);
+            }
+        }
+        if worst.registered > bounds.bound {
+            let (severity, then) = match bounds.bound_registered {
+                None => (Severity::Warning, "write posterior.bound_registered down if the parties accept that"),
+                Some(_) => (Severity::Note, "serve the group to no corporation if that is too much"),
+            };
+            let worst = worst.registered;
+            say(severity, format!("who has the register at hand may become {worst:.2} sure of the OGGZ group; {then}"));
         }
         all.sort();
         all
     }
 
-    /// What a reader may at most infer by the regulation's own estimates.
-    pub fn worst_estimated(&self) -> f64 {
+    /// What readers may at most infer by the regulation's own estimates.
+    pub fn worst_estimated(&self) -> super::Worst {
         super::Cells::estimated(self.posterior()).worst(self)
     }
 
@@ -248,6 +262,21 @@ mod tests {
             assert_eq!(remarks.iter().any(|remark| remark.what == "nobody can ask for the purpose debt-help"), told);
             assert!(remarks.iter().all(|remark| remark.severity != Severity::Error), "{remarks:?}");
         }
+    }
+
+    #[test]
+    fn what_who_has_the_register_may_infer_is_told_and_held_to_its_bound() {
+        let says = |toml: &str| {
+            let all = read(toml, CEDAR_TEXT).map(|regulation| regulation.remarks());
+            let mut told = all.unwrap().into_iter().filter(|remark| remark.what.contains("register at hand"));
+            told.next().map(|remark| remark.severity)
+        };
+        assert_eq!(says(TOML_TEXT), Some(Severity::Note));
+        assert_eq!(says(&replaced(TOML_TEXT, "bound_registered = 1.0\n", "")), Some(Severity::Warning));
+        let strict = replaced(TOML_TEXT, "bound_registered = 1.0", "bound_registered = 0.5");
+        assert!(read(&strict, CEDAR_TEXT).is_err(), "a shield does not help");
+        let told = "recipients = [\"corporation\", \"care-custodian\"]";
+        assert_eq!(says(&replaced(&strict, told, "recipients = [\"care-custodian\"]")), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use disclose::{
     Disclosure, Form, GroupRule, GroupSource, MOST_HOUSEHOLDS, Posterior, Told, WhoseAge, WhoseHousehold,
 };
 pub use facts::{Act, Arrears, Conditions, Facts};
-pub use inference::{Cells, Inference, Posture, Reader};
+pub use inference::{Cells, Inference, Posture, Reader, Worst};
 pub use party::{Party, Role};
 pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
 pub use rotation::Rotation;

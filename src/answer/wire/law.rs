@@ -161,8 +161,32 @@ pub struct BatchAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InferenceView {
-    /// The worst reader and answer, 0 to 1.
+    /// The worst reader and answer, 0 to 1, of those who do not know whether the tenants are registered.
     pub worst: f64,
     /// What the regulation accepts.
     pub bound: f64,
+    /// The same for readers with a view of the register; absent in reports of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Bounded>,
+    /// The worst in each form in which corporations can be answered, `three-valued` and `consult`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forms: BTreeMap<String, WorstView>,
+}
+
+/// A share, and what the regulation accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bounded {
+    pub worst: f64,
+    pub bound: f64,
+}
+
+/// The worst reader and answer in a form.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorstView {
+    /// Without a view of the register.
+    pub worst: f64,
+    /// With one.
+    pub registered: f64,
 }
