@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use voorrang::answer::wire;
 use voorrang::answer::wire::law::{BatchAnswers, GroupsTold, Pending, ProposalView, RegulationTexts, StepView};
-use voorrang::audit::{Action, Entry, NoteSigner, Outcome};
+use voorrang::audit::{Action, Entry, NoteSigner, Outcome, Receipt};
 use voorrang::cli::client::Client;
 use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::{self, sign};
@@ -272,8 +272,13 @@ fn the_steps_of_a_stage_are_a_table_that_names_nobody() {
     bad.is_problem(422, "answer");
 }
 
-pub fn told(house: &House, stem: &str, case: u64, question: &Value) -> GroupsTold {
-    let reply = house.line(stem).json("POST", "/v1/group-questions", &json!({"case": case, "question": question}));
+/// A question about the groups of the household that a corporation referred with its receipt.
+pub fn of_case(receipt: &Receipt, question: &Value) -> Value {
+    json!({"case": receipt.index, "leaf": receipt.leaf, "question": question})
+}
+
+pub fn told(house: &House, stem: &str, case: &Receipt, question: &Value) -> GroupsTold {
+    let reply = house.line(stem).json("POST", "/v1/group-questions", &of_case(case, question));
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.body.len(), voorrang::answer::wire::ANSWER_BYTES);
     serde_json::from_slice(&reply.body).unwrap()
@@ -287,25 +292,25 @@ fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    let team = told(&house, TEAM, case, &family);
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    let team = told(&house, TEAM, &case, &family);
     assert_eq!(team.groups.into_iter().collect::<Vec<_>>(), [("minor".to_owned(), "yes".to_owned())]);
-    let care = told(&house, CARE, case, &family);
+    let care = told(&house, CARE, &case, &family);
     assert_eq!(care.groups.keys().collect::<Vec<_>>(), ["oggz"]);
     // Another household under this case, no case at all, and a corporation.
-    for (stem, case, question, article) in [
-        (TEAM, case, &single, "case"),
+    for (stem, index, question, article) in [
+        (TEAM, case.index, &single, "case"),
         (TEAM, 0, &family, "case"),
         (TEAM, LAST_WHOLE, &family, "case"),
-        (CORPORATION, case, &family, "default"),
+        (CORPORATION, case.index, &family, "default"),
         // Whether it is a case is told to nobody who may not ask.
         (CORPORATION, 0, &family, "default"),
     ] {
-        let body = json!({"case": case, "question": question});
+        let body = of_case(&Receipt { index, ..case.clone() }, question);
         let refused = house.line(stem).json("POST", "/v1/group-questions", &body).is_problem(403, "refused");
-        assert!(refused.article.as_deref() == Some(article), "{stem} {case}: {refused:?}");
+        assert!(refused.article.as_deref() == Some(article), "{stem} {index}: {refused:?}");
     }
-    let body = json!({"case": LAST_WHOLE + 1, "question": family});
+    let body = of_case(&Receipt { index: LAST_WHOLE + 1, ..case }, &family);
     house.line(TEAM).json("POST", "/v1/group-questions", &body).is_problem(400, "json");
     assert_eq!(actions(&house, Action::AskGroups), 7, "refusals too, and nothing of what cannot be read");
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::words::{moment, whole};
 use super::{Answered, ProblemBody, Question, date_only};
-use crate::audit::Receipt;
+use crate::audit::{Hash, Receipt};
 use crate::ids::{Oin, ProposalId, RegulationId};
 
 /// `POST /v1/regulations/{id}/activate`: the version that the caller read and means.
@@ -116,6 +116,8 @@ pub struct GroupQuestion {
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 9007199254740991_u64)]
     pub case: u64,
+    /// Leaf hash of that entry, base64, from the same receipt: that the corporation referred the household.
+    pub leaf: Hash,
     pub question: Question,
 }
 
