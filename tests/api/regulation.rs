@@ -13,7 +13,7 @@ use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::{self, sign};
 use voorrang::encode::read;
 use voorrang::profile::Profile;
-use voorrang::regulate::Role;
+use voorrang::regulate::{Regulation, Role};
 
 use crate::support::{
     ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, contracts, demo, value,
@@ -270,6 +270,55 @@ fn the_steps_of_a_stage_are_a_table_that_names_nobody() {
     assert!(steps(OFFICER, "months=3&answer=priority").is_empty());
     let bad = house.line(CORPORATION).get("/v1/regulations/haarlem/steps?months=3&answer=perhaps");
     bad.is_problem(422, "answer");
+}
+
+/// What `voorrang regulation show` prints, and its exit code.
+fn shown(house: &House, stem: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_voorrang"));
+    let output = program.args(["regulation", "show", "--config"]).arg(house.party(stem)).args(more).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
+    let house = House::lawless();
+    let (code, page, error) = shown(&house, CORPORATION, &[]);
+    assert_eq!((code, page.as_str()), (Some(3), ""), "{error}");
+    assert!(error.contains("regulation_not_active") && error.contains("no version"), "{error}");
+    amend(&house, "valid_from = 2020-01-01", "valid_from = 2026-01-16");
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-17");
+    house.activate_law().unwrap();
+    let first = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    amend(&house, "valid_until = 2026-01-17", "valid_until = 2026-01-19");
+    amend(&house, "valid_from = 2026-01-16", "valid_from = 2026-01-17");
+    house.activate_law().unwrap();
+    let second = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    amend(&house, "valid_from = 2026-01-17", &format!("replaces = \"{second}\"\nvalid_from = 2026-01-18"));
+    house.activate_law().unwrap();
+    let third = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    let none = "No version is in force today: nothing is answered.";
+    for (moment, digest, states, in_force) in [
+        (datetime!(2026-01-15 23:59:59 UTC), &first, ["not yet", "not yet", "not yet"], false),
+        (datetime!(2026-01-16 0:00 UTC), &first, ["in force", "not yet", "not yet"], true),
+        (datetime!(2026-01-17 0:00 UTC), &second, ["ended", "in force", "not yet"], true),
+        (datetime!(2026-01-18 0:00 UTC), &third, ["ended", "replaced", "in force"], true),
+        (datetime!(2026-01-19 0:00 UTC), &third, ["ended", "ended", "ended"], false),
+    ] {
+        house.clock.set(moment);
+        let (code, page, error) = shown(&house, CORPORATION, &[]);
+        let lines: Vec<&str> = page.lines().collect();
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");
+        assert!(lines[0].starts_with("haarlem: Working agreements"), "{page}");
+        assert_eq!(lines[1], format!("digest {digest}"), "{moment}");
+        for ((line, state), version) in lines[2..].iter().zip(states).zip([&first, &second, &third]) {
+            assert!(line.starts_with(&format!("{state:<9} {}  valid 2026-01-1", &version[..16])), "{moment}: {line}");
+        }
+        assert_eq!((lines.len(), lines.last() == Some(&none)), (5 + usize::from(!in_force), !in_force), "{page}");
+    }
+    let (code, page, _) = shown(&house, CORPORATION, &["--months", "1", "--days", "8", "--answer", "undetermined"]);
+    assert_eq!(code, Some(0));
+    assert!(page.starts_with("HLM-G1 ") && page.contains("(gate: before the next stage)"), "{page}");
 }
 
 /// A question about the groups of the household that a corporation referred with its receipt.

@@ -60,7 +60,7 @@ pub struct Confirmed {
     pub record: Option<String>,
 }
 
-/// `GET /v1/regulations/{id}`: the version in force, and all before it.
+/// `GET /v1/regulations/{id}`: the version in force, else the one that ended last or begins first, and all versions.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegulationTexts {
@@ -85,6 +85,8 @@ pub struct Version {
     /// The first day on which it no longer holds.
     #[serde(with = "date_only")]
     pub valid_until: Date,
+    /// `in-force`, `not-yet`, `ended` or `replaced`, by the service's clock.
+    pub state: String,
 }
 
 /// One agreed step of `GET /v1/regulations/{id}/steps`.
