@@ -297,7 +297,7 @@ impl Document {
         demand(&[
             (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
             (
-                unique(self.parties.iter().flat_map(Party::keys)),
+                unique(self.parties.iter().flat_map(Party::key_bytes)),
                 "[[party]] key must differ: two parties with one key are one signature",
             ),
             (
