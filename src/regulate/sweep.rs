@@ -21,7 +21,7 @@ const STRIDE: usize = 7_368_787;
 /// More than any count of questions, and far from where Cedar's numbers overflow.
 const VERY_MANY: u64 = 1_000_000;
 
-/// What an article may look at, each with the values that are worth a try.
+/// Gives one circumstance a value.
 type Change = Box<dyn Fn(&mut Facts)>;
 
 impl Regulation {
@@ -148,7 +148,7 @@ impl Edges {
         let looks = |word: &str| words.names.contains(word);
         let mut all: Vec<Vec<Change>> = Vec::new();
         if looks("today") {
-            all.push(self.days.iter().map(|day| *day).map(|day| change(move |f| f.today = day)).collect());
+            all.push(self.days.iter().copied().map(|day| change(move |f| f.today = day)).collect());
         }
         if looks("purpose") {
             let one = |purpose: Option<Purpose>| change(move |f| f.purpose.clone_from(&purpose));
@@ -187,8 +187,10 @@ impl Edges {
     }
 }
 
+type SetIt = fn(&mut Facts, bool);
+
 /// What is so or is not, by its name in the articles.
-const YES_OR_NO: [(&str, fn(&mut Facts, bool)); 8] = [
+const YES_OR_NO: [(&str, SetIt); 8] = [
     ("personalContact", |f, yes| f.conditions.personal_contact = yes),
     ("helpOffered", |f, yes| f.conditions.help_offered = yes),
     ("reminderSent", |f, yes| f.conditions.reminder_sent = yes),
