@@ -236,7 +236,7 @@ impl App {
             regulation: regulation.id().clone(),
             body: serde_json::to_string(&proposed).expect("plain data have a JSON form"),
             by: caller.identity.oin.clone(),
-            certificate: caller.identity.fingerprint.clone(),
+            key: caller.identity.key.clone(),
             made_at: self.clock.now(),
             sealed_in: if let Proposed::Stock { epoch, .. } = &proposed { Some(epoch.clone()) } else { None },
         };
@@ -273,9 +273,9 @@ impl App {
         proposal: &Proposal,
         proposed: &Proposed,
     ) -> Result<Permit, Problem> {
-        // Two certificates, too: one key in two hands is one. And nobody stands behind the opening of its own tap.
+        // Two keys, too: whoever has certificates of two parties for one key is one person. And nobody stands behind the opening of its own tap.
         let own = matches!(proposed, Proposed::OpenTap { oin } if *oin == caller.identity.oin);
-        let other = !own && caller.identity.fingerprint != proposal.certificate;
+        let other = !own && caller.identity.key != proposal.key;
         let facts = Facts {
             second: other.then(|| caller.identity.oin.clone()),
             ..Facts::new(proposal.by.clone(), proposed.act(), self.today())

@@ -1,7 +1,9 @@
 //! `POST /v1/group-questions`: the care side asks for the groups of a household, of a case that a corporation brought.
 //! It learns those groups alone for which the regulation gives it a ground of its own: a district team the minors,
-//! the care network its own clients. Whose codes come with a case is the care side's to say, so that it could ask about
-//! anybody: it is told of nobody who is registered elsewhere, and asks about a case as often as about any household.
+//! the care network its own clients. A case is what a corporation referred: number and leaf hash of its receipt, which
+//! is salted and nobody guesses. Whose codes come with it is the care side's to say, so that it could ask about anybody:
+//! it is told of nobody who is registered elsewhere, and asks about a case, and about a household, as often as a
+//! corporation may about any. A wrong case counts for the household as a right one does.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,31 +19,42 @@ use super::decision::{only, refusal_problem, refused, store_problem, unanswered}
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
-use super::questions::{check_header, framed, month};
+use super::questions::{check_header, framed, month, neighbours};
 use super::repeats::{Kept, receipt_of};
 use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
-use crate::audit::{Action, Disclosed, Entry, Outcome};
+use crate::audit::{Action, Disclosed, Entry, Hash, Outcome};
 use crate::code::Group;
 use crate::ids::{Oin, RegulationId};
 use crate::regulate::{Act, Facts, Told};
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
 
-/// What was decided, before anybody is told.
-type Decided = (Entry, Result<Granted, Problem>);
-
-/// The groups that may be told, if the count still allows it.
-struct Granted {
-    told: Vec<(Group, Told)>,
-    count: Count,
+/// What was decided, before anybody is told; and what it counts for.
+struct Decided {
+    entry: Entry,
+    told: Result<Vec<(Group, Told)>, Problem>,
+    counts: Vec<Count>,
 }
 
-/// Questions of a party about a case in a month.
+/// Questions of a party about a case, or a household, in a month.
 struct Count {
     oin: Oin,
-    case: String,
+    about: String,
     month: String,
     most: u64,
+}
+
+impl Count {
+    /// Whether one more is too many.
+    fn is_spent(&self, app: &App) -> Result<bool, Problem> {
+        let asked = app.store.household_questions(&self.oin, &self.about, &self.month);
+        asked.map(|asked| asked >= self.most).map_err(|error| store_problem(&error))
+    }
+
+    /// Counts one more; `false` if it is too many.
+    fn charge(&self, tx: &Tx<'_>) -> Result<bool, StoreError> {
+        Ok(tx.charge_household(&self.oin, &self.about, &self.month)? <= self.most)
+    }
 }
 
 /// The handler: decides off the event loop, records, then releases.
@@ -56,11 +69,16 @@ pub(super) async fn ask(
     let (epoch, tenants) = (question.question.header.epoch.clone(), question.question.tenants.len());
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = aside(move || deciding.decide_groups(&caller, question)).await;
-    let (entry, told) = decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
-    let Granted { told, count } = match told {
-        Ok(granted) => granted,
+    let Decided { entry, told, counts } =
+        decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
+    let told = match told {
+        Ok(told) => told,
         Err(problem) => {
-            app.record(entry).await?;
+            let written = app.store.write_async(move |tx: &Tx<'_>| {
+                counts.iter().try_for_each(|count| count.charge(tx).map(drop))?;
+                tx.append(&entry).map(drop)
+            });
+            written.await.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
             return Err(problem.traced(trace));
         }
     };
@@ -68,8 +86,10 @@ pub(super) async fn ask(
     let groups: BTreeMap<_, _> = told.into_iter().map(word).collect();
     let (now, refusal) = (app.clock.now(), Entry { sealed: None, ..entry.clone() });
     let written = app.store.write_async(move |tx: &Tx<'_>| {
-        if tx.charge_household(&count.oin, &count.case, &count.month)? > count.most {
-            return Err(Unpaid::Spent);
+        for count in &counts {
+            if !count.charge(tx)? {
+                return Err(Unpaid::Spent);
+            }
         }
         let told = GroupsTold { groups, receipt: receipt_of(tx.append(&entry)?) };
         Ok(once.keep(tx, &Kept::Groups(told.clone()), now).map(|()| told)?)
@@ -86,22 +106,26 @@ pub(super) async fn ask(
 impl App {
     fn decide_groups(&self, caller: &Caller, question: GroupQuestion) -> Decided {
         let mut entry = self.entry(caller, None, Action::AskGroups, Outcome::Done);
-        let told = self.groups_of(&mut entry, caller, question);
+        let mut counts = Vec::new();
+        let told = self.groups_of(&mut entry, &mut counts, caller, question);
         if let Err(problem) = &told
             && matches!(entry.result, Outcome::Done)
         {
             entry.result = unanswered(problem);
         }
+        // A failure of ours is no question of theirs.
+        counts.retain(|_| told.as_ref().err().is_none_or(|problem| !problem.status.is_server_error()));
         entry.latency = Some(caller.identity.latency());
-        (entry, told)
+        Decided { entry, told, counts }
     }
 
     fn groups_of(
         &self,
         entry: &mut Entry,
+        counts: &mut Vec<Count>,
         caller: &Caller,
-        GroupQuestion { case, question }: GroupQuestion,
-    ) -> Result<Granted, Problem> {
+        GroupQuestion { case, leaf, question }: GroupQuestion,
+    ) -> Result<Vec<(Group, Told)>, Problem> {
         let in_force = self.epoch(&question.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;
         *entry = self.entry(caller, Some(&regulation), Action::AskGroups, Outcome::Done);
@@ -123,19 +147,26 @@ impl App {
         };
         // Everything else first: whoever may not ask at all learns of no case whether it is one.
         let _permit = decide(true)?;
-        let permit = decide(self.is_case(case, regulation.id(), &object)?)?;
-        entry.articles = permit.articles().to_vec();
-        let count = Count {
-            oin: caller.identity.oin.clone(),
-            // No pseudonym of an address looks like it.
-            case: format!("case {case}"),
-            month: month(self.today()),
-            most: regulation.budgets().household_per_month.into(),
+        let most = u64::from(regulation.budgets().household_per_month);
+        let counted = |about: String, most| {
+            let (oin, month) = (caller.identity.oin.clone(), month(self.today()));
+            Count { oin, about, month, most }
         };
-        let asked = self.store.household_questions(&count.oin, &count.case, &count.month);
-        if asked.map_err(|error| store_problem(&error))? >= count.most {
+        // Before it is looked whether it is a case: so a household is not found by trying cases.
+        let about = counted(object.clone(), most * neighbours(&in_force, &household));
+        if about.is_spent(self)? {
             return Err(too_often());
         }
+        counts.push(about);
+        let permit = decide(self.is_case(case, &leaf, regulation.id(), &object)?)?;
+        entry.articles = permit.articles().to_vec();
+        // No pseudonym of an address looks like it.
+        let about = counted(format!("case {case}"), most);
+        if about.is_spent(self)? {
+            counts.clear();
+            return Err(too_often());
+        }
+        counts.push(about);
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
         let fresh = self.is_fresh(&regulation, &in_force, permit.role());
         let told = permit.disclose_groups(&regulation, finding.as_ref(), fresh);
@@ -143,17 +174,19 @@ impl App {
         let disclosed = Disclosed { answer: "groups".into(), groups: words.collect() };
         entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
         entry.result = Outcome::Answered;
-        Ok(Granted { told, count })
+        Ok(told)
     }
 
-    /// Whether this entry of the log is a corporation's answered question about the same household.
-    fn is_case(&self, case: u64, regulation: &RegulationId, object: &str) -> Result<bool, Problem> {
+    /// Whether this entry of the log is a corporation's answered question about the same household, and whoever asks has
+    /// its receipt.
+    fn is_case(&self, case: u64, leaf: &Hash, regulation: &RegulationId, object: &str) -> Result<bool, Problem> {
         if i64::try_from(case).is_err() {
             return Ok(false);
         }
         let lines = self.store.entries(case..case + 1);
         let lines = lines.map_err(|error| store_problem(&error))?;
-        let entry = lines.into_iter().find_map(|line| Entry::from_bytes(&line.entry?).ok());
+        let lines = lines.into_iter().filter(|line| line.leaf == *leaf);
+        let entry = lines.filter_map(|line| Entry::from_bytes(&line.entry?).ok()).next();
         Ok(entry.is_some_and(|entry| {
             entry.action == Action::Ask
                 && entry.result == Outcome::Answered
@@ -164,7 +197,8 @@ impl App {
 }
 
 fn too_often() -> Problem {
-    let detail = "this case has been asked about too often this month; use the answer that you have, or wait";
+    let detail =
+        "this case, or its household, has been asked about too often this month; use the answer that you have, or wait";
     Problem::new(StatusCode::FORBIDDEN, "household_limit", detail)
 }
 

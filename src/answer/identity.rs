@@ -39,6 +39,8 @@ pub struct Identity {
     pub oin: Oin,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
+    /// SHA-256 of its public key, hexadecimal: two certificates with one key are in one hand.
+    pub key: String,
     /// `subject.UID`, where an organisation puts the number of the person to whom it gave the certificate.
     pub person: Option<String>,
     /// When this request's caller was read from the connection.
@@ -70,14 +72,16 @@ impl Identity {
         let (Some(number), None) = (numbers.next(), numbers.next()) else { return Err(NoIdentity::NoOin) };
         let oin = number.as_str().ok().and_then(|text| text.parse().ok()).ok_or(NoIdentity::NoOin)?;
         let fingerprint = hex::encode(digest(&SHA256, der));
+        let key = hex::encode(digest(&SHA256, certificate.public_key().raw));
         let person = person_of(certificate.subject())?;
         let not_after = certificate.validity().not_after.to_datetime();
-        Ok(Self { oin, fingerprint, person, arrived: Instant::now(), not_after })
+        Ok(Self { oin, fingerprint, key, person, arrived: Instant::now(), not_after })
     }
 
     /// A caller who is not there any more, as what it left behind names it.
     pub(super) fn remembered(oin: Oin, fingerprint: String, person: Option<String>) -> Self {
-        Self { oin, fingerprint, person, arrived: Instant::now(), not_after: OffsetDateTime::UNIX_EPOCH }
+        let (key, not_after) = (String::new(), OffsetDateTime::UNIX_EPOCH);
+        Self { oin, fingerprint, key, person, arrived: Instant::now(), not_after }
     }
 
     /// How long the caller has waited.

@@ -83,6 +83,18 @@ impl Laws {
         })
     }
 
+    /// What an activated version is on this day.
+    fn state(&self, id: &RegulationId, digest: &str, today: Date) -> &'static str {
+        let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
+        let all = versions.get(id).map_or(&[][..], Vec::as_slice);
+        match all.iter().position(|version| version.digest() == digest) {
+            Some(at) if today < all[at].validity().0 => "not-yet",
+            Some(at) if today < end(all, at) => "in-force",
+            Some(at) if all[at].holds_on(today) => "replaced",
+            _ => "ended",
+        }
+    }
+
     /// Whether a new version may stand beside those that were activated.
     pub(super) fn admits(&self, new: &Regulation) -> Result<(), Problem> {
         let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
@@ -238,17 +250,18 @@ pub(super) async fn view(
         let regulation = read(row).ok()?;
         let (valid_from, valid_until) = regulation.validity();
         let activated_at = row.activated_at.format(&Rfc3339).ok()?;
-        Some(Version { digest: row.digest.clone(), activated_at, valid_from, valid_until })
+        let state = app.laws.state(&id, &row.digest, app.today()).to_owned();
+        Some(Version { digest: row.digest.clone(), activated_at, valid_from, valid_until, state })
     };
     let signatures = rows.iter().find(|row| row.digest == regulation.digest()).map(|row| row.signatures.clone());
     let [toml, cedar] = regulation.texts().map(str::to_owned);
     Ok(Json(RegulationTexts {
-        id: id.into_inner(),
         digest: regulation.digest().into(),
         toml,
         cedar,
         signatures: signatures.unwrap_or_default(),
         history: rows.iter().filter_map(version).collect(),
+        id: id.into_inner(),
     }))
 }
 

@@ -406,7 +406,7 @@ fn cost(regulation: &Regulation, role: Role, found: &Finding, fresh: bool) -> (u
 
 /// Households that share the question's address, at least 1. They share its count of questions too: one counter a
 /// household would need to know who is meant before the question is allowed.
-fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
+pub(super) fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
     let registers = in_force.registers.as_ref().zip(household.address());
     registers.map_or(1, |(registers, address)| registers.population().households_at(address).max(1) as u64)
 }

@@ -29,7 +29,7 @@ use super::wire::law::GroupsTold;
 use super::wire::{Answered, Question};
 use super::{App, Caller, question_batches};
 use crate::audit::{Action, Entry, Outcome, Range, Receipt};
-use crate::ids::{BatchId, EpochId};
+use crate::ids::{BatchId, EpochId, RegulationId};
 use crate::regulate::{Answer, Role};
 use crate::store::{Appended, RepeatKey, Repeated, StoreError, Tx};
 
@@ -339,15 +339,19 @@ impl App {
         }
     }
 
-    /// Whether what this entry is about may be told once more: where a regulation is in force still, and whoever asks is a
-    /// party to it.
+    /// Whether what this entry is about may be told once more.
     fn still_told(&self, caller: &Caller, index: u64) -> Result<(), Problem> {
-        let (today, oin) = (self.today(), &caller.identity.oin);
         let first = self.entry_at(index).map_err(|error| store_problem(&error))?;
-        let regulation = first.and_then(|entry| entry.regulation).map(|of| of.id);
-        let all = self.laws.all(today);
         // Of an entry whose contents are gone it is not known which one it was.
-        let mut same = all.iter().filter(|one| regulation.as_ref().is_none_or(|id| id == one.id()));
+        self.told_under(caller, first.and_then(|entry| entry.regulation).map(|of| of.id).as_ref())
+    }
+
+    /// Whether what was told under this regulation may be told once more: where one of that name, or of any, is in force
+    /// still, and whoever asks is a party to it.
+    pub(super) fn told_under(&self, caller: &Caller, regulation: Option<&RegulationId>) -> Result<(), Problem> {
+        let (today, oin) = (self.today(), &caller.identity.oin);
+        let all = self.laws.all(today);
+        let mut same = all.iter().filter(|one| regulation.is_none_or(|id| id == one.id()));
         if same.any(|one| one.holds_on(today) && one.party(oin).is_some()) {
             return Ok(());
         }

@@ -136,6 +136,11 @@ impl NoteVerifier {
         format!("{}+{}+{typed}", self.name, hex::encode(self.id))
     }
 
+    /// The key itself, whatever it is called.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// The key name.
     pub fn name(&self) -> &str {
         &self.name

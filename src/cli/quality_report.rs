@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::answer::quality::{LinkEstimate, LoadQuality};
-use crate::answer::wire::law::InferenceView;
+use crate::answer::wire::law::{Bounded, InferenceView, WorstView};
 
 /// Widest bar of the histogram.
 const BAR: usize = 30;
@@ -39,12 +39,22 @@ pub fn text(quality: &LoadQuality) -> String {
     text
 }
 
-/// What readers of the answers may infer, beside what the parties accept: one line.
+/// What readers of the answers may infer, beside what the parties accept: a line, and one for who has the register.
 pub fn inference(of: &InferenceView) -> String {
-    let InferenceView { worst, bound } = of;
-    let word = if worst > bound { "MORE THAN" } else { "within" };
-    let (worst, bound) = (worst * 100.0, bound * 100.0);
-    format!("A reader of the answers may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %.")
+    let line = |reader: &str, Bounded { worst, bound }: Bounded| {
+        let word = if worst > bound { "MORE THAN" } else { "within" };
+        let (worst, bound) = (worst * 100.0, bound * 100.0);
+        format!("{reader} may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %.")
+    };
+    let mut text = line("A reader of the answers", Bounded { worst: of.worst, bound: of.bound });
+    if let Some(registered) = of.registered {
+        text += &format!("\n{}", line("One with the register at hand", registered));
+    }
+    for (form, WorstView { worst, registered }) in &of.forms {
+        text +=
+            &format!("\n  in the form {form}: {:.0} %, with the register {:.0} %", 100.0 * worst, 100.0 * registered);
+    }
+    text
 }
 
 /// One line.

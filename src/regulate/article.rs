@@ -3,7 +3,7 @@
 //! A Cedar policy that fails while it is evaluated is skipped, and a skipped `forbid` would let something through.
 //! So any failure refuses; strict validation at load and numbers far from overflow make it unlikely.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use cedar_policy::ffi::DetailedError;
@@ -84,6 +84,23 @@ impl Articles {
     pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
         let named = self.actions.iter().flat_map(|(.., policies)| policies.policies());
         named.map(|policy| (AsRef::<str>::as_ref(policy.id()).to_owned(), policy.to_cedar().unwrap_or_default()))
+    }
+
+    /// The text of one article.
+    pub(super) fn text_of(&self, id: &str) -> String {
+        self.texts().find(|(named, _)| named == id).map_or_else(String::new, |(_, text)| text)
+    }
+
+    /// The texts of all articles, one after the other.
+    pub(super) fn all_text(&self) -> String {
+        let each: BTreeMap<String, String> = self.texts().collect();
+        each.into_values().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The acts that an article can be about.
+    pub(super) fn acts_of(&self, id: &str) -> impl Iterator<Item = Act> {
+        let id = PolicyId::new(id);
+        self.actions.iter().filter(move |(.., policies)| policies.policy(&id).is_some()).map(|(act, ..)| *act)
     }
 
     /// Ids of the articles that permit, in the file's order, or the refusal.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{CEDAR_TEXT, TOML_TEXT, YMERE, finding, haarlem, question, read, replaced};
 use super::*;
+use crate::audit::NoteSigner;
 use crate::link::Groups;
 
 fn error(error: &dyn std::error::Error) -> String {
@@ -39,6 +40,8 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("shield = true", "shield = false", "posterior.bound"),
         ("shield = true\n", "", "shield"),
         ("bound = 0.5", "bound = nan", "posterior.bound"),
+        ("bound_registered = 1.0", "bound_registered = 1.1", "posterior.bound_registered"),
+        ("bound_registered = 1.0", "bound_registered = 0.9", "posterior.bound_registered is exceeded"),
         ("undetermined_share = 0.05", "undetermined_share = 0.11", "posterior.undetermined_share"),
         ("oggz_share = 0.03", "oggz_share = 0.0", "oggz_share"),
         ("whose = \"registered\"", "whose = \"nobody\"", "registered"),
@@ -72,6 +75,22 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ),
         ("applies_to = \"priority\"", "applies_to = \"families\"", "families"),
         ("log_days = 1825", "log_days = 0", "log_days"),
+        ("log_days = 1825", "log_days = 36501", "log_days"),
+        ("log_days = 1825", "log_days = 5000000000", "line"),
+        ("register_days = 62", "register_days = 0", "register_days"),
+        ("every_months = 6", "every_months = 61", "every_months"),
+        ("grace_days = 30", "grace_days = -30", "line"),
+        ("most_change = 0.1", "most_change = -0.1", "most_change"),
+        ("stop_share = 0.25", "stop_share = 1.1", "stop_share"),
+        ("alarm_share = 0.10", "alarm_share = 0.0", "alarm_share"),
+        ("household_per_month = 4", "household_per_month = 32", "household_per_month"),
+        ("misses = 50", "misses = 10001", "misses"),
+        ("minor_below = 18", "minor_below = 70000", "line"),
+        ("senior_from = 65", "senior_from = 121", "senior_from"),
+        ("within_days = 0", "within_days = -1", "line"),
+        ("months = 1.0\ndays = 8\napplies_to", "months = -1.0\ndays = 8\napplies_to", "[[step]]"),
+        ("months = 1.0\ndays = 8\napplies_to", "months = 25.0\ndays = 8\napplies_to", "[[step]]"),
+        ("months = 1.0\ndays = 8\napplies_to", "months = 1.0\ndays = 367\napplies_to", "[[step]]"),
         ("every_months = 6", "every_months = 0", "every_months"),
         ("parties = [\"00000099000000004001\"]\nmonths = 1.0", "parties = []\nmonths = 1.0", "[[moment]]"),
         ("months = 1.0\ndays = 8", "months = -1.0\ndays = 8", "[[moment]]"),
@@ -82,6 +101,24 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         let found = read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).map(|_| ());
         let text = error(&found.expect_err(from));
         assert!(text.contains(key), "{from} -> {to}: {text}");
+    }
+}
+
+#[test]
+fn two_parties_with_one_key_are_refused_also_if_each_calls_it_otherwise() {
+    let (one, pkcs8) = NoteSigner::generate("party.example/one").unwrap();
+    let again = NoteSigner::new("party.example/two", &pkcs8).unwrap();
+    let (other, _) = NoteSigner::generate("party.example/two").unwrap();
+    let keyed = |second: &NoteSigner| {
+        let with = |toml: &str, name: &str, signer: &NoteSigner| {
+            let line = format!("organisation = \"{name}\"");
+            replaced(toml, &line, &format!("{line}\nkey = \"{}\"", signer.verifier().vkey()))
+        };
+        read(&with(&with(TOML_TEXT, "Ymere", &one), "Elan Wonen", second), CEDAR_TEXT).map(drop)
+    };
+    assert!(keyed(&other).is_ok());
+    for same in [&one, &again] {
+        assert!(error(&keyed(same).unwrap_err()).contains("[[party]] key must differ"));
     }
 }
 
@@ -174,6 +211,17 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
     ] {
         let found = read(toml, &replaced(CEDAR_TEXT, from, to)).map(|_| ());
         assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_protection_of_the_first_purpose_or_of_the_first_day_alone_is_refused() {
+    let second = "[[purpose]]\nid = \"debt-help\"\nnl = \"Hulp\"\nen = \"Help\"\n\n[[party]]";
+    let toml = replaced(TOML_TEXT, "[[party]]", second);
+    for only in ["context.purpose == \"eviction-prevention\"", "context.today < 20270630"] {
+        let narrow = format!("when {{ context.tapClosed && context has purpose && {only} }}");
+        let found = read(&toml, &replaced(CEDAR_TEXT, "when { context.tapClosed }", &narrow)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{only}: {found:?}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is wrong with a regulation though it can be read: what is missing, what contradicts itself, which article never
 //! decides anything. For `voorrang regulation check`, before anybody signs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{Act, AppliesTo, Arrears, Conditions, Facts, Form, Party, Regulation, Role};
+use super::{AppliesTo, Form, Party, Regulation, Role};
 
 /// How bad a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +34,6 @@ pub struct Remark {
     pub what: String,
 }
 
-/// How often an article decided in a sweep over every party, act and flaw.
-pub type Decided = BTreeMap<String, usize>;
-
 impl Regulation {
     /// Everything that `regulation check` has to say, the worst first.
     pub fn remarks(&self) -> Vec<Remark> {
@@ -45,62 +42,43 @@ impl Regulation {
         self.check_people(&mut say);
         self.check_groups(&mut say);
         self.check_asking(&mut say);
-        for (article, count) in self.decided() {
-            if count == 0 {
-                say(Severity::Error, format!("article {article} never decides anything; it cannot be reached"));
+        for (article, _) in self.decided().into_iter().filter(|(_, count)| *count == 0) {
+            match self.is_reachable(&article) {
+                Some(true) => {}
+                Some(false) => {
+                    say(Severity::Error, format!("article {article} never decides anything; it cannot be reached"));
+                }
+                None => say(
+                    Severity::Warning,
+                    format!("article {article} decided nothing in what was tried of very many circumstances"),
+                ),
             }
         }
-        let worst = self.worst_estimated();
-        if worst > self.posterior().bound {
-            say(Severity::Error, format!("a reader may become {worst:.2} sure of the OGGZ group; the bound is lower"));
+        let (worst, bounds) = (self.worst_estimated(), self.posterior());
+        for (reader, worst, bound) in [
+            ("a reader", worst.unseen, bounds.bound),
+            ("a reader with the register", worst.registered, bounds.bound_registered()),
+        ] {
+            if worst > bound {
+                let why = format!("{reader} may become {worst:.2} sure of the OGGZ group; the bound is lower");
+                say(Severity::Error, why);
+            }
+        }
+        if worst.registered > bounds.bound {
+            let (severity, then) = match bounds.bound_registered {
+                None => (Severity::Warning, "write posterior.bound_registered down if the parties accept that"),
+                Some(_) => (Severity::Note, "serve the group to no corporation if that is too much"),
+            };
+            let worst = worst.registered;
+            say(severity, format!("who has the register at hand may become {worst:.2} sure of the OGGZ group; {then}"));
         }
         all.sort();
         all
     }
 
-    /// What a reader may at most infer by the regulation's own estimates.
-    pub fn worst_estimated(&self) -> f64 {
+    /// What readers may at most infer by the regulation's own estimates.
+    pub fn worst_estimated(&self) -> super::Worst {
         super::Cells::estimated(self.posterior()).worst(self)
-    }
-
-    /// How often each article decided, over every party, every act, every flaw and every second person.
-    pub fn decided(&self) -> Decided {
-        let mut decided: Decided = self.articles().iter().map(|article| (article.id.clone(), 0)).collect();
-        for party in self.parties() {
-            for facts in self.sweep(&party.oin) {
-                let articles = match self.decide(&facts) {
-                    Ok(permit) => permit.articles().to_vec(),
-                    Err(refusal) => refusal.articles,
-                };
-                articles.iter().for_each(|article| *decided.entry(article.clone()).or_default() += 1);
-            }
-        }
-        // `default` is no article of the file.
-        decided.retain(|article, _| self.articles().iter().any(|known| known.id == *article));
-        decided
-    }
-
-    fn sweep(&self, actor: &crate::ids::Oin) -> Vec<Facts> {
-        let best = self.best_question(actor);
-        let mut variants = vec![best.clone(), Facts { today: self.validity().1, ..best.clone() }];
-        variants.extend(self.flawed(&best).into_iter().map(|(_, facts)| facts));
-        variants.push(Facts { batch: 0, ..best.clone() });
-        variants.push(Facts { in_case: false, ..best.clone() });
-        let mut disagreeing = best.clone();
-        disagreeing.conditions.tenant_agrees = false;
-        variants.push(disagreeing);
-        // Below, at and above each moment, whether or not the tenant agrees: an article may look at both.
-        let moments = self.moments().iter().map(super::steps::Moment::arrears);
-        for arrears in moments.chain([0.0, 1.0, 2.0, 3.0, 6.0].map(|months| Arrears { months, days: 0 })) {
-            for tenant_agrees in [true, false] {
-                let conditions = Conditions { tenant_agrees, ..best.conditions };
-                variants.push(Facts { arrears: Some(arrears), conditions, ..best.clone() });
-            }
-        }
-        let seconds = self.parties().iter().map(|party| Some(party.oin.clone())).chain([None]);
-        variants.extend(seconds.map(|second| Facts { second, ..best.clone() }));
-        let acts = |facts: Facts| Act::ALL.map(move |action| Facts { action, ..facts.clone() });
-        variants.into_iter().flat_map(acts).collect()
     }
 
     fn check_people(&self, say: &mut impl FnMut(Severity, String)) {
@@ -161,7 +139,10 @@ impl Regulation {
 
     fn check_asking(&self, say: &mut impl FnMut(Severity, String)) {
         for party in self.parties().iter().filter(|party| party.role == Role::Corporation) {
-            if let Err(refusal) = self.decide(&self.best_question(&party.oin)) {
+            let mut good = self.good_acts(&party.oin).into_iter().map(|facts| self.decide(&facts));
+            if let Some(Err(refusal)) = good.next()
+                && good.all(|decided| decided.is_err())
+            {
                 let why =
                     format!("{} can never ask: article {} refuses its best question", party.name, refusal.article);
                 say(Severity::Error, why);
@@ -174,10 +155,25 @@ impl Regulation {
                 );
             }
         }
+        for purpose in self.purposes() {
+            let asks = |party: &&Party| party.role == Role::Corporation;
+            let mut good = self.parties().iter().filter(asks).flat_map(|party| self.good_acts(&party.oin));
+            if !good.any(|facts| facts.purpose.as_ref() == Some(&purpose.id) && self.decide(&facts).is_ok()) {
+                say(Severity::Warning, format!("nobody can ask for the purpose {}", purpose.id));
+            }
+        }
         let (from, until) = self.validity();
         let anchor = self.evaluation().anchor;
         if anchor < from || anchor >= until {
             say(Severity::Warning, "evaluation.anchor lies outside the validity".into());
+        }
+        let (kept, period) = (self.retention().log_days, self.evaluation().longest_days(until));
+        if i64::from(kept) <= period {
+            let why = format!(
+                "retention.log_days: contents of the log are deleted after {kept} days, and an evaluation looks back up to \
+                 {period}"
+            );
+            say(Severity::Error, why);
         }
         if self.retention().reference.starts_with("EXAMPLE") {
             say(Severity::Warning, "retention has an example for its legal reference".into());
@@ -228,6 +224,59 @@ mod tests {
                      action == Action::\"ask\", resource);\n";
         let found = errors(TOML_TEXT, &format!("{CEDAR_TEXT}{never}"));
         assert!(found.iter().any(|what| what.contains("Ymere can never ask: article never")), "{found:?}");
+    }
+
+    #[test]
+    fn a_log_that_is_deleted_before_the_evaluation_that_needs_it_is_an_error() {
+        // From 1 July to 31 December are 184 days, longer than from January to June.
+        for (log_days, months, until, contradicts) in [
+            (1825, 6, "2027-07-01", false),
+            (184, 6, "2027-07-01", true),
+            (185, 6, "2027-07-01", false),
+            // From July 2027 to June 2028 lies 29 February.
+            (366, 12, "2027-07-01", false),
+            (366, 12, "2029-07-01", true),
+            (367, 12, "2029-07-01", false),
+            (1825, 60, "2029-07-01", true),
+        ] {
+            let toml = TOML_TEXT.replace("log_days = 1825", &format!("log_days = {log_days}"));
+            let toml = toml.replace("every_months = 6", &format!("every_months = {months}"));
+            let toml = toml.replace("valid_until = 2027-07-01", &format!("valid_until = {until}"));
+            let found = errors(&toml, CEDAR_TEXT);
+            assert_eq!(
+                found.iter().any(|what| what.contains("retention.log_days")),
+                contradicts,
+                "{log_days} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_purpose_for_which_nobody_can_ask_is_told() {
+        let never = "\n@id(\"never\")\n@title(\"Never\")\n@remedy(\"None.\")\nforbid (principal is Corporation, action \
+                     == Action::\"ask\", resource) when { context has purpose && context.purpose == \"debt-help\" };\n";
+        let second = "[[purpose]]\nid = \"debt-help\"\nnl = \"Hulp\"\nen = \"Help\"\n\n[[party]]";
+        let toml = replaced(TOML_TEXT, "[[party]]", second);
+        for (cedar, told) in [(CEDAR_TEXT.to_owned(), false), (format!("{CEDAR_TEXT}{never}"), true)] {
+            let remarks = read(&toml, &cedar).unwrap().remarks();
+            assert_eq!(remarks.iter().any(|remark| remark.what == "nobody can ask for the purpose debt-help"), told);
+            assert!(remarks.iter().all(|remark| remark.severity != Severity::Error), "{remarks:?}");
+        }
+    }
+
+    #[test]
+    fn what_who_has_the_register_may_infer_is_told_and_held_to_its_bound() {
+        let says = |toml: &str| {
+            let all = read(toml, CEDAR_TEXT).map(|regulation| regulation.remarks());
+            let mut told = all.unwrap().into_iter().filter(|remark| remark.what.contains("register at hand"));
+            told.next().map(|remark| remark.severity)
+        };
+        assert_eq!(says(TOML_TEXT), Some(Severity::Note));
+        assert_eq!(says(&replaced(TOML_TEXT, "bound_registered = 1.0\n", "")), Some(Severity::Warning));
+        let strict = replaced(TOML_TEXT, "bound_registered = 1.0", "bound_registered = 0.5");
+        assert!(read(&strict, CEDAR_TEXT).is_err(), "a shield does not help");
+        let told = "recipients = [\"corporation\", \"care-custodian\"]";
+        assert_eq!(says(&replaced(&strict, told, "recipients = [\"care-custodian\"]")), None);
     }
 
     #[test]

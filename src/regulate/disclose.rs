@@ -113,6 +113,17 @@ pub enum Form {
     Groups,
 }
 
+impl Form {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ThreeValued => "three-valued",
+            Self::Consult => "consult",
+            Self::Groups => "groups",
+        }
+    }
+}
+
 /// What a role is told. A role without one is told nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,8 +137,11 @@ pub struct Disclosure {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Posterior {
-    /// The most that the parties accept.
+    /// The most that the parties accept of a reader who does not know whether the tenants are registered.
     pub bound: f64,
+    /// The most that they accept of one who does, because the register is at hand. Nothing else explains `undetermined`
+    /// to that reader, so that a shield hides nothing: anything below 1 serves the group to no corporation. Left out: 1.
+    pub bound_registered: Option<f64>,
     /// In the OGGZ group.
     pub oggz_share: f64,
     /// Answered undetermined for another reason.
@@ -151,6 +165,17 @@ impl Posterior {
         }
     }
 
+    /// The same for who knows that all tenants are registered.
+    pub fn worst_registered(&self, groups: &[GroupRule]) -> f64 {
+        let told = |g: &GroupRule| g.group == Group::Oggz && g.is_served_to(Role::Corporation);
+        if groups.iter().any(told) { 1.0 } else { self.oggz_share }
+    }
+
+    /// What is accepted of who knows that all tenants are registered.
+    pub fn bound_registered(&self) -> f64 {
+        self.bound_registered.unwrap_or(1.0)
+    }
+
     pub(super) fn check(&self, groups: &[GroupRule]) -> Result<(), RegulationError> {
         for (name, share) in [("oggz_share", self.oggz_share), ("undetermined_share", self.undetermined_share)] {
             if !(share > 0.0 && share < 1.0) {
@@ -161,12 +186,19 @@ impl Posterior {
             let why = "of all answers, linking leaves 4 to 10 % undetermined; a larger estimate would hide anybody";
             return Err(value(format!("posterior.undetermined_share must be at most {MOST_UNDETERMINED}: {why}")));
         }
-        if !(self.bound > 0.0 && self.bound <= 1.0) {
-            return Err(value("posterior.bound must be above 0, at most 1"));
+        for (name, bound) in [("bound", self.bound), ("bound_registered", self.bound_registered())] {
+            if !(bound > 0.0 && bound <= 1.0) {
+                return Err(value(format!("posterior.{name} must be above 0, at most 1")));
+            }
         }
         if self.worst(groups) > self.bound {
             return Err(value(
                 "posterior.bound is exceeded: shield oggz, serve it to nobody, or have the bound agreed",
+            ));
+        }
+        if self.worst_registered(groups) > self.bound_registered() {
+            return Err(value(
+                "posterior.bound_registered is exceeded: serve oggz to no corporation, or have the bound agreed",
             ));
         }
         Ok(())
@@ -345,7 +377,9 @@ mod tests {
 
     #[test]
     fn the_worst_posterior_is_one_when_open_and_falls_with_a_shield() {
-        let posterior = Posterior { bound: 0.5, oggz_share: 0.03, undetermined_share: 0.05, reference: String::new() };
+        let (oggz_share, undetermined_share) = (0.03, 0.05);
+        let posterior =
+            Posterior { bound: 0.5, bound_registered: None, oggz_share, undetermined_share, reference: String::new() };
         let open = rules(false, WhoseAge::Tenant);
         let shielded = rules(true, WhoseAge::Tenant);
         assert!((posterior.worst(&open) - 1.0).abs() < 1e-12);
@@ -353,7 +387,14 @@ mod tests {
         assert!((posterior.worst(&shielded[..2]) - 0.03).abs() < 1e-12);
         assert!(posterior.check(&open).is_err());
         assert!(posterior.check(&shielded).is_ok());
-        assert!(Posterior { bound: f64::NAN, ..posterior }.check(&shielded).is_err());
+        assert!(Posterior { bound: f64::NAN, ..posterior.clone() }.check(&shielded).is_err());
+        // A shield hides nothing from who knows that all are registered.
+        for (bound, groups, holds) in
+            [(1.0, &shielded[..], true), (0.99, &shielded[..], false), (0.03, &shielded[..2], true)]
+        {
+            let agreed = Posterior { bound_registered: Some(bound), ..posterior.clone() };
+            assert_eq!(agreed.check(groups).is_ok(), holds, "{bound}");
+        }
     }
 
     proptest! {

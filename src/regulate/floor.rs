@@ -8,19 +8,23 @@ use crate::link::Source;
 
 impl Regulation {
     pub(super) fn check_floor(&self) -> Result<(), RegulationError> {
+        let last = self.validity().1.previous_day().unwrap_or(self.validity().0);
         for party in self.parties() {
-            for (why, facts) in self.forbidden(&party.oin, party.role) {
-                if self.decide(&facts).is_ok() {
-                    return Err(RegulationError::Floor(why));
+            for best in self.best_questions(&party.oin) {
+                // On the last day as on the first.
+                for best in [Facts { today: last, ..best.clone() }, best] {
+                    let mut forbidden = self.forbidden(&party.oin, party.role, best).into_iter();
+                    if let Some((why, _)) = forbidden.find(|(_, facts)| self.decide(facts).is_ok()) {
+                        return Err(RegulationError::Floor(why));
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Acts of this party that must be refused, and why.
-    fn forbidden(&self, actor: &Oin, role: Role) -> Vec<(&'static str, Facts)> {
-        let best = self.best_question(actor);
+    /// What this party could do that must be refused, and why: each one thing other than in `best`.
+    fn forbidden(&self, actor: &Oin, role: Role, best: Facts) -> Vec<(&'static str, Facts)> {
         let other = |action| Facts { action, ..best.clone() };
         let mut all = vec![
             ("an act before the regulation holds", self.with_day_before(&best)),
@@ -95,8 +99,16 @@ impl Regulation {
         }
     }
 
+    /// That question for each purpose.
+    pub(super) fn best_questions(&self, actor: &Oin) -> Vec<Facts> {
+        let best = self.best_question(actor);
+        let each = self.purposes().iter().map(|purpose| Some(purpose.id.clone()));
+        each.map(|purpose| Facts { purpose, ..best.clone() }).collect()
+    }
+
     fn with_day_before(&self, facts: &Facts) -> Facts {
-        let today = facts.today.previous_day().unwrap_or(facts.today);
+        let first = self.validity().0;
+        let today = first.previous_day().unwrap_or(first);
         Facts { today, ..facts.clone() }
     }
 

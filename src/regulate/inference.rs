@@ -1,9 +1,10 @@
 //! What a reader may infer: the probability that a household is in the OGGZ group, given the answer, for a reader who
-//! sees the population register and for one who does not.
+//! has a view of the population register, for one who knows the ages alone, and for one who knows nothing.
 //!
 //! Bayes' rule over five counts. A household in which a linked answer rests on an open group is answered `priority`
 //! whoever else is in it; one in a shielded group alone is answered `undetermined`; a share of all households is
-//! answered `undetermined` for another reason. The care side is left out: it is told about its own clients.
+//! answered `undetermined` for another reason, which a view of the register excludes: who sees that all tenants are
+//! registered in one household knows that they were found. The care side is left out: it is told about its own clients.
 
 use super::disclose::{GroupRule, Posterior, WhoseAge};
 use super::{Answer, Form, Regulation, Role};
@@ -12,7 +13,7 @@ use crate::code::Group;
 /// Smaller counts than this are counted as this many: nobody may count people by what this prints.
 const SMALL: u64 = 10;
 
-/// How a household looks to who sees the population register.
+/// How a household looks to who knows the ages of those who live there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Posture {
     Minor,
@@ -32,10 +33,19 @@ impl Posture {
 /// What the reader knows beside the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reader {
-    /// Sees who is registered, so the household's [`Posture`].
+    /// Has a view of the register: sees that the tenants are registered in one household, and its [`Posture`].
+    Registered(Posture),
+    /// Knows the household's [`Posture`] from elsewhere, and not whether its tenants are registered.
     Sees(Posture),
     /// Knows nothing.
     Blind,
+}
+
+impl Reader {
+    /// Whether the reader has a view of the register.
+    pub fn is_registered(self) -> bool {
+        matches!(self, Self::Registered(_))
+    }
 }
 
 /// Households of a municipality, counted.
@@ -94,17 +104,22 @@ impl Cells {
         let mut all = Vec::new();
         for answer in [Answer::Priority, Answer::NoPriority, Answer::Undetermined] {
             // Of households that are counted alike: how many get this answer, and how many of those are in the group.
-            let told = |posture: Posture| {
+            let told_if = |unsure: f64, posture: Posture| {
                 let (households, oggz) = self.protected(posture);
-                let of = |count: f64, member| count * self.chance(regulation.groups(), form, posture, member, answer);
+                let of =
+                    |count: f64, member| count * chance(regulation.groups(), form, unsure, posture, member, answer);
                 (of(oggz, true) + of(households - oggz, false), of(oggz, true))
             };
+            let told = |posture| told_if(self.undetermined_share.clamp(0.0, 1.0), posture);
             let mut push = |reader, (households, members): (f64, f64), (all_of, oggz): (f64, f64)| {
                 if households > 0.0 && all_of > 0.0 {
                     all.push(Inference { reader, answer, prior: oggz / all_of, posterior: members / households });
                 }
             };
-            Posture::ALL.iter().for_each(|one| push(Reader::Sees(*one), told(*one), self.protected(*one)));
+            for one in Posture::ALL {
+                push(Reader::Registered(one), told_if(0.0, one), self.protected(one));
+                push(Reader::Sees(one), told(one), self.protected(one));
+            }
             // Who sees nothing does not know how many seniors are tenants: whichever tells more.
             let towns =
                 [&[Posture::Minor, Posture::Senior, Posture::Neither][..], &[Posture::Minor, Posture::SeniorResident]];
@@ -119,34 +134,57 @@ impl Cells {
         all
     }
 
-    /// The worst posterior; 0 where nothing is told.
-    pub fn worst(&self, regulation: &Regulation) -> f64 {
-        self.inferences(regulation).first().map_or(0.0, |worst| worst.posterior)
+    /// The worst posterior of a reader without a view of the register, and of one with it; 0 where nothing is told.
+    pub fn worst(&self, regulation: &Regulation) -> Worst {
+        Worst::of(&self.inferences(regulation))
+    }
+}
+
+/// The worst posteriors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worst {
+    /// Of who does not know whether the tenants are registered.
+    pub unseen: f64,
+    /// Of who has a view of the register.
+    pub registered: f64,
+}
+
+impl Worst {
+    /// Of inferences, the worst first.
+    pub fn of(all: &[Inference]) -> Self {
+        let first = |registered| {
+            all.iter().find(|one| one.reader.is_registered() == registered).map_or(0.0, |worst| worst.posterior)
+        };
+        Self { unseen: first(false), registered: first(true) }
     }
 
-    /// How likely a household of this posture, in the group or not, gets this answer.
-    fn chance(&self, groups: &[GroupRule], form: Form, posture: Posture, member: bool, answer: Answer) -> f64 {
-        let rule = |group: Group| groups.iter().find(|r| r.group == group && r.is_served_to(Role::Corporation));
-        let seen = match posture {
-            Posture::Minor => rule(Group::Minor),
-            Posture::Senior => rule(Group::Senior),
-            Posture::SeniorResident => rule(Group::Senior).filter(|rule| rule.whose_age != Some(WhoseAge::Tenant)),
-            Posture::Neither => None,
-        };
-        let rules = [seen, member.then(|| rule(Group::Oggz)).flatten()];
-        let open = rules.iter().flatten().any(|rule| !rule.shield);
-        let shielded = rules.iter().flatten().any(|rule| rule.shield);
-        let certain = match (open, shielded) {
-            (true, _) => Answer::Priority,
-            (false, true) => Answer::Undetermined,
-            (false, false) => Answer::NoPriority,
-        };
-        let told =
-            |one: Answer| if form == Form::Consult && one == Answer::Undetermined { Answer::Priority } else { one };
-        let unsure = self.undetermined_share.clamp(0.0, 1.0);
-        let is = |one: Answer| f64::from(u8::from(told(one) == answer));
-        (1.0 - unsure) * is(certain) + unsure * is(Answer::Undetermined)
+    /// Whether it is more than the parties accept.
+    pub fn exceeds(self, bounds: &Posterior) -> bool {
+        self.unseen > bounds.bound || self.registered > bounds.bound_registered()
     }
+}
+
+/// How likely a household of this posture, in the group or not, gets this answer, where a share of all is answered
+/// `undetermined` for another reason.
+fn chance(groups: &[GroupRule], form: Form, unsure: f64, posture: Posture, member: bool, answer: Answer) -> f64 {
+    let rule = |group: Group| groups.iter().find(|r| r.group == group && r.is_served_to(Role::Corporation));
+    let seen = match posture {
+        Posture::Minor => rule(Group::Minor),
+        Posture::Senior => rule(Group::Senior),
+        Posture::SeniorResident => rule(Group::Senior).filter(|rule| rule.whose_age != Some(WhoseAge::Tenant)),
+        Posture::Neither => None,
+    };
+    let rules = [seen, member.then(|| rule(Group::Oggz)).flatten()];
+    let open = rules.iter().flatten().any(|rule| !rule.shield);
+    let shielded = rules.iter().flatten().any(|rule| rule.shield);
+    let certain = match (open, shielded) {
+        (true, _) => Answer::Priority,
+        (false, true) => Answer::Undetermined,
+        (false, false) => Answer::NoPriority,
+    };
+    let told = |one: Answer| if form == Form::Consult && one == Answer::Undetermined { Answer::Priority } else { one };
+    let is = |one: Answer| f64::from(u8::from(told(one) == answer));
+    (1.0 - unsure) * is(certain) + unsure * is(Answer::Undetermined)
 }
 
 fn sum(of: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
@@ -173,13 +211,13 @@ mod tests {
     fn an_open_group_is_certain_for_who_sees_the_register_and_a_shield_hides_it() {
         let sees = Reader::Sees(Posture::Neither);
         let open = with("shield = true", "shield = false");
-        assert!((TOWN.worst(&open) - 1.0).abs() < 1e-12);
+        assert!((TOWN.worst(&open).unseen - 1.0).abs() < 1e-12);
         assert!((find(&TOWN, &open, sees, Answer::Priority) - 1.0).abs() < 1e-12);
         let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
         // By hand: 195 members and 5 % of 6,305 others are undetermined.
         let want = 195.0 / (195.0 + 0.05 * 6_305.0);
         assert!((find(&TOWN, &haarlem, sees, Answer::Undetermined) - want).abs() < 1e-12);
-        assert!((TOWN.worst(&haarlem) - want).abs() < 1e-12);
+        assert!((TOWN.worst(&haarlem).unseen - want).abs() < 1e-12);
         assert!((find(&TOWN, &haarlem, sees, Answer::NoPriority)).abs() < 1e-12);
     }
 
@@ -187,7 +225,7 @@ mod tests {
     fn one_bit_tells_who_sees_the_register_as_much_as_three_words() {
         let consult = with("form = \"three-valued\"", "form = \"consult\"");
         let three = with("[[disclosure]]", "[[disclosure]]\n");
-        assert!((TOWN.worst(&consult) - TOWN.worst(&three)).abs() < 1e-12);
+        assert!((TOWN.worst(&consult).unseen - TOWN.worst(&three).unseen).abs() < 1e-12);
         let blind = |regulation| find(&TOWN, regulation, Reader::Blind, Answer::Priority);
         assert!(blind(&consult) > blind(&three), "consult holds the shielded ones too");
     }
@@ -213,17 +251,99 @@ mod tests {
     #[test]
     fn small_counts_are_neither_told_nor_too_low() {
         let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
-        let of = |oggz| Cells { households: [(0, 0), (0, 0), (400, oggz)], ..TOWN }.worst(&haarlem);
+        let of = |oggz| Cells { households: [(0, 0), (0, 0), (400, oggz)], ..TOWN }.worst(&haarlem).unseen;
         assert!((0..=SMALL).all(|n| (of(n) - of(SMALL)).abs() < 1e-12));
         assert!(of(11) > of(SMALL));
         let nobody = Cells { households: [(0, 0); 3], ..TOWN };
         assert_eq!(nobody.inferences(&haarlem), []);
     }
 
+    /// Counted by enumeration, household by household, from rules written down here: minors open, seniors open if they
+    /// are tenants, the group shielded, open or served to no corporation.
+    #[test]
+    fn every_figure_is_that_of_a_town_counted_household_by_household() {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Oggz {
+            Shielded,
+            Open,
+            NotServed,
+        }
+        struct Household {
+            posture: Posture,
+            member: bool,
+            /// Answered undetermined for another reason.
+            unsure: bool,
+        }
+        let with_bound = |from, to| with(from, to);
+        let regulations = [
+            (Oggz::Shielded, with("[[disclosure]]", "[[disclosure]]\n")),
+            (Oggz::Open, with_bound("shield = true", "shield = false")),
+            (Oggz::NotServed, with_bound("[\"corporation\", \"care-custodian\"]", "[\"care-custodian\"]")),
+        ];
+        // Of 20 households each, one is unsure: 5 %.
+        let town = |senior: Posture, neither: Posture| -> Vec<Household> {
+            let cells =
+                [(Posture::Minor, TOWN.households[0]), (senior, TOWN.households[1]), (neither, TOWN.households[2])];
+            let each = cells.into_iter().flat_map(|(posture, (all, oggz))| (0..all).map(move |n| (posture, n < oggz)));
+            each.flat_map(|(posture, member)| (0..20).map(move |n| Household { posture, member, unsure: n == 0 }))
+                .collect()
+        };
+        let word = |oggz: Oggz, form: Form, household: &Household, unsure: bool| {
+            let open = matches!(household.posture, Posture::Minor | Posture::Senior)
+                || (household.member && oggz == Oggz::Open);
+            let answer = match () {
+                () if unsure => Answer::Undetermined,
+                () if open => Answer::Priority,
+                () if household.member && oggz == Oggz::Shielded => Answer::Undetermined,
+                () => Answer::NoPriority,
+            };
+            if form == Form::Consult && answer == Answer::Undetermined { Answer::Priority } else { answer }
+        };
+        // A town in which the seniors are tenants, and one in which they are not.
+        let towns = [town(Posture::Senior, Posture::Neither), town(Posture::SeniorResident, Posture::SeniorResident)];
+        for (oggz, regulation) in &regulations {
+            for form in [Form::ThreeValued, Form::Consult] {
+                let all = TOWN.inferences_as(regulation, form);
+                assert!(all.windows(2).all(|pair| pair[0].posterior >= pair[1].posterior), "the worst first");
+                for answer in [Answer::Priority, Answer::NoPriority, Answer::Undetermined] {
+                    let share = |town: &[Household], registered: bool, of: Option<Posture>| {
+                        let seen = town.iter().filter(|one| of.is_none_or(|posture| one.posture == posture));
+                        let seen = seen.filter(|one| !(registered && one.unsure));
+                        let told = seen.filter(|one| word(*oggz, form, one, one.unsure) == answer);
+                        let (all, members) = told.fold((0, 0), |(n, m), one| (n + 1, m + u32::from(one.member)));
+                        (all > 0).then(|| f64::from(members) / f64::from(all))
+                    };
+                    let mut readers = vec![];
+                    for posture in Posture::ALL {
+                        let town = &towns[usize::from(posture == Posture::SeniorResident)];
+                        readers.push((Reader::Registered(posture), share(town, true, Some(posture))));
+                        readers.push((Reader::Sees(posture), share(town, false, Some(posture))));
+                    }
+                    let blind = towns.iter().filter_map(|town| share(town, false, None)).max_by(f64::total_cmp);
+                    readers.push((Reader::Blind, blind));
+                    for (reader, want) in readers {
+                        let found = all.iter().find(|one| (one.reader, one.answer) == (reader, answer));
+                        let found = found.map(|one| one.posterior);
+                        let same = match (found, want) {
+                            (Some(found), Some(want)) => (found - want).abs() < 1e-9,
+                            (None, None) => true,
+                            _ => false,
+                        };
+                        assert!(same, "{form:?} {reader:?} {answer:?}: {found:?}, by hand {want:?}");
+                    }
+                }
+                let worst = Worst::of(&all);
+                let certain = if *oggz == Oggz::NotServed { 0.03 } else { 1.0 };
+                assert!((worst.registered - certain).abs() < 1e-9, "a shield hides nothing from who has the register");
+                assert!(worst.unseen <= worst.registered + 1e-9);
+            }
+        }
+    }
+
     #[test]
     fn the_estimate_agrees_with_the_bound_that_is_checked_at_load() {
         let haarlem = with("[[disclosure]]", "[[disclosure]]\n");
         let posterior = haarlem.posterior();
-        assert!((Cells::estimated(posterior).worst(&haarlem) - posterior.worst(haarlem.groups())).abs() < 1e-6);
+        assert!((Cells::estimated(posterior).worst(&haarlem).unseen - posterior.worst(haarlem.groups())).abs() < 1e-6);
     }
 }

@@ -21,6 +21,7 @@ mod rotation;
 mod shipped;
 mod signatures;
 mod steps;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -32,17 +33,18 @@ use time::Date;
 
 pub use article::Article;
 pub use changes::Change;
-pub use check::{Decided, Remark, Severity};
+pub use check::{Remark, Severity};
 pub use disclose::{
     Disclosure, Form, GroupRule, GroupSource, MOST_HOUSEHOLDS, Posterior, Told, WhoseAge, WhoseHousehold,
 };
 pub use facts::{Act, Arrears, Conditions, Facts};
-pub use inference::{Cells, Inference, Posture, Reader};
+pub use inference::{Cells, Inference, Posture, Reader, Worst};
 pub use party::{Party, Role};
 pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
 pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
 pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};
+pub use sweep::Decided;
 
 use crate::ids::{Oin, Purpose, RegulationId};
 use crate::link::Source;

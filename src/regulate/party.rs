@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::NoteVerifier;
 use crate::ids::Oin;
 
 /// What a party is. Each party has one role.
@@ -75,6 +76,12 @@ impl Party {
     /// The verifier keys that must sign.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.key.iter().chain(&self.former_key).map(String::as_str)
+    }
+
+    /// What those keys are, whatever they are called: one key under two names is one.
+    pub(super) fn key_bytes(&self) -> impl Iterator<Item = Vec<u8>> {
+        let bytes = |verifier: NoteVerifier| verifier.public_key().to_vec();
+        self.keys().map(move |text| NoteVerifier::from_vkey(text).map_or_else(|_| text.as_bytes().to_vec(), bytes))
     }
 
     /// Whether it is who this party of the version before was: it holds that one's key.

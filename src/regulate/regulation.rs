@@ -125,6 +125,30 @@ pub struct Evaluation {
     pub reference: String,
 }
 
+impl Evaluation {
+    /// Days of the longest period that begins before `until`, at least those of the first.
+    pub(super) fn longest_days(&self, until: Date) -> i64 {
+        let begin = |n: i32| months_after(self.anchor, n * i32::try_from(self.every_months).unwrap_or(1));
+        let later = (1..).map_while(begin);
+        let mut begins = vec![self.anchor];
+        for day in later {
+            begins.push(day);
+            if day >= until {
+                break;
+            }
+        }
+        begins.windows(2).map(|pair| (pair[1] - pair[0]).whole_days()).max().unwrap_or(0)
+    }
+}
+
+/// The same day so many months later, or the last one of a month that is too short for it.
+fn months_after(day: Date, months: i32) -> Option<Date> {
+    let all = day.year() * 12 + i32::from(u8::from(day.month())) - 1 + months;
+    let month = Month::try_from(u8::try_from(all.rem_euclid(12) + 1).ok()?).ok()?;
+    let year = all.div_euclid(12);
+    Date::from_calendar_date(year, month, day.day().min(month.length(year))).ok()
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Household {
@@ -273,7 +297,7 @@ impl Document {
         demand(&[
             (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
             (
-                unique(self.parties.iter().flat_map(Party::keys)),
+                unique(self.parties.iter().flat_map(Party::key_bytes)),
                 "[[party]] key must differ: two parties with one key are one signature",
             ),
             (

@@ -27,8 +27,8 @@ pub struct Proposal {
     /// What is proposed; its format is the answer room's.
     pub body: String,
     pub by: Oin,
-    /// SHA-256 of the proposer's certificate, hexadecimal.
-    pub certificate: String,
+    /// SHA-256 of the public key of the proposer's certificate, hexadecimal.
+    pub key: String,
     pub made_at: OffsetDateTime,
     /// The epoch under whose key a part of the body is sealed: with its end the proposal goes.
     pub sealed_in: Option<EpochId>,
@@ -59,10 +59,10 @@ impl Tx<'_> {
         self.db.execute("DELETE FROM proposal WHERE made_at < ?1", [lapsed.unix_timestamp()])?;
         let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at, sealed_in)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let Proposal { id, regulation, body, by, certificate, made_at, sealed_in } = proposal;
+        let Proposal { id, regulation, body, by, key, made_at, sealed_in } = proposal;
         let (at, epoch) = (made_at.unix_timestamp(), sealed_in.as_ref().map(EpochId::as_str));
         self.db.execute("DELETE FROM proposal WHERE oin = ?1 AND sealed_in = ?2", params![by.as_str(), epoch])?;
-        let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), certificate, at, epoch];
+        let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), key, at, epoch];
         self.db.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
@@ -133,18 +133,17 @@ impl Store {
         };
         let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
         let damaged = || StoreError::Damaged { what: "a proposal" };
-        let read =
-            |([id, regulation, by], body, certificate, made_at, epoch): ([String; 3], _, _, _, Option<String>)| {
-                Ok(Proposal {
-                    id: id.parse().map_err(|_| damaged())?,
-                    regulation: regulation.parse().map_err(|_| damaged())?,
-                    body,
-                    by: by.parse().map_err(|_| damaged())?,
-                    certificate,
-                    made_at,
-                    sealed_in: epoch.map(|epoch| epoch.parse()).transpose().map_err(|_| damaged())?,
-                })
-            };
+        let read = |([id, regulation, by], body, key, made_at, epoch): ([String; 3], _, _, _, Option<String>)| {
+            Ok(Proposal {
+                id: id.parse().map_err(|_| damaged())?,
+                regulation: regulation.parse().map_err(|_| damaged())?,
+                body,
+                by: by.parse().map_err(|_| damaged())?,
+                key,
+                made_at,
+                sealed_in: epoch.map(|epoch| epoch.parse()).transpose().map_err(|_| damaged())?,
+            })
+        };
         rows.into_iter().map(read).collect()
     }
 
@@ -216,7 +215,7 @@ mod tests {
             regulation: haarlem(),
             body: "{}".into(),
             by: oin(),
-            certificate: "ab".repeat(32),
+            key: "ab".repeat(32),
             made_at,
             sealed_in: None,
         };

@@ -78,8 +78,8 @@ fn a_person_s_entries_are_found_by_two_parties_together() {
 fn what_the_care_side_was_told_is_found_in_list_exports_and_letter() {
     let house = House::open();
     let family = value(&house.encoder(EPOCH), FAMILY);
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    assert_eq!(told(&house, TEAM, case, &family).groups["minor"], "yes");
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    assert_eq!(told(&house, TEAM, &case, &family).groups["minor"], "yes");
     let mut reading = LogArgs::new(house.party(OFFICER)).reading().unwrap();
     let filter = Filter { action: Some(Action::AskGroups), ..Filter::default() };
     let mut seen = Vec::new();

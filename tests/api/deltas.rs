@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use voorrang::answer::wire::{Changes, LoadBegun, LoadReport, SourceReport};
 use voorrang::cli::load::{self, Kind, LoadArgs, Loaded};
 
+use super::probing::counted;
 use super::support::*;
 
 /// The demonstration's residents without those of the family's address, and how many those are.
@@ -95,6 +96,51 @@ fn who_moved_is_replaced_and_answered_as_by_a_whole_load() {
     let by_delta = answers(&house, &all);
     house.load(POPULATION, Kind::Population, &moved).unwrap();
     assert_eq!(answers(&house, &all), by_delta);
+}
+
+/// Whoever asks again behind each load, to see what changed, learns the state of that moment at the price of a question.
+#[test]
+fn a_repeat_behind_a_load_tells_the_present_state_alone_and_counts_whatever_kind_of_load_it_was() {
+    let house = House::open();
+    let (without, _) = without_the_family(&house);
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    let whole = |input: &std::path::Path| drop(house.load(POPULATION, Kind::Population, input).unwrap());
+    let changes = |input: &std::path::Path| drop(delta(&house, input));
+    let spent = || counted(&house);
+    let key = [("Content-Type", "application/json"), ("Idempotency-Key", "before-any-of-the-loads")];
+    let under_key = || {
+        let body = question.to_string();
+        house.line(CORPORATION).send("POST", "/v1/priority-questions", &key, body.as_bytes()).unwrap().answered()
+    };
+    assert_eq!((under_key().answer.as_str(), spent()), ("priority", (1, 0)));
+    for (by_changes, input, want, cost) in [
+        (true, &without, "undetermined", (2, 1)),
+        (false, &demo("brp.csv"), "priority", (3, 1)),
+        (false, &without, "undetermined", (4, 2)),
+    ] {
+        if by_changes {
+            changes(input)
+        } else {
+            whole(input)
+        }
+        let reply = house.line(CORPORATION).ask(&question);
+        let told: Value = serde_json::from_slice(&reply.body).unwrap();
+        let members: Vec<_> = told.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(
+            (told["answer"].as_str(), members),
+            (Some(want), ["answer", "epoch", "receipt"].map(Into::into).into())
+        );
+        assert_eq!((reply.body.len(), spent()), (voorrang::answer::wire::ANSWER_BYTES, cost), "{want}");
+    }
+    // Under its key the first answer is the first answer: it tells nothing that was not told then, and costs nothing.
+    assert_eq!((under_key().answer.as_str(), spent()), ("priority", (4, 2)));
+    // No load begins the count anew.
+    for load in [&changes as &dyn Fn(&std::path::Path), &whole] {
+        load(&demo("brp.csv"));
+        let refused = house.line(CORPORATION).ask(&question).is_problem(403, "refused");
+        assert_eq!(refused.article.as_deref(), Some("household-limit"));
+    }
+    assert_eq!(spent(), (4, 2));
 }
 
 fn begin(house: &House, base: &Value, records: usize) -> Reply {

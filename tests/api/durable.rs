@@ -3,11 +3,11 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use voorrang::ids::BatchId;
 
 use super::question_batches::{send, wait};
-use super::regulation::TEAM;
+use super::regulation::{TEAM, of_case};
 use super::support::*;
 use super::walls::{inside, logged_port};
 
@@ -28,8 +28,8 @@ fn under(house: &House, stem: &str, path: &str, body: &Value) -> Reply {
 impl Told {
     fn by(house: &House) -> Self {
         let family = value(&house.encoder(EPOCH), FAMILY);
-        let case = under(house, CORPORATION, "/v1/priority-questions", &family).answered().receipt.index;
-        let groups = json!({"case": case, "question": family});
+        let case = under(house, CORPORATION, "/v1/priority-questions", &family).answered().receipt;
+        let groups = of_case(&case, &family);
         assert_eq!(under(house, TEAM, "/v1/group-questions", &groups).status, 200);
         let batch = send(house, std::slice::from_ref(&family), 1);
         wait(house, batch);

@@ -424,7 +424,7 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
         canaries.extend(
             codes.flat_map(|variants| variants.as_array().unwrap()).map(|code| code.as_str().unwrap()[..24].to_owned()),
         );
-        line.ask(&question).answered();
+        let first = line.ask(&question).answered();
         let mut odd = question.clone();
         odd["purpose"] = "CanaryPurpose Jansen".into();
         line.ask(&odd);
@@ -433,7 +433,7 @@ fn no_code_name_address_or_free_text_is_ever_in_an_entry() {
         line.ask(&odd).is_problem(403, "refused");
         let plan = json!({"header": odd["header"], "purpose": SLUG, "questions": 1});
         line.json("POST", "/v1/question-batches", &plan).is_problem(403, "refused");
-        let groups = json!({"case": 0, "question": odd});
+        let groups = json!({"case": 0, "leaf": first.receipt.leaf, "question": odd});
         house.line(CARE).json("POST", "/v1/group-questions", &groups).is_problem(403, "refused");
         odd["header"]["epoch"] = "canary-epoch-of-nobody".into();
         line.ask(&odd);

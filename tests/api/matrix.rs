@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use time::Duration;
+use voorrang::audit::Receipt;
 use voorrang::cli::pki::{self, file_stem};
 use voorrang::cli::regulation::activate_at;
 use voorrang::regulate::Regulation;
 
 use super::authority::{Root, pin};
+use super::regulation::of_case;
 use super::support::*;
 use super::walls::{house_of, ping, soon};
 
@@ -46,7 +48,7 @@ struct World {
     /// A batch of the corporation.
     batch: String,
     /// An answered question, which the care side may ask about.
-    case: u64,
+    case: Receipt,
 }
 
 /// Another city with the same articles, in the same service: its folder of keys, and that of its regulation.
@@ -94,7 +96,7 @@ impl World {
         activate_at(&elsewhere, &first, &second).unwrap();
         house.fill(EPOCH);
         let question = value(&house.encoder(EPOCH), FAMILY);
-        let case = house.line(CORPORATION).ask(&question).answered().receipt.index;
+        let case = house.line(CORPORATION).ask(&question).answered().receipt;
         let header = house.encoder(EPOCH).header();
         let batch = json!({"header": header, "purpose": question["purpose"], "questions": 1});
         let batch = text(&house.line(CORPORATION).json("POST", "/v1/question-batches", &batch), "batch");
@@ -201,7 +203,7 @@ impl World {
             ("POST", "/question-batches/{batch}/commit") => json!({"chunks": 7}),
             ("POST", "/processing-activities") => json!({"startTime": 0}),
             ("POST", "/priority-batches") => json!({"questions": [question]}),
-            ("POST", "/group-questions") => json!({"question": question, "case": self.case}),
+            ("POST", "/group-questions") => of_case(&self.case, &question),
             ("POST", "/loads") => plan(&self.house),
             ("POST", "/loads/{load}/commit") => json!({"chunks": 7}),
             ("PUT", "/stock") => json!({"header": header, "dwellings": 10, "addresses": "AAAA"}),

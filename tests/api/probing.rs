@@ -45,7 +45,7 @@ fn a_tenant_more_does_not_tell_a_shielded_household_from_one_that_is_registered_
 }
 
 /// Questions and misses of the month, as the service has counted them.
-fn counted(house: &House) -> (i64, i64) {
+pub fn counted(house: &House) -> (i64, i64) {
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     let sum = "SELECT coalesce(sum(questions), 0), coalesce(sum(misses), 0) FROM budget";
     db.query_row(sum, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()

@@ -426,6 +426,7 @@ fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight(
     while view(&house, batch).answered == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
+    assert!(results(&house, batch).iter().any(|one| one.answered.is_some()), "until midnight");
     house.clock.set(datetime!(2026-01-16 0:00 UTC));
     let done = wait(&house, batch);
     assert!(done.state == "done" && done.answered > 0 && done.refused > 0, "{done:?}");
@@ -435,6 +436,20 @@ fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight(
     assert!(behind.iter().all(|entry| entry.result != Outcome::Answered), "nobody is answered behind it");
     let refused = results(&house, batch).into_iter().filter_map(|one| one.problem).next_back().unwrap();
     assert_eq!(refused.article.as_deref(), Some("validity"));
+    // What was answered before is not told behind it either, as under a key.
+    let lines = results(&house, batch);
+    assert!(lines.iter().all(|one| one.answered.is_none()), "behind midnight");
+    let withheld = lines.iter().filter(|one| one.problem.as_ref().is_some_and(|why| why.code == "regulation_ended"));
+    assert_eq!(withheld.count(), done.answered as usize);
+    let read: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::ResultsRead).collect();
+    let result = String::from(read.last().unwrap().result.clone());
+    assert_eq!((String::from(read[0].result.clone()), result), ("done".into(), "refused:regulation_ended".into()));
+    // Under the version that follows it is.
+    amend(&house, "valid_until = 2026-01-16", "valid_until = 2999-01-01");
+    amend(&house, "valid_from = 2020-01-01", "valid_from = 2026-01-16");
+    house.activate_law().unwrap();
+    let told = results(&house, batch).iter().filter(|one| one.answered.is_some()).count();
+    assert_eq!(told, done.answered as usize);
 }
 
 #[test]

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use voorrang::answer::wire;
 use voorrang::answer::wire::law::{BatchAnswers, GroupsTold, Pending, ProposalView, RegulationTexts, StepView};
-use voorrang::audit::{Action, Entry, NoteSigner, Outcome};
+use voorrang::audit::{Action, Entry, NoteSigner, Outcome, Receipt};
 use voorrang::cli::client::Client;
 use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::{self, sign};
 use voorrang::encode::read;
 use voorrang::profile::Profile;
-use voorrang::regulate::Role;
+use voorrang::regulate::{Regulation, Role};
 
 use crate::support::{
     ADMINISTRATOR, CARE, CORPORATION, EPOCH, FAMILY, House, NOW, OFFICER, POPULATION, SINGLE, contracts, demo, value,
@@ -272,8 +272,62 @@ fn the_steps_of_a_stage_are_a_table_that_names_nobody() {
     bad.is_problem(422, "answer");
 }
 
-pub fn told(house: &House, stem: &str, case: u64, question: &Value) -> GroupsTold {
-    let reply = house.line(stem).json("POST", "/v1/group-questions", &json!({"case": case, "question": question}));
+/// What `voorrang regulation show` prints, and its exit code.
+fn shown(house: &House, stem: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_voorrang"));
+    let output = program.args(["regulation", "show", "--config"]).arg(house.party(stem)).args(more).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
+    let house = House::lawless();
+    let (code, page, error) = shown(&house, CORPORATION, &[]);
+    assert_eq!((code, page.as_str()), (Some(3), ""), "{error}");
+    assert!(error.contains("regulation_not_active") && error.contains("no version"), "{error}");
+    amend(&house, "valid_from = 2020-01-01", "valid_from = 2026-01-16");
+    amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-17");
+    house.activate_law().unwrap();
+    let first = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    amend(&house, "valid_until = 2026-01-17", "valid_until = 2026-01-19");
+    amend(&house, "valid_from = 2026-01-16", "valid_from = 2026-01-17");
+    house.activate_law().unwrap();
+    let second = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    amend(&house, "valid_from = 2026-01-17", &format!("replaces = \"{second}\"\nvalid_from = 2026-01-18"));
+    house.activate_law().unwrap();
+    let third = Regulation::load(&house.law()).unwrap().digest().to_owned();
+    let none = "No version is in force today: nothing is answered.";
+    for (moment, digest, states, in_force) in [
+        (datetime!(2026-01-15 23:59:59 UTC), &first, ["not yet", "not yet", "not yet"], false),
+        (datetime!(2026-01-16 0:00 UTC), &first, ["in force", "not yet", "not yet"], true),
+        (datetime!(2026-01-17 0:00 UTC), &second, ["ended", "in force", "not yet"], true),
+        (datetime!(2026-01-18 0:00 UTC), &third, ["ended", "replaced", "in force"], true),
+        (datetime!(2026-01-19 0:00 UTC), &third, ["ended", "ended", "ended"], false),
+    ] {
+        house.clock.set(moment);
+        let (code, page, error) = shown(&house, CORPORATION, &[]);
+        let lines: Vec<&str> = page.lines().collect();
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");
+        assert!(lines[0].starts_with("haarlem: Working agreements"), "{page}");
+        assert_eq!(lines[1], format!("digest {digest}"), "{moment}");
+        for ((line, state), version) in lines[2..].iter().zip(states).zip([&first, &second, &third]) {
+            assert!(line.starts_with(&format!("{state:<9} {}  valid 2026-01-1", &version[..16])), "{moment}: {line}");
+        }
+        assert_eq!((lines.len(), lines.last() == Some(&none)), (5 + usize::from(!in_force), !in_force), "{page}");
+    }
+    let (code, page, _) = shown(&house, CORPORATION, &["--months", "1", "--days", "8", "--answer", "undetermined"]);
+    assert_eq!(code, Some(0));
+    assert!(page.starts_with("HLM-G1 ") && page.contains("(gate: before the next stage)"), "{page}");
+}
+
+/// A question about the groups of the household that a corporation referred with its receipt.
+pub fn of_case(receipt: &Receipt, question: &Value) -> Value {
+    json!({"case": receipt.index, "leaf": receipt.leaf, "question": question})
+}
+
+pub fn told(house: &House, stem: &str, case: &Receipt, question: &Value) -> GroupsTold {
+    let reply = house.line(stem).json("POST", "/v1/group-questions", &of_case(case, question));
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.body.len(), voorrang::answer::wire::ANSWER_BYTES);
     serde_json::from_slice(&reply.body).unwrap()
@@ -287,25 +341,25 @@ fn the_care_side_learns_the_groups_that_it_has_a_ground_for_of_cases_alone() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let (family, single) = (value(&encoder, FAMILY), value(&encoder, SINGLE));
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    let team = told(&house, TEAM, case, &family);
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    let team = told(&house, TEAM, &case, &family);
     assert_eq!(team.groups.into_iter().collect::<Vec<_>>(), [("minor".to_owned(), "yes".to_owned())]);
-    let care = told(&house, CARE, case, &family);
+    let care = told(&house, CARE, &case, &family);
     assert_eq!(care.groups.keys().collect::<Vec<_>>(), ["oggz"]);
     // Another household under this case, no case at all, and a corporation.
-    for (stem, case, question, article) in [
-        (TEAM, case, &single, "case"),
+    for (stem, index, question, article) in [
+        (TEAM, case.index, &single, "case"),
         (TEAM, 0, &family, "case"),
         (TEAM, LAST_WHOLE, &family, "case"),
-        (CORPORATION, case, &family, "default"),
+        (CORPORATION, case.index, &family, "default"),
         // Whether it is a case is told to nobody who may not ask.
         (CORPORATION, 0, &family, "default"),
     ] {
-        let body = json!({"case": case, "question": question});
+        let body = of_case(&Receipt { index, ..case.clone() }, question);
         let refused = house.line(stem).json("POST", "/v1/group-questions", &body).is_problem(403, "refused");
-        assert!(refused.article.as_deref() == Some(article), "{stem} {case}: {refused:?}");
+        assert!(refused.article.as_deref() == Some(article), "{stem} {index}: {refused:?}");
     }
-    let body = json!({"case": LAST_WHOLE + 1, "question": family});
+    let body = of_case(&Receipt { index: LAST_WHOLE + 1, ..case }, &family);
     house.line(TEAM).json("POST", "/v1/group-questions", &body).is_problem(400, "json");
     assert_eq!(actions(&house, Action::AskGroups), 7, "refusals too, and nothing of what cannot be read");
 }

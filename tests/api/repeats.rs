@@ -9,7 +9,7 @@ use voorrang::answer::wire::ANSWER_BYTES;
 use voorrang::audit::{Action, Outcome};
 use voorrang::cli::pki::{self, Subject};
 
-use super::regulation::{CARE_OFFICER, TEAM, amend, sign_anew};
+use super::regulation::{CARE_OFFICER, TEAM, amend, of_case, sign_anew};
 use super::support::*;
 
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
@@ -172,8 +172,8 @@ fn a_repeated_answer_is_the_first_one_byte_for_byte() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let family = value(&encoder, FAMILY);
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    let groups = json!({"case": case, "question": family});
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    let groups = of_case(&case, &family);
     let batch = json!({"questions": [value(&encoder, SINGLE)]});
     for (n, (stem, path, body)) in [
         (CARE, "/v1/group-questions", &groups),
@@ -195,8 +195,7 @@ fn an_answer_that_another_certificate_of_the_party_has_again_is_recorded() {
     let house = House::open();
     let family = value(&house.encoder(EPOCH), FAMILY);
     let first = under(&house, CORPORATION, KEY, "POST", "/v1/priority-questions", &family).answered();
-    let index = first.receipt.index;
-    let groups = json!({"case": index, "question": family});
+    let groups = of_case(&first.receipt, &family);
     assert_eq!(under(&house, CARE, KEY, "POST", "/v1/group-questions", &groups).status, 200);
     let again = |card: &Card, path: &str, body: &Value| {
         let mut line = Line::open(house.port(), house.tls(Some(card))).unwrap();
@@ -307,8 +306,8 @@ fn what_was_told_is_not_told_again_when_the_regulation_has_ended() {
     house.clock.set(datetime!(2026-01-15 23:00 UTC));
     let family = value(&house.encoder(EPOCH), FAMILY);
     let ask = || under(&house, CORPORATION, KEY, "POST", "/v1/priority-questions", &family);
-    let case = ask().answered().receipt.index;
-    let groups = json!({"case": case, "question": family});
+    let case = ask().answered().receipt;
+    let groups = of_case(&case, &family);
     let look = || under(&house, TEAM, KEY, "POST", "/v1/group-questions", &groups);
     let batch = json!({"questions": [value(&house.encoder(EPOCH), SINGLE)]});
     let together = || under(&house, CORPORATION, &KEY[..20], "POST", "/v1/priority-batches", &batch);

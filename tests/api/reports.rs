@@ -25,6 +25,27 @@ fn agree_on(house: &House, bound: &str) -> anyhow::Result<()> {
     house.activate_law()
 }
 
+#[test]
+fn who_has_the_register_is_held_to_a_bound_of_its_own() {
+    let house = House::lawless();
+    let file = house.law().join("regulation.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    // The group told to no corporation: its share among households without a minor or senior is all that is known.
+    let told = "recipients = [\"corporation\", \"care-custodian\"]";
+    let text = text.replace(told, "recipients = [\"care-custodian\"]");
+    fs::write(&file, text.replace("bound_registered = 1.0", "bound_registered = 0.035")).unwrap();
+    house.sign_law();
+    house.activate_law().unwrap();
+    house.agree(EPOCH);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let care = house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    let inference = care.inference.unwrap();
+    // Ten of 234, whichever way somebody looks.
+    assert!(inference.registered.unwrap().worst > 0.035, "{inference:?}");
+    let error = format!("{:#}", house.activate(EPOCH).unwrap_err());
+    assert!(error.contains("posterior_bound") && error.contains("register at hand"), "{error}");
+}
+
 /// Everybody who was born before 2000, as a care list.
 fn half_the_town(house: &House) -> std::path::PathBuf {
     let path = house.file("half-the-town.csv");
@@ -52,6 +73,11 @@ fn an_epoch_whose_answers_would_tell_more_than_the_parties_accept_is_not_activat
     // one is answered undetermined, as 5 in 100 of all are: 10 / (10 + .05 * 224).
     let inference = care.inference.expect("both sources are there");
     assert_eq!((inference.worst, inference.bound), (0.47, 0.4));
+    // Who sees that all tenants are registered knows that a shielded household was found.
+    let registered = inference.registered.expect("the register is a view");
+    assert_eq!((registered.worst, registered.bound), (1.0, 1.0));
+    let forms: Vec<_> = inference.forms.iter().map(|(form, of)| (form.as_str(), of.worst, of.registered)).collect();
+    assert_eq!(forms, [("consult", 0.47, 1.0), ("three-valued", 0.47, 1.0)]);
     let error = format!("{:#}", house.activate(EPOCH).unwrap_err());
     assert!(error.contains("posterior_bound") && error.contains("47 %") && error.contains("40 %"), "{error}");
     let refused: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochActivate).collect();

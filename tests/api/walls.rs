@@ -7,9 +7,11 @@ use std::time::{Duration as Wait, Instant};
 
 use rcgen::KeyPair;
 use rustls::ProtocolVersion;
+use serde_json::json;
 use time::Duration;
 use toml::Value;
 use voorrang::answer::server;
+use voorrang::answer::wire::law::Pending;
 use voorrang::audit::Action;
 use voorrang::cli::pki::file_stem;
 
@@ -244,6 +246,28 @@ fn a_role_is_bound_to_its_issuer_and_a_party_to_its_key() {
     }
     assert_eq!(asked(&other, "00000099000000005001", &fresh), Some(204), "an officer is bound to nothing");
     soon("they are in the log", || refused(&house, "other_key") >= 4);
+}
+
+/// A person with certificates of two parties for one key proposes as one of them and confirms as the other.
+#[test]
+fn one_key_in_the_certificates_of_two_parties_is_one_person() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, false);
+    house.start();
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let write = |oin: &str, key: &KeyPair, path: &str, body: &serde_json::Value| {
+        let card = Card::new(&root.issue(oin, 50, key));
+        Line::open(house.port(), house.tls(Some(&card))).unwrap().json("POST", path, body)
+    };
+    let tap = json!({"oin": YMERE});
+    let (officer, administrator) = ("00000099000000005001", "00000099000000001000");
+    let proposed = write(officer, &key, "/v1/regulations/haarlem/taps", &tap);
+    let pending: Pending = serde_json::from_slice(&proposed.body).unwrap_or_else(|_| panic!("{}", proposed.text()));
+    let path = format!("/v1/proposals/{}/confirm", pending.proposal);
+    let alone = write(administrator, &key, &path, &json!({}));
+    assert_eq!(alone.is_problem(403, "refused").article.as_deref(), Some("four-eyes"));
+    // Two keys are two people; there is no closed tap to open.
+    write(administrator, &other, &path, &json!({})).is_problem(409, "store_conflict");
 }
 
 #[test]

@@ -57,7 +57,13 @@ fn a_check_says_on_one_page_who_gets_what_under_which_article() {
         let row = row(name);
         assert!(row.contains(article) && row.contains(told), "{row}");
     }
-    assert!(row("worst").contains("the parties accept 50.0 %"), "what a reader may infer");
+    let worst: Vec<&str> = page.lines().map(str::trim).filter(|line| line.starts_with("worst")).collect();
+    let without = "worst 38.2 %, the parties accept 50.0 %";
+    assert_eq!(worst, [without, "worst 100.0 %, the parties accept 100.0 %"], "without the register, and with it");
+    for form in ["three-valued", "consult"] {
+        let line = format!("with the form {form}: worst 38.2 %, with the register 100.0 %");
+        assert_eq!(row(&format!("with the form {form}")).trim(), line);
+    }
     assert!(page.lines().any(|line| line.contains("a senior who is no tenant") && line.contains("undetermined")));
     assert!(
         row("corporation-asks").contains("permits") && !row("four-eyes").contains(" 0 "),

@@ -10,7 +10,7 @@ use super::super::decision::store_problem;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
-use super::super::wire::law::InferenceView;
+use super::super::wire::law::{Bounded, InferenceView, WorstView};
 use super::super::wire::{LoadSummary, Source, SourceReport};
 use super::super::{App, Caller, EpochInForce};
 use super::Asked;
@@ -18,7 +18,7 @@ use super::cutover::load_of;
 use crate::audit::Action;
 use crate::epoch::State;
 use crate::ids::EpochId;
-use crate::regulate::{Act, Cells, Regulation};
+use crate::regulate::{Act, Cells, Form, Regulation, Worst};
 use crate::store::StoreError;
 
 /// The reports of the loads that answer, for privacy officers. That they were read is an entry.
@@ -48,8 +48,20 @@ impl App {
 
     /// What readers may infer from answers about these households, once both sources are there.
     pub(in super::super) fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
-        let (worst, bound) = worst(&*self.regulation(&next.epoch.regulation).ok()?, next)?;
-        Some(InferenceView { worst: (worst * 100.0).round() / 100.0, bound })
+        let regulation = self.regulation(&next.epoch.regulation).ok()?;
+        let (cells, bounds) = (cells(&regulation, next)?, regulation.posterior());
+        let shown = |share: f64| (share * 100.0).round() / 100.0;
+        let Worst { unseen, registered } = cells.worst(&regulation);
+        let form = |form: Form| {
+            let Worst { unseen, registered } = Worst::of(&cells.inferences_as(&regulation, form));
+            (form.as_str().to_owned(), WorstView { worst: shown(unseen), registered: shown(registered) })
+        };
+        Some(InferenceView {
+            worst: shown(unseen),
+            bound: bounds.bound,
+            registered: Some(Bounded { worst: shown(registered), bound: bounds.bound_registered() }),
+            forms: [Form::ThreeValued, Form::Consult].map(form).into(),
+        })
     }
 
     /// Whether that is within what the parties accept. Data change and the bound does not: nobody alone may go beyond it,
@@ -67,21 +79,24 @@ impl App {
     }
 }
 
-fn worst(regulation: &Regulation, next: &EpochInForce) -> Option<(f64, f64)> {
+fn cells(regulation: &Regulation, next: &EpochInForce) -> Option<Cells> {
     let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
     let undetermined_share = regulation.posterior().undetermined_share;
-    let cells = Cells { households: registers.cells(), undetermined_share };
-    Some((cells.worst(regulation), regulation.posterior().bound))
+    Some(Cells { households: registers.cells(), undetermined_share })
 }
 
 fn check_inference(regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {
-    let Some((worst, bound)) = worst(regulation, next).filter(|(worst, bound)| worst > bound) else {
-        return Ok(());
+    let Some(worst) = cells(regulation, next).map(|cells| cells.worst(regulation)) else { return Ok(()) };
+    let bounds = regulation.posterior();
+    let (reader, share, bound) = match () {
+        () if !worst.exceeds(bounds) => return Ok(()),
+        () if worst.unseen > bounds.bound => ("a reader of the answers", worst.unseen, bounds.bound),
+        () => ("a reader of the answers who has the register at hand", worst.registered, bounds.bound_registered()),
     };
     let detail = format!(
-        "a reader of the answers could become {:.0} % sure that a household is in the OGGZ group, and the parties accept \
-         {:.0} %; have the load checked, shield the group, or agree on another bound and activate that version",
-        worst * 100.0,
+        "{reader} could become {:.0} % sure that a household is in the OGGZ group, and the parties accept {:.0} %; have the \
+         load checked, shield the group or serve it to nobody, or agree on another bound and activate that version",
+        share * 100.0,
         bound * 100.0
     );
     Err(Problem::conflict("posterior_bound", detail))

@@ -65,8 +65,14 @@ impl App {
         read().map_err(|error: StoreError| store_problem(&error))
     }
 
-    /// A page of results, each with a receipt that the newest checkpoint covers.
-    pub(super) fn result_lines(&self, batch: &Batch, from: u32) -> Result<Page, StoreError> {
+    /// A page of results, each with a receipt that the newest checkpoint covers; or, where none may be told any more, with
+    /// the reason in the place of the answer.
+    pub(super) fn result_lines(
+        &self,
+        batch: &Batch,
+        from: u32,
+        withheld: Option<&Problem>,
+    ) -> Result<Page, StoreError> {
         let results = self.store.results(batch, from, RESULTS_AT_ONCE)?;
         // Behind the results: it covers them all.
         let checkpoint = if results.is_empty() { String::new() } else { self.store.checkpoint()? };
@@ -75,12 +81,13 @@ impl App {
         let mut lines = Vec::with_capacity(results.len() * LINE_BYTES);
         for result in results {
             let came = serde_json::from_str(&result.kept).map_err(|_| damaged())?;
-            let (answered, problem) = match came {
-                Came::Answer(answer) => {
+            let (answered, problem) = match (came, withheld) {
+                (Came::Answer(_), Some(withheld)) => (None, Some(withheld.clone().body())),
+                (Came::Answer(answer), None) => {
                     let receipt = Receipt { checkpoint: checkpoint.clone(), ..receipt_of(result.entry) };
                     (Some(Answered { answer, epoch: batch.epoch.clone(), receipt }), None)
                 }
-                Came::Problem(problem) => (None, Some(problem)),
+                (Came::Problem(problem), _) => (None, Some(problem)),
             };
             let is_answer = answered.is_some();
             let line = ResultLine { number: result.n, answered, problem };

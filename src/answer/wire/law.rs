@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::words::{moment, whole};
 use super::{Answered, ProblemBody, Question, date_only};
-use crate::audit::Receipt;
+use crate::audit::{Hash, Receipt};
 use crate::ids::{Oin, ProposalId, RegulationId};
 
 /// `POST /v1/regulations/{id}/activate`: the version that the caller read and means.
@@ -60,7 +60,7 @@ pub struct Confirmed {
     pub record: Option<String>,
 }
 
-/// `GET /v1/regulations/{id}`: the version in force, and all before it.
+/// `GET /v1/regulations/{id}`: the version in force, else the one that ended last or begins first, and all versions.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegulationTexts {
@@ -85,6 +85,8 @@ pub struct Version {
     /// The first day on which it no longer holds.
     #[serde(with = "date_only")]
     pub valid_until: Date,
+    /// `in-force`, `not-yet`, `ended` or `replaced`, by the service's clock.
+    pub state: String,
 }
 
 /// One agreed step of `GET /v1/regulations/{id}/steps`.
@@ -116,6 +118,8 @@ pub struct GroupQuestion {
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 9007199254740991_u64)]
     pub case: u64,
+    /// Leaf hash of that entry, base64, from the same receipt: that the corporation referred the household.
+    pub leaf: Hash,
     pub question: Question,
 }
 
@@ -161,8 +165,32 @@ pub struct BatchAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InferenceView {
-    /// The worst reader and answer, 0 to 1.
+    /// The worst reader and answer, 0 to 1, of those who do not know whether the tenants are registered.
     pub worst: f64,
     /// What the regulation accepts.
     pub bound: f64,
+    /// The same for readers with a view of the register; absent in reports of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Bounded>,
+    /// The worst in each form in which corporations can be answered, `three-valued` and `consult`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forms: BTreeMap<String, WorstView>,
+}
+
+/// A share, and what the regulation accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bounded {
+    pub worst: f64,
+    pub bound: f64,
+}
+
+/// The worst reader and answer in a form.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorstView {
+    /// Without a view of the register.
+    pub worst: f64,
+    /// With one.
+    pub registered: f64,
 }

@@ -4,7 +4,7 @@ use super::sign::signatures;
 use super::{CheckArgs, HasErrors, examples};
 use crate::answer::wire::law::RegulationTexts;
 use crate::cli::client::Client;
-use crate::regulate::{Cells, Form, Inference, Posture, Reader, Regulation, Severity};
+use crate::regulate::{Cells, Form, Inference, Posture, Reader, Regulation, Severity, Worst};
 
 /// Runs the command.
 ///
@@ -59,33 +59,44 @@ fn print_articles(regulation: &Regulation) {
 /// What a reader may infer, by the regulation's own estimates; a load report has the same from counts.
 fn print_inference(regulation: &Regulation) {
     println!("\nWhat a reader may infer: how likely is a household in the OGGZ group, before and after the answer?");
-    for Inference { reader, answer, prior, posterior } in
-        Cells::estimated(regulation.posterior()).inferences(regulation)
-    {
-        println!(
-            "  {:<52}  {:<12}  {:>5.1} %  {:>5.1} %",
-            words(reader),
-            answer.as_str(),
-            100.0 * prior,
-            100.0 * posterior
-        );
+    let bounds = regulation.posterior();
+    let town = Cells::estimated(bounds);
+    let all = town.inferences(regulation);
+    let Worst { unseen, registered } = Worst::of(&all);
+    for (view, has_view, worst, bound) in [
+        ("without a view of the register: the tenants may not be in it", false, unseen, bounds.bound),
+        (
+            "with a view of the register: all tenants are in it, in one household",
+            true,
+            registered,
+            bounds.bound_registered(),
+        ),
+    ] {
+        println!("  {view}");
+        for Inference { reader, answer, prior, posterior } in
+            all.iter().filter(|one| one.reader.is_registered() == has_view)
+        {
+            let (prior, posterior) = (100.0 * prior, 100.0 * posterior);
+            println!("    {:<37}  {:<12}  {prior:>5.1} %  {posterior:>5.1} %", words(*reader), answer.as_str());
+        }
+        println!("    worst {:.1} %, the parties accept {:.1} %", 100.0 * worst, 100.0 * bound);
     }
-    let bound = regulation.posterior().bound;
-    println!("  worst {:.1} %, the parties accept {:.1} %", 100.0 * regulation.worst_estimated(), 100.0 * bound);
-    let town = Cells::estimated(regulation.posterior());
-    for (form, name) in [(Form::ThreeValued, "three-valued"), (Form::Consult, "consult")] {
-        let worst = town.inferences_as(regulation, form).first().map_or(0.0, |one| one.posterior);
-        println!("  with the form {name}: worst {:.1} %", 100.0 * worst);
+    for form in [Form::ThreeValued, Form::Consult] {
+        let Worst { unseen, registered } = Worst::of(&town.inferences_as(regulation, form));
+        let (unseen, registered) = (100.0 * unseen, 100.0 * registered);
+        println!("  with the form {}: worst {unseen:.1} %, with the register {registered:.1} %", form.as_str());
     }
 }
 
 /// The reader, for a table.
-pub(super) fn words(reader: Reader) -> &'static str {
+fn words(reader: Reader) -> &'static str {
     match reader {
-        Reader::Sees(Posture::Minor) => "knows the ages, and a minor there",
-        Reader::Sees(Posture::Senior) => "knows the ages, and a senior tenant but no minor",
-        Reader::Sees(Posture::SeniorResident) => "knows the ages, and a senior who is no tenant",
-        Reader::Sees(Posture::Neither) => "knows the ages, and neither there",
+        Reader::Sees(posture) | Reader::Registered(posture) => match posture {
+            Posture::Minor => "a minor there",
+            Posture::Senior => "a senior tenant but no minor",
+            Posture::SeniorResident => "a senior who is no tenant",
+            Posture::Neither => "neither there",
+        },
         Reader::Blind => "does not know the ages",
     }
 }

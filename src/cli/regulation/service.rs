@@ -105,9 +105,12 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<()> {
     println!("{}: {}", texts.id, regulation.title().en);
     println!("digest {}", texts.digest);
     for version in &texts.history {
-        let now = if version.digest == texts.digest { "in force" } else { "history" };
+        let now = version.state.replace('-', " ");
         let (from, until) = (version.valid_from, version.valid_until);
         println!("{now:<9} {}  valid {from} until {until}  activated {}", &version.digest[..16], version.activated_at);
+    }
+    if !texts.history.iter().any(|version| version.state == "in-force") {
+        println!("No version is in force today: nothing is answered.");
     }
     Ok(())
 }

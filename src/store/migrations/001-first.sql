@@ -207,7 +207,7 @@ CREATE TABLE proposal (
     regulation  TEXT NOT NULL,
     body        TEXT NOT NULL,
     oin         TEXT NOT NULL,
-    certificate TEXT NOT NULL,
+    certificate TEXT NOT NULL, -- SHA-256 of its public key, hexadecimal
     made_at     INTEGER NOT NULL,
     sealed_in   TEXT REFERENCES epoch (id) -- a part of the body is sealed under its data key
 ) STRICT, WITHOUT ROWID;
