@@ -22,7 +22,7 @@ use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 use voorrang::store::Terms;
 
-use super::regulation::{TEAM, amend, told};
+use super::regulation::{TEAM, amend, of_case, told};
 use super::support::*;
 
 const NEXT: &str = "haarlem-2";
@@ -286,8 +286,8 @@ fn a_custodian_that_contributes_again_is_told_that_its_share_is_there() {
 fn a_case_whose_answer_was_lost_is_told_again_behind_a_cut_over_and_counted_once() {
     let house = House::open();
     let family = value(&house.encoder(EPOCH), FAMILY);
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    let body = json!({"case": case, "question": family}).to_string();
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    let body = of_case(&case, &family).to_string();
     let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "0123456789abcdef")];
     let ask = || house.line(TEAM).send("POST", "/v1/group-questions", &headers, body.as_bytes()).unwrap();
     let first: Value = serde_json::from_slice(&ask().body).unwrap();
@@ -300,8 +300,8 @@ fn a_case_whose_answer_was_lost_is_told_again_behind_a_cut_over_and_counted_once
     assert_eq!(house.log().iter().filter(answered).count(), 1);
     // A case that the corporation brings in the epoch that took over is asked about there.
     let family = value(&house.encoder(NEXT), FAMILY);
-    let case = house.line(CORPORATION).ask(&family).answered().receipt.index;
-    assert_eq!(told(&house, TEAM, case, &family).groups["minor"], "yes");
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    assert_eq!(told(&house, TEAM, &case, &family).groups["minor"], "yes");
 }
 
 #[test]
