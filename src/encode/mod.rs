@@ -20,6 +20,7 @@ mod passes;
 mod person;
 pub mod read;
 mod token;
+mod words;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
