@@ -163,6 +163,21 @@ fn every_bad_value_is_named_by_record_and_element_and_never_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for (name, format, from, to, place) in [
         ("gbav.csv", Format::Gbav, "19800305", CANARY, "line 2, column 01.03.10 geboortedatum: no date"),
+        (
+            "gbav.csv",
+            Format::Gbav,
+            "19800305",
+            "05-03-14",
+            "line 2, column 01.03.10 geboortedatum: a year of two digits",
+        ),
+        (
+            "gbav.csv",
+            Format::Gbav,
+            "19800305",
+            "20991231",
+            "line 2, column 01.03.10 geboortedatum: a day that is still",
+        ),
+        ("brp.json", Format::BrpJson, "1980-03-05", "05-03-80", "record 1, geboorte.datum: a year of two digits"),
         ("gbav.csv", Format::Gbav, "1011AB", CANARY, "line 2, column 08.11.60 postcode: no postcode"),
         (
             "gbav.csv",
