@@ -7,6 +7,7 @@ mod input;
 mod runs;
 mod suggest;
 
+use std::fs;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::output::Output;
+use super::output::{Output, folder_of, refuse_input};
 use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;
@@ -132,6 +133,9 @@ impl KernelName {
 /// Names file and position; no output file is left behind.
 pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let kernel = args.kernel.find()?;
+    if let Some(output) = &args.output {
+        refuse_input(output, [args.left.as_path(), &args.right])?;
+    }
     let start = cpu_time();
     let (left, right) = (input::read(&args.left)?, input::read(&args.right)?);
     let prepared = cpu_time();
@@ -148,8 +152,7 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let summary = match (&args.output, args.stats) {
         (Some(path), _) => {
             let mut output = Output::create(path)?;
-            let summary = write(folder_of(path), &mut output)
-                .with_context(|| format!("cannot compare into {}", path.display()))?;
+            let summary = write(&sorting_folder(path), &mut output)?;
             output.finish()?;
             summary
         }
@@ -180,8 +183,10 @@ impl LinkArgs {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// Where sorted runs wait: beside the output, where there is room for it, but not beside a device.
+fn sorting_folder(output: &Path) -> PathBuf {
+    let is_file = fs::metadata(output).map_or(true, |there| there.is_file());
+    if is_file { folder_of(output).to_owned() } else { tempfile::env::temp_dir() }
 }
 
 /// Compares and writes all matches, sorted.

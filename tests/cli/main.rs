@@ -8,6 +8,7 @@ mod encode;
 mod evaluate;
 mod link;
 mod manual;
+mod output;
 mod privacy_report;
 mod regulation;
 mod usage;
