@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("clock", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
-    ("encode", &["code", "ids", "profile"]),
+    ("encode", &["clock", "code", "ids", "profile"]),
     ("link", &["code", "profile"]),
     ("privacy", &["code"]),
     ("regulate", &["audit", "code", "ids", "link"]),

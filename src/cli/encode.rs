@@ -13,7 +13,7 @@ use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile, read_salt};
-use super::output::{Output, file_bar};
+use super::output::{Output, file_bar, refuse_input};
 use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
 use crate::answer::wire::Envelope;
 use crate::clock::Clock;
@@ -109,6 +109,8 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     let (Some(kind), Some(input), Some(output)) = (args.kind, &args.input, &args.output) else {
         bail!("give what to encode, the file and -o");
     };
+    let others = [&args.salt_file, &args.envelope, &args.identity, &args.parties, &args.profile];
+    refuse_input(output, others.into_iter().flatten().chain([input]).map(PathBuf::as_path))?;
     let (salt, epoch) = salt(args, &profile)?;
     let encoder = Encoder::new(&profile, salt.expose(), &epoch);
     let mut out = Output::create(output)?;

@@ -7,6 +7,7 @@ mod input;
 mod runs;
 mod suggest;
 
+use std::fs;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::output::Output;
+use super::output::{Output, folder_of, refuse_input};
 use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;
@@ -132,6 +133,9 @@ impl KernelName {
 /// Names file and position; no output file is left behind.
 pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let kernel = args.kernel.find()?;
+    if let Some(output) = &args.output {
+        refuse_input(output, [args.left.as_path(), &args.right])?;
+    }
     let start = cpu_time();
     let (left, right) = (input::read(&args.left)?, input::read(&args.right)?);
     let prepared = cpu_time();
@@ -148,8 +152,7 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let summary = match (&args.output, args.stats) {
         (Some(path), _) => {
             let mut output = Output::create(path)?;
-            let summary = write(folder_of(path), &mut output)
-                .with_context(|| format!("cannot compare into {}", path.display()))?;
+            let summary = write(&sorting_folder(path), &mut output)?;
             output.finish()?;
             summary
         }
@@ -162,11 +165,12 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     }
     let Summary { pairs, compared, matches, kernel, .. } = summary;
     let threshold = threshold.value();
+    // `{:?}`: 1e-300 is not written with 300 zeros.
     match args.blocking {
-        None => eprintln!("Compared {pairs} pairs with {}; {matches} reach {threshold}.", kernel.name()),
+        None => eprintln!("Compared {pairs} pairs with {}; {matches} reach {threshold:?}.", kernel.name()),
         Some(Blocking::Lsh) => {
             eprintln!(
-                "Compared {compared} candidates of {pairs} pairs; {matches} reach {threshold}. APPROXIMATE: pairs are missed."
+                "Compared {compared} candidates of {pairs} pairs; {matches} reach {threshold:?}. APPROXIMATE: pairs are missed."
             );
         }
     }
@@ -180,14 +184,16 @@ impl LinkArgs {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// Where sorted runs wait: beside the output, where there is room for it, but not beside a device.
+fn sorting_folder(output: &Path) -> PathBuf {
+    let is_file = fs::metadata(output).map_or(true, |there| there.is_file());
+    if is_file { folder_of(output).to_owned() } else { tempfile::env::temp_dir() }
 }
 
 /// Compares and writes all matches, sorted.
 fn write(join: &Join<'_>, lsh: Option<Lsh>, folder: &Path, output: &mut dyn Write) -> anyhow::Result<Summary> {
     let mut sorter = Sorter::new(folder);
-    writeln!(output, "left,right,dice")?;
+    writeln!(output, "left,right,dice").context(NOT_WRITTEN)?;
     let take = |progress| -> Result<(), Stopped> {
         match progress {
             Progress::Matches(found) => sorter.push(&found)?,
@@ -201,11 +207,13 @@ fn write(join: &Join<'_>, lsh: Option<Lsh>, folder: &Path, output: &mut dyn Writ
     let summary = if let Some(lsh) = lsh { join.run_lsh(lsh, take) } else { join.run(take) };
     let summary = summary.map_err(|stopped| match stopped {
         Stopped::Join(error) => anyhow::Error::from(InputError::Join(error)),
-        Stopped::Write(error) => error.into(),
+        Stopped::Write(error) => anyhow::Error::from(error).context(NOT_WRITTEN),
     })?;
-    output.flush()?;
+    output.flush().context(NOT_WRITTEN)?;
     Ok(summary)
 }
+
+const NOT_WRITTEN: &str = "the pairs cannot be written";
 
 /// Why a join did not come to its end.
 enum Stopped {

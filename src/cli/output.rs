@@ -1,39 +1,96 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use tempfile::NamedTempFile;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+use tempfile::{Builder, NamedTempFile};
 
-/// A file under its final name only once it is complete: an error leaves nothing behind.
+/// A file under its final name only once it is complete: an error leaves nothing behind, nor does an end by a signal. A
+/// pipe or a device is written as it goes, and a link is followed.
 pub struct Output {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<Place>,
     path: PathBuf,
 }
 
+/// Where an output is until it is whole.
+enum Place {
+    /// A file without a name, of which nothing stays if the process is ended.
+    Nameless(File),
+    /// A hidden file, where the file system knows no files without names.
+    Hidden(NamedTempFile),
+    /// What is there and no file: nothing of it can be replaced.
+    Straight(File),
+}
+
+impl Place {
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Nameless(file) | Self::Straight(file) => file,
+            Self::Hidden(file) => file.as_file_mut(),
+        }
+    }
+}
+
+impl Write for Place {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file().flush()
+    }
+}
+
+/// The output is also an input, which would be lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is what is read; give another place to write to", .0.display())]
+pub struct IsInput(PathBuf);
+
+/// Refuses an output that is the same file as one of these inputs.
+///
+/// # Errors
+/// [`IsInput`].
+pub fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<(), IsInput> {
+    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|it| (it.dev(), it.ino()));
+    let Some(written) = file(output) else { return Ok(()) };
+    let is_read = inputs.into_iter().any(|input| file(input) == Some(written));
+    if is_read { Err(IsInput(output.to_owned())) } else { Ok(()) }
+}
+
 impl Output {
-    /// Opens a hidden file beside `path`.
+    /// Opens a file in the folder of `path`, or what stands there if it is a pipe or a device.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
-        Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
+        let (path, named) = (at_end_of_links(path), path);
+        let place = match fs::metadata(named) {
+            Ok(there) if !there.is_file() => {
+                let opened = OpenOptions::new().write(true).open(named);
+                Place::Straight(opened.with_context(|| format!("cannot write to {}", named.display()))?)
+            }
+            _ => {
+                new_in(folder_of(&path)).with_context(|| format!("cannot write into {}", folder_of(&path).display()))?
+            }
+        };
+        Ok(Self { file: BufWriter::new(place), path })
     }
 
     /// Writes over bytes that are there already; what comes next goes to the end as before.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written; always for a pipe.
     pub fn overwrite(&mut self, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
-        let failed = || format!("cannot write {}", self.path.display());
+        let failed = || format!("cannot write the beginning of {} once more; write to a file", self.path.display());
         self.file.flush().with_context(failed)?;
-        let file = self.file.get_mut().as_file_mut();
+        let file = self.file.get_mut().file();
         let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
         written.and_then(|()| file.seek(SeekFrom::End(0))).map(drop).with_context(failed)
     }
@@ -44,11 +101,50 @@ impl Output {
     /// If it cannot be written to the end.
     pub fn finish(self) -> anyhow::Result<()> {
         let failed = || format!("cannot write {}", self.path.display());
-        let file = self.file.into_inner().map_err(|error| error.into_error()).with_context(failed)?;
-        file.as_file().sync_all().with_context(failed)?;
-        file.persist(&self.path).with_context(failed)?;
+        match self.file.into_inner().map_err(|error| error.into_error()).with_context(failed)? {
+            // A pipe and a terminal have no disk.
+            Place::Straight(_) => {}
+            Place::Hidden(file) => {
+                file.as_file().sync_all().with_context(failed)?;
+                file.persist(&self.path).with_context(failed)?;
+            }
+            Place::Nameless(file) => {
+                file.sync_all().with_context(failed)?;
+                // No name can be given that is there already, but one that replaces it.
+                let open_file = format!("/proc/self/fd/{}", file.as_raw_fd());
+                let link = |name: &Path| Ok(linkat(CWD, &*open_file, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+                let linked = Builder::new().make_in(folder_of(&self.path), link).with_context(failed)?;
+                linked.into_temp_path().persist(&self.path).with_context(failed)?;
+            }
+        }
         Ok(())
     }
+}
+
+fn new_in(folder: &Path) -> std::io::Result<Place> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    match open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
+        Ok(file) if Path::new("/proc/self/fd").exists() => Ok(Place::Nameless(file.into())),
+        _ => NamedTempFile::new_in(folder).map(Place::Hidden),
+    }
+}
+
+/// As many links as the system follows.
+const MOST_LINKS: usize = 40;
+
+/// The path that a link leads to, also if nothing is there yet.
+fn at_end_of_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
+}
+
+/// The folder that a path is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Write for Output {
@@ -185,8 +281,67 @@ mod tests {
         let mut output = Output::create(&path).unwrap();
         output.write_all(b"half").unwrap();
         drop(output);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         Output::create(&path).unwrap().finish().unwrap();
         assert!(path.exists());
+    }
+
+    fn write(path: &Path, text: &str) {
+        let mut output = Output::create(path).unwrap();
+        output.write_all(text.as_bytes()).unwrap();
+        output.finish().unwrap();
+    }
+
+    #[test]
+    fn a_file_replaces_the_one_before_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        for text in ["a long first text", "short"] {
+            write(&path, text);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600, "codes are for nobody else");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("far")).unwrap();
+        let (link, target) = (folder.path().join("link.csv"), folder.path().join("far/out.csv"));
+        std::os::unix::fs::symlink("far/out.csv", &link).unwrap();
+        for text in ["new", "again"] {
+            write(&link, text);
+            assert!(link.is_symlink());
+            assert_eq!(fs::read_to_string(&target).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_pipe_gets_what_is_written_and_stays_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let reader = std::thread::spawn({
+            let path = path.clone();
+            move || fs::read_to_string(path).unwrap()
+        });
+        write(&path, "row\n");
+        assert_eq!(reader.join().unwrap(), "row\n");
+        assert!(!fs::metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
+    fn an_output_that_is_an_input_is_refused_by_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, link, hard, other] = ["in.csv", "link", "hard", "out.csv"].map(|name| folder.path().join(name));
+        fs::write(&input, "a").unwrap();
+        std::os::unix::fs::symlink("in.csv", &link).unwrap();
+        fs::hard_link(&input, &hard).unwrap();
+        for output in [&input, &link, &hard] {
+            assert!(refuse_input(output, [other.as_path(), input.as_path()]).is_err());
+        }
+        assert!(refuse_input(&other, [input.as_path()]).is_ok());
+        assert!(refuse_input(Path::new("/dev/null"), [Path::new("/dev/null")]).is_ok());
     }
 }

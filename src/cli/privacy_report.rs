@@ -18,7 +18,7 @@ use ring::digest::{SHA256, digest};
 use time::Date;
 
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, bar};
+use super::output::{Output, bar, refuse_input};
 use crate::clock::Clock;
 use crate::code::{Code, Codes};
 use crate::encode::{Ages, Encoder, Resident, Source};
@@ -64,8 +64,8 @@ pub struct PrivacyReportArgs {
     /// People drawn for the attacks; memory grows with the square (2000: 500 MB)
     #[arg(short, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(50..=5_000))]
     pub n: u16,
-    /// Numbers of known pairs to attack with
-    #[arg(long, value_delimiter = ',', default_values_t = [200, 1_000])]
+    /// Numbers of known pairs to attack with, commas between them
+    #[arg(long, value_delimiter = ',', default_value = "200,1000")]
     pub known: Vec<usize>,
     /// Keys that the attacker encodes with: more keys are less noise
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..=32))]
@@ -89,6 +89,8 @@ pub struct PrivacyReportArgs {
 /// # Errors
 /// Names file and line of an input; [`GatesFailed`] after a report whose gates do not all hold.
 pub fn run(args: &PrivacyReportArgs) -> anyhow::Result<()> {
+    let read = || args.codes.iter().chain(&args.people).chain(&args.profile).map(PathBuf::as_path);
+    args.output.iter().chain(&args.json).try_for_each(|output| refuse_input(output, read()))?;
     let profile = read_profile(args.profile.as_deref())?;
     let files = CodeFiles::read(&args.codes, &profile)?;
     let mut report = Report::new(&files, &profile);

@@ -16,7 +16,7 @@ use time::Date;
 
 use super::client::Client;
 use super::inputs::{file_digest, parse_day, read_profile};
-use super::output::bar;
+use super::output::{bar, refuse_input};
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire;
 use crate::answer::wire::law::MOST_AT_ONCE;
@@ -134,6 +134,7 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
 /// If a file has errors or the service cannot be reached; refusals are no error here. Answers that came before an
 /// error are kept in a file of their own: they are logged and charged.
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
+    refuse_input(&args.output, [args.arrears.as_path(), &args.tenants, &args.config])?;
     let people = PeopleArgs { format: args.format, ..PeopleArgs::default() };
     let households = read::households(&args.arrears, people.tenants(&args.tenants)?)?;
     let day = args.day.unwrap_or_else(|| Clock::System.today());

@@ -21,6 +21,7 @@ mod passes;
 mod person;
 pub mod read;
 mod token;
+mod words;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -29,7 +30,7 @@ use std::slice;
 use foldhash::HashMap;
 use time::Date;
 
-pub use birth::{BadDate, BirthDate};
+pub use birth::{BadDate, BirthDate, Dates};
 pub use normalize::{initial, surname_parts};
 pub use person::{Address, Ages, Arrears, BadAddress, CareMember, Person, Resident, Sex, Tenant};
 pub use token::{surnames, token_kinds};

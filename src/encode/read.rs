@@ -37,6 +37,8 @@ pub enum ReadError {
     Empty { name: String },
     #[error("{name}: has a header and no rows; nothing is done with an empty file")]
     NoRows { name: String },
+    #[error("{name}: has no records; nothing is done with an empty file")]
+    NoRecords { name: String },
     #[error("{name}: columns are separated by {found}; export it with commas")]
     Delimiter { name: String, found: &'static str },
     #[error("{name}, header: is not UTF-8; export it as UTF-8")]
@@ -206,7 +208,6 @@ pub fn residents_from<R: Read>(
             "person_id",
             "huishouden_id",
             "voornamen",
-            "voorvoegsel",
             "geslachtsnaam",
             "geslacht",
             "geboortedatum",
@@ -218,6 +219,7 @@ pub fn residents_from<R: Read>(
             "bsn",
             "adres_id",
             "naamgebruik",
+            "voorvoegsel",
             "partner_voorvoegsel",
             "rol",
             "straat",
@@ -227,6 +229,7 @@ pub fn residents_from<R: Read>(
         ],
         any_other: false,
         refuse_bsn: false,
+        short_years: false,
         key: &["person_id"],
     };
     open_rows(from, name, &COLUMNS, |row| {
@@ -258,6 +261,7 @@ pub fn care_members_from<R: Read>(
         optional: &["tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats"],
         any_other: false,
         refuse_bsn: false,
+        short_years: true,
         key: &["oggz_id"],
     };
     open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?.to_owned(), person: named(row)? }))
@@ -285,6 +289,7 @@ pub fn tenants_from<R: Read>(
         optional: &["voornaam", "tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats", "ingangsdatum"],
         any_other: false,
         refuse_bsn: true,
+        short_years: true,
         key: &["contract_id", "volgnr"],
     };
     open_rows(from, name, &COLUMNS, |row| {
@@ -318,15 +323,16 @@ fn arrears_among<R: Read, F: Fn(&str) -> bool>(
         optional: &["bedrag", "meld_datum", "n_inwoners_volgens_corporatie"],
         any_other: false,
         refuse_bsn: true,
+        short_years: false,
         key: &["contract_id"],
     };
     open_rows(from, name, &COLUMNS, move |row| {
         let contract = row.needed("contract_id")?;
         let months: Option<f64> = row.needed("maanden")?.parse().ok();
-        let reported = date(row, "meld_datum")?;
+        let reported = BirthDate::parse(row.text("meld_datum")).map_err(|error| row.bad("meld_datum", error.into()))?;
         // A day on which something was reported is known whole or not at all.
         if reported != BirthDate::default() && reported.known().is_none() {
-            return Err(row.bad("meld_datum", BadDate.into()));
+            return Err(row.bad("meld_datum", BadDate::Form.into()));
         }
         if !has_tenants(contract) {
             return Err(row.bad("contract_id", Problem::NoTenants));
@@ -354,6 +360,7 @@ pub fn stock_from<R: Read>(
         optional: &["huisletter", "toevoeging"],
         any_other: true,
         refuse_bsn: true,
+        short_years: false,
         key: &[],
     };
     open_rows(from, name, &COLUMNS, |row| {
@@ -410,7 +417,7 @@ fn sex(text: &str) -> Result<Option<Sex>, Problem> {
 /// What all files of people have under the same name.
 fn common(row: &Row) -> Result<Person, LineError> {
     let sex = sex(row.text("geslacht")).map_err(|problem| row.bad("geslacht", problem))?;
-    Ok(Person { birth: date(row, "geboortedatum")?, sex, address: address(row)?, ..Person::default() })
+    Ok(Person { birth: row.birth("geboortedatum")?, sex, address: address(row)?, ..Person::default() })
 }
 
 /// A person with the column names of corporations and care networks.
@@ -421,10 +428,6 @@ fn named(row: &Row) -> Result<Person, LineError> {
         surname: row.text("achternaam").to_owned(),
         ..common(row)?
     })
-}
-
-fn date(row: &Row, column: &'static str) -> Result<BirthDate, LineError> {
-    BirthDate::parse(row.text(column)).map_err(|error| row.bad(column, error.into()))
 }
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {

@@ -112,6 +112,8 @@ fn codes_without_a_bit_are_no_pair() {
     write(folder.path(), "a.json", &[vec![0; 128], vec![255; 128]]);
     let output = done(&mut link(&folder, &["a.json", "a.json", "--threshold", "1e-300"]));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "left,right,dice\n1,1,1.0\n");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.ends_with("1 reach 1e-300.\n"), "{told}");
 }
 
 #[test]
@@ -139,7 +141,8 @@ fn files_that_are_wrong_are_named_and_leave_no_output() {
         ("absent.json", "absent.json: cannot be opened"),
     ] {
         let stderr = fails(&mut link(&folder, &["good.json", file, "--threshold", "0.8", "-o", "pairs.csv"]), 4);
-        assert!(stderr.contains(want), "{stderr}");
+        assert!(stderr.contains(want) && stderr.matches(want).count() == 1, "{stderr}");
+        assert!(!stderr.contains("pairs.csv"), "nothing was wrong with it: {stderr}");
         assert!(!stderr.contains(CANARY) && !stderr.contains("31415926"), "{stderr}");
         assert_eq!(files_in(folder.path()), before, "{file}");
     }

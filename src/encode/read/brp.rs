@@ -7,18 +7,19 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::json::{Bad, Node, records};
-use super::register::{Element, Entry, Standing, lives_at, name};
+use super::register::{Element, Entry, NUMBERS, Standing, lives_at, name};
 use super::tally::Tally;
-use super::value::Keys;
+use super::value::{Keys, today};
 use super::{Problem, ReadError, RecordError, sex};
-use crate::encode::{Address, BadAddress, BirthDate, Person};
+use crate::encode::{Address, BadAddress, BirthDate, Dates, Person};
 
 /// Reads all persons.
 pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<Vec<Entry>, ReadError> {
     let (mut people, mut keys, mut number) = (Tally::default(), Keys::default(), 0);
+    let dates = Dates::of_register(today());
     records(from, file, "personen", |value| {
         number += 1;
-        let one = entry(&value).and_then(|entry| match keys.add(&[&entry.id], number) {
+        let one = entry(&value, dates).and_then(|entry| match keys.add(&[&entry.id], number) {
             Ok(()) => Ok(entry),
             Err(first) => Err(Bad { path: "aNummer".to_owned(), problem: Problem::SameRecord { first } }),
         });
@@ -27,7 +28,7 @@ pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<Vec<Entry>, ReadEr
     people.finish_records(file)
 }
 
-fn entry(value: &Value) -> Result<Entry, Bad> {
+fn entry(value: &Value, dates: Dates) -> Result<Entry, Bad> {
     let person = Node::root(value);
     if !person.is_object() {
         return Err(person.bad(Problem::Shape("a person")));
@@ -42,7 +43,7 @@ fn entry(value: &Value) -> Result<Entry, Bad> {
             given_names: given_names(&person)?,
             surname: name_at(&person, Element::Surname.path())?,
             partner_surname: partner(&person)?,
-            birth: birth(&person.get(Element::Birth.path())?)?,
+            birth: birth(&person.get(Element::Birth.path())?, dates)?,
             sex: sex_of(&person)?,
             address,
             ..Person::default()
@@ -52,7 +53,7 @@ fn entry(value: &Value) -> Result<Entry, Bad> {
 
 /// Given names, or the initials that the interface makes of them.
 fn given_names(person: &Node) -> Result<String, Bad> {
-    let names = name_at(person, "naam.voornamen")?;
+    let names = name_at(person, Element::GivenNames.path())?;
     if names.is_empty() { name_at(person, "naam.voorletters") } else { Ok(names) }
 }
 
@@ -68,7 +69,7 @@ fn name_at(node: &Node, path: &str) -> Result<String, Bad> {
 /// The register's own number of the person, else the citizen service number: a load must name a person as the load
 /// before did. It reaches no output: records are written under their keyed reference.
 fn id(person: &Node) -> Result<String, Bad> {
-    for path in ["aNummer", "burgerservicenummer"] {
+    for (_, path) in NUMBERS {
         let id = person.get(path)?.text()?;
         if !id.is_empty() {
             return Ok(format!("{path}|{id}"));
@@ -113,7 +114,7 @@ fn partner(person: &Node) -> Result<String, Bad> {
 }
 
 /// `Datum`, `JaarMaandDatum`, `JaarDatum`, `DatumOnbekend`, or text.
-fn birth(date: &Node) -> Result<BirthDate, Bad> {
+fn birth(date: &Node, dates: Dates) -> Result<BirthDate, Bad> {
     let text = if date.is_object() {
         let part = |name: &str| date.get(name)?.text();
         let whole = part("datum")?;
@@ -126,7 +127,7 @@ fn birth(date: &Node) -> Result<BirthDate, Bad> {
     } else {
         date.text()?
     };
-    BirthDate::parse(&text).map_err(|error| date.bad(error.into()))
+    dates.birth(&text).map_err(|error| date.bad(error.into()))
 }
 
 /// The address; abroad, unknown and places without an address have none.

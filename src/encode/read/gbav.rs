@@ -11,9 +11,9 @@ use super::lines::LineFeeds;
 use super::register::{Element, Entry, Standing, lives_at, name};
 use super::rows::io_error;
 use super::tally::Tally;
-use super::value::{Keys, check_text};
+use super::value::{Keys, check_text, today};
 use super::{LineError, Problem, ReadError, sex};
-use crate::encode::{Address, BadAddress, BirthDate, Person};
+use crate::encode::{Address, BadAddress, Dates, Person};
 
 const ID: &str = "1, the name of the list";
 
@@ -24,6 +24,7 @@ pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<(Vec<Entry>, usize
     let places = places(&header, file)?;
     let (mut record, mut keys, mut earlier) = (ByteRecord::new(), Keys::default(), 0);
     let mut lists = Tally::default();
+    let dates = Dates::of_register(today());
     loop {
         let line = reader.position().line();
         match reader.read_byte_record(&mut record) {
@@ -35,7 +36,7 @@ pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<(Vec<Entry>, usize
             }
         }
         let line = record.position().map_or(line, csv::Position::line);
-        let list = List { record: &record, places: &places, line };
+        let list = List { record: &record, places: &places, line, dates };
         let any_above = !lists.good.is_empty() || !lists.is_clean();
         match list.check(header.len(), &mut keys, any_above).and_then(|first| first.then(|| list.entry()).transpose()) {
             Ok(Some(entry)) => lists.good.push(entry),
@@ -89,6 +90,7 @@ struct List<'a> {
     record: &'a ByteRecord,
     places: &'a Places,
     line: u64,
+    dates: Dates,
 }
 
 impl List<'_> {
@@ -131,7 +133,9 @@ impl List<'_> {
             given_names: self.name(Element::GivenNames)?,
             surname: self.name(Element::Surname)?,
             partner_surname: self.name(Element::PartnerSurname)?,
-            birth: BirthDate::parse(self.text(Element::Birth)?)
+            birth: self
+                .dates
+                .birth(self.text(Element::Birth)?)
                 .map_err(|error| self.bad(Element::Birth.label(), error.into()))?,
             sex: sex(self.text(Element::Sex)?).map_err(|problem| self.bad(Element::Sex.label(), problem))?,
             ..Person::default()

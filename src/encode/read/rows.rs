@@ -6,8 +6,9 @@ use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use foldhash::HashMap;
 
 use super::lines::LineFeeds;
-use super::value::{Keys, check_text, is_bsn};
+use super::value::{Keys, check_text, is_bsn, today};
 use super::{LineError, Problem, ReadError};
+use crate::encode::{BirthDate, Dates};
 
 /// What a kind of file has for columns.
 pub(super) struct Columns {
@@ -16,6 +17,8 @@ pub(super) struct Columns {
     /// Whether other columns are read past instead of refused.
     pub(super) any_other: bool,
     pub(super) refuse_bsn: bool,
+    /// Whether a year of birth may have two digits.
+    pub(super) short_years: bool,
     /// Columns whose values together are unique; none: rows may repeat.
     pub(super) key: &'static [&'static str],
 }
@@ -25,6 +28,7 @@ pub(super) struct Row<'a> {
     record: &'a StringRecord,
     at: &'a HashMap<&'static str, usize>,
     line: u64,
+    dates: Dates,
 }
 
 impl Row<'_> {
@@ -36,6 +40,11 @@ impl Row<'_> {
     /// A value that must be there.
     pub(super) fn needed(&self, column: &'static str) -> Result<&str, LineError> {
         Some(self.text(column)).filter(|text| !text.is_empty()).ok_or_else(|| self.bad(column, Problem::Empty))
+    }
+
+    /// A date of birth.
+    pub(super) fn birth(&self, column: &'static str) -> Result<BirthDate, LineError> {
+        self.dates.birth(self.text(column)).map_err(|error| self.bad(column, error.into()))
     }
 
     pub(super) fn bad(&self, column: &'static str, problem: Problem) -> LineError {
@@ -56,6 +65,7 @@ pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
     let mut seen = Keys::default();
     let mut record = ByteRecord::new();
     let mut ended = false;
+    let dates = if columns.short_years { Dates::of_list(today()) } else { Dates::of_register(today()) };
     Ok(std::iter::from_fn(move || {
         if ended {
             return None;
@@ -75,7 +85,7 @@ pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
             Ok(text) => text,
             Err(error) => return Some(Err(error)),
         };
-        let row = Row { record: &text, at: &at, line };
+        let row = Row { record: &text, at: &at, line, dates };
         let converted = check_values(&row, &names, columns)
             .and_then(|()| check_key(&row, columns, &mut seen))
             .and_then(|()| convert(&row));

@@ -31,6 +31,31 @@ fn a_resident_is_read_and_the_bsn_is_not_kept() {
 }
 
 #[test]
+fn a_register_s_year_of_two_digits_is_refused_and_a_list_s_is_unknown_if_it_may_be_a_child_s() {
+    let resident = |birth: &str| {
+        let text = BRP.replace("19670916", birth);
+        residents_from(text.as_bytes(), "brp.csv").unwrap().next().unwrap()
+    };
+    for (birth, problem) in
+        [("05-03-14", BadDate::ShortYear), ("16-09-67", BadDate::ShortYear), ("20991231", BadDate::Future)]
+    {
+        let error = resident(birth).unwrap_err();
+        let want = LineError { line: 2, column: Some("geboortedatum"), problem: problem.into() };
+        assert_eq!(error, want, "{birth}");
+    }
+    assert!(resident("05-03-2014").is_ok());
+    let members = |birth: &str| {
+        let header = "oggz_id,voornaam,achternaam,geboortedatum,huisnummer,postcode";
+        let text = format!("{header}\nO1,Jan,Berg,{birth},5,1011AB\n");
+        care_members_from(text.as_bytes(), "oggz.csv").unwrap().next().unwrap().unwrap().person.birth
+    };
+    for (birth, year) in [("16-09-67", Some(1967)), ("05-03-14", None), ("20991231", Some(2099))] {
+        let tenants = read_tenants(format!("{HUUR}K1,1,C1,J,Berg,M,{birth},5,1011AB\n")).unwrap();
+        assert_eq!((tenants[0].person.birth.year, members(birth).year), (year, year), "{birth}");
+    }
+}
+
+#[test]
 fn a_byte_order_mark_and_any_order_of_columns_are_accepted() {
     let text = "\u{feff}postcode,volgnr,contract_id,corporatie,voorletters,achternaam,geboortedatum,huisnummer\r\n1011 AB,2,K1,C1,J.,Berg,,5\r\n";
     let tenants = read_tenants(text).unwrap();
@@ -58,7 +83,7 @@ fn a_header_that_is_wrong_is_refused() {
 #[test]
 fn every_bad_value_is_named_by_line_and_column_and_never_repeated() {
     for (row, column, problem) in [
-        ("K1,1,C1,J,Geheim,M,32-04-1980,5,1011AB", Some("geboortedatum"), Problem::Date(BadDate)),
+        ("K1,1,C1,J,Geheim,M,32-04-1980,5,1011AB", Some("geboortedatum"), Problem::Date(BadDate::Form)),
         ("K1,1,C1,J,Geheim,M,,0,1011AB", Some("huisnummer"), Problem::Address(BadAddress::Number)),
         ("K1,1,C1,J,Geheim,M,,5,Geheim", Some("postcode"), Problem::Address(BadAddress::Postcode)),
         ("K1,1,C1,J,Geheim,Geheim,,5,1011AB", Some("geslacht"), Problem::Sex),

@@ -2,13 +2,20 @@
 //! key was there before.
 
 use foldhash::HashMap;
+use time::Date;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Problem;
+use crate::clock::Clock;
 use crate::encode::keys::digest;
 
 /// Longest value in characters: what the population register allows for a name.
 const LONGEST: usize = 200;
+
+/// The day after which nobody was born yet.
+pub(super) fn today() -> Date {
+    Clock::System.today()
+}
 
 /// Whether a value can be one.
 pub(super) fn check_text(text: &str) -> Result<(), Problem> {

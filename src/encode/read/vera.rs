@@ -14,12 +14,12 @@ use serde_json::Value;
 use super::json::{Bad, Node, records};
 use super::register::{LeftOut, Listed};
 use super::tally::Tally;
-use super::value::{Keys, is_bsn};
+use super::value::{Keys, is_bsn, today};
 use super::{Problem, ReadError, RecordError, sex};
-use crate::encode::{Address, BadAddress, BirthDate, Person, Tenant};
+use crate::encode::{Address, BadAddress, Dates, Person, Tenant};
 
 /// What is read, by object and member.
-pub(super) const MEMBERS: [&str; 20] = [
+pub(super) const MEMBERS: [&str; 23] = [
     "Huurovereenkomst.id",
     "Huurovereenkomst.idExtern",
     "Huurovereenkomst.idOrganisatie",
@@ -36,6 +36,9 @@ pub(super) const MEMBERS: [&str; 20] = [
     "NatuurlijkPersoon.geslacht",
     "Eenheid.id",
     "Eenheid.adres",
+    "Adres.id",
+    "Adres.straatnaam",
+    "Adres.straat",
     "Adres.huisnummer",
     "Adres.huisletter",
     "Adres.huisnummerToevoeging",
@@ -115,6 +118,7 @@ struct Index<'a> {
     persons: HashMap<String, Node<'a>>,
     dwellings: HashMap<String, Node<'a>>,
     addresses: HashMap<String, Node<'a>>,
+    dates: Dates,
 }
 
 impl<'a> Index<'a> {
@@ -123,6 +127,7 @@ impl<'a> Index<'a> {
             persons: by_id(&bundle.persons, "natuurlijkPersonen"),
             dwellings: by_id(&bundle.dwellings, "eenheden"),
             addresses: by_id(&bundle.addresses, "adressen"),
+            dates: Dates::of_list(today()),
         }
     }
 
@@ -150,7 +155,7 @@ impl<'a> Index<'a> {
                 continue;
             }
             let number = u32::try_from(tenants.len() + 1).map_err(|_| relation.bad(Problem::Number))?;
-            let person = self::person(&person, address.clone())?;
+            let person = self::person(&person, address.clone(), self.dates)?;
             tenants.push(Tenant { contract: contract.clone(), number, corporation: corporation.clone(), person });
         }
         Ok(tenants)
@@ -201,7 +206,7 @@ fn first_text(node: &Node, members: &[&str]) -> Result<String, Bad> {
     Ok(String::new())
 }
 
-fn person(node: &Node, address: Option<Address>) -> Result<Person, Bad> {
+fn person(node: &Node, address: Option<Address>, dates: Dates) -> Result<Person, Bad> {
     let text = |path: &str| node.get(path)?.text();
     // The name at birth is the register's; the name in daily use may be the partner's.
     let (birth_name, daily) = (text("geslachtsnaam")?, text("achternaam")?);
@@ -212,7 +217,7 @@ fn person(node: &Node, address: Option<Address>) -> Result<Person, Bad> {
         initials: first_text(node, &["voorletters", "initialen"])?,
         surname,
         partner_surname: other,
-        birth: BirthDate::parse(&birth.text()?).map_err(|error| birth.bad(error.into()))?,
+        birth: dates.birth(&birth.text()?).map_err(|error| birth.bad(error.into()))?,
         sex: sex(&sex_node.text()?).map_err(|problem| sex_node.bad(problem))?,
         address,
         ..Person::default()

@@ -1,0 +1,84 @@
+//! Where the commands write to: whole files, pipes and links, never their own input, and nothing after an end by force.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+
+use super::*;
+
+fn make_pipe(path: &Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+}
+
+fn names_in(folder: &Path) -> BTreeSet<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// An encoder of a pipe of which nobody has given anything yet.
+fn waiting(folder: &Path) -> (Child, fs::File) {
+    let input = folder.join("input");
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_voorrang"))
+        .current_dir(folder)
+        .args(["encode", "population", "input", "--salt-file", "salt.hex", "-o", "out.ndjson"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Opens once the other end is open: the output is made by then.
+    (child, fs::OpenOptions::new().write(true).open(input).unwrap())
+}
+
+#[test]
+fn a_run_that_is_ended_by_force_leaves_nothing() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
+        let folder = workplace();
+        make_pipe(&folder.path().join("input"));
+        let before = names_in(folder.path());
+        let (mut child, _input) = waiting(folder.path());
+        let id = i32::try_from(child.id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(names_in(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_pipe_is_written_to_and_stays_one() {
+    let folder = workplace();
+    let pipe = folder.path().join("pipe");
+    make_pipe(&pipe);
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    let mut command = voorrang();
+    command.current_dir(&folder).args(["encode", "care", "data/oggz.csv", "--salt-file", "salt.hex", "-o", "pipe"]);
+    command.assert().success();
+    assert_eq!(reader.join().unwrap().lines().count(), rows(&folder.path().join("data/oggz.csv")).len());
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn no_command_writes_over_what_it_reads() {
+    let folder = workplace();
+    let place = folder.path();
+    std::os::unix::fs::symlink("data/brp.csv", place.join("link.csv")).unwrap();
+    fs::write(place.join("a.json"), r#"{"clks": ["AQAAAAAAAAA="]}"#).unwrap();
+    fs::write(place.join("codes.ndjson"), "{}\n").unwrap();
+    fs::write(place.join("schema.json"), "{}").unwrap();
+    let before = files_in(place);
+    for command in [
+        "encode population data/brp.csv --salt-file salt.hex -o data/brp.csv",
+        "encode population data/brp.csv --salt-file salt.hex -o link.csv",
+        "encode population link.csv --salt-file salt.hex -o data/brp.csv",
+        "encode population data/brp.csv --salt-file salt.hex -o salt.hex",
+        "clk --schema schema.json --secret-file salt.hex data/brp.csv -o data/brp.csv",
+        "clk --schema schema.json --secret-file salt.hex data/brp.csv -o schema.json",
+        "link a.json a.json --threshold 0.5 -o a.json",
+        "privacy-report codes.ndjson --people data/brp.csv -o data/brp.csv",
+        "privacy-report codes.ndjson --json codes.ndjson",
+        "query data/achterstanden.csv --tenants data/huurders.csv --config client.toml -o data/huurders.csv",
+    ] {
+        let stderr = fails(voorrang().current_dir(place).args(command.split(' ')), 2);
+        assert!(stderr.contains("is what is read; give another place to write to"), "{command}: {stderr}");
+        assert_eq!(files_in(place), before, "{command}");
+    }
+}
