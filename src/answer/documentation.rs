@@ -21,6 +21,7 @@ use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 use super::ending::nothing_behind;
 use super::framing::well_formed;
 use super::listener::{self, Socket};
+use super::negotiation::negotiated;
 use super::openapi::published;
 use super::server::{at_path, envelope, no_such_path};
 use super::tls::{self, Door};
@@ -53,7 +54,8 @@ pub(super) struct Bound(TcpListener);
 impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
-        let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
+        let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed));
+        let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
         let factory = move || wrapped().wrap(from_fn(nothing_behind)).configure(routes);
         let tls = tls::public(door)?;
         let socket =

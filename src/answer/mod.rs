@@ -34,6 +34,7 @@ mod listener;
 mod loads;
 mod log;
 mod metrics;
+mod negotiation;
 pub mod openapi;
 mod operation;
 mod operations;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, PathConfig, ServiceConfig};
@@ -25,6 +25,7 @@ use super::json::{BodyLimit, path_error};
 use super::knocks::Refused;
 use super::limits::Meters;
 use super::listener::{self, Socket};
+use super::negotiation::{Unread, negotiated};
 use super::operation::Operation;
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
@@ -44,18 +45,6 @@ pub(super) const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("strict-transport-security", "max-age=31536000"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-];
-
-/// Media that a client may ask for.
-const SPOKEN: [&str; 8] = [
-    "*/*",
-    "application/*",
-    "application/json",
-    "application/problem+json",
-    "application/x-ndjson",
-    "application/octet-stream",
-    "text/*",
-    "text/plain",
 ];
 
 /// A service that runs in the background of this process.
@@ -144,8 +133,8 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let metered = web::Data::from(meters.clone());
     let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
     let factory = move || {
-        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
-        let web = web.wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
+        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(negotiated));
+        let web = web.wrap(from_fn(guard)).wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
         web.app_data(spans.clone()).configure(routes)
     };
@@ -271,28 +260,18 @@ pub(super) async fn envelope(
     let parent = read.as_ref().ok().and_then(|read| read.parent.as_ref());
     let spans = request.app_data::<web::Data<Spans>>().cloned();
     let span = spans.as_ref().and_then(|spans| spans.begin(trace, parent));
-    let (transaction, unread) = match read {
-        Ok(trace) => (trace.transaction, None),
-        Err((_, problem)) => (None, Some(*problem)),
+    let transaction = match read {
+        Ok(trace) => trace.transaction,
+        Err((_, problem)) => {
+            request.extensions_mut().insert(Unread(*problem));
+            None
+        }
     };
-    let mut response = if let Some(problem) = unread {
-        request.into_response(problem.traced(trace).error_response())
-    } else if is_coded(request.headers()) {
-        // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
-        let detail = "send the body as it is, without Content-Encoding";
-        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
-        request.into_response(problem.traced(trace).error_response())
-    } else if !accepts(request.headers()) {
-        let detail = "answers are JSON, NDJSON, plain text or bytes; accept application/json at least";
-        let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail);
-        request.into_response(problem.traced(trace).error_response())
-    } else {
-        // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store
-        // and not in memory would be answered wrongly until the next start.
-        let detail = "the service failed at this request; nothing was answered";
-        let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).traced(trace);
-        actix_web::rt::spawn(next.call(request)).await.map_err(failed)??.map_into_boxed_body()
-    };
+    // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store and
+    // not in memory would be answered wrongly until the next start.
+    let detail = "the service failed at this request; nothing was answered";
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).traced(trace);
+    let mut response = actix_web::rt::spawn(next.call(request)).await.map_err(failed)??.map_into_boxed_body();
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response = as_problem(response, trace);
@@ -319,24 +298,6 @@ pub(super) async fn envelope(
     Ok(response)
 }
 
-/// Whether a body is said to be packed.
-fn is_coded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Whether an `Accept` header, if there is one, leaves room for JSON, in which every answer or its problem is.
-fn accepts(headers: &HeaderMap) -> bool {
-    let mut ranges = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    let fits = |range: &str| {
-        let range = range.to_ascii_lowercase();
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default();
-        let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0)));
-        !refused && SPOKEN.contains(&kind)
-    };
-    !headers.contains_key(ACCEPT) || ranges.any(fits)
-}
-
 fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResponse<BoxBody> {
     let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
     if is_problem {
@@ -351,33 +312,4 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
 fn method_label(method: &Method) -> &str {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
     if known.contains(method) { method.as_str() } else { "other" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        values.iter().for_each(|value| map.append(name.clone(), HeaderValue::from_static(value)));
-        map
-    }
-
-    #[test]
-    fn a_weight_of_nothing_is_a_no_in_whatever_case() {
-        let accepted = |values: &[&'static str]| accepts(&headers(ACCEPT, values));
-        for yes in [&["Application/JSON;Q=0.5"][..], &["text/html, */*;q=0.1"], &["text/html", "*/*"], &[]] {
-            assert!(accepted(yes), "{yes:?}");
-        }
-        for no in [&["application/json;q=0"][..], &["application/json;Q=0"], &["*/* ; Q=0.000"], &["text/html"]] {
-            assert!(!accepted(no), "{no:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_as_it_is_may_say_so() {
-        let coded = |values: &[&'static str]| is_coded(&headers(CONTENT_ENCODING, values));
-        assert!(!coded(&[]) && !coded(&["identity"]) && !coded(&["Identity"]));
-        assert!(coded(&["gzip"]) && coded(&["identity", "gzip"]) && coded(&["identity, gzip"]) && coded(&[""]));
-    }
 }

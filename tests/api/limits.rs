@@ -1,7 +1,7 @@
 //! Nobody has more of the service than its share: connections, requests, bytes, time. What is too much is refused, and
 //! the others do not notice.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -108,6 +108,20 @@ fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connect
     let refused = statuses.iter().filter(|status| **status == 429).count();
     assert!(refused > 20 && statuses.iter().all(|status| [204, 429].contains(status)), "{statuses:?}");
     assert!(began.elapsed() > Duration::from_secs(5), "whoever does not wait is made to: {:?}", began.elapsed());
+}
+
+#[test]
+fn whoever_asks_for_what_there_is_not_is_slowed_like_everybody() {
+    let house = House::limited(&[("requests_per_second_each", 10)]);
+    let mut line = house.line(CORPORATION);
+    for (header, status) in [(("Accept", "image/png"), 406), (("Content-Encoding", "gzip"), 415)] {
+        let began = Instant::now();
+        for _ in 0..40 {
+            let reply = line.exchange("GET", "/v1/ping", &[header], b"").unwrap();
+            assert!([status, 429].contains(&reply.status), "{}", reply.text());
+        }
+        assert!(began.elapsed() > Duration::from_millis(1500), "{status}: {:?}", began.elapsed());
+    }
 }
 
 #[test]
@@ -221,10 +235,16 @@ pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn what_two_readers_could_understand_differently_nobody_gets() {
     let house = House::limited(&[]);
-    for (what, bytes) in two_ways("/v1/ping", "/v1/service") {
+    // Nor does another reason for a refusal go before this one.
+    let more = ["", "Accept: image/png\r\n", "Content-Encoding: gzip\r\n"];
+    let all = two_ways("/v1/ping", "/v1/service").into_iter();
+    let all = all.flat_map(|(what, bytes)| more.map(|more| (what, bytes.replacen("\r\n", &format!("\r\n{more}"), 1))));
+    for (what, bytes) in all {
         let mut line = house.line(OFFICER);
-        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(7))).unwrap();
         drop(line.write(bytes.as_bytes()));
+        line.tls.get_mut().conn.send_close_notify();
+        drop(line.tls.get_mut().flush());
         let mut answer = Vec::new();
         // It ends, one way or the other.
         drop(line.tls.read_to_end(&mut answer));

@@ -201,6 +201,11 @@ fn who_is_shut_out_by_the_configuration_is_out_on_open_connections_too() {
     house.configure(|table| table["tls"]["shut_out"] = vec![YMERE].into());
     soon("the open connection is refused", || open.get("/v1/ping").status == 403);
     house.line(CORPORATION).get("/v1/service").is_problem(403, "certificate_refused");
+    for header in [("Accept", "image/png"), ("Content-Encoding", "gzip")] {
+        let reply = house.line(CORPORATION).exchange("GET", "/v1/ping", &[header], b"").unwrap();
+        reply.is_problem(403, "certificate_refused");
+        assert_eq!(reply.header("connection"), Some("close"));
+    }
     assert_eq!(other.get("/v1/ping").status, 204);
     soon("it is in the log", || refused(&house, "shut_out") >= 2);
     // A configuration that cannot be read changes nothing.
