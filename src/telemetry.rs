@@ -43,5 +43,6 @@ pub fn set_level(level: Level) {
 }
 
 fn filter(level: Level) -> EnvFilter {
-    EnvFilter::new(format!("warn,voorrang={}", level.as_str()))
+    // What anybody sends that is no request would be a line of an error each.
+    EnvFilter::new(format!("warn,actix_http=off,voorrang={}", level.as_str()))
 }

@@ -13,7 +13,7 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream;
-use actix_web::web;
+use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpResponse};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
@@ -24,6 +24,7 @@ use super::listener::{self, Socket};
 use super::negotiation::negotiated;
 use super::openapi::published;
 use super::server::{at_path, envelope, no_such_path};
+use super::strangers::{Strangers, paced};
 use super::tls::{self, Door};
 use super::{StartError, operation};
 
@@ -54,9 +55,10 @@ pub(super) struct Bound(TcpListener);
 impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
-        let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed));
+        let strangers = Data::new(Strangers::default());
+        let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed)).wrap(from_fn(paced));
         let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || wrapped().wrap(from_fn(nothing_behind)).configure(routes);
+        let factory = move || wrapped().wrap(from_fn(nothing_behind)).app_data(strangers.clone()).configure(routes);
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };

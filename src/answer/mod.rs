@@ -53,6 +53,7 @@ mod shape;
 mod spans;
 mod steady;
 mod stock;
+mod strangers;
 mod subject;
 mod tls;
 mod today;

@@ -281,7 +281,9 @@ pub(super) async fn envelope(
     }
     let route = route.as_deref().unwrap_or("-");
     let took = started.elapsed();
-    if let Some(app) = response.request().app_data::<web::Data<App>>() {
+    let app = response.request().app_data::<web::Data<App>>();
+    let is_ours = app.is_some();
+    if let Some(app) = app {
         app.metrics.request(route, method_label(&method), status.as_u16(), took);
     }
     if let (Some(spans), Some(span)) = (spans, span) {
@@ -292,9 +294,20 @@ pub(super) async fn envelope(
     }
     let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let transaction = transaction.as_deref();
-    tracing::info!(
-        trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us, "request"
-    );
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us,
+                "request"
+            )
+        };
+    }
+    // What strangers ask of the document fills no disk.
+    if is_ours {
+        line!(info)
+    } else {
+        line!(debug)
+    }
     Ok(response)
 }
 
