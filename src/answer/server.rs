@@ -11,7 +11,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, Resource, ResponseError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::aside::aside;
@@ -110,6 +110,9 @@ struct Places {
 type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
+    let system = actix_web::rt::System::new();
+    // Before anything that takes time: unheard, the signal would end the process.
+    let hangups = if signals { system.block_on(async { hangups() }) } else { None };
     checkup::before_start(&config, &clock)?;
     let gate = Gate::open(&config.tls)?;
     for warning in checkup::of_gate(&gate, clock.now()).iter().filter(|found| found.grade == Grade::Warning) {
@@ -152,10 +155,10 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
     let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
-    actix_web::rt::System::new()
+    system
         .block_on(async {
-            if signals {
-                actix_web::rt::spawn(reload_on_hangup(reloader));
+            if let Some(hangups) = hangups {
+                actix_web::rt::spawn(reload_on_hangup(hangups, reloader));
             }
             let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Listen { address, key: "internal.listen", source });
             let inner = config.internal.address().map(inner).transpose()?;
@@ -193,12 +196,16 @@ fn last_work(app: &Arc<App>, most: Duration) {
     }
 }
 
+/// Hears SIGHUP from now on; one that comes before somebody listens is kept.
+fn hangups() -> Option<Signal> {
+    let heard = signal(SignalKind::hangup());
+    heard
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"))
+        .ok()
+}
+
 /// SIGHUP: what the timer does, at once.
-async fn reload_on_hangup(reloader: Arc<Reloader>) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"),
-    };
+async fn reload_on_hangup(mut hangups: Signal, reloader: Arc<Reloader>) {
     while hangups.recv().await.is_some() {
         let reloader = Arc::clone(&reloader);
         if aside(move || reloader.reload()).await.is_err() {
