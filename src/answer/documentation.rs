@@ -4,18 +4,15 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType, HeaderValue, LOCATION,
     REFERRER_POLICY,
 };
 use actix_web::middleware::{Next, from_fn};
-use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpResponse};
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 
 use super::ending::nothing_behind;
@@ -30,8 +27,6 @@ use super::{StartError, operation};
 
 /// Readers at once, strangers all of them; more wait.
 const CONNECTIONS: usize = 512;
-/// What is kept for a reader who takes nothing (the kernel doubles it).
-const UNREAD_BYTES: usize = 64 << 10;
 
 /// Below the listener's root.
 const DOCUMENT: &str = "/v1/openapi.json";
@@ -62,13 +57,8 @@ impl Bound {
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
-        let opened = |io: &TlsStream<TcpStream>, _: &mut Extensions| {
-            if let Err(error) = set_socket_send_buffer_size(io.get_ref().0, UNREAD_BYTES) {
-                tracing::debug!(%error, "what a reader does not take is not bounded");
-            }
-        };
         // Whoever reads a document is nobody's business, and no entry of the access log.
-        let server = listener::listen(socket, opened, |_| {}, factory).map_err(StartError::Server)?;
+        let server = listener::listen(socket, |_, _| {}, |_| {}, factory).map_err(StartError::Server)?;
         Ok(server.disable_signals().run())
     }
 }

@@ -89,7 +89,7 @@ impl Excess {
 pub(super) struct Meters {
     limits: Limits,
     running: Arc<Semaphore>,
-    /// Bytes of bodies in memory.
+    /// Bytes of bodies in memory, those of answers that wait included.
     held: AtomicUsize,
     /// By party; whoever is none shares one.
     each: Mutex<HashMap<Option<Oin>, Arc<Meter>>>,
@@ -263,7 +263,7 @@ impl Entered {
     }
 }
 
-/// The bytes of one request's body, as long as the request is worked on.
+/// The bytes of one request's body, as long as the request is worked on, or of an answer until it has left.
 pub(super) struct Held {
     meters: Arc<Meters>,
     meter: Arc<Meter>,
@@ -298,6 +298,14 @@ impl Held {
         }
         self.bytes.fetch_add(length, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Counts an answer of this many bytes, until that is dropped. It is made already, so it is not refused: the next
+    /// request is, where there is too much.
+    pub(super) fn answer(&self, length: usize) -> Self {
+        self.meter.held.fetch_add(length, Ordering::Relaxed);
+        self.meters.held.fetch_add(length, Ordering::Relaxed);
+        Self { meters: self.meters.clone(), meter: self.meter.clone(), bytes: AtomicUsize::new(length) }
     }
 
     /// How slowly a body may come.
@@ -374,6 +382,19 @@ mod tests {
         let began = Instant::now();
         assert!(other.enter(true).await.is_ok());
         assert!(began.elapsed() < PATIENCE / 10, "another party waits for nobody");
+    }
+
+    #[actix_web::test]
+    async fn answers_that_wait_keep_the_next_request_out_until_they_are_gone() {
+        let meters = meters(|limits| (limits.body_megabytes, limits.body_megabytes_each) = (3, 2));
+        let (one, other) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
+        let (one, other) = (one.enter(false).await.ok().unwrap(), other.enter(false).await.ok().unwrap());
+        let answer = one.body.answer(2 * MEGABYTE + 1);
+        assert_eq!((one.body.has_room(0), other.body.has_room(0)), (Err(Excess::Memory), Ok(())));
+        let second = other.body.answer(MEGABYTE);
+        assert_eq!(other.body.has_room(0), Err(Excess::Busy));
+        drop((answer, second));
+        assert_eq!((one.body.has_room(0), meters.load().1), (Ok(()), 0));
     }
 
     #[actix_web::test]

@@ -58,6 +58,7 @@ mod subject;
 mod tls;
 mod today;
 mod trace;
+mod unsent;
 pub mod upkeep;
 pub mod wire;
 mod wordless;
