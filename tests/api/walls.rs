@@ -326,12 +326,50 @@ fn an_inway_speaks_for_others_and_nobody_else_does() {
     // The same name without the Inway's key, and a party with another's OIN: only the certificate counts.
     get(&other, &[peer]).is_problem(403, "refused");
     get(&house.card(CORPORATION), &[peer]).is_problem(403, "refused");
-    get(&inway, &[peer, ("Fsc-Transaction-Id", "4")]).is_problem(400, "fsc_transaction_id");
+    for transaction in [&[][..], &[("Fsc-Transaction-Id", "4")], &[TRANSACTION, TRANSACTION]] {
+        let headers = [&[peer], transaction].concat();
+        get(&inway, &headers).is_problem(400, "fsc_transaction_id");
+    }
     // A party of its own has no transaction.
     assert_eq!(get(&house.card(OFFICER), &[("Fsc-Transaction-Id", "4")]).status, 200);
     let mine = ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ac");
     assert_eq!(get(&house.card(OFFICER), &[mine]).status, 200);
     assert!(house.log().into_iter().all(|entry| entry.trace_id.to_string() != mine.1.replace('-', "")));
+}
+
+#[test]
+fn an_inway_is_shut_out_and_bound_by_its_own_name_too() {
+    const INWAY: &str = "00000099000000007777";
+    let (root, key) = (Root::new("Root"), KeyPair::generate().unwrap());
+    let mut house = House::built(false);
+    house.believe(&root.certificate());
+    house.configure(|table| {
+        let tls = table["tls"].as_table_mut().unwrap();
+        tls.insert("inways".into(), vec![format!("key:{}", pin(&key))].into());
+        tls.insert("reload_seconds".into(), 1.into());
+    });
+    house.start();
+    let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+    let headers = [("Fsc-Peer-Id", YMERE), ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ab")];
+    let mut asked = || line.send("GET", "/v1/ping", &headers, b"").unwrap().status;
+    assert_eq!(asked(), 204);
+    house.configure(|table| table["tls"]["shut_out"] = vec![INWAY].into());
+    soon("it is shut out", || asked() == 403);
+    let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+    let mut asked = || line.send("GET", "/v1/ping", &headers, b"").unwrap();
+    asked().is_problem(403, "certificate_refused");
+    house.configure(|table| {
+        table["tls"]["shut_out"] = Value::Array(Vec::new());
+        let bound = table["tls"]["bound"].as_table_mut().unwrap();
+        bound.insert(INWAY.into(), vec![format!("key:{}", pin(&p384()))].into());
+    });
+    soon("it is bound to another key", || {
+        refused(&house, "other_key") > 0 || {
+            let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+            drop(line.send("GET", "/v1/ping", &headers, b""));
+            false
+        }
+    });
 }
 
 /// What the internal listener says.

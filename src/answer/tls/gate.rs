@@ -15,6 +15,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::bound::{Bound, Pins};
 use super::{TlsError, certificates, private_key, refusal, revocation_lists};
+use crate::answer::identity::Identity;
 use crate::config::Tls;
 use crate::ids::Oin;
 use crate::regulate::Role;
@@ -152,7 +153,10 @@ impl Gate {
     /// Whether what was asked with this certificate may be gone on with. That it ended since does not matter; that it was
     /// revoked or shut out, or that nobody can know, does.
     pub(in crate::answer) fn lets_go_on(&self, oin: &Oin, shown: &Shown) -> bool {
-        !self.is_shut_out(oin, &shown.fingerprint) && matches!(self.judge(shown), Ok(_) | Err("tls_expired"))
+        let own = shown.chain.first().and_then(|own| Identity::from_der(own).ok()).map(|own| own.oin);
+        let names = own.iter().chain([oin]);
+        let is_out = names.into_iter().any(|name| self.is_shut_out(name, &shown.fingerprint));
+        !is_out && matches!(self.judge(shown), Ok(_) | Err("tls_expired"))
     }
 
     fn is_shut_out(&self, oin: &Oin, fingerprint: &str) -> bool {
