@@ -128,7 +128,7 @@ fn whoever_asks_for_what_there_is_not_is_slowed_like_everybody() {
 /// Connections on which much is asked and nothing is read.
 fn unread(house: &House, count: usize) -> Vec<Line> {
     let many = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
-    let mut open = || {
+    let open = || {
         let mut line = house.line(CORPORATION);
         set_socket_recv_buffer_size(&line.tls.get_ref().sock, 4096).unwrap();
         line.write(&many).unwrap();

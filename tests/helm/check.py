@@ -135,6 +135,14 @@ policy = by_kind["NetworkPolicy"]["spec"]
 demand(policy["policyTypes"] == ["Ingress", "Egress"] and policy["egress"] == [], "it may reach anything")
 demand(policy["ingress"][1]["from"], "everybody reads its numbers")
 
+def checksum(values):
+    pod, = [one["spec"]["template"] for one in render(values) if one["kind"] == "StatefulSet"]
+    return pod["metadata"]["annotations"]["checksum/values"]
+
+
+louder = merged(GIVEN, {"extraConfig": "level = \"debug\""})
+demand(checksum(GIVEN) == checksum(GIVEN) != checksum(louder), "another configuration is no other pod")
+
 # The document, where it is wanted: one more port, everywhere, and nothing else.
 demand("documentation" not in config, "the document is published unasked")
 peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "developers"}}}]
