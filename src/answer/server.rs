@@ -300,12 +300,11 @@ pub(super) async fn envelope(
         spans.end(span, Ended { method: method.clone(), route: route.to_owned(), status, took });
     }
     let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let transaction = transaction.as_deref();
+    let (transaction, status) = (transaction.as_deref(), status.as_u16());
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us,
-                "request"
+                trace.id = %trace, fsc.transaction_id = transaction, %method, route, status, elapsed_us, "request"
             )
         };
     }

@@ -1,5 +1,5 @@
-//! An answer on its way out, in pieces: so much of it is beside the whole in a connection's buffers, and as long as it is
-//! not taken it counts as its party's.
+//! An answer on its way out, in pieces: so much of it is beside the whole in a connection's buffers, and as long as
+//! it is not taken it counts as its party's.
 
 use std::convert::Infallible;
 use std::pin::Pin;

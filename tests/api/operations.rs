@@ -30,6 +30,8 @@ fn a_hangup_while_it_starts_ends_nothing() {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "the last one ended nothing either");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "it stops as it should");
 }
