@@ -253,8 +253,9 @@ impl App {
     }
 
     /// How many epochs answer.
-    fn active_epochs(&self) -> usize {
-        self.all_epochs().iter().filter(|in_force| in_force.epoch.state == State::Active).count()
+    fn active_epochs(&self) -> Vec<EpochId> {
+        let active = |in_force: &&Arc<EpochInForce>| in_force.epoch.state == State::Active;
+        self.all_epochs().iter().filter(active).map(|in_force| in_force.epoch.id.clone()).collect()
     }
 
     /// Reads an epoch back from the store, its registers included.

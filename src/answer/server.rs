@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -134,7 +135,14 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let guarded = web::Data::from(door.clone());
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
-    let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
+    let stopping = Arc::<AtomicBool>::default();
+    let inside = Inside {
+        app: app.clone(),
+        door: door.clone(),
+        meters: meters.clone(),
+        config: Arc::new(config.clone()),
+        stopping: stopping.clone(),
+    };
     let factory = move || {
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(negotiated));
         let web = web.wrap(from_fn(guard)).wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
@@ -155,6 +163,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
     let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
+    let stopped = server.graceful_shutdown_signal();
     system
         .block_on(async {
             if let Some(hangups) = hangups {
@@ -165,6 +174,10 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             let internal = inner.as_ref().map(|(address, ..)| *address);
             let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
+            actix_web::rt::spawn(async move {
+                stopped.notified().await;
+                stopping.store(true, Ordering::Relaxed);
+            });
             let documentation = pages.as_ref().map(|(_, address)| *address);
             if let Some((pages, _)) = pages {
                 actix_web::rt::spawn(pages.run(&door)?);

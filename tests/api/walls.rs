@@ -402,7 +402,8 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     let codes = |found: &serde_json::Value, list: &str| -> Vec<String> {
         found[list].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "no_epoch"]);
+    // Two roots have no list.
+    assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "revocation_lists_of_others", "no_epoch"]);
     for _ in 0..3 {
         assert_eq!(house.line(CORPORATION).get("/v1/ping").status, 204);
     }
@@ -421,7 +422,13 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
         assert!(value > 0.0, "{name}");
     }
     assert!(!text.contains("0000009900000000"), "no party: {text}");
+    fs::write(house.keys().join("list.pem"), Root::new("Root").list(&[], Duration::HOUR)).unwrap();
+    soon("another authority's list lets nobody in", || readiness().0 == 503);
+    assert_eq!(codes(&readiness().1, "reasons"), ["revocation_lists_of_others"]);
+    let told = "voorrang_finding{code=\"revocation_lists_of_others\",grade=\"error\"} 1";
+    assert!(inside(port, "GET /metrics").1.contains(told));
     fs::remove_file(house.keys().join("list.pem")).unwrap();
+    soon("there is none", || !codes(&readiness().1, "reasons").contains(&"revocation_lists_of_others".to_owned()));
     soon("it is not ready", || readiness().0 == 503);
     let (_, found) = readiness();
     assert_eq!(codes(&found, "reasons"), ["revocation_lists"]);
@@ -431,4 +438,28 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     assert_eq!(inside(port, "PUT /log-level\nwarn").0, 204);
     assert_eq!((inside(port, "GET /log-level").1.as_str(), inside(port, "PUT /log-level\nloud").0), ("warn\n", 400));
     assert_eq!(inside(port, "GET /v1/service").0, 404, "nothing else is here");
+    let mut slow = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    slow.set_read_timeout(Some(Wait::from_secs(15))).unwrap();
+    let head = b"PUT /log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nw";
+    std::io::Write::write_all(&mut slow, head).unwrap();
+    let mut reply = String::new();
+    std::io::Read::read_to_string(&mut slow, &mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("slow_body"), "{reply}");
+}
+
+#[test]
+fn a_lost_key_of_an_epoch_and_a_stop_are_told_inside() {
+    let mut house = House::outside();
+    house.stop();
+    fs::rename(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key")), house.file("away")).unwrap();
+    house.start();
+    let port = logged_port(&house, "internal=");
+    let (status, found) = inside(port, "GET /readyz");
+    assert!(status == 503 && found.contains("\"epoch_key\""), "{found}");
+    assert!(inside(port, "GET /metrics").1.contains("voorrang_finding{code=\"epoch_key\",grade=\"error\"} 1"));
+    let mut running = house.line(CORPORATION);
+    running.head("POST", "/v1/priority-questions", &[("Content-Type", "application/json")], 100).unwrap();
+    sleep(Wait::from_millis(300));
+    house.terminate();
+    soon("it says that it stops", || inside(port, "GET /readyz").1.contains("\"stopping\""));
 }

@@ -12,6 +12,7 @@ use super::tls::Gate;
 use super::{StartError, open_profile, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
+use crate::ids::EpochId;
 use crate::store::Outbox;
 
 /// How early the end of a certificate, list or regulation is worth a warning.
@@ -225,7 +226,28 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
             Finding::warning(Area::Tls, "revocation_unchecked", detail)
         }
     };
-    vec![own, lists]
+    let mut found = vec![own, lists];
+    if gate.unlisted > 0 && !gate.is_closed() {
+        let (of, all) = (gate.unlisted, gate.roots());
+        let detail = format!(
+            "tls.crls holds no list of {of} of the {all} authorities of tls.client_roots: nobody comes in whom they \
+             vouch for; fetch theirs"
+        );
+        let told = if of == all { Finding::error } else { Finding::warning };
+        found.push(told(Area::Tls, "revocation_lists_of_others", detail));
+    }
+    found
+}
+
+/// Epochs that answer nothing for want of their key.
+pub(super) fn epoch_key(id: &EpochId) -> Finding {
+    let what = format!("{id} has no key that opens its registers: restore the key file, or begin a new epoch");
+    Finding::error(Area::Epoch, "epoch_key", what)
+}
+
+/// Room on the volumes that are written.
+pub(super) fn of_disk(config: &Config) -> Vec<Finding> {
+    machine::disk(config)
 }
 
 /// Which regulations are in force, and for how long.
