@@ -97,7 +97,7 @@ impl Finding {
 /// Everything, also beside a service that runs: nothing is written, made or put right.
 pub fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     let runs = kept::runs(config);
-    let mut found = surroundings(config, clock.now(), runs);
+    let mut found = surroundings(config, clock.now(), Who::Doctor { runs });
     add(&mut found, kept::look(config, clock));
     found
 }
@@ -115,7 +115,7 @@ fn add(found: &mut Vec<Finding>, more: Vec<Finding>) {
 /// own way in checks it.
 pub(super) fn before_start(config: &Config, clock: &Clock) -> Result<(), StartError> {
     let is_error = |finding: &Finding| finding.grade == Grade::Error;
-    let mut found = surroundings(config, clock.now(), false);
+    let mut found = surroundings(config, clock.now(), Who::Service);
     found.retain(is_error);
     if found.is_empty() {
         return Ok(());
@@ -147,8 +147,18 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Who looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Service,
+    /// Beside a service, whether it runs or not.
+    Doctor {
+        runs: bool,
+    },
+}
+
 /// All but the store.
-fn surroundings(config: &Config, now: OffsetDateTime, runs: bool) -> Vec<Finding> {
+fn surroundings(config: &Config, now: OffsetDateTime, who: Who) -> Vec<Finding> {
     let mut found =
         vec![Finding::fine(Area::Configuration, "configuration", "every key is known and holds what it takes")];
     found.push(match open_profile(&config.profile) {
@@ -160,8 +170,8 @@ fn surroundings(config: &Config, now: OffsetDateTime, runs: bool) -> Vec<Finding
         Ok(gate) => found.extend(of_gate(&gate, now)),
         Err(error) => found.push(Finding::error(Area::Tls, "tls_files", chain(&error))),
     }
-    found.extend(machine::listeners(config, runs));
-    found.extend(machine::permissions(config));
+    found.extend(machine::listeners(config, who == Who::Doctor { runs: true }));
+    found.extend(machine::permissions(config, who == Who::Service));
     found.extend(machine::disk(config));
     found
 }
