@@ -463,3 +463,18 @@ fn a_lost_key_of_an_epoch_and_a_stop_are_told_inside() {
     house.terminate();
     soon("it says that it stops", || inside(port, "GET /readyz").1.contains("\"stopping\""));
 }
+
+#[test]
+fn another_time_between_two_looks_counts_at_once() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, true);
+    house.configure(|table| table["tls"]["reload_seconds"] = 60.into());
+    house.start();
+    let mut open = house.line(CORPORATION);
+    assert_eq!(open.get("/v1/ping").status, 204);
+    house.configure(|table| table["tls"]["reload_seconds"] = 1.into());
+    house.signal("HUP");
+    sleep(Wait::from_secs(3));
+    house.configure(|table| table["tls"]["shut_out"] = vec![YMERE].into());
+    soon("it is out without a signal", || open.get("/v1/ping").status == 403);
+}
