@@ -38,6 +38,7 @@ use super::{App, StartError, checkup, documentation, identity, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
+use crate::telemetry;
 
 pub(super) const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
@@ -111,6 +112,8 @@ struct Places {
 type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
+    // Whoever sends what is no request would write a line of an error each time.
+    telemetry::silence("actix_http");
     let system = actix_web::rt::System::new();
     // Before anything that takes time: unheard, the signal would end the process.
     let hangups = if signals { system.block_on(async { hangups() }) } else { None };
