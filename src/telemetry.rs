@@ -11,6 +11,7 @@ use crate::config::{Format, Level, Log};
 
 /// The filter of this process's log, once it has one.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static SILENT: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 static LEVEL: Mutex<Level> = Mutex::new(Level::Info);
 
 /// Starts the operational log of this process. A second call changes nothing.
@@ -42,6 +43,14 @@ pub fn set_level(level: Level) {
     }
 }
 
+/// Nothing more of this part of the program, which others can make say as much as they like.
+pub fn silence(target: &'static str) {
+    SILENT.lock().unwrap_or_else(PoisonError::into_inner).push(target);
+    set_level(level());
+}
+
 fn filter(level: Level) -> EnvFilter {
-    EnvFilter::new(format!("warn,voorrang={}", level.as_str()))
+    let silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let silent: String = silent.iter().map(|target| format!("{target}=off,")).collect();
+    EnvFilter::new(format!("warn,{silent}voorrang={}", level.as_str()))
 }

@@ -47,10 +47,16 @@ impl Background {
             app.record_knocks(&app.knocks, true);
         });
         all.spawn(app, question_batches::answer);
-        let (reloader, period) = (Arc::clone(reloader), Duration::from_secs(config.tls.reload_seconds));
+        let reloader = Arc::clone(reloader);
         all.spawn(app, move |_, ending| {
-            while !is_over(ending, period) {
-                reloader.reload();
+            let mut waited = Duration::ZERO;
+            // In steps, because a shorter period counts from when it is read, as on a signal.
+            while !is_over(ending, KNOCKS) {
+                waited += KNOCKS;
+                if waited >= reloader.period() {
+                    reloader.reload();
+                    waited = Duration::ZERO;
+                }
             }
         });
         all

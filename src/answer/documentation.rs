@@ -4,32 +4,29 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType, HeaderValue, LOCATION,
     REFERRER_POLICY,
 };
 use actix_web::middleware::{Next, from_fn};
-use actix_web::rt::net::TcpStream;
-use actix_web::web;
+use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpResponse};
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use utoipa_swagger_ui::{Config as Pages, SwaggerUi};
 
 use super::ending::nothing_behind;
 use super::framing::well_formed;
 use super::listener::{self, Socket};
+use super::negotiation::negotiated;
 use super::openapi::published;
 use super::server::{at_path, envelope, no_such_path};
+use super::strangers::{Strangers, paced};
 use super::tls::{self, Door};
 use super::{StartError, operation};
 
 /// Readers at once, strangers all of them; more wait.
 const CONNECTIONS: usize = 512;
-/// What is kept for a reader who takes nothing (the kernel doubles it).
-const UNREAD_BYTES: usize = 64 << 10;
 
 /// Below the listener's root.
 const DOCUMENT: &str = "/v1/openapi.json";
@@ -53,18 +50,15 @@ pub(super) struct Bound(TcpListener);
 impl Bound {
     /// The server. It ends with the system that it runs in.
     pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
-        let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || wrapped().wrap(from_fn(nothing_behind)).configure(routes);
+        let strangers = Data::new(Strangers::default());
+        let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed)).wrap(from_fn(paced));
+        let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
+        let factory = move || wrapped().wrap(from_fn(nothing_behind)).app_data(strangers.clone()).configure(routes);
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
-        let opened = |io: &TlsStream<TcpStream>, _: &mut Extensions| {
-            if let Err(error) = set_socket_send_buffer_size(io.get_ref().0, UNREAD_BYTES) {
-                tracing::debug!(%error, "what a reader does not take is not bounded");
-            }
-        };
         // Whoever reads a document is nobody's business, and no entry of the access log.
-        let server = listener::listen(socket, opened, |_| {}, factory).map_err(StartError::Server)?;
+        let server = listener::listen(socket, |_, _| {}, |_| {}, factory).map_err(StartError::Server)?;
         Ok(server.disable_signals().run())
     }
 }

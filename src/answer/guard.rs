@@ -19,6 +19,7 @@ use super::knocks::Refused;
 use super::limits::{Entered, Excess, Meters};
 use super::problem::{Problem, trace_of};
 use super::tls::Door;
+use super::unsent::metered;
 use super::{App, framing};
 
 /// What ends in this brings many questions at once.
@@ -57,7 +58,7 @@ pub(super) async fn guard(
     let refusal = match cut.take() {
         Some(Cut::Excess(excess)) => excess_of(response.request(), excess),
         Some(Cut::Refused(problem)) => (*problem, None),
-        None => return Ok(response),
+        None => return Ok(metered(response, &entered)),
     };
     let mut refusal = response_of(refusal);
     // The rest of the body may still be on its way.

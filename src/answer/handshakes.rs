@@ -65,7 +65,7 @@ impl Drop for UnderWay {
 }
 
 /// What one site has: an address of IPv4, or all of a network of IPv6, where addresses cost nothing.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
         four => four,

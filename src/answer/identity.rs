@@ -271,6 +271,12 @@ impl Line {
         let identity = speaker(&gate, &pins)?;
         let roles = app.roles(&identity.oin);
         gate.admits(&identity.oin, &identity.fingerprint, &roles, &pins).map_err(refused)?;
+        // An Inway speaks for others, and has a name of its own.
+        if let Ok(own) = self.identity.as_ref().map(|own| &own.oin)
+            && *own != identity.oin
+        {
+            gate.admits(own, &identity.fingerprint, &app.roles(own), &pins).map_err(refused)?;
+        }
         Ok((identity, roles))
     }
 

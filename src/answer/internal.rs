@@ -4,15 +4,18 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App as Web, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use serde::Serialize;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 use super::checkup::{self, Area, Finding, Grade};
 use super::ending::{self, nothing_behind};
@@ -21,14 +24,20 @@ use super::operation::{get, put};
 use super::problem::Problem;
 use super::server::{at_path, no_such_path};
 use super::tls::Door;
-use super::{App, limits::Meters};
-use crate::config::Level;
+use super::{
+    App,
+    limits::{Excess, Meters},
+};
+use crate::config::{Config, Level};
+use crate::ids::{EpochId, TraceId};
 use crate::telemetry;
 
 /// The listener serves a handful of people and one scraper.
 const WORKERS: usize = 1;
 const SHUTDOWN_SECONDS: u64 = 1;
 const LEVEL_BYTES: usize = 16;
+/// For a body of one word.
+const BODY: Duration = Duration::from_secs(5);
 /// How long the log's anchor may fail before somebody is told.
 const ANCHOR: Duration = Duration::from_secs(5);
 
@@ -48,6 +57,9 @@ pub(super) struct Inside {
     pub(super) app: Arc<App>,
     pub(super) door: Arc<Door>,
     pub(super) meters: Arc<Meters>,
+    pub(super) config: Arc<Config>,
+    /// Whether it ends: what runs is finished, and nothing new is taken.
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 /// Binds the listener; it runs once its server is polled.
@@ -92,7 +104,9 @@ async fn readyz(inside: Data<Inside>) -> HttpResponse {
 }
 
 async fn metrics(inside: Data<Inside>) -> HttpResponse {
-    let text = inside.app.metrics.text(&inside.app, &inside.door, &inside.meters);
+    let found = inside.look(OffsetDateTime::now_utc());
+    let found: Vec<Finding> = found.reasons.into_iter().chain(found.warnings).collect();
+    let text = inside.app.metrics.text(&inside.app, &inside.door, &inside.meters, &found);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text)
 }
 
@@ -101,15 +115,25 @@ async fn level() -> HttpResponse {
 }
 
 /// The body is one word. What is set lasts until the next start or change of the configuration.
-async fn set_level(_: HttpRequest, body: web::Bytes) -> HttpResponse {
-    let word = body.get(..body.len().min(LEVEL_BYTES)).and_then(|word| std::str::from_utf8(word).ok());
+async fn set_level(_: HttpRequest, body: web::Payload) -> HttpResponse {
+    let Ok(body) = timeout(BODY, body.to_bytes_limited(LEVEL_BYTES)).await else {
+        let (slow, _) = Excess::Slow.problem();
+        let mut refusal = slow.traced(TraceId::random()).error_response();
+        refusal.head_mut().set_connection_type(ConnectionType::Close);
+        return refusal;
+    };
+    let body = body.ok().and_then(Result::ok).unwrap_or_default();
+    let word = std::str::from_utf8(&body).ok();
     match word.and_then(|word| Level::ALL.into_iter().find(|level| level.as_str() == word.trim())) {
         Some(level) => {
             telemetry::set_level(level);
             tracing::warn!(level = level.as_str(), "the operational log has another level");
             HttpResponse::NoContent().finish()
         }
-        None => Problem::bad_request("log_level", "send one of error, warn, info, debug").error_response(),
+        None => {
+            let problem = Problem::bad_request("log_level", "send one of error, warn, info, debug");
+            problem.traced(TraceId::random()).error_response()
+        }
     }
 }
 
@@ -120,10 +144,10 @@ impl Inside {
             let detail = "a commit failed: make room or replace the disk, then restart";
             found.push(Finding::error(Area::Store, "store_not_durable", detail));
         }
-        if !self.app.store.has_room() {
-            let detail = "the database's volume has too little room, and nothing is written: make room";
-            found.push(Finding::error(Area::Disk, "disk_full", detail));
+        if self.stopping.load(Ordering::Relaxed) {
+            found.push(Finding::error(Area::Listener, "stopping", "the service stops: what runs is finished"));
         }
+        found.extend(checkup::of_disk(&self.config));
         found.extend(checkup::of_gate(&self.door.gate().1, now));
         found.extend(self.door.fault().map(|fault| Finding::warning(Area::Tls, "files_faulty", fault)));
         found.extend(checkup::of_laws(&self.app.laws, self.app.today()));
@@ -134,9 +158,13 @@ impl Inside {
         }
         let outbox = self.app.store.outbox_stands().unwrap_or_default();
         found.extend(checkup::of_outbox(&outbox, self.app.clock.now()));
-        if self.app.active_epochs() == 0 {
+        let active = self.app.active_epochs();
+        if active.is_empty() {
             found.push(checkup::no_epoch());
         }
+        // One that cannot be read is told by every question; here nobody waits for the database.
+        let lost = |epoch: &&EpochId| self.app.store.has_epoch_key(epoch).is_ok_and(|there| !there);
+        found.extend(active.iter().filter(lost).map(checkup::epoch_key));
         found.retain(|finding| finding.grade != Grade::Fine);
         let (reasons, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.grade == Grade::Error);
         Readiness { ready: reasons.is_empty(), reasons, warnings }

@@ -89,7 +89,7 @@ impl Excess {
 pub(super) struct Meters {
     limits: Limits,
     running: Arc<Semaphore>,
-    /// Bytes of bodies in memory.
+    /// Bytes of bodies in memory, those of answers that wait included.
     held: AtomicUsize,
     /// By party; whoever is none shares one.
     each: Mutex<HashMap<Option<Oin>, Arc<Meter>>>,
@@ -263,7 +263,7 @@ impl Entered {
     }
 }
 
-/// The bytes of one request's body, as long as the request is worked on.
+/// The bytes of one request's body, as long as the request is worked on, or of an answer until it has left.
 pub(super) struct Held {
     meters: Arc<Meters>,
     meter: Arc<Meter>,
@@ -300,6 +300,14 @@ impl Held {
         Ok(())
     }
 
+    /// Counts an answer of this many bytes, until that is dropped. It is made already, so it is not refused: the next
+    /// request is, where there is too much.
+    pub(super) fn answer(&self, length: usize) -> Self {
+        self.meter.held.fetch_add(length, Ordering::Relaxed);
+        self.meters.held.fetch_add(length, Ordering::Relaxed);
+        Self { meters: self.meters.clone(), meter: self.meter.clone(), bytes: AtomicUsize::new(length) }
+    }
+
     /// How slowly a body may come.
     pub(super) fn pace(&self) -> (Duration, u32) {
         (Duration::from_secs(self.meters.limits.body_seconds), self.meters.limits.body_bytes_per_second)
@@ -321,116 +329,4 @@ fn add(counter: &AtomicUsize, count: usize, most: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn meters(change: impl FnOnce(&mut Limits)) -> Arc<Meters> {
-        let mut limits = Limits::default();
-        change(&mut limits);
-        Arc::new(Meters::new(&limits))
-    }
-
-    fn oin(number: u8) -> Oin {
-        format!("000000990000000040{number:02}").parse().unwrap()
-    }
-
-    #[test]
-    fn connections_are_counted_by_party_and_freed_when_they_close() {
-        let meters = meters(|limits| limits.connections_each = 2);
-        let one = meters.connect(Some(&oin(1))).ok().unwrap();
-        let _two = meters.connect(Some(&oin(1))).ok().unwrap();
-        assert_eq!(meters.connect(Some(&oin(1))).err(), Some(Excess::Connections));
-        assert!(meters.connect(Some(&oin(2))).is_ok(), "another party");
-        drop(one);
-        assert!(meters.connect(Some(&oin(1))).is_ok());
-    }
-
-    #[test]
-    fn a_few_connections_beyond_the_share_may_hear_why_and_no_more() {
-        let meters = meters(|limits| limits.connections_each = 1);
-        let _place = meters.connect(Some(&oin(1))).ok().unwrap();
-        let mut told: Vec<_> = (0..TOLD).map(|_| meters.hear(Some(&oin(1))).unwrap()).collect();
-        assert!(meters.hear(Some(&oin(1))).is_none() && meters.hear(Some(&oin(2))).is_some());
-        told.pop();
-        assert!(meters.hear(Some(&oin(1))).is_some());
-    }
-
-    #[actix_web::test]
-    async fn too_many_at_once_wait_a_second_and_then_are_refused() {
-        let meters = meters(|limits| (limits.requests_at_once_each, limits.batches_at_once_each) = (2, 1));
-        let (greedy, other) =
-            (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
-        let _batch = greedy.enter(true).await.ok().unwrap();
-        let began = Instant::now();
-        assert_eq!(greedy.enter(true).await.err(), Some(Excess::Batches));
-        let second = greedy.enter(false).await.ok().unwrap();
-        assert_eq!(greedy.enter(false).await.err(), Some(Excess::AtOnce));
-        assert!(began.elapsed() >= PATIENCE * 2);
-        actix_web::rt::spawn(async {
-            sleep(PATIENCE / 2).await;
-            drop(second);
-        });
-        assert!(greedy.enter(false).await.is_ok(), "a place became free in time");
-        let began = Instant::now();
-        assert!(other.enter(true).await.is_ok());
-        assert!(began.elapsed() < PATIENCE / 10, "another party waits for nobody");
-    }
-
-    #[actix_web::test]
-    async fn when_all_together_are_too_many_the_next_one_is_told_at_once() {
-        let meters = meters(|limits| (limits.requests_at_once, limits.requests_at_once_each) = (2, 2));
-        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
-        let _running = (one.enter(false).await.ok().unwrap(), two.enter(false).await.ok().unwrap());
-        assert_eq!(meters.load().0, 2);
-        let began = Instant::now();
-        assert_eq!(one.enter(false).await.err(), Some(Excess::Busy));
-        assert!(began.elapsed() < PATIENCE / 10);
-    }
-
-    #[actix_web::test]
-    async fn a_rate_is_that_of_the_party_and_not_of_its_connection() {
-        let meters = meters(|limits| limits.requests_per_second_each = 1);
-        let ask = |_| {
-            let fresh = meters.connect(Some(&oin(1))).ok().unwrap();
-            actix_web::rt::spawn(async move { fresh.enter(false).await.err() })
-        };
-        let asked: Vec<_> = (0..6).map(ask).collect();
-        let mut refused = 0;
-        for one in asked {
-            refused += u32::from(one.await.unwrap() == Some(Excess::Requests));
-        }
-        assert!((2..=4).contains(&refused), "two at once, one within the second of patience: {refused}");
-        assert!(meters.connect(None).ok().unwrap().enter(false).await.is_ok());
-    }
-
-    #[actix_web::test]
-    async fn refusals_beyond_the_rate_are_waited_for_whatever_is_asked_next() {
-        let meters = meters(|limits| limits.refusals_per_minute_each = 120);
-        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
-        let entered = one.enter(false).await.ok().unwrap();
-        entered.refused(120);
-        assert!(one.enter(false).await.is_ok(), "so many are free");
-        entered.refused(6);
-        let began = Instant::now();
-        assert_eq!(one.enter(false).await.err(), Some(Excess::Refusals));
-        assert!(began.elapsed() >= PATIENCE);
-        assert!(two.enter(false).await.is_ok(), "another party");
-        sleep(Duration::from_millis(2200)).await;
-        assert!(one.enter(false).await.is_ok(), "six are back after three seconds");
-    }
-
-    #[actix_web::test]
-    async fn bytes_of_bodies_are_bounded_by_party_and_in_all_and_freed_with_the_request() {
-        let meters = meters(|limits| (limits.body_megabytes, limits.body_megabytes_each) = (3, 2));
-        let (one, two) = (meters.connect(Some(&oin(1))).ok().unwrap(), meters.connect(Some(&oin(2))).ok().unwrap());
-        let (first, second) = (one.enter(false).await.ok().unwrap(), two.enter(false).await.ok().unwrap());
-        assert_eq!(first.body.take(2 * MEGABYTE), Ok(()));
-        assert_eq!(first.body.take(1), Err(Excess::Memory));
-        assert_eq!(second.body.has_room(MEGABYTE + 1), Err(Excess::Busy));
-        assert_eq!((second.body.take(MEGABYTE), second.body.take(1)), (Ok(()), Err(Excess::Busy)));
-        assert_eq!(meters.load().1, 3 * MEGABYTE);
-        drop(first);
-        assert_eq!(meters.load().1, MEGABYTE);
-        assert_eq!(second.body.take(1), Ok(()));
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Extensions};
 use actix_web::rt::net::TcpStream;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_user_timeout};
 use rustls::ServerConfig;
 use tokio::time::timeout;
 
@@ -28,6 +28,9 @@ const REQUEST_HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client that takes nothing of what is sent is cut off (TCP_USER_TIMEOUT): actix waits for one for ever.
 const UNREAD: Duration = Duration::from_secs(30);
+/// What the kernel keeps for one (it doubles this), and what rustls does before that.
+const UNREAD_BYTES: usize = 64 << 10;
+const UNREAD_TLS_BYTES: usize = 32 << 10;
 /// For a client to take notice that its connection is closed.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,9 @@ where
             if let Err(error) = set_tcp_user_timeout(io.get_ref().0, UNREAD.as_millis() as u32) {
                 tracing::debug!(%error, "a client that reads nothing cannot be cut off");
             }
+            if let Err(error) = set_socket_send_buffer_size(io.get_ref().0, UNREAD_BYTES) {
+                tracing::debug!(%error, "what a client does not take is not bounded");
+            }
             opened(io, data);
         };
         let service = factory().into_factory().map_err(|error: Error| error.error_response());
@@ -91,7 +97,8 @@ where
             .finish(map_config(service, |()| AppConfig::default()));
         accepting(tls.clone(), handshakes.clone())
             .map_err(TlsError::into_service_error)
-            .map(|io: TlsStream<TcpStream>| {
+            .map(|mut io: TlsStream<TcpStream>| {
+                io.get_mut().1.set_buffer_limit(Some(UNREAD_TLS_BYTES));
                 let tcp = io.get_ref().0;
                 // Best effort, as actix does it.
                 drop(tcp.set_nodelay(true));

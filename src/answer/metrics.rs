@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use super::App;
+use super::checkup::{Finding, Grade};
 use super::limits::Meters;
 use super::tls::Door;
 
@@ -32,6 +34,7 @@ pub(super) struct Metrics {
     lists_end: Gauge,
     files_faulty: IntGauge,
     active_epochs: IntGauge,
+    findings: IntGaugeVec,
 }
 
 impl Default for Metrics {
@@ -53,6 +56,9 @@ impl Default for Metrics {
             registry.register(Box::new(counters.clone())).expect("each name once");
             counters
         };
+        let finding = opts("finding", "1: what /readyz finds, an error or a warning");
+        let findings = IntGaugeVec::new(finding, &["code", "grade"]).expect("names of letters");
+        registry.register(Box::new(findings.clone())).expect("each name once");
         let time = HistogramOpts::new("voorrang_request_seconds", "Time from a request's head to its answer");
         let seconds = HistogramVec::new(time.buckets(SECONDS.to_vec()), &["route"]).expect("names of letters");
         registry.register(Box::new(seconds.clone())).expect("each name once");
@@ -76,6 +82,7 @@ impl Default for Metrics {
             ),
             files_faulty: gauge("files_faulty", "1: the configuration or a file of [tls] could not be taken over"),
             active_epochs: gauge("active_epochs", "Epochs that answer"),
+            findings,
             registry,
         }
     }
@@ -93,7 +100,7 @@ impl Metrics {
     }
 
     /// Everything as Prometheus reads it.
-    pub(super) fn text(&self, app: &App, door: &Door, meters: &Arc<Meters>) -> String {
+    pub(super) fn text(&self, app: &App, door: &Door, meters: &Arc<Meters>, found: &[Finding]) -> String {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let (running, bytes) = meters.load();
         self.running.set(whole(running));
@@ -109,7 +116,12 @@ impl Metrics {
         self.certificate_ends.set(gate.own_until.unix_timestamp() as f64);
         self.lists_end.set(gate.lists_until.map_or(0.0, |until| until.unix_timestamp() as f64));
         self.files_faulty.set(i64::from(door.fault().is_some()));
-        self.active_epochs.set(whole(app.active_epochs()));
+        self.active_epochs.set(whole(app.active_epochs().len()));
+        self.findings.reset();
+        for finding in found {
+            let grade = if finding.grade == Grade::Error { "error" } else { "warning" };
+            self.findings.with_label_values(&[finding.code, grade]).set(1);
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).expect("numbers have a text form")
     }
 }

@@ -34,6 +34,7 @@ mod listener;
 mod loads;
 mod log;
 mod metrics;
+mod negotiation;
 pub mod openapi;
 mod operation;
 mod operations;
@@ -52,10 +53,12 @@ mod shape;
 mod spans;
 mod steady;
 mod stock;
+mod strangers;
 mod subject;
 mod tls;
 mod today;
 mod trace;
+mod unsent;
 pub mod upkeep;
 pub mod wire;
 mod wordless;
@@ -250,8 +253,9 @@ impl App {
     }
 
     /// How many epochs answer.
-    fn active_epochs(&self) -> usize {
-        self.all_epochs().iter().filter(|in_force| in_force.epoch.state == State::Active).count()
+    fn active_epochs(&self) -> Vec<EpochId> {
+        let active = |in_force: &&Arc<EpochInForce>| in_force.epoch.state == State::Active;
+        self.all_epochs().iter().filter(active).map(|in_force| in_force.epoch.id.clone()).collect()
     }
 
     /// Reads an epoch back from the store, its registers included.

@@ -2,16 +2,17 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{App as Web, HttpMessage, HttpRequest, HttpResponse, Resource, ResponseError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::aside::aside;
@@ -25,6 +26,7 @@ use super::json::{BodyLimit, path_error};
 use super::knocks::Refused;
 use super::limits::Meters;
 use super::listener::{self, Socket};
+use super::negotiation::{Unread, negotiated};
 use super::operation::Operation;
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
@@ -36,6 +38,7 @@ use super::{App, StartError, checkup, documentation, identity, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
+use crate::telemetry;
 
 pub(super) const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("api-version", env!("CARGO_PKG_VERSION")),
@@ -44,18 +47,6 @@ pub(super) const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("strict-transport-security", "max-age=31536000"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-];
-
-/// Media that a client may ask for.
-const SPOKEN: [&str; 8] = [
-    "*/*",
-    "application/*",
-    "application/json",
-    "application/problem+json",
-    "application/x-ndjson",
-    "application/octet-stream",
-    "text/*",
-    "text/plain",
 ];
 
 /// A service that runs in the background of this process.
@@ -121,6 +112,11 @@ struct Places {
 type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
+    // Whoever sends what is no request would write a line of an error each time.
+    telemetry::silence("actix_http");
+    let system = actix_web::rt::System::new();
+    // Before anything that takes time: unheard, the signal would end the process.
+    let hangups = if signals { system.block_on(async { hangups() }) } else { None };
     checkup::before_start(&config, &clock)?;
     let gate = Gate::open(&config.tls)?;
     for warning in checkup::of_gate(&gate, clock.now()).iter().filter(|found| found.grade == Grade::Warning) {
@@ -142,10 +138,17 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let guarded = web::Data::from(door.clone());
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
-    let inside = Inside { app: app.clone(), door: door.clone(), meters: meters.clone() };
+    let stopping = Arc::<AtomicBool>::default();
+    let inside = Inside {
+        app: app.clone(),
+        door: door.clone(),
+        meters: meters.clone(),
+        config: Arc::new(config.clone()),
+        stopping: stopping.clone(),
+    };
     let factory = move || {
-        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(guard));
-        let web = web.wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
+        let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(negotiated));
+        let web = web.wrap(from_fn(guard)).wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
         web.app_data(spans.clone()).configure(routes)
     };
@@ -163,16 +166,21 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
     let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
     let server = if signals { server } else { server.disable_signals() };
-    actix_web::rt::System::new()
+    let stopped = server.graceful_shutdown_signal();
+    system
         .block_on(async {
-            if signals {
-                actix_web::rt::spawn(reload_on_hangup(reloader));
+            if let Some(hangups) = hangups {
+                actix_web::rt::spawn(reload_on_hangup(hangups, reloader));
             }
             let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Listen { address, key: "internal.listen", source });
             let inner = config.internal.address().map(inner).transpose()?;
             let internal = inner.as_ref().map(|(address, ..)| *address);
             let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
+            actix_web::rt::spawn(async move {
+                stopped.notified().await;
+                stopping.store(true, Ordering::Relaxed);
+            });
             let documentation = pages.as_ref().map(|(_, address)| *address);
             if let Some((pages, _)) = pages {
                 actix_web::rt::spawn(pages.run(&door)?);
@@ -204,12 +212,16 @@ fn last_work(app: &Arc<App>, most: Duration) {
     }
 }
 
+/// Hears SIGHUP from now on; one that comes before somebody listens is kept.
+fn hangups() -> Option<Signal> {
+    let heard = signal(SignalKind::hangup());
+    heard
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"))
+        .ok()
+}
+
 /// SIGHUP: what the timer does, at once.
-async fn reload_on_hangup(reloader: Arc<Reloader>) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard; the timer still reads everything anew"),
-    };
+async fn reload_on_hangup(mut hangups: Signal, reloader: Arc<Reloader>) {
     while hangups.recv().await.is_some() {
         let reloader = Arc::clone(&reloader);
         if aside(move || reloader.reload()).await.is_err() {
@@ -271,28 +283,18 @@ pub(super) async fn envelope(
     let parent = read.as_ref().ok().and_then(|read| read.parent.as_ref());
     let spans = request.app_data::<web::Data<Spans>>().cloned();
     let span = spans.as_ref().and_then(|spans| spans.begin(trace, parent));
-    let (transaction, unread) = match read {
-        Ok(trace) => (trace.transaction, None),
-        Err((_, problem)) => (None, Some(*problem)),
+    let transaction = match read {
+        Ok(trace) => trace.transaction,
+        Err((_, problem)) => {
+            request.extensions_mut().insert(Unread(*problem));
+            None
+        }
     };
-    let mut response = if let Some(problem) = unread {
-        request.into_response(problem.traced(trace).error_response())
-    } else if is_coded(request.headers()) {
-        // Nothing here unpacks: a body is what it says it is, and no small one becomes a large one.
-        let detail = "send the body as it is, without Content-Encoding";
-        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_coding", detail);
-        request.into_response(problem.traced(trace).error_response())
-    } else if !accepts(request.headers()) {
-        let detail = "answers are JSON, NDJSON, plain text or bytes; accept application/json at least";
-        let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail);
-        request.into_response(problem.traced(trace).error_response())
-    } else {
-        // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store
-        // and not in memory would be answered wrongly until the next start.
-        let detail = "the service failed at this request; nothing was answered";
-        let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).traced(trace);
-        actix_web::rt::spawn(next.call(request)).await.map_err(failed)??.map_into_boxed_body()
-    };
+    // In a task of its own, so that it runs to its end even if the caller hangs up: a change that is in the store and
+    // not in memory would be answered wrongly until the next start.
+    let detail = "the service failed at this request; nothing was answered";
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).traced(trace);
+    let mut response = actix_web::rt::spawn(next.call(request)).await.map_err(failed)??.map_into_boxed_body();
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response = as_problem(response, trace);
@@ -302,7 +304,9 @@ pub(super) async fn envelope(
     }
     let route = route.as_deref().unwrap_or("-");
     let took = started.elapsed();
-    if let Some(app) = response.request().app_data::<web::Data<App>>() {
+    let app = response.request().app_data::<web::Data<App>>();
+    let is_ours = app.is_some();
+    if let Some(app) = app {
         app.metrics.request(route, method_label(&method), status.as_u16(), took);
     }
     if let (Some(spans), Some(span)) = (spans, span) {
@@ -312,29 +316,21 @@ pub(super) async fn envelope(
         spans.end(span, Ended { method: method.clone(), route: route.to_owned(), status, took });
     }
     let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let transaction = transaction.as_deref();
-    tracing::info!(
-        trace.id = %trace, fsc.transaction_id = transaction, %method, route, status = status.as_u16(), elapsed_us, "request"
-    );
+    let (transaction, status) = (transaction.as_deref(), status.as_u16());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                trace.id = %trace, fsc.transaction_id = transaction, %method, route, status, elapsed_us, "request"
+            )
+        };
+    }
+    // What strangers ask of the document fills no disk.
+    if is_ours {
+        line!(info)
+    } else {
+        line!(debug)
+    }
     Ok(response)
-}
-
-/// Whether a body is said to be packed.
-fn is_coded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Whether an `Accept` header, if there is one, leaves room for JSON, in which every answer or its problem is.
-fn accepts(headers: &HeaderMap) -> bool {
-    let mut ranges = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    let fits = |range: &str| {
-        let range = range.to_ascii_lowercase();
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default();
-        let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0)));
-        !refused && SPOKEN.contains(&kind)
-    };
-    !headers.contains_key(ACCEPT) || ranges.any(fits)
 }
 
 fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResponse<BoxBody> {
@@ -351,33 +347,4 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
 fn method_label(method: &Method) -> &str {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
     if known.contains(method) { method.as_str() } else { "other" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        values.iter().for_each(|value| map.append(name.clone(), HeaderValue::from_static(value)));
-        map
-    }
-
-    #[test]
-    fn a_weight_of_nothing_is_a_no_in_whatever_case() {
-        let accepted = |values: &[&'static str]| accepts(&headers(ACCEPT, values));
-        for yes in [&["Application/JSON;Q=0.5"][..], &["text/html, */*;q=0.1"], &["text/html", "*/*"], &[]] {
-            assert!(accepted(yes), "{yes:?}");
-        }
-        for no in [&["application/json;q=0"][..], &["application/json;Q=0"], &["*/* ; Q=0.000"], &["text/html"]] {
-            assert!(!accepted(no), "{no:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_as_it_is_may_say_so() {
-        let coded = |values: &[&'static str]| is_coded(&headers(CONTENT_ENCODING, values));
-        assert!(!coded(&[]) && !coded(&["identity"]) && !coded(&["Identity"]));
-        assert!(coded(&["gzip"]) && coded(&["identity", "gzip"]) && coded(&["identity, gzip"]) && coded(&[""]));
-    }
 }

@@ -33,30 +33,35 @@ impl Trace {
     /// # Errors
     /// A fresh id, and the problem with the transaction.
     pub(super) fn of(headers: &HeaderMap, by_inway: bool) -> Result<Self, (TraceId, Box<Problem>)> {
-        let mut transactions = headers.get_all(FSC_TRANSACTION);
-        let Some(first) = transactions.next().filter(|_| by_inway) else {
-            let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-            let parts = || parent.and_then(|text| text.strip_prefix("00-")).map(|rest| rest.split('-'));
-            let id = parts().and_then(|mut rest| rest.next()?.parse().ok());
-            let parent = id.and_then(|_| caller(parts()?.skip(1)));
+        if !by_inway {
+            let (id, parent) = only(headers, "traceparent").and_then(traceparent).unzip();
             return Ok(Self { id: id.unwrap_or_else(TraceId::random), transaction: None, parent });
-        };
-        let read = first.to_str().ok().filter(|_| transactions.next().is_none()).and_then(transaction);
-        read.ok_or_else(|| {
-            let detail = "Fsc-Transaction-Id is one UUID of version 7, in lower case with hyphens";
+        }
+        only(headers, FSC_TRANSACTION).and_then(transaction).ok_or_else(|| {
+            let detail = "an Inway sends one Fsc-Transaction-Id, a UUID of version 7 in lower case with hyphens";
             (TraceId::random(), Box::new(Problem::bad_request("fsc_transaction_id", detail)))
         })
     }
 }
 
-/// Span and flags of a `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>).
-fn caller<'a>(mut rest: impl Iterator<Item = &'a str>) -> Option<Parent> {
-    let hex =
-        |text: &&str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let span = rest.next().filter(|span| hex(span, 16) && span.bytes().any(|byte| byte != b'0'))?;
-    let flags = rest.next().filter(|flags| hex(flags, 2))?;
+/// A header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+/// Trace, span and flags of a `traceparent` (<https://www.w3.org/TR/trace-context/#traceparent-header>): all of them or
+/// none. A later version may say more behind them.
+fn traceparent(text: &str) -> Option<(TraceId, Parent)> {
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_one = |text: &str, length| hex(text, length) && text.bytes().any(|byte| byte != b'0');
+    let mut parts = text.split('-');
+    let version = parts.next().filter(|version| hex(version, 2) && *version != "ff")?;
+    let id = parts.next().filter(|id| is_one(id, 32))?.parse().ok()?;
+    let span = parts.next().filter(|span| is_one(span, 16))?.to_owned();
+    let flags = parts.next().filter(|flags| hex(flags, 2))?;
     let flags = u8::from_str_radix(flags, 16).ok()?;
-    rest.next().is_none().then(|| Parent { span: span.to_owned(), sampled: flags & 1 == 1 })
+    (version != "00" || parts.next().is_none()).then_some((id, Parent { span, sampled: flags & 1 == 1 }))
 }
 
 fn transaction(text: &str) -> Option<Trace> {
@@ -91,13 +96,14 @@ mod tests {
         let fsc = Some(("01939c0a7d3c7abc9def0123456789ab".to_owned(), Some(UUID.to_owned())));
         assert_eq!(of(&[(FSC_TRANSACTION, UUID)]), fsc);
         assert_eq!(of(&[("traceparent", PARENT), (FSC_TRANSACTION, UUID)]), fsc);
-        assert_eq!(of(&[("traceparent", PARENT)]), Some(("4bf92f3577b34da6a3ce929d0e0e4736".to_owned(), None)));
+        assert_eq!(of(&[("traceparent", PARENT)]), None, "an Inway always has one");
     }
 
     #[test]
     fn a_caller_is_known_by_a_whole_traceparent_only() {
         let of = |text: &'static str| {
             let trace = Trace::of(&headers(&[("traceparent", text)]), false).ok().unwrap();
+            assert_eq!(trace.parent.is_some(), text.contains(&trace.id.to_string()), "all of it or nothing: {text}");
             trace.parent.map(|parent| (parent.span, parent.sampled))
         };
         assert_eq!(of(PARENT), Some(("00f067aa0ba902b7".to_owned(), true)));
@@ -105,8 +111,13 @@ mod tests {
             of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
             Some(("00f067aa0ba902b7".into(), false))
         );
+        assert!(of("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_some(), "a later version");
         for bad in [
             "00-4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
@@ -115,6 +126,8 @@ mod tests {
         ] {
             assert_eq!(of(bad), None, "{bad}");
         }
+        let twice = Trace::of(&headers(&[("traceparent", PARENT), ("traceparent", PARENT)]), false).ok().unwrap();
+        assert!(twice.parent.is_none(), "two of them");
     }
 
     #[test]

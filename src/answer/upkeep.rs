@@ -7,14 +7,15 @@ use crate::audit::{Action, Actor, Entry, Outcome, Range};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
-use crate::store::{self, BackedUp, Restored, StoreError, Terms, Tx};
+use crate::store::{self, BackedUp, Restored, Setup, StoreError, Terms, Tx};
 
 /// Replaces the access log's key, while the service does not run; returns the new verifier key.
 ///
 /// # Errors
 /// [`StartError::Store`].
 pub fn rotate_log_key(config: &Config, clock: &Clock) -> Result<String, StartError> {
-    Ok(store::rotate_log_key(&setup(config), &entry(clock, Action::LogKey))?)
+    let setup = setup(config);
+    Ok(given_back(&setup, store::rotate_log_key(&setup, &entry(clock, Action::LogKey)))?)
 }
 
 fn entry(clock: &Clock, action: Action) -> Entry {
@@ -60,5 +61,12 @@ impl App {
 /// # Errors
 /// As [`store::restore`].
 pub fn restore(config: &Config, clock: &Clock, from: &Path, terms: Terms<'_>) -> Result<Restored, StoreError> {
-    store::restore(&setup(config), from, terms, entry(clock, Action::Restore))
+    let setup = setup(config);
+    given_back(&setup, store::restore(&setup, from, terms, entry(clock, Action::Restore)))
+}
+
+/// What was done, or not, and whatever root left there is the service's.
+fn given_back<T>(setup: &Setup, done: Result<T, StoreError>) -> Result<T, StoreError> {
+    let given = store::give_back(setup);
+    done.and_then(|done| given.map(|()| done))
 }

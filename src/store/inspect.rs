@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
-use super::{ActivatedRegulation, Setup, StoreError, epochs, log, open, regulations};
+use super::{ActivatedRegulation, Setup, Store, StoreError, epochs, log, open, regulations};
 use crate::epoch::{Epoch, State};
 use crate::ids::EpochId;
 
@@ -68,6 +68,16 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
     let epochs = epochs.into_iter().map(seen).collect::<Result<_, _>>()?;
     let (entries, regulations) = (log.frontier().size(), regulations::all(&db)?);
     Ok(Some(Inspection { entries, last: log::last(&db)?, regulations, epochs }))
+}
+
+impl Store {
+    /// Whether the key of an epoch is at hand; without it nothing of the epoch is answered.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn has_epoch_key(&self, epoch: &EpochId) -> Result<bool, StoreError> {
+        self.read(|db| opens(db, &self.epoch_keys, epoch))
+    }
 }
 
 fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<String>, StoreError> {

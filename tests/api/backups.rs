@@ -1,9 +1,11 @@
 //! A backup of a service at work, and the way back: nothing destroyed rises, nothing is forgotten unnoticed.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use voorrang::answer::upkeep::{back_up, restore};
+use voorrang::answer::upkeep::{back_up, restore, rotate_log_key};
 use voorrang::audit::{Action, Range, WitnessRefusal};
 use voorrang::cli::audit::LogBroken;
 use voorrang::cli::audit::witness;
@@ -52,6 +54,35 @@ fn a_service_goes_on_from_a_backup_that_was_taken_while_it_answered() {
     assert_eq!(house.line(CORPORATION).ask(&question).answered().answer, before.answer, "registers came with it");
     assert!(house.log().iter().any(|entry| entry.action == Action::Restore && entry.entries.is_none()));
     house.verify(&[before]).unwrap();
+}
+
+#[test]
+fn what_root_puts_back_or_renews_is_the_service_s_own() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut house = House::open();
+    house.stop();
+    let folders = [house.state(), house.state().join("keys"), house.keys().join("anchor")];
+    let all = |folder: &PathBuf| {
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        files.chain([folder.clone()]).collect::<Vec<_>>()
+    };
+    for path in folders.iter().flat_map(all) {
+        chown(path, Some(65534), Some(65534)).unwrap();
+    }
+    let owned = |what: &str| {
+        for path in folders.iter().flat_map(all) {
+            assert_eq!(fs::metadata(&path).unwrap().uid(), 65534, "{what}: {}", path.display());
+        }
+    };
+    rotate_log_key(&house.config(), &house.clock).unwrap();
+    owned("another key");
+    let backup = house.file("backup");
+    back_up(&house.config(), &house.clock, &backup, &[]).unwrap();
+    lose(&house);
+    restore(&house.config(), &house.clock, &backup, Terms::default()).unwrap();
+    owned("a restore");
 }
 
 #[test]

@@ -86,6 +86,43 @@ fn what_is_wrong_is_found_by_its_code() {
 }
 
 #[test]
+fn what_everybody_can_change_or_the_service_cannot_is_told() {
+    use Grade::{Error, Warning};
+    let mut house = House::open();
+    house.stop();
+    let look = |house: &House| ill(&look(house));
+    let database = house.state().join("voorrang.db");
+    mode(&database, 0o640);
+    assert_eq!(look(&house), [(Warning, "open_to_others")]);
+    mode(&database, 0o600);
+    let anchor = house.keys().join("anchor");
+    for (path, open, closed) in [
+        (anchor.clone(), 0o777, 0o755),
+        (anchor.join("checkpoint"), 0o666, 0o644),
+        (house.law(), 0o777, 0o755),
+        (house.law().join("regulation.toml"), 0o666, 0o644),
+    ] {
+        mode(&path, open);
+        assert_eq!(look(&house), [(Warning, "writable_by_others")], "{}", path.display());
+        mode(&path, closed);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let give = |path: &std::path::Path, to: u32| std::os::unix::fs::chown(path, Some(to), Some(to)).unwrap();
+    let all = [house.state(), database.clone(), house.state().join("keys"), anchor.clone()];
+    all.iter().for_each(|path| give(path, 65534));
+    assert_eq!(look(&house), [(Warning, "not_writable")], "the folder of wrapping keys");
+    give(&house.keys().join("epoch-keys"), 65534);
+    assert_eq!(look(&house), []);
+    for path in [&database, &anchor] {
+        give(path, 0);
+        assert_eq!(look(&house), [(Error, "not_writable")], "{}", path.display());
+        give(path, 65534);
+    }
+}
+
+#[test]
 fn an_epoch_that_waits_or_answers_nothing_is_told() {
     let house = House::empty();
     assert_eq!(ill(&look(&house)), [(Grade::Warning, "no_epoch")]);

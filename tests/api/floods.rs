@@ -11,7 +11,7 @@ use super::question_batches::{begin, put};
 use super::support::*;
 
 /// Most memory that the service's process ever had, in MiB.
-fn peak(house: &House) -> u64 {
+pub fn peak(house: &House) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", house.process())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10

@@ -1,11 +1,12 @@
 //! Nobody has more of the service than its share: connections, requests, bytes, time. What is too much is refused, and
 //! the others do not notice.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
 use voorrang::audit::Action;
 
@@ -108,6 +109,73 @@ fn requests_beyond_the_party_s_rate_are_slowed_then_refused_whatever_the_connect
     let refused = statuses.iter().filter(|status| **status == 429).count();
     assert!(refused > 20 && statuses.iter().all(|status| [204, 429].contains(status)), "{statuses:?}");
     assert!(began.elapsed() > Duration::from_secs(5), "whoever does not wait is made to: {:?}", began.elapsed());
+}
+
+#[test]
+fn whoever_asks_for_what_there_is_not_is_slowed_like_everybody() {
+    let house = House::limited(&[("requests_per_second_each", 10)]);
+    let mut line = house.line(CORPORATION);
+    for (header, status) in [(("Accept", "image/png"), 406), (("Content-Encoding", "gzip"), 415)] {
+        let began = Instant::now();
+        for _ in 0..40 {
+            let reply = line.exchange("GET", "/v1/ping", &[header], b"").unwrap();
+            assert!([status, 429].contains(&reply.status), "{}", reply.text());
+        }
+        assert!(began.elapsed() > Duration::from_millis(1500), "{status}: {:?}", began.elapsed());
+    }
+}
+
+/// Connections on which much is asked and nothing is read.
+fn unread(house: &House, count: usize) -> Vec<Line> {
+    let many = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
+    let open = || {
+        let mut line = house.line(CORPORATION);
+        set_socket_recv_buffer_size(&line.tls.get_ref().sock, 4096).unwrap();
+        line.write(&many).unwrap();
+        line
+    };
+    (0..count).map(|_| open()).collect()
+}
+
+/// Bytes that wait in the kernel for each client of this port.
+fn waiting(port: u16) -> Vec<usize> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let of = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next()?.rsplit_once(':')?.1;
+        let sent = fields.nth(2)?.split_once(':')?.0;
+        (local == format!("{port:04X}")).then(|| usize::from_str_radix(sent, 16).ok())?
+    };
+    table.lines().filter_map(of).collect()
+}
+
+#[test]
+fn answers_that_nobody_reads_hold_little_memory() {
+    let mut house = House::built(true);
+    house.start();
+    house.line(CORPORATION).get("/v1/openapi.json");
+    let before = super::floods::peak(&house);
+    let lines = unread(&house, 200);
+    sleep(Duration::from_secs(3));
+    let most = waiting(house.port()).into_iter().max().unwrap();
+    assert!((16 << 10..160 << 10).contains(&most), "{most} bytes wait");
+    let grew = super::floods::peak(&house) - before;
+    assert!(grew < 60, "{grew} MiB");
+    drop(lines);
+}
+
+#[test]
+fn answers_that_nobody_reads_are_their_party_s_share() {
+    let house = House::limited(&[("body_megabytes_each", 1)]);
+    let lines = unread(&house, 12);
+    sleep(Duration::from_secs(1));
+    house.line(CORPORATION).get("/v1/ping").is_problem(429, "too_many_bytes_at_once");
+    assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204, "another party");
+    drop(lines);
+    let until = Instant::now() + Duration::from_secs(5);
+    while house.line(CORPORATION).get("/v1/ping").status != 204 {
+        assert!(Instant::now() < until, "what nobody waits for any more is forgotten");
+    }
 }
 
 #[test]
@@ -221,10 +289,16 @@ pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn what_two_readers_could_understand_differently_nobody_gets() {
     let house = House::limited(&[]);
-    for (what, bytes) in two_ways("/v1/ping", "/v1/service") {
+    // Nor does another reason for a refusal go before this one.
+    let more = ["", "Accept: image/png\r\n", "Content-Encoding: gzip\r\n"];
+    let all = two_ways("/v1/ping", "/v1/service").into_iter();
+    let all = all.flat_map(|(what, bytes)| more.map(|more| (what, bytes.replacen("\r\n", &format!("\r\n{more}"), 1))));
+    for (what, bytes) in all {
         let mut line = house.line(OFFICER);
-        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(7))).unwrap();
         drop(line.write(bytes.as_bytes()));
+        line.tls.get_mut().conn.send_close_notify();
+        drop(line.tls.get_mut().flush());
         let mut answer = Vec::new();
         // It ends, one way or the other.
         drop(line.tls.read_to_end(&mut answer));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rustix::process::{Pid, Signal, kill_process};
 use voorrang::answer::wire::Answered;
 use voorrang::audit::Action;
 use voorrang::cli::load::Kind;
@@ -13,6 +14,27 @@ use voorrang::encode::read;
 use voorrang::profile::Profile;
 
 use super::support::*;
+
+#[test]
+fn a_hangup_while_it_starts_ends_nothing() {
+    let house = House::built(true);
+    let file = fs::File::create(house.stderr()).unwrap();
+    let mut child = serve(&house.keys().join("voorrang.toml")).stderr(file).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    let listens = || fs::read_to_string(house.stderr()).unwrap().contains("the service listens");
+    while !listens() {
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "it starts");
+        // It has begun, and does not listen yet.
+        if house.state().exists() {
+            kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "the last one ended nothing either");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success(), "it stops as it should");
+}
 
 #[test]
 fn sigterm_finishes_what_runs_and_ends_with_an_entry() {

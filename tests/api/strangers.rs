@@ -1,14 +1,16 @@
 //! What comes from whoever shows no certificate: at the listener of the document and at the internal one nothing is
 //! smuggled and nothing dies, and at the service's own nobody is answered.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use voorrang::audit::Action;
 
 use super::limits::{statuses, two_ways};
 use super::support::*;
+use super::walls::logged_port;
 
 /// Of each kind of noise; the same every time.
 const ROUNDS: u64 = 150;
@@ -78,7 +80,10 @@ fn nothing_is_smuggled_past_the_listeners_that_ask_for_no_certificate() {
         let ended = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let behind = format!("{ended}GET {hidden} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(statuses(&said(port, tls, behind.as_bytes())), [200], "{path}: nothing is read behind the end");
-        for (what, bytes) in two_ways(path, hidden) {
+        let more = ["", "Accept: image/png\r\n", "Content-Encoding: gzip\r\n"];
+        let with = |bytes: &str| more.map(|more| bytes.replacen("\r\n", &format!("\r\n{more}"), 1));
+        let all = two_ways(path, hidden).into_iter();
+        for (what, bytes) in all.flat_map(|(what, bytes)| with(&bytes).map(|bytes| (what, bytes))) {
             let answer = said(port, tls, bytes.as_bytes());
             let found = statuses(&answer);
             assert!(found.len() <= 1, "{path}, {what}: {found:?}");
@@ -94,6 +99,37 @@ fn nothing_is_smuggled_past_the_listeners_that_ask_for_no_certificate() {
             assert!(found.is_empty() || is_told, "{path}, {what}: {answer}");
         }
     }
+}
+
+#[test]
+fn strangers_are_slowed_and_fill_no_file() {
+    let mut house = House::built(true);
+    house.start();
+    let port = logged_port(&house, "documentation=");
+    let began = Instant::now();
+    for header in ["Accept: */*", "Accept: image/png"] {
+        let mut line = Line::open(port, house.tls(None)).unwrap();
+        let request = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n");
+        line.write(request.repeat(220).as_bytes()).unwrap();
+        (0..220).for_each(|_| assert!([404, 406].contains(&line.reply("GET").unwrap().status)));
+    }
+    assert!(began.elapsed() > Duration::from_millis(1800), "{:?}", began.elapsed());
+    // Nobody is refused for what it does not wait for, but where many ask at once.
+    let refused: usize = std::thread::scope(|scope| {
+        let ask = || {
+            let mut line = Line::open(port, house.tls(None)).unwrap();
+            (0..5).filter(|_| line.exchange("GET", "/", &[], b"").is_ok_and(|reply| reply.status == 429)).count()
+        };
+        let all: Vec<_> = (0..120).map(|_| scope.spawn(ask)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    assert!(refused > 0);
+    for _ in 0..20 {
+        said(port, Some(&house), b"\0 no request\r\n\r\n");
+    }
+    let lines = fs::read_to_string(house.stderr()).unwrap();
+    assert!(!lines.contains("parse error") && !lines.contains("/nothing"), "{lines}");
+    assert!(lines.lines().count() < 40, "{lines}");
 }
 
 #[test]

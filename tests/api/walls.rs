@@ -203,6 +203,11 @@ fn who_is_shut_out_by_the_configuration_is_out_on_open_connections_too() {
     house.configure(|table| table["tls"]["shut_out"] = vec![YMERE].into());
     soon("the open connection is refused", || open.get("/v1/ping").status == 403);
     house.line(CORPORATION).get("/v1/service").is_problem(403, "certificate_refused");
+    for header in [("Accept", "image/png"), ("Content-Encoding", "gzip")] {
+        let reply = house.line(CORPORATION).exchange("GET", "/v1/ping", &[header], b"").unwrap();
+        reply.is_problem(403, "certificate_refused");
+        assert_eq!(reply.header("connection"), Some("close"));
+    }
     assert_eq!(other.get("/v1/ping").status, 204);
     soon("it is in the log", || refused(&house, "shut_out") >= 2);
     // A configuration that cannot be read changes nothing.
@@ -345,12 +350,50 @@ fn an_inway_speaks_for_others_and_nobody_else_does() {
     // The same name without the Inway's key, and a party with another's OIN: only the certificate counts.
     get(&other, &[peer]).is_problem(403, "refused");
     get(&house.card(CORPORATION), &[peer]).is_problem(403, "refused");
-    get(&inway, &[peer, ("Fsc-Transaction-Id", "4")]).is_problem(400, "fsc_transaction_id");
+    for transaction in [&[][..], &[("Fsc-Transaction-Id", "4")], &[TRANSACTION, TRANSACTION]] {
+        let headers = [&[peer], transaction].concat();
+        get(&inway, &headers).is_problem(400, "fsc_transaction_id");
+    }
     // A party of its own has no transaction.
     assert_eq!(get(&house.card(OFFICER), &[("Fsc-Transaction-Id", "4")]).status, 200);
     let mine = ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ac");
     assert_eq!(get(&house.card(OFFICER), &[mine]).status, 200);
     assert!(house.log().into_iter().all(|entry| entry.trace_id.to_string() != mine.1.replace('-', "")));
+}
+
+#[test]
+fn an_inway_is_shut_out_and_bound_by_its_own_name_too() {
+    const INWAY: &str = "00000099000000007777";
+    let (root, key) = (Root::new("Root"), KeyPair::generate().unwrap());
+    let mut house = House::built(false);
+    house.believe(&root.certificate());
+    house.configure(|table| {
+        let tls = table["tls"].as_table_mut().unwrap();
+        tls.insert("inways".into(), vec![format!("key:{}", pin(&key))].into());
+        tls.insert("reload_seconds".into(), 1.into());
+    });
+    house.start();
+    let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+    let headers = [("Fsc-Peer-Id", YMERE), ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ab")];
+    let mut asked = || line.send("GET", "/v1/ping", &headers, b"").unwrap().status;
+    assert_eq!(asked(), 204);
+    house.configure(|table| table["tls"]["shut_out"] = vec![INWAY].into());
+    soon("it is shut out", || asked() == 403);
+    let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+    let mut asked = || line.send("GET", "/v1/ping", &headers, b"").unwrap();
+    asked().is_problem(403, "certificate_refused");
+    house.configure(|table| {
+        table["tls"]["shut_out"] = Value::Array(Vec::new());
+        let bound = table["tls"]["bound"].as_table_mut().unwrap();
+        bound.insert(INWAY.into(), vec![format!("key:{}", pin(&p384()))].into());
+    });
+    soon("it is bound to another key", || {
+        refused(&house, "other_key") > 0 || {
+            let mut line = Line::open(house.port(), house.tls(Some(&Card::new(&root.issue(INWAY, 1, &key))))).unwrap();
+            drop(line.send("GET", "/v1/ping", &headers, b""));
+            false
+        }
+    });
 }
 
 /// What the internal listener says.
@@ -383,7 +426,8 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     let codes = |found: &serde_json::Value, list: &str| -> Vec<String> {
         found[list].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "no_epoch"]);
+    // Two roots have no list.
+    assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "revocation_lists_of_others", "no_epoch"]);
     for _ in 0..3 {
         assert_eq!(house.line(CORPORATION).get("/v1/ping").status, 204);
     }
@@ -402,7 +446,13 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
         assert!(value > 0.0, "{name}");
     }
     assert!(!text.contains("0000009900000000"), "no party: {text}");
+    fs::write(house.keys().join("list.pem"), Root::new("Root").list(&[], Duration::HOUR)).unwrap();
+    soon("another authority's list lets nobody in", || readiness().0 == 503);
+    assert_eq!(codes(&readiness().1, "reasons"), ["revocation_lists_of_others"]);
+    let told = "voorrang_finding{code=\"revocation_lists_of_others\",grade=\"error\"} 1";
+    assert!(inside(port, "GET /metrics").1.contains(told));
     fs::remove_file(house.keys().join("list.pem")).unwrap();
+    soon("there is none", || !codes(&readiness().1, "reasons").contains(&"revocation_lists_of_others".to_owned()));
     soon("it is not ready", || readiness().0 == 503);
     let (_, found) = readiness();
     assert_eq!(codes(&found, "reasons"), ["revocation_lists"]);
@@ -412,4 +462,43 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     assert_eq!(inside(port, "PUT /log-level\nwarn").0, 204);
     assert_eq!((inside(port, "GET /log-level").1.as_str(), inside(port, "PUT /log-level\nloud").0), ("warn\n", 400));
     assert_eq!(inside(port, "GET /v1/service").0, 404, "nothing else is here");
+    let mut slow = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    slow.set_read_timeout(Some(Wait::from_secs(15))).unwrap();
+    let head = b"PUT /log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nw";
+    std::io::Write::write_all(&mut slow, head).unwrap();
+    let mut reply = String::new();
+    std::io::Read::read_to_string(&mut slow, &mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("slow_body"), "{reply}");
+}
+
+#[test]
+fn a_lost_key_of_an_epoch_and_a_stop_are_told_inside() {
+    let mut house = House::outside();
+    house.stop();
+    fs::rename(house.keys().join(format!("epoch-keys/epoch-{EPOCH}.key")), house.file("away")).unwrap();
+    house.start();
+    let port = logged_port(&house, "internal=");
+    let (status, found) = inside(port, "GET /readyz");
+    assert!(status == 503 && found.contains("\"epoch_key\""), "{found}");
+    assert!(inside(port, "GET /metrics").1.contains("voorrang_finding{code=\"epoch_key\",grade=\"error\"} 1"));
+    let mut running = house.line(CORPORATION);
+    running.head("POST", "/v1/priority-questions", &[("Content-Type", "application/json")], 100).unwrap();
+    sleep(Wait::from_millis(300));
+    house.terminate();
+    soon("it says that it stops", || inside(port, "GET /readyz").1.contains("\"stopping\""));
+}
+
+#[test]
+fn another_time_between_two_looks_counts_at_once() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, true);
+    house.configure(|table| table["tls"]["reload_seconds"] = 60.into());
+    house.start();
+    let mut open = house.line(CORPORATION);
+    assert_eq!(open.get("/v1/ping").status, 204);
+    house.configure(|table| table["tls"]["reload_seconds"] = 1.into());
+    house.signal("HUP");
+    sleep(Wait::from_secs(3));
+    house.configure(|table| table["tls"]["shut_out"] = vec![YMERE].into());
+    soon("it is out without a signal", || open.get("/v1/ping").status == 403);
 }

@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -105,6 +106,17 @@ written = [config["state"], config["epoch_keys"], config["access_log"]["anchor"]
 env = {one["name"]: one["value"] for one in container["env"]}
 demand([env[name] for name in ("VOORRANG_STATE", "VOORRANG_EPOCH_KEYS", "VOORRANG_ACCESS_LOG__ANCHOR")] == written,
        "the environment of the image and the configuration name other folders")
+image = (ROOT / "packaging/container/Containerfile").read_text()
+folders = dict(re.findall(r"(VOORRANG_(?:STATE|EPOCH_KEYS|ACCESS_LOG__ANCHOR))=(\S+)", image))
+demand(len(folders) == 3 and all((env[name] + "/").startswith(path + "/") for name, path in folders.items()),
+       f"the image and the chart name other folders: {folders}")
+ignored = (ROOT / ".containerignore").read_text().split("\n")
+demand({"target", ".git", "**/*.key"} <= set(ignored), "keys or builds come into the image")
+# The alarms name the job, which is what the monitor makes of this label.
+label = by_kind["PodMonitor"]["spec"]["jobLabel"]
+rules = yaml.safe_load((ROOT / "packaging/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+down, = [rule["expr"] for rule in rules if rule["alert"] == "VoorrangDown"]
+demand(f'job="{state["template"]["metadata"]["labels"][label]}"' in down and "absent" in down, "nobody hears that it is gone")
 volumes = {mount_of(path)["name"] for path in written}
 demand(volumes == {"state", "epochs", "anchor"} == claims, "three folders, three volumes")
 files = [config["tls"][key] for key in ("certificate", "key", "client_roots")]
@@ -122,6 +134,14 @@ demand(service["selector"] == state["selector"]["matchLabels"] == state["templat
 policy = by_kind["NetworkPolicy"]["spec"]
 demand(policy["policyTypes"] == ["Ingress", "Egress"] and policy["egress"] == [], "it may reach anything")
 demand(policy["ingress"][1]["from"], "everybody reads its numbers")
+
+def checksum(values):
+    pod, = [one["spec"]["template"] for one in render(values) if one["kind"] == "StatefulSet"]
+    return pod["metadata"]["annotations"]["checksum/values"]
+
+
+louder = merged(GIVEN, {"extraConfig": "level = \"debug\""})
+demand(checksum(GIVEN) == checksum(GIVEN) != checksum(louder), "another configuration is no other pod")
 
 # The document, where it is wanted: one more port, everywhere, and nothing else.
 demand("documentation" not in config, "the document is published unasked")

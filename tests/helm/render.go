@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,11 +29,12 @@ func render(file, data string) error {
 		return err
 	}
 	functions := template.FuncMap{
-		"quote":    func(value any) string { return fmt.Sprintf("%q", fmt.Sprint(value)) },
-		"indent":   indent,
-		"toJson":   func(value any) (string, error) { text, err := json.Marshal(value); return string(text), err },
-		"required": required,
-		"fail":     func(message string) (string, error) { return "", errors.New(message) },
+		"quote":     func(value any) string { return fmt.Sprintf("%q", fmt.Sprint(value)) },
+		"indent":    indent,
+		"toJson":    func(value any) (string, error) { text, err := json.Marshal(value); return string(text), err },
+		"required":  required,
+		"sha256sum": func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) },
+		"fail":      func(message string) (string, error) { return "", errors.New(message) },
 	}
 	parsed, err := template.New(file).Option("missingkey=error").Funcs(functions).Parse(string(text))
 	if err != nil {

@@ -3,7 +3,7 @@
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::{Area, Finding, chain, no_epoch, of_laws, unusable};
+use super::{Area, Finding, chain, epoch_key, no_epoch, of_laws, unusable};
 use crate::answer::laws::Laws;
 use crate::answer::steady::LEAP;
 use crate::answer::{setup, wire};
@@ -91,8 +91,7 @@ fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
         );
     }
     if !seen.key {
-        let what = format!("{id} has no key that opens its registers: restore the key file, or begin a new epoch");
-        return Finding::error(Area::Epoch, "epoch_key", what);
+        return epoch_key(id);
     }
     let missing = |source: wire::Source| !seen.loaded.iter().any(|loaded| loaded == source.as_str());
     match epoch.state {

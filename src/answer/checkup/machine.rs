@@ -3,15 +3,18 @@
 use std::fs::{self, Metadata};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
 
 use super::{Area, Finding, chain};
 use crate::answer::StartError;
-use crate::config::Config;
+use crate::config::{Config, Shipped};
 
 /// Below this nothing is sure to be written; below ten times as much somebody should look.
 const LEAST_BYTES: u64 = 64 << 20;
-const FEW_BYTES: u64 = 10 * LEAST_BYTES;
+const LEAST_KEY_BYTES: u64 = 1 << 20;
+const FEW: u64 = 10;
 
 /// Whether the service can listen where it is told to. One that runs does so already.
 pub(super) fn listeners(config: &Config, runs: bool) -> Vec<Finding> {
@@ -37,10 +40,12 @@ fn listener(address: SocketAddr, key: &'static str) -> Finding {
 }
 
 /// Whether keys and folders are for the service only, and keys of epochs apart from the database.
-pub(super) fn permissions(config: &Config) -> Vec<Finding> {
+pub(super) fn permissions(config: &Config, runs_by_itself: bool) -> Vec<Finding> {
     let mut found = Vec::new();
     let key = "0600, or 0640 with a group that nobody is in";
-    let files = [(&config.tls.key, key), (&config.state, "0700"), (&config.epoch_keys, "0700")];
+    let database = config.state.join("voorrang.db");
+    let folders = [(&config.state, "0700"), (&config.epoch_keys, "0700")];
+    let files = [(&config.tls.key, key), (&database, "0600")].into_iter().chain(folders);
     for (path, mode) in files {
         let is_open = mode_of(path).is_some_and(|mode| mode & 0o077 != 0 && mode != 0o440);
         if is_open && !(path == &config.tls.key && is_for_the_service(path)) {
@@ -53,6 +58,13 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         let detail = format!("{} can be changed by everybody: set mode 0644", path.display());
         found.push(Finding::warning(Area::Permissions, "writable_by_others", detail));
     }
+    found.extend(changeable(config));
+    found.extend(unwritable(config, &database, runs_by_itself));
+    if config.state.starts_with("/etc") {
+        let detail = "state is below /etc, where a unit's environment names another folder: let the file say the same, \
+                      or commands by hand look elsewhere";
+        found.push(Finding::warning(Area::Permissions, "state_in_etc", detail));
+    }
     if found.is_empty() {
         found.push(Finding::fine(Area::Permissions, "permissions", "keys and folders are for the service only"));
     }
@@ -63,6 +75,70 @@ pub(super) fn permissions(config: &Config) -> Vec<Finding> {
         found.push(Finding::warning(Area::Permissions, "keys_beside_database", detail));
     }
     found
+}
+
+/// What says which law holds, or remembers the log, and can be changed by everybody; with the folders of it.
+fn changeable(config: &Config) -> Vec<Finding> {
+    let anchor = &config.access_log.anchor;
+    let mut all: Vec<&Path> = [anchor.as_path()].into_iter().chain(anchor.parent()).collect();
+    for witnessed in &config.access_log.witnessed {
+        all.extend([witnessed.as_path()].into_iter().chain(witnessed.parent()));
+    }
+    let mut all: Vec<PathBuf> = all.into_iter().map(Path::to_owned).collect();
+    for place in &config.regulations {
+        let Shipped::Path(folder) = place else { continue };
+        let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+        all.extend([folder.clone()].into_iter().chain(files));
+    }
+    all.dedup();
+    let is_open = |path: &&PathBuf| {
+        let sticky_folder = |mode: u32| mode & 0o1000 != 0;
+        mode_of(path).is_some_and(|mode| mode & 0o002 != 0)
+            && !fs::metadata(path).is_ok_and(|meta| sticky_folder(meta.permissions().mode()))
+    };
+    let told = all.iter().filter(is_open).map(|path| {
+        let detail = format!("{} can be changed by everybody: take that from them (chmod o-w)", path.display());
+        Finding::warning(Area::Permissions, "writable_by_others", detail)
+    });
+    told.collect()
+}
+
+/// What the service writes and may not. Root may all: then it is asked of the owner of the state folder, who runs the
+/// service, unless this is the service itself.
+fn unwritable(config: &Config, database: &Path, runs_by_itself: bool) -> Vec<Finding> {
+    let is_root = rustix::process::geteuid().is_root();
+    let owner = fs::metadata(&config.state).ok().map(|meta| (meta.uid(), meta.gid()));
+    let may_write = |path: &Path| match owner {
+        _ if is_root && runs_by_itself => true,
+        Some(owner) if is_root => fs::metadata(path).is_ok_and(|meta| is_writable(&meta, owner)),
+        _ => rustix::fs::access(path, Access::WRITE_OK).is_ok(),
+    };
+    let anchor = &config.access_log.anchor;
+    let anchor = anchor.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let keys = config.state.join("keys");
+    let grade = |about| if about { Finding::error } else { Finding::warning };
+    // Without the folder of wrapping keys the service answers; only an epoch is not begun or ended.
+    let all =
+        [(config.state.as_path(), true), (database, true), (&keys, true), (anchor, true), (&config.epoch_keys, false)];
+    let nearest = |path: &Path| path.ancestors().find(|path| path.exists()).unwrap_or(Path::new(".")).to_owned();
+    let mut all: Vec<(PathBuf, bool)> = all.map(|(path, needed)| (nearest(path), needed)).into();
+    all.dedup();
+    let told = all.into_iter().filter(|(path, _)| !may_write(path)).map(|(path, needed)| {
+        let detail = format!("{} is not writable for the service's user: give it to that user", path.display());
+        grade(needed)(Area::Permissions, "not_writable", detail)
+    });
+    told.collect()
+}
+
+fn is_writable(meta: &Metadata, (user, group): (u32, u32)) -> bool {
+    let bit = if meta.uid() == user {
+        0o200
+    } else if meta.gid() == group {
+        0o020
+    } else {
+        0o002
+    };
+    user == 0 || meta.mode() & bit != 0
 }
 
 /// Whether a file can be read by its owner and by a group that nobody is in: whoever has that group was given it, as the
@@ -93,22 +169,25 @@ fn nearest(path: &Path) -> Option<Metadata> {
 /// Room on the volume of each folder that is written.
 pub(super) fn disk(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (key, path) in
-        [("state", &config.state), ("epoch_keys", &config.epoch_keys), ("access_log.anchor", &config.access_log.anchor)]
-    {
+    // A register takes room; a key or a checkpoint is a file of some hundred bytes.
+    for (key, path, least) in [
+        ("state", &config.state, LEAST_BYTES),
+        ("epoch_keys", &config.epoch_keys, LEAST_KEY_BYTES),
+        ("access_log.anchor", &config.access_log.anchor, LEAST_KEY_BYTES),
+    ] {
         let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         // What has no size, such as /proc, is found out by the store.
         let Some(volume) = rustix::fs::statvfs(there).ok().filter(|volume| volume.f_blocks > 0) else { continue };
-        found.push(room(key, volume.f_bavail.saturating_mul(volume.f_frsize)));
+        found.push(room(key, volume.f_bavail.saturating_mul(volume.f_frsize), least));
     }
     found
 }
 
-fn room(key: &str, free: u64) -> Finding {
+fn room(key: &str, free: u64, least: u64) -> Finding {
     let detail = format!("{} MiB are free for {key}", free >> 20);
-    if free < LEAST_BYTES {
+    if free < least {
         Finding::error(Area::Disk, "disk_full", format!("{detail}: make room, nothing is answered without it"))
-    } else if free < FEW_BYTES {
+    } else if free < FEW * least {
         Finding::warning(Area::Disk, "disk_nearly_full", format!("{detail}: make room soon"))
     } else {
         Finding::fine(Area::Disk, "disk", detail)
@@ -130,9 +209,9 @@ mod tests {
 
     #[test]
     fn little_room_is_a_warning_and_none_an_error() {
-        let code = |free| room("state", free).code;
+        let code = |free| room("state", free, LEAST_BYTES).code;
         assert_eq!(
-            (code(LEAST_BYTES - 1), code(LEAST_BYTES), code(FEW_BYTES)),
+            (code(LEAST_BYTES - 1), code(LEAST_BYTES), code(FEW * LEAST_BYTES)),
             ("disk_full", "disk_nearly_full", "disk")
         );
     }

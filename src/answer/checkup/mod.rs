@@ -12,6 +12,7 @@ use super::tls::Gate;
 use super::{StartError, open_profile, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
+use crate::ids::EpochId;
 use crate::store::Outbox;
 
 /// How early the end of a certificate, list or regulation is worth a warning.
@@ -96,7 +97,7 @@ impl Finding {
 /// Everything, also beside a service that runs: nothing is written, made or put right.
 pub fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     let runs = kept::runs(config);
-    let mut found = surroundings(config, clock.now(), runs);
+    let mut found = surroundings(config, clock.now(), Who::Doctor { runs });
     add(&mut found, kept::look(config, clock));
     found
 }
@@ -114,7 +115,7 @@ fn add(found: &mut Vec<Finding>, more: Vec<Finding>) {
 /// own way in checks it.
 pub(super) fn before_start(config: &Config, clock: &Clock) -> Result<(), StartError> {
     let is_error = |finding: &Finding| finding.grade == Grade::Error;
-    let mut found = surroundings(config, clock.now(), false);
+    let mut found = surroundings(config, clock.now(), Who::Service);
     found.retain(is_error);
     if found.is_empty() {
         return Ok(());
@@ -146,8 +147,18 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Who looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Service,
+    /// Beside a service, whether it runs or not.
+    Doctor {
+        runs: bool,
+    },
+}
+
 /// All but the store.
-fn surroundings(config: &Config, now: OffsetDateTime, runs: bool) -> Vec<Finding> {
+fn surroundings(config: &Config, now: OffsetDateTime, who: Who) -> Vec<Finding> {
     let mut found =
         vec![Finding::fine(Area::Configuration, "configuration", "every key is known and holds what it takes")];
     found.push(match open_profile(&config.profile) {
@@ -159,8 +170,8 @@ fn surroundings(config: &Config, now: OffsetDateTime, runs: bool) -> Vec<Finding
         Ok(gate) => found.extend(of_gate(&gate, now)),
         Err(error) => found.push(Finding::error(Area::Tls, "tls_files", chain(&error))),
     }
-    found.extend(machine::listeners(config, runs));
-    found.extend(machine::permissions(config));
+    found.extend(machine::listeners(config, who == Who::Doctor { runs: true }));
+    found.extend(machine::permissions(config, who == Who::Service));
     found.extend(machine::disk(config));
     found
 }
@@ -225,7 +236,28 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
             Finding::warning(Area::Tls, "revocation_unchecked", detail)
         }
     };
-    vec![own, lists]
+    let mut found = vec![own, lists];
+    if gate.unlisted > 0 && !gate.is_closed() {
+        let (of, all) = (gate.unlisted, gate.roots());
+        let detail = format!(
+            "tls.crls holds no list of {of} of the {all} authorities of tls.client_roots: nobody comes in whom they \
+             vouch for; fetch theirs"
+        );
+        let told = if of == all { Finding::error } else { Finding::warning };
+        found.push(told(Area::Tls, "revocation_lists_of_others", detail));
+    }
+    found
+}
+
+/// Epochs that answer nothing for want of their key.
+pub(super) fn epoch_key(id: &EpochId) -> Finding {
+    let what = format!("{id} has no key that opens its registers: restore the key file, or begin a new epoch");
+    Finding::error(Area::Epoch, "epoch_key", what)
+}
+
+/// Room on the volumes that are written.
+pub(super) fn of_disk(config: &Config) -> Vec<Finding> {
+    machine::disk(config)
 }
 
 /// Which regulations are in force, and for how long.

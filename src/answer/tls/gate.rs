@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
@@ -15,6 +15,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::bound::{Bound, Pins};
 use super::{TlsError, certificates, private_key, refusal, revocation_lists};
+use crate::answer::identity::Identity;
 use crate::config::Tls;
 use crate::ids::Oin;
 use crate::regulate::Role;
@@ -37,6 +38,8 @@ pub(in crate::answer) struct Gate {
     pub(in crate::answer) own_until: OffsetDateTime,
     /// When the first revocation list ends.
     pub(in crate::answer) lists_until: Option<OffsetDateTime>,
+    /// Roots that no list speaks for, where there are lists: nobody comes in whom they vouch for.
+    pub(in crate::answer) unlisted: usize,
     /// Whether it is meant that there is no list.
     pub(in crate::answer) without_lists: bool,
 }
@@ -44,8 +47,8 @@ pub(in crate::answer) struct Gate {
 /// The service's own certificate and key, and when it ends.
 type Own = (Arc<CertifiedKey>, OffsetDateTime);
 
-/// What judges clients, and when the first of its lists ends.
-type Judge = (Arc<dyn ClientCertVerifier>, Option<OffsetDateTime>);
+/// What judges clients, when the first of its lists ends, and of how many roots there is none.
+type Judge = (Arc<dyn ClientCertVerifier>, Option<OffsetDateTime>, usize);
 
 /// The certificate that a connection has shown.
 pub(in crate::answer) struct Shown {
@@ -79,8 +82,8 @@ impl Gate {
     pub(in crate::answer) fn open(tls: &Tls) -> Result<Self, TlsError> {
         let roots = roots_of(tls)?;
         let own = own_of(tls)?;
-        let (verifier, lists_until) = judge_of(tls, &roots)?;
-        Ok(Self::of(tls, own, roots, Some(verifier), lists_until, Bound::new(&tls.bound)?))
+        let (verifier, until, unlisted) = judge_of(tls, &roots)?;
+        Ok(Self::of(tls, own, roots, (Some(verifier), until, unlisted), Bound::new(&tls.bound)?))
     }
 
     /// Reads the files again. What does not serve stays as it is here, so that it holds up nothing else; but without
@@ -90,22 +93,38 @@ impl Gate {
         let own = or_old(own_of(tls), || (self.own.clone(), self.own_until), &mut faults);
         let roots = or_old(roots_of(tls), || self.roots.clone(), &mut faults);
         let bound = or_old(Bound::new(&tls.bound), || self.bound.clone(), &mut faults);
-        let judge = judge_of(tls, &roots).map(|(verifier, until)| (Some(verifier), until));
-        let (verifier, lists_until) = or_old(judge, || (None, self.lists_until), &mut faults);
-        (Self::of(tls, own, roots, verifier, lists_until, bound), faults)
+        let judge = judge_of(tls, &roots).map(|(verifier, until, unlisted)| (Some(verifier), until, unlisted));
+        let judge = or_old(judge, || (None, self.lists_until, self.unlisted), &mut faults);
+        (Self::of(tls, own, roots, judge, bound), faults)
     }
 
     fn of(
         tls: &Tls,
         (own, own_until): Own,
         roots: Vec<CertificateDer<'static>>,
-        verifier: Option<Arc<dyn ClientCertVerifier>>,
-        lists_until: Option<OffsetDateTime>,
+        (verifier, lists_until, unlisted): (Option<Arc<dyn ClientCertVerifier>>, Option<OffsetDateTime>, usize),
         bound: Bound,
     ) -> Self {
         let (shut_out, without_lists) = (tls.shut_out.clone(), tls.without_crls);
         let (inways, inway_header) = (tls.inways.clone(), tls.inway_header.clone());
-        Self { verifier, own, roots, bound, shut_out, inways, inway_header, own_until, lists_until, without_lists }
+        Self {
+            verifier,
+            own,
+            roots,
+            bound,
+            shut_out,
+            inways,
+            inway_header,
+            own_until,
+            lists_until,
+            unlisted,
+            without_lists,
+        }
+    }
+
+    /// How many roots there are.
+    pub(in crate::answer) fn roots(&self) -> usize {
+        self.roots.len()
     }
 
     /// Whether revocation cannot be judged.
@@ -152,7 +171,10 @@ impl Gate {
     /// Whether what was asked with this certificate may be gone on with. That it ended since does not matter; that it was
     /// revoked or shut out, or that nobody can know, does.
     pub(in crate::answer) fn lets_go_on(&self, oin: &Oin, shown: &Shown) -> bool {
-        !self.is_shut_out(oin, &shown.fingerprint) && matches!(self.judge(shown), Ok(_) | Err("tls_expired"))
+        let own = shown.chain.first().and_then(|own| Identity::from_der(own).ok()).map(|own| own.oin);
+        let names = own.iter().chain([oin]);
+        let is_out = names.into_iter().any(|name| self.is_shut_out(name, &shown.fingerprint));
+        !is_out && matches!(self.judge(shown), Ok(_) | Err("tls_expired"))
     }
 
     fn is_shut_out(&self, oin: &Oin, fingerprint: &str) -> bool {
@@ -229,8 +251,20 @@ fn judge_of(tls: &Tls, roots: &[CertificateDer<'static>]) -> Result<Judge, TlsEr
     let (store, provider) = (Arc::new(store_of(roots).map_err(unfit)?), Arc::new(default_provider()));
     // No names of roots: those of a client would be outdated after a reload, and tell strangers whom we know.
     let mut verifier = WebPkiClientVerifier::builder_with_provider(store, provider).clear_root_hint_subjects();
+    let unlisted = if lists.is_empty() { 0 } else { roots.iter().filter(|root| !is_listed(root, &lists)).count() };
     if !lists.is_empty() {
         verifier = verifier.with_crls(lists).enforce_revocation_expiration();
     }
-    Ok((verifier.build()?, lists_until))
+    Ok((verifier.build()?, lists_until, unlisted))
+}
+
+/// Whether one of the lists is this root's own.
+fn is_listed(root: &CertificateDer<'_>, lists: &[CertificateRevocationListDer<'_>]) -> bool {
+    let Ok((_, root)) = X509Certificate::from_der(root) else { return false };
+    let is_its = |list: &CertificateRevocationListDer<'_>| {
+        CertificateRevocationList::from_der(list).is_ok_and(|(_, list)| {
+            list.issuer().as_raw() == root.subject().as_raw() && list.verify_signature(root.public_key()).is_ok()
+        })
+    };
+    lists.iter().any(is_its)
 }

@@ -1,6 +1,7 @@
 //! Reads the configuration and the files of `[tls]` again, on a signal and on a timer.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ring::digest::{Context, Digest, SHA256};
 
@@ -55,6 +56,12 @@ impl Reloader {
             let closed = self.door.gate().1.is_closed();
             tracing::error!(fault, closed, "some of the configuration or of the files of [tls] cannot be taken over");
         }
+    }
+
+    /// Until the next look.
+    pub(in crate::answer) fn period(&self) -> Duration {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_secs(last.config.tls.reload_seconds)
     }
 
     fn take_over(&self, current: &mut Config, new: Config) {
