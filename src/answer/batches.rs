@@ -1,13 +1,14 @@
 //! `POST /v1/priority-batches`: questions about several households in one request, each decided, charged and recorded
 //! as if it came alone. A regulation can want a minimum, so that nobody is singled out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use time::OffsetDateTime;
 
 use super::aside::aside;
 use super::guard::Refusals;
@@ -19,8 +20,9 @@ use super::questions::Reached;
 use super::wire::law::{Batch, BatchAnswer, MOST_AT_ONCE as MOST};
 use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
+use crate::ids::EpochId;
 use crate::link::MAX_TENANTS;
-use crate::store::RepeatKey;
+use crate::store::{RepeatKey, Repeated};
 
 /// Bytes of a batch: it may be as long as its questions.
 pub(super) const BYTES: usize = 8 << 20;
@@ -35,14 +37,16 @@ pub(super) async fn ask(
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
     check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
-    let (counting, asker) = (app.clone(), caller.clone());
-    let counted = aside(move || (households(&counting, &asker, &questions), questions)).await;
-    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
-    let (households, questions) = counted.map_err(stopping)?;
+    let now = app.latest();
     let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
+    let (counting, asker) = (app.clone(), caller.clone());
+    let counted = aside(move || (within(&counting, &asker, &questions, &keys, now), questions, keys)).await;
+    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
+    let (within, questions, keys) = counted.map_err(stopping)?;
     let mut answers = Vec::with_capacity(questions.len());
     for (question, key) in questions.into_iter().zip(keys) {
-        let one = answer_one(&app, &caller, question, households, Ok(key)).await;
+        let within = within[&question.header.epoch];
+        let one = answer_one(&app, &caller, question, within, Ok(key)).await;
         answers.push(match one {
             Ok(answered) => BatchAnswer { answered: Some(answered), problem: None },
             Err(problem) => BatchAnswer { answered: None, problem: Some(problem.traced(caller.trace).body()) },
@@ -81,21 +85,64 @@ fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
     Err(Problem::unprocessable("tenant_count", detail).with(faults))
 }
 
-/// Different households, by address: the same one a hundred times is one. One that is refused anyway hides nobody. At
-/// least one: no request is about none.
-fn households(app: &App, caller: &Caller, questions: &[Question]) -> u32 {
-    let answered = questions.iter().filter(|question| app.would_answer(caller, question));
-    let addresses: HashSet<_> = answered.filter_map(|question| question.address.map(|token| token.0)).collect();
-    u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1)
+/// The request in which a question came.
+#[derive(Clone, Copy)]
+pub(super) struct Within {
+    /// Different households in it, and at least one: no request is about none.
+    pub households: u32,
+    /// When it came. An epoch that answered then answers all of it: silence in its middle would single out who came first.
+    pub since: OffsetDateTime,
 }
 
-/// Decides, records and releases one question of a request with so many households; under a key that was answered
+/// What a request is in each epoch that it names: an address has another token in each, and would count twice.
+fn within(
+    app: &App,
+    caller: &Caller,
+    questions: &[Question],
+    keys: &[Option<Arc<RepeatKey>>],
+    now: OffsetDateTime,
+) -> BTreeMap<EpochId, Within> {
+    let claimed = app.claimed_at(caller);
+    let was_told = |key: &Option<Arc<RepeatKey>>| {
+        claimed.is_some()
+            && key.as_ref().is_some_and(|key| matches!(app.store.repeated(key), Ok(Repeated::Same { .. })))
+    };
+    let mut of_epoch: BTreeMap<&EpochId, Vec<(&Question, bool)>> = BTreeMap::new();
+    for (question, key) in questions.iter().zip(keys) {
+        of_epoch.entry(&question.header.epoch).or_default().push((question, was_told(key)));
+    }
+    let one = |(epoch, ours): (&EpochId, Vec<(&Question, bool)>)| {
+        let told = addresses(ours.iter().filter(|(_, told)| *told).map(|(question, _)| *question));
+        // What was cut below the minimum is brought to its end, as of when it first came.
+        let since = claimed.filter(|_| (1..app.least_at_once(epoch)).contains(&told)).unwrap_or(now);
+        // Who is refused anyway hides nobody.
+        let counted = ours.iter().filter(|(question, told)| *told || app.would_answer(caller, question, since));
+        (epoch.clone(), Within { households: addresses(counted.map(|(question, _)| *question)).max(1), since })
+    };
+    of_epoch.into_iter().map(one).collect()
+}
+
+/// Different addresses: the same one a hundred times is one.
+fn addresses<'a>(questions: impl Iterator<Item = &'a Question>) -> u32 {
+    let tokens: HashSet<_> = questions.filter_map(|question| question.address.map(|token| token.0)).collect();
+    u32::try_from(tokens.len()).unwrap_or(u32::MAX)
+}
+
+impl App {
+    /// Different households that a request in this epoch must at least be about.
+    fn least_at_once(&self, epoch: &EpochId) -> u32 {
+        let regulation = self.epoch(epoch).and_then(|in_force| self.regulation(&in_force.epoch.regulation));
+        regulation.map_or(1, |regulation| regulation.budgets().minimum_batch)
+    }
+}
+
+/// Decides, records and releases one question of a request; under a key that was answered
 /// before, that answer. An answer's time tells nothing of whether somebody was found.
 pub(super) async fn answer_one(
     app: &Data<App>,
     caller: &Caller,
     question: Question,
-    households: u32,
+    within: Within,
     repeat: Result<Option<Arc<RepeatKey>>, Problem>,
 ) -> Result<Answered, Problem> {
     let (started, epoch, tenants) = (Instant::now(), question.header.epoch.clone(), question.tenants.len());
@@ -104,7 +151,7 @@ pub(super) async fn answer_one(
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
         let reached = aside(move || {
             let _first = deciding.desk.ahead();
-            deciding.reach(&caller, question, households, repeat)
+            deciding.reach(&caller, question, within, repeat)
         });
         let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
         let answered = match reached? {

@@ -106,7 +106,7 @@ impl App {
         let regulation = self.regulation(&in_force.epoch.regulation)?;
         *entry = self.entry(caller, Some(&regulation), Action::AskGroups, Outcome::Done);
         entry.epoch = Some(in_force.epoch.id.clone());
-        self.check_state(&in_force)?;
+        self.check_state(&in_force, self.latest())?;
         check_header(&in_force, &question.header)?;
         let household = self.household(&question)?;
         let object = self.object(&in_force, &household)?;

@@ -6,8 +6,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use time::OffsetDateTime;
 
-use super::batches::answer_one;
+use super::batches::{Within, answer_one};
 use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
@@ -33,7 +34,8 @@ pub(super) async fn ask(
     let caller = Caller::of(identity, &request);
     let question = question.into_inner();
     let repeat = app.repeat_key(&caller, &request, &question).map(|key| key.map(Arc::new));
-    let answered = answer_one(&app, &caller, question, 1, repeat).await;
+    let within = Within { households: 1, since: app.latest() };
+    let answered = answer_one(&app, &caller, question, within, repeat).await;
     framed(&answered.map_err(|problem| problem.traced(caller.trace))?)
 }
 
@@ -88,7 +90,7 @@ impl App {
         &self,
         caller: &Caller,
         question: Question,
-        households: u32,
+        within: Within,
         repeat: Result<Option<Arc<RepeatKey>>, Problem>,
     ) -> Result<Reached, Problem> {
         let known = match &repeat {
@@ -99,7 +101,8 @@ impl App {
         let decision = match known {
             Ok(Some(answered)) => return Ok(Reached::Again(answered)),
             Ok(None) => {
-                let decision = self.decide(caller, &question, households);
+                let decided = self.decide_each(caller, std::slice::from_ref(&question), within).pop();
+                let decision = decided.expect("a question has a decision");
                 Decision { repeat: repeat.ok().flatten(), ..decision }
             }
             Err(problem) if problem.status.is_server_error() => return Err(problem),
@@ -111,15 +114,10 @@ impl App {
         Ok(Reached::Decided(Box::new(decision)))
     }
 
-    /// Decides a question that came with so many others in one request.
-    fn decide(&self, caller: &Caller, question: &Question, batch: u32) -> Decision {
-        self.decide_each(caller, std::slice::from_ref(question), batch).pop().expect("a question has a decision")
-    }
-
-    /// Decides questions that came with so many others in one request, in their order. First the articles, then one scan
-    /// for all tenants of whom they allow to learn something.
-    pub(super) fn decide_each(&self, caller: &Caller, questions: &[Question], batch: u32) -> Vec<Decision> {
-        let permitted: Vec<_> = questions.iter().map(|question| self.allow(caller, question, batch)).collect();
+    /// Decides questions that came in one request, in their order. First the articles, then one scan for all tenants of
+    /// whom they allow to learn something.
+    pub(super) fn decide_each(&self, caller: &Caller, questions: &[Question], within: Within) -> Vec<Decision> {
+        let permitted: Vec<_> = questions.iter().map(|question| self.allow(caller, question, within)).collect();
         let mut found = look_for(permitted.iter().flatten().map(|allowed| &**allowed)).into_iter();
         let decision = |one: Result<Box<Allowed>, Box<Decision>>| {
             let allowed = one.map(|allowed| self.conclude(*allowed, found.next().flatten().as_ref()));
@@ -131,10 +129,10 @@ impl App {
     }
 
     /// What the articles say; nobody is looked for. A refusal is a decision.
-    fn allow(&self, caller: &Caller, question: &Question, batch: u32) -> Result<Box<Allowed>, Box<Decision>> {
+    fn allow(&self, caller: &Caller, question: &Question, within: Within) -> Result<Box<Allowed>, Box<Decision>> {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
         let mut charge = None;
-        match self.allow_into(&mut entry, &mut charge, caller, question, batch) {
+        match self.allow_into(&mut entry, &mut charge, caller, question, within) {
             Ok((weighed, permit, charge)) => {
                 let Weighed { in_force, regulation, household, .. } = weighed;
                 Ok(Box::new(Allowed { entry, in_force, regulation, household, permit, charge }))
@@ -154,9 +152,9 @@ impl App {
         charge: &mut Option<Charge>,
         caller: &Caller,
         question: &Question,
-        batch: u32,
+        within: Within,
     ) -> Result<(Weighed, Permit, Charge), Problem> {
-        let weighed = self.weigh(entry, caller, question, batch)?;
+        let weighed = self.weigh(entry, caller, question, within)?;
         let Weighed { regulation, object, today, neighbours, facts, .. } = &weighed;
         let budgets = regulation.budgets();
         let costs = |missed| Charge {
@@ -213,9 +211,10 @@ impl App {
 
     /// Whether a question would be answered in a request that is large enough, with an open tap and a budget that lasts
     /// for such a request: those end for all questions of a request alike.
-    pub(super) fn would_answer(&self, caller: &Caller, question: &Question) -> bool {
+    pub(super) fn would_answer(&self, caller: &Caller, question: &Question, since: OffsetDateTime) -> bool {
         let mut entry = self.entry(caller, None, Action::Ask, Outcome::Done);
-        self.weigh(&mut entry, caller, question, u32::MAX).is_ok_and(|Weighed { regulation, mut facts, .. }| {
+        let within = Within { households: u32::MAX, since };
+        self.weigh(&mut entry, caller, question, within).is_ok_and(|Weighed { regulation, mut facts, .. }| {
             facts.asked_this_month += u64::from(regulation.budgets().minimum_batch - 1);
             facts.tap_closed = false;
             regulation.decide(&facts).is_ok()
@@ -223,7 +222,13 @@ impl App {
     }
 
     /// What the articles look at; the entry says as much of it as is known.
-    fn weigh(&self, entry: &mut Entry, caller: &Caller, question: &Question, batch: u32) -> Result<Weighed, Problem> {
+    fn weigh(
+        &self,
+        entry: &mut Entry,
+        caller: &Caller,
+        question: &Question,
+        within: Within,
+    ) -> Result<Weighed, Problem> {
         let in_force = self.epoch(&question.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;
         *entry = self.entry(caller, Some(&regulation), Action::Ask, Outcome::Done);
@@ -233,7 +238,7 @@ impl App {
         // An epoch that is over may have no pseudonyms any more; it says so below.
         let called = |address: AddressToken| self.store.pseudonym(&in_force.epoch.id, &address.0).ok();
         entry.object = question.address.and_then(called);
-        self.check_state(&in_force)?;
+        self.check_state(&in_force, within.since)?;
         check_header(&in_force, &question.header)?;
         let purpose = question.purpose.as_deref().and_then(|text| text.parse().ok());
         entry.purpose = regulation.listed(purpose.as_ref());
@@ -264,7 +269,7 @@ impl App {
             stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
             asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
                 / neighbours,
-            batch,
+            batch: within.households,
             tap_closed: self
                 .store
                 .tap_closed(regulation.id(), &caller.identity.oin)
@@ -288,8 +293,9 @@ impl App {
         (self.today() - load.reference_date).whole_days() <= days
     }
 
-    pub(super) fn check_state(&self, in_force: &EpochInForce) -> Result<(), Problem> {
-        in_force.epoch.answers(self.latest()).map_err(|silent| {
+    /// Whether the epoch answers what was asked at this time.
+    pub(super) fn check_state(&self, in_force: &EpochInForce, asked: OffsetDateTime) -> Result<(), Problem> {
+        in_force.epoch.answers(asked).map_err(|silent| {
             let status = if silent == Silent::NotYet { StatusCode::CONFLICT } else { StatusCode::GONE };
             Problem::new(status, silent.code(), silent.to_string())
         })

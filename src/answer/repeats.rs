@@ -306,6 +306,12 @@ impl App {
         Ok(questions.iter().enumerate().map(key).collect())
     }
 
+    /// When a request first came, if it is a batch that was begun before under the same key.
+    pub(super) fn claimed_at(&self, caller: &Caller) -> Option<OffsetDateTime> {
+        let sent = caller.once.0.as_ref().filter(|sent| sent.claimed)?;
+        self.store.first_came(&sent.once).ok().flatten()
+    }
+
     /// The answer that this key and question got before. Blocks, for a sync where somebody else of the party asks.
     pub(super) fn answered_before(&self, caller: &Caller, key: &RepeatKey) -> Result<Option<Answered>, Problem> {
         let failed = |error: StoreError| store_problem(&error);

@@ -26,15 +26,6 @@ impl Output {
         Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
     }
 
-    /// Gives the file another name than it was made for, for what is not whole.
-    ///
-    /// # Errors
-    /// As [`Output::finish`].
-    pub fn finish_as(mut self, path: &Path) -> anyhow::Result<()> {
-        self.path = path.to_owned();
-        self.finish()
-    }
-
     /// Gives the file its name, after everything is on the disk.
     ///
     /// # Errors

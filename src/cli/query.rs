@@ -5,9 +5,10 @@ mod asker;
 mod batch;
 mod files;
 mod groups;
+mod lost;
 mod proving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -146,24 +147,28 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     // A batch is remembered where it is answered; what was kept of one counts where it is there no more.
     let part = part_path(&args.output);
     let has_rows = args.resume && (!as_batch || part.exists());
-    let known = if has_rows { files::rows(&part)? } else { BTreeMap::new() };
+    let mut known = if has_rows { files::rows(&part)? } else { BTreeMap::new() };
     let client = Client::open(&args.config)?;
     let minimum = client.minimum_batch()?;
     let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, day)?;
     if args.dry_run {
         return Ok(dry_run(&asker, &households, minimum));
     }
-    let mut files = Files::create(&args.output, households.len())?;
+    let asked: HashSet<&str> = households.iter().map(|(arrears, _)| arrears.contract.as_str()).collect();
+    known.retain(|contract, _| asked.contains(contract.as_str()));
+    let mut files = Files::create(&args.output, households.len(), known)?;
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
         let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
-        batch::ask(&mut asker, &households, &input, &known, &mut files)
-    } else if minimum > 1 {
-        ask_together(&mut asker, &households, &known, minimum, &mut files)
+        batch::ask(&mut asker, &households, &input, minimum, &mut files)
     } else {
-        ask_each(&mut asker, &households, &known, &mut files)
+        ask_singly(&mut asker, &households, minimum, &mut files)
     };
     match asked {
-        Ok(()) => files.finish(),
+        Ok(()) => {
+            let summary = files.finish()?;
+            asker.forget()?;
+            Ok(summary)
+        }
         Err(error) => Err(files.keep(error)),
     }
 }
@@ -179,60 +184,80 @@ fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {
     Summary { asked: households.len(), ..Summary::default() }
 }
 
-fn ask_each(
-    asker: &mut Asker,
-    households: &[Household],
-    known: &BTreeMap<String, Row>,
-    files: &mut Files,
-) -> anyhow::Result<()> {
+/// Asks in requests that are answered at once, first the one that a run that was cut sent last.
+fn ask_singly(asker: &mut Asker, households: &[Household], minimum: usize, files: &mut Files) -> anyhow::Result<()> {
+    for (contract, row) in asker.ask_lost(households, |contract| files.has(contract))? {
+        files.put(&contract, Ok(row))?;
+    }
+    files.settle()?;
+    if minimum > 1 {
+        return ask_together(asker, households, minimum, files);
+    }
     for household in bar(households.len(), "asking").over(households.iter()) {
         let contract = &household.0.contract;
-        let told = known.get(contract).cloned().map_or_else(|| asker.ask(household), |row| Ok(Ok(row)))?;
-        files.put(contract, told)?;
+        if !files.has(contract) {
+            files.put(contract, asker.ask(household)?)?;
+            files.settle()?;
+        }
     }
     Ok(())
 }
 
-/// The requests in which households are asked about where one is not enough. The same file makes the same ones, so that a
-/// run that goes on sends the one that was cut under its key.
-fn grouped(asker: &Asker, households: &[Household], minimum: usize) -> Groups {
-    let addresses: Vec<_> = households.iter().map(|household| asker.address(household)).collect();
+/// The requests in which households are asked about where one is not enough.
+fn grouped<'a>(asker: &Asker, households: impl IntoIterator<Item = &'a Household>, minimum: usize) -> Groups {
+    let addresses: Vec<_> = households.into_iter().map(|household| asker.address(household)).collect();
     groups(&addresses, minimum, MOST_AT_ONCE)
 }
 
-fn ask_together(
-    asker: &mut Asker,
-    households: &[Household],
-    known: &BTreeMap<String, Row>,
-    minimum: usize,
-    files: &mut Files,
-) -> anyhow::Result<()> {
-    let Groups { together, left } = grouped(asker, households, minimum);
+/// Asks in requests that are large enough. Whom a cut-over leaves out waits for those who are left, until they are enough
+/// for a request in the epoch that took over: asked about alone they would be singled out.
+fn ask_together(asker: &mut Asker, households: &[Household], minimum: usize, files: &mut Files) -> anyhow::Result<()> {
     let progress = bar(households.len(), "asking");
-    for group in together {
-        let these: Vec<&Household> = group.iter().map(|&at| &households[at]).collect();
-        let before: Option<Vec<Row>> = these.iter().map(|(arrears, _)| known.get(&arrears.contract).cloned()).collect();
-        let told = match before {
-            Some(rows) => rows.into_iter().map(Ok).collect(),
-            None => asker.ask_together(&these)?,
-        };
-        for ((arrears, _), told) in these.into_iter().zip(told) {
-            files.put(&arrears.contract, told)?;
-            progress.step();
+    let mut left: Vec<usize> = (0..households.len()).filter(|&at| !files.has(&households[at].0.contract)).collect();
+    loop {
+        let Groups { together, left: few } = grouped(asker, left.iter().map(|&at| &households[at]), minimum);
+        if together.is_empty() {
+            return leave_few(&left, households, minimum, files);
         }
-    }
-    if !left.is_empty() {
-        let detail = format!(
-            "the regulation wants questions about at least {minimum} different addresses in one request, and of this \
-             file too few were left; nothing was asked: put these contracts into the next run's file"
-        );
-        eprintln!("{} households are not asked about: {detail}", left.len());
-        for at in left {
-            files.refuse(&households[at].0.contract, "not_asked", Some(MINIMUM_BATCH), &detail)?;
-            progress.step();
+        let mut waiting: Vec<usize> = few.into_iter().map(|at| left[at]).collect();
+        for group in together {
+            let group: Vec<usize> = group.into_iter().map(|at| left[at]).collect();
+            let these: Vec<&Household> = group.iter().map(|&at| &households[at]).collect();
+            let mut late = Vec::new();
+            for (at, told) in group.into_iter().zip(asker.ask_some(&these)?) {
+                match told {
+                    Err(refused) if refused.is_cut_over() => late.push((at, refused)),
+                    told => {
+                        files.put(&households[at].0.contract, told)?;
+                        progress.step();
+                    }
+                }
+            }
+            files.settle()?;
+            if !late.is_empty() && asker.cut_over()? {
+                waiting.extend(late.iter().map(|(at, _)| at));
+                continue;
+            }
+            for (at, refused) in late {
+                files.put(&households[at].0.contract, Err(refused))?;
+                progress.step();
+            }
         }
+        left = waiting;
     }
-    Ok(())
+}
+
+/// Reports who is not asked about because they are too few.
+fn leave_few(left: &[usize], households: &[Household], minimum: usize, files: &mut Files) -> anyhow::Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the regulation wants questions about at least {minimum} different addresses in one request, and of this file too \
+         few were left; nothing was told or charged: put these contracts into the next run's file"
+    );
+    eprintln!("{} households are not asked about: {detail}", left.len());
+    left.iter().try_for_each(|&at| files.refuse(&households[at].0.contract, "not_asked", Some(MINIMUM_BATCH), &detail))
 }
 
 /// The article that the service would refuse with.

@@ -5,6 +5,7 @@
 //! [`share`]: a test of the house holds it to that.
 
 mod life;
+pub mod sealed;
 pub mod share;
 
 use time::{Date, OffsetDateTime};

@@ -16,9 +16,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::MIN_CONTRIBUTORS;
+use super::sealed::TITLE;
 use crate::ids::{EpochId, Oin};
-
-const TITLE: &str = "voorrang share v1";
 
 /// Why a share cannot be made or used. No message holds any of its bytes.
 #[derive(Debug, thiserror::Error)]

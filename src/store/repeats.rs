@@ -83,6 +83,17 @@ impl Store {
         };
         Ok(Repeated::Same { kept, entry: entry_of.map(entry).transpose()? })
     }
+
+    /// When what is kept of this request was kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn first_came(&self, key: &RepeatKey) -> Result<Option<OffsetDateTime>, StoreError> {
+        let sql = "SELECT at FROM repeat WHERE id = ?1 AND body = ?2";
+        let at = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        let seconds = self.read(|db| Ok(db.prepare_cached(sql)?.query_row([&key.id, &key.body], at).optional()?))?;
+        Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
+    }
 }
 
 impl Tx<'_> {

@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::Envelope;
+use voorrang::audit::NoteSigner;
 use voorrang::cli::client::{PartyBook, open_envelope};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::epoch::share;
@@ -17,12 +19,17 @@ fn view(house: &House, epoch: &str) -> Value {
     serde_json::from_slice(&reply.body).unwrap()
 }
 
-/// A share that its form lets pass, sealed for whoever made it up.
-fn share() -> Value {
-    let (_, public) = share::generate_identity();
-    let oin: voorrang::ids::Oin = "00000099000000002000".parse().unwrap();
-    let text = share::draw(&"haarlem-1".parse().unwrap(), &oin);
-    json!({ "sealed": share::seal(&text, &[(oin, public)].into()).unwrap() })
+/// The note of a share that whoever made it up signed.
+fn note() -> String {
+    let text = share::draw(&EPOCH.parse().unwrap(), &"00000099000000002000".parse().unwrap());
+    NoteSigner::generate("nobody").unwrap().0.sign(&text)
+}
+
+/// A share that its form lets pass.
+fn share(house: &House) -> Value {
+    let parties = house.client(CARE).parties().unwrap().party;
+    let keys = parties.into_iter().filter_map(|party| Some((party.oin, party.recipient?)));
+    json!({ "sealed": share::seal(&note(), &keys.collect()).unwrap() })
 }
 
 #[test]
@@ -39,14 +46,14 @@ fn one_contribution_is_not_enough_and_a_second_of_the_same_party_is_refused() {
         assert!(!reply.text().contains("AGE ENCRYPTED"));
     }
     assert!(house.client(CORPORATION).salt(&EPOCH.parse().unwrap(), &Profile::built_in()).is_err());
-    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
+    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share(&house));
     reply.is_problem(409, "store_conflict");
     assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:store_conflict");
     assert_eq!(view(&house, EPOCH)["state"], "announced");
     assert!(house.load(POPULATION, Kind::Population, &demo("brp.csv")).is_err(), "no epoch that loads");
     house.contribute(CARE, EPOCH).unwrap();
     assert_eq!(view(&house, EPOCH)["state"], "loading");
-    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share());
+    let reply = house.line(POPULATION).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share(&house));
     reply.is_problem(409, "epoch_complete");
     // What was refused changed nothing: all still open the same salt.
     let salts = [POPULATION, CARE, CORPORATION]
@@ -62,7 +69,9 @@ fn contributions_at_once_complete_the_epoch() {
         std::thread::scope(|scope| {
             let put = |stem: &'static str| {
                 let house = &house;
-                scope.spawn(move || house.line(stem).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share()).status)
+                scope.spawn(move || {
+                    house.line(stem).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &share(house)).status
+                })
             };
             let both = [put(POPULATION), put(CARE)];
             assert_eq!(both.map(|thread| thread.join().unwrap()), [200, 200]);
@@ -91,12 +100,37 @@ fn a_share_that_the_service_slipped_in_opens_for_nobody() {
     // Rightly sealed, but not signed by the care network.
     let recipients =
         house.client(CARE).parties().unwrap().party.into_iter().filter_map(|p| Some((p.oin, p.recipient?)));
-    let text = share::draw(&EPOCH.parse().unwrap(), &"00000099000000003000".parse().unwrap());
-    let sealed = share::seal(&text, &recipients.collect()).unwrap();
+    let sealed = share::seal(&note(), &recipients.collect()).unwrap();
     let reply = house.line(CARE).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &json!({ "sealed": sealed }));
     assert_eq!(reply.status, 200);
     let error = house.client(CORPORATION).salt(&EPOCH.parse().unwrap(), &Profile::built_in()).unwrap_err();
     assert!(format!("{error:#}").contains("00000099000000003000"), "{error:#}");
+}
+
+#[test]
+fn a_share_that_was_not_sealed_for_exactly_the_participants_is_refused_and_not_kept() {
+    let house = House::empty();
+    house.announce(EPOCH).unwrap();
+    let (begin, end) = ("-----BEGIN AGE ENCRYPTED FILE-----", "-----END AGE ENCRYPTED FILE-----");
+    let (plain, good) = (note(), share(&house)["sealed"].as_str().unwrap().to_owned());
+    let base64 = STANDARD.encode(&plain);
+    let lines = base64.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line) + "\n");
+    let base64: String = lines.collect();
+    let (_, stranger) = share::generate_identity();
+    let one = share::seal(&plain, &[("00000099000000004001".parse().unwrap(), stranger)].into()).unwrap();
+    for (wrong, why) in [
+        (format!("{begin}\n{plain}{end}\n"), "one armored age file"),
+        (format!("{begin}\n{base64}{end}\n"), "was it sealed"),
+        (format!("{good}{plain}"), "nothing beside it"),
+        (one, "participants"),
+    ] {
+        let reply = house.line(CARE).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &json!({ "sealed": wrong }));
+        let problem = reply.is_problem(422, "share");
+        assert!(problem.detail.contains(why) && !reply.text().contains(plain.lines().nth(3).unwrap()), "{problem:?}");
+    }
+    assert_eq!(view(&house, EPOCH)["contributed"], json!([]));
+    let reply = house.line(CARE).json("PUT", &format!("/v1/epochs/{EPOCH}/share"), &json!({ "sealed": good }));
+    assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use time::Duration;
 use voorrang::answer::wire::{EpochView, Resealed, SourceReport};
-use voorrang::audit::{Action, NoteVerifier};
+use voorrang::audit::{Action, NoteSigner, NoteVerifier};
 use voorrang::cli::client::{Client, PartyBook};
 use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs, NewArgs, ResealArgs};
 use voorrang::cli::load::Kind;
@@ -178,7 +178,10 @@ fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_seal
     let public = corporation.identity().unwrap().public();
     let oin: Oin = "00000099000000004001".parse().unwrap();
     let forged = |from: &str| {
-        let text = share::draw(&EPOCH.parse().unwrap(), &from.parse().unwrap());
+        let text = NoteSigner::generate("nobody")
+            .unwrap()
+            .0
+            .sign(&share::draw(&EPOCH.parse().unwrap(), &from.parse().unwrap()));
         (from.parse().unwrap(), share::seal(&text, &[(oin.clone(), public.clone())].into()).unwrap())
     };
     let shares = BTreeMap::from([forged("00000099000000002000"), forged(CARE_OIN)]);
@@ -234,7 +237,7 @@ fn a_custodian_that_was_left_out_of_an_epoch_seals_nothing_in_it() {
     let recipient = house.client(LATER).identity().unwrap().public();
     let shares = ["00000099000000002000", CARE_OIN].map(|from: &str| {
         let from: Oin = from.parse().unwrap();
-        let text = share::draw(&EPOCH.parse().unwrap(), &from);
+        let text = NoteSigner::generate("nobody").unwrap().0.sign(&share::draw(&EPOCH.parse().unwrap(), &from));
         let sealed = share::seal(&text, &[(LATER_OIN.parse().unwrap(), recipient.clone())].into()).unwrap();
         (from, sealed)
     });

@@ -13,13 +13,10 @@ use super::super::wire::{self, Envelope, Resealed, SealedShare};
 use super::super::{App, Caller, EpochInForce};
 use super::{Asked, encodes, illegal};
 use crate::audit::{Action, Receipt};
-use crate::epoch::{IllegalStep, Participant, State, Step};
+use crate::epoch::{IllegalStep, Participant, State, Step, sealed};
 use crate::ids::{EpochId, Oin};
 use crate::regulate::Act;
 use crate::store::{Reseal, StoreError, Taken};
-
-/// Most bytes of a sealed share: an age file for 50 recipients with ssh-rsa keys of 4,096 bits is under 50 KiB.
-const SHARE_BYTES: usize = 64 << 10;
 
 /// Takes a custodian's sealed share. The last one that is missing opens the epoch for loads.
 pub(in super::super) async fn contribute(
@@ -34,7 +31,8 @@ pub(in super::super) async fn contribute(
     let Asked { caller, in_force, entry, .. } =
         app.asked(caller, &id, Act::ContributeShare, Action::EpochContribute).await?;
     let complete = match Step::Complete.from(in_force.epoch.state).map_err(illegal).and_then(|step| {
-        check_share(&share.sealed)?;
+        let keys = in_force.epoch.participants.iter().map(|one| one.recipient.as_str());
+        check_share(&share.sealed, &in_force.epoch.id, &caller.identity.oin, keys)?;
         Ok(step)
     }) {
         Ok(step) => step,
@@ -99,7 +97,8 @@ pub(in super::super) async fn reseal(
         check_contributor(&in_force, &caller.identity.oin)?;
         check_complete(in_force.epoch.state)?;
         encodes(&regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
-        shares.values().try_for_each(|sealed| check_share(sealed))
+        let key = || std::iter::once(recipient.as_str());
+        shares.iter().try_for_each(|(from, sealed)| check_share(sealed, &id, from, key()))
     };
     if let Err(problem) = checked() {
         return Err(app.refuse(entry, problem).await);
@@ -140,10 +139,11 @@ fn check_complete(state: State) -> Result<(), Problem> {
     }
 }
 
-fn check_share(sealed: &str) -> Result<(), Problem> {
-    let armored = sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && sealed.is_ascii();
-    if armored && sealed.len() <= SHARE_BYTES {
-        return Ok(());
-    }
-    Err(Problem::unprocessable("share", "a share is an armored age file of at most 64 KiB"))
+fn check_share<'a>(
+    sealed: &str,
+    epoch: &EpochId,
+    from: &Oin,
+    recipients: impl Iterator<Item = &'a str>,
+) -> Result<(), Problem> {
+    sealed::check(sealed, epoch, from, recipients).map_err(|error| Problem::unprocessable("share", error.to_string()))
 }

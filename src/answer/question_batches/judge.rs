@@ -47,7 +47,7 @@ impl App {
         plan: &BatchPlan,
         entry: &mut Entry,
     ) -> Result<(), Problem> {
-        self.check_state(in_force)?;
+        self.check_state(in_force, self.latest())?;
         check_header(in_force, &plan.header)?;
         if purpose_of(plan).is_none() {
             let detail = "a batch names the purpose of its questions, as the regulation lists it";
@@ -171,11 +171,11 @@ impl App {
 
     /// Different addresses of a batch about which would be answered, as many as can matter, and at least one.
     pub(super) fn count_households(&self, caller: &Caller, batch: &Batch) -> Result<u32, StoreError> {
-        let mut addresses = HashSet::new();
+        let (mut addresses, now) = (HashSet::new(), self.latest());
         for (number, chunk) in self.store.question_chunks(batch)?.enumerate() {
             let take = |question: Question| {
                 let new = question.address.map(|token| token.0).filter(|token| !addresses.contains(token));
-                addresses.extend(new.filter(|_| self.would_answer(caller, &question)));
+                addresses.extend(new.filter(|_| self.would_answer(caller, &question, now)));
                 Ok(())
             };
             chunks::each_line(&chunk?, number, take).map_err(|_| damaged())?;

@@ -2,11 +2,15 @@
 //! question for which somebody waits goes first. What a stop or a crash cuts short goes on at the next start: a question
 //! has its result in the transaction that charges and records it.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use super::super::background::is_over;
+use super::super::batches::Within;
 use super::super::charge::Unpaid;
 use super::super::identity::Identity;
 use super::super::questions::Decision;
@@ -79,6 +83,8 @@ struct Behalf {
     batch: Batch,
     caller: Caller,
     sealer: ResultSealer,
+    /// Whether as many households were answered as the regulation wants at once, once that was asked.
+    enough: Cell<bool>,
 }
 
 impl App {
@@ -115,7 +121,7 @@ impl App {
         let asker: Asker = serde_json::from_str(&batch.asker).map_err(|_| damaged())?;
         let identity = Identity::remembered(batch.oin.clone(), asker.certificate.clone(), asker.person.clone());
         let caller = Caller { identity, trace: asker.trace, once: Once::default() };
-        let behalf = Behalf { sealer: self.store.result_sealer(&batch)?, batch, caller };
+        let behalf = Behalf { sealer: self.store.result_sealer(&batch)?, batch, caller, enough: Cell::default() };
         for slice in turn.todo.chunks(SLICE) {
             if is_over(ending, Duration::ZERO) {
                 return Err(Halt::Ending);
@@ -193,9 +199,23 @@ impl App {
         }
     }
 
+    /// When the questions of a batch count as asked: now. Of one whose epoch fell silent before so many households were
+    /// answered as the regulation wants at once, when it was begun: a silence behind its first question would have singled
+    /// somebody out.
+    fn since(&self, behalf: &Behalf) -> Result<OffsetDateTime, Halt> {
+        let (batch, now) = (&behalf.batch, self.latest());
+        let in_force = self.epoch(&batch.epoch).map_err(|_| Halt::Ended)?;
+        if behalf.enough.get() || in_force.epoch.answers(now).is_ok() {
+            return Ok(now);
+        }
+        behalf.enough.set(self.has_minimum(batch).map_err(|_| Halt::Failed)?);
+        Ok(if behalf.enough.get() { now } else { batch.begun_at })
+    }
+
     /// Decisions that may be recorded: a failure of ours is none.
     fn decide_for(&self, behalf: &Behalf, questions: &[Question]) -> Result<Vec<Decision>, Halt> {
-        let decided = self.decide_each(&behalf.caller, questions, behalf.batch.households).into_iter();
+        let within = Within { households: behalf.batch.households, since: self.since(behalf)? };
+        let decided = self.decide_each(&behalf.caller, questions, within).into_iter();
         let recordable = |decision: Decision| match decision.outcome() {
             Err(problem) if problem.status.is_server_error() => Err(Halt::Failed),
             _ => Ok(decision.unawaited()),

@@ -2,18 +2,18 @@
 //! recorded and charged once.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use ring::rand::SystemRandom;
 use ring::{hmac, rand};
-use serde::{Deserialize, Serialize};
 use time::Date;
 
 use super::super::client::{Client, ComeAgain, Refused, patiently, trace_of};
 use super::super::load::encoder;
+use super::files::remove;
+use super::lost::Lost;
 use super::proving::Prover;
 use super::{Household, QueryArgs, Row, standing};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
@@ -29,9 +29,6 @@ use crate::regulate::Answer;
 
 /// The seed's file in the party's memory folder.
 const SEED: &str = "query-seed";
-
-/// The file beside it with the request whose answer did not come.
-const LOST: &str = "query-lost.json";
 
 /// Answers of a page of a batch whose receipts are proved: each takes the service a walk through its tree. Drawn at random,
 /// eight a page find a service that gives false receipts to any part of its callers; the officer compares them all.
@@ -54,18 +51,10 @@ pub(super) struct Asker {
     seed: hmac::Key,
     /// Salt file or variable that was given, of one epoch only.
     salt: Option<PathBuf>,
-    /// The request of a run that was cut whose answer did not come.
+    /// The last request of a run that was cut.
     lost: Option<Lost>,
     /// The epoch of the answers that are being read, where it is not the one to ask in.
     reading: Option<EpochId>,
-}
-
-/// A request whose answer did not come: it may be recorded and charged, under a key that is made with its epoch.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Lost {
-    epoch: EpochId,
-    contracts: Vec<String>,
 }
 
 impl Asker {
@@ -79,7 +68,7 @@ impl Asker {
             day,
             // A dry run takes no run's keys away.
             seed: seed(&client, args.resume, args.dry_run)?,
-            lost: lost(&client, args.resume)?,
+            lost: Lost::of(&client, args.resume)?,
             client,
             salt: args.salt_file.clone(),
             reading: None,
@@ -141,61 +130,70 @@ impl Asker {
     /// Asks about one household, and at a cut-over once more with the epoch that took over. The refused question was not
     /// counted.
     pub(super) fn ask(&mut self, household: &Household) -> anyhow::Result<Told> {
-        Ok(self.ask_again(&[household], Self::ask_one)?.remove(0))
+        let told = self.ask_some(&[household])?.remove(0);
+        if !told.as_ref().is_err_and(Refused::is_cut_over) || !self.cut_over()? {
+            return Ok(told);
+        }
+        Ok(self.ask_some(&[household])?.remove(0))
     }
 
-    /// [`Asker::ask`] about several in one request, as a regulation with a minimum wants it.
-    pub(super) fn ask_together(&mut self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
-        self.ask_again(households, Self::ask_several)
+    /// Asks about one household, or about several in one request, as a regulation with a minimum wants it.
+    pub(super) fn ask_some(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
+        Lost::note(&self.client, self.epoch(), self.day, contracts(households))?;
+        self.send(households)
     }
 
-    fn ask_again(
+    fn send(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
+        if households.len() == 1 { self.ask_one(households) } else { self.ask_several(households) }
+    }
+
+    /// Sends the last request of the run that was cut once more as it was, unless all its answers are known; returns what
+    /// was answered. Whom it did not come to is asked about anew.
+    pub(super) fn ask_lost(
         &mut self,
-        households: &[&Household],
-        ask: impl Fn(&Self, &[&Household]) -> anyhow::Result<Vec<Told>>,
-    ) -> anyhow::Result<Vec<Told>> {
-        // A request whose answer was lost is sent once more as it was: under its key it is not charged again.
-        let now = self.as_before(households).map(|before| mem::replace(&mut self.encoder, before));
-        let mut told = self.remembering(households, &ask)?;
-        let was_before = now.is_some();
-        if let Some(now) = now {
+        households: &[Household],
+        is_known: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Vec<(String, Row)>> {
+        let Some(lost) = self.lost.take() else { return Ok(Vec::new()) };
+        let find = |contract: &String| households.iter().find(|(arrears, _)| arrears.contract == *contract);
+        let these: Option<Vec<&Household>> = lost.contracts.iter().map(find).collect();
+        let (Some(these), Some(day)) = (these, lost.day()) else { return Ok(Vec::new()) };
+        if these.is_empty() || lost.contracts.iter().all(|contract| is_known(contract)) {
+            return Ok(Vec::new());
+        }
+        let mut other = None;
+        if lost.epoch != self.epoch() {
+            let Some(before) = self.encoder_of(&lost.epoch)? else { return Ok(Vec::new()) };
+            other = Some(mem::replace(&mut self.encoder, before));
+        }
+        let today = mem::replace(&mut self.day, day);
+        let told = self.send(&these);
+        self.day = today;
+        if let Some(now) = other {
             self.encoder = now;
         }
-        let late = |one: &Told| one.as_ref().is_err_and(Refused::is_cut_over);
-        let again: Vec<usize> = (0..told.len()).filter(|&at| late(&told[at])).collect();
-        if !again.is_empty() && (was_before || self.cut_over()?) {
-            let late: Vec<&Household> = again.iter().map(|&at| households[at]).collect();
-            for (at, one) in again.into_iter().zip(self.remembering(&late, &ask)?) {
-                told[at] = one;
-            }
+        Ok(lost.contracts.into_iter().zip(told?).filter_map(|(contract, told)| Some((contract, told.ok()?))).collect())
+    }
+
+    /// The encoder of an epoch in which was asked before, if it can still be had.
+    fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Option<Encoder>> {
+        let epochs = patiently(|| self.client.service())?.epochs;
+        let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
+        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()) {
+            Ok(encoder) => Ok(Some(encoder)),
+            Err(error) if error.is::<ComeAgain>() => Err(error),
+            // Its shares are gone, or the salt that was given is of another one.
+            Err(_) => Ok(None),
         }
-        Ok(told)
     }
 
-    /// Asks, and remembers what was asked and in which epoch if no answer comes.
-    fn remembering(
-        &self,
-        households: &[&Household],
-        ask: impl Fn(&Self, &[&Household]) -> anyhow::Result<Vec<Told>>,
-    ) -> anyhow::Result<Vec<Told>> {
-        ask(self, households).map_err(|error| {
-            let lost = Lost { epoch: self.epoch(), contracts: contracts(households).map(str::to_owned).collect() };
-            let text = serde_json::to_string(&lost).expect("plain data have a JSON form");
-            match self.client.remember(LOST, &text) {
-                Ok(()) => error,
-                Err(unkept) => error.context(format!("what was asked last could not be remembered ({unkept:#})")),
-            }
-        })
-    }
-
-    /// The encoder with which a request was sent whose answer was lost, if it is this one, of another epoch than the one
-    /// to ask in now, and that epoch can still be had.
-    fn as_before(&mut self, households: &[&Household]) -> Option<Encoder> {
-        let same = |lost: &mut Lost| lost.contracts.iter().map(String::as_str).eq(contracts(households));
-        let lost = self.lost.take_if(same).filter(|lost| lost.epoch != self.epoch())?;
-        let epochs = patiently(|| self.client.service()).ok()?.epochs;
-        let epoch = epochs.into_iter().find(|epoch| epoch.id == lost.epoch)?;
-        encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()).ok()
+    /// Forgets the keys of this run: everything is answered.
+    ///
+    /// # Errors
+    /// If they cannot be removed.
+    pub(super) fn forget(&self) -> anyhow::Result<()> {
+        remove(&self.client.remembered(SEED))?;
+        Lost::forget(&self.client)
     }
 
     fn ask_one(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
@@ -372,19 +370,6 @@ fn came(answered: Option<Answered>, problem: Option<ProblemBody>) -> anyhow::Res
         (Some(answered), None) => Ok(Ok(answered)),
         (None, Some(problem)) => Ok(Err(problem)),
         _ => anyhow::bail!("the service's answer is not what this version understands"),
-    }
-}
-
-/// The request of the run that is gone on with whose answer did not come.
-fn lost(client: &Client, resume: bool) -> anyhow::Result<Option<Lost>> {
-    let path = client.remembered(LOST);
-    match std::fs::read_to_string(&path) {
-        Ok(text) if resume => Ok(serde_json::from_str(&text).ok()),
-        Err(error) if resume && error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot read {}", path.display()))
-        }
-        // Another run's: its keys are made from another seed.
-        _ => Ok(None),
     }
 }
 

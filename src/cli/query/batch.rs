@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::super::chunks::Chunks;
 use super::super::client::{Client, Refused, fresh_key, patiently};
 use super::super::output::bar;
-use super::Household;
 use super::asker::Asker;
-use super::files::{Files, Row};
+use super::files::Files;
+use super::{Household, grouped, leave_few};
 use crate::answer::wire::batches::{BatchBegun, BatchPlan, BatchView, MOST_IN_BATCH, ResultLine};
 use crate::answer::wire::{LoadCommit, Question};
 use crate::ids::{BatchId, EpochId};
@@ -67,12 +67,12 @@ struct Run<'a> {
 }
 
 /// Asks about all households, and about those whom a cut-over left out once more with the epoch that took over. What a run
-/// that was cut has begun comes first, also in an epoch that is over: it is charged. `known` are the rows that it kept.
+/// that was cut has begun comes first, also in an epoch that is over: it is charged.
 pub(super) fn ask(
     asker: &mut Asker,
     households: &[Household],
     input: &str,
-    known: &BTreeMap<String, Row>,
+    minimum: usize,
     files: &mut Files,
 ) -> anyhow::Result<()> {
     let most = MOST_IN_BATCH as usize;
@@ -82,17 +82,17 @@ pub(super) fn ask(
     for batch in recall(asker, input)? {
         run.go_on(asker, batch, files)?;
     }
-    for at in run.left.keys().copied().collect::<Vec<_>>() {
-        let contract = &households[at].0.contract;
-        if let Some(row) = known.get(contract) {
-            files.put(contract, Ok(row.clone()))?;
-            run.left.remove(&at);
-        }
-    }
+    run.left.retain(|&at, _| !files.has(&households[at].0.contract));
     while !run.left.is_empty() {
         if run.is_silent(&asker.epoch()) && !asker.cut_over()? {
             run.give_up(&asker.epoch(), files)?;
             continue;
+        }
+        let all: Vec<usize> = run.left.keys().copied().collect();
+        let enough = || !grouped(asker, all.iter().map(|&at| &households[at]), minimum).together.is_empty();
+        if minimum > 1 && !enough() {
+            leave_few(&all, households, minimum, files)?;
+            break;
         }
         match run.ask_anew(asker, files).map_err(anyhow::Error::downcast::<Refused>) {
             Ok(()) => {}
@@ -220,6 +220,7 @@ impl Run<'_> {
             if is_over {
                 break;
             }
+            files.settle()?;
             std::thread::sleep(wait);
         }
         for at in &batch.households[..next] {

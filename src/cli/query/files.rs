@@ -1,6 +1,7 @@
 //! What `voorrang query` leaves behind: answers with their receipts, refusals, and what a cut run keeps for the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -67,30 +68,63 @@ pub(super) fn part_path(output: &Path) -> PathBuf {
 /// The files of a run under way.
 pub(super) struct Files {
     output: PathBuf,
-    flags: csv::Writer<Output>,
+    /// In the file for `--resume` as they come: who is killed has them.
+    flags: csv::Writer<File>,
     refusals: csv::Writer<Output>,
+    /// Contracts whose answers are in the file.
+    known: BTreeSet<String>,
     summary: Summary,
 }
 
 impl Files {
-    pub(super) fn create(output: &Path, asked: usize) -> anyhow::Result<Self> {
-        let flags = csv::Writer::from_writer(Output::create(output)?);
+    /// With the answers that a cut run kept.
+    pub(super) fn create(output: &Path, asked: usize, known: BTreeMap<String, Row>) -> anyhow::Result<Self> {
+        let part = part_path(output);
+        if known.is_empty() && part.exists() {
+            eprintln!("{} is of a run that was cut, and is replaced; --resume would go on with it.", part.display());
+        }
+        // Whole beside its place first: the old one may be all that there is.
+        let mut flags = csv::WriterBuilder::new().has_headers(false).from_writer(Output::create(&part)?);
+        flags.write_record(COLUMNS)?;
+        known.values().try_for_each(|row| flags.serialize(row))?;
+        finish_csv(flags)?;
+        let flags = File::options().append(true).open(&part);
+        let flags = flags.with_context(|| format!("cannot write {}", part.display()))?;
         let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(output))?);
         refusals.write_record(["contract_id", "code", "article", "detail"])?;
-        let summary = Summary { asked, ..Summary::default() };
-        Ok(Self { output: output.to_owned(), flags, refusals, summary })
+        let mut summary = Summary { asked, ..Summary::default() };
+        known.values().for_each(|row| *summary.answers.entry(row.answer.clone()).or_default() += 1);
+        Ok(Self {
+            output: output.to_owned(),
+            flags: csv::WriterBuilder::new().has_headers(false).from_writer(flags),
+            refusals,
+            known: known.into_keys().collect(),
+            summary,
+        })
     }
 
-    /// What a contract's question came to.
+    /// Whether this contract's answer is there.
+    pub(super) fn has(&self, contract: &str) -> bool {
+        self.known.contains(contract)
+    }
+
+    /// What a contract's question came to. An answer that is there already is the same.
     pub(super) fn put(&mut self, contract: &str, told: Told) -> anyhow::Result<()> {
         match told {
             Ok(row) => {
-                *self.summary.answers.entry(row.answer.clone()).or_default() += 1;
-                self.flags.serialize(row)?;
+                if self.known.insert(contract.to_owned()) {
+                    *self.summary.answers.entry(row.answer.clone()).or_default() += 1;
+                    self.flags.serialize(row)?;
+                }
                 Ok(())
             }
             Err(Refused(problem)) => self.refuse(contract, &problem.code, problem.article.as_deref(), &problem.detail),
         }
+    }
+
+    /// From now on a kill loses nothing of what was put.
+    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+        self.flags.flush().context("cannot write the answers")
     }
 
     /// A contract that is not answered: the code, the article that refused, why and what to do.
@@ -108,16 +142,15 @@ impl Files {
 
     /// Gives the files their names.
     pub(super) fn finish(mut self) -> anyhow::Result<Summary> {
-        if self.summary.answers.is_empty() {
-            self.flags.write_record(COLUMNS)?;
-        }
-        finish_csv(self.flags)?;
+        let part = part_path(&self.output);
+        self.settle()?;
+        let synced = self.flags.get_ref().sync_all().and_then(|()| fs::rename(&part, &self.output));
+        synced.with_context(|| format!("cannot write {}", self.output.display()))?;
         if self.summary.refused.is_empty() {
             remove(&refused_path(&self.output))?;
         } else {
             finish_csv(self.refusals)?;
         }
-        remove(&part_path(&self.output))?;
         Ok(self.summary)
     }
 
@@ -125,34 +158,32 @@ impl Files {
     /// request whose answer was lost are charged, and come once more to who goes on.
     pub(super) fn keep(mut self, error: anyhow::Error) -> anyhow::Error {
         let part = part_path(&self.output);
-        let count: usize = self.summary.answers.values().sum();
+        let count = self.known.len();
         if count == 0 && error.is::<Refused>() {
-            // As a whole, before anything was asked.
+            // As a whole, before anything was asked. What cannot be removed is an empty file.
+            drop(remove(&part));
             return error;
         }
-        let header = if count == 0 { self.flags.write_record(COLUMNS) } else { Ok(()) };
-        if let Err(lost) = header {
-            return error.context(format!("there is nothing to go on from ({lost})"));
-        }
-        let flags = self.flags.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()));
-        match flags.and_then(|file| file.finish_as(&part)) {
+        match self.settle().and_then(|()| Ok(self.flags.get_ref().sync_all()?)) {
             Ok(()) => error.context(format!("{count} answers are kept in {}; go on with --resume", part.display())),
-            Err(lost) => error.context(format!("{count} answers could not be kept ({lost})")),
+            Err(lost) => error.context(format!("{count} answers could not be kept ({lost:#})")),
         }
     }
 }
 
-/// The answers of a cut run, by contract.
+/// The answers of a cut run, by contract. A line that a kill cut has no end, and counts for nothing.
 pub(super) fn rows(part: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
     let unreadable = || format!("cannot go on from {}", part.display());
-    let mut reader = csv::Reader::from_path(part).with_context(unreadable)?;
+    let text = fs::read(part).with_context(unreadable)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut reader = csv::Reader::from_reader(&text[..whole]);
     let rows = reader.deserialize().map(|row| row.map(|row: Row| (row.contract_id.clone(), row)));
     rows.collect::<Result<_, _>>().with_context(unreadable)
 }
 
 /// Removes what an earlier run left, if it left something.
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_file(path) {
+pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }

@@ -1,0 +1,161 @@
+//! `voorrang query` that is killed, or whose service is, before an epoch is cut over: whoever was asked about is not asked
+//! about and charged again behind it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use voorrang::audit::Outcome;
+use voorrang::cli::epoch::{self, EpochCommand};
+use voorrang::cli::query::{self, QueryArgs};
+use voorrang::cli::regulation::confirm;
+
+use super::regulation::amend;
+use super::support::*;
+
+const NEXT: &str = "haarlem-2";
+const LEAST: usize = 5;
+
+/// A file of arrears with so many households.
+fn args(house: &House, contracts: &[String], name: &str) -> QueryArgs {
+    let arrears = house.file(&format!("arrears-{name}.csv"));
+    let rows: String = contracts.iter().map(|contract| format!("{contract},3\n")).collect();
+    fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();
+    QueryArgs::new(arrears, house.stock_of("C1"), house.party(CORPORATION), house.file(name))
+}
+
+/// The command as a process of its own, which can be killed.
+fn spawn(args: &QueryArgs) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
+    command.arg("query").arg(&args.arrears).arg("--tenants").arg(&args.tenants).arg("--config").arg(&args.config);
+    command.arg("-o").arg(&args.output).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn column(path: &Path, column: usize) -> Vec<String> {
+    let rows = csv::Reader::from_path(path).unwrap().into_records().map(Result::unwrap);
+    rows.map(|row| row[column].to_owned()).collect()
+}
+
+fn charged(house: &House) -> usize {
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(20)).unwrap();
+    let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions";
+    usize::try_from(db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()).unwrap()
+}
+
+fn until_charged(house: &House, least: usize) -> usize {
+    for _ in 0..30_000 {
+        let now = charged(house);
+        if now >= least {
+            return now;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("too few are answered");
+}
+
+fn answered(house: &House) -> usize {
+    house.log().iter().filter(|entry| entry.result == Outcome::Answered).count()
+}
+
+fn retire(house: &House) {
+    let proposal = epoch::perform(&EpochCommand::Retire(house.epoch_args(ADMINISTRATOR, EPOCH))).unwrap();
+    confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
+}
+
+#[test]
+fn a_killed_run_goes_on_behind_a_cut_over_and_nobody_is_charged_twice() {
+    let house = House::open();
+    let contracts = contracts();
+    let (mut before, mut run) = (0, 0);
+    // Killed while an answer is on its way, which is so nearly always: it leaves at a tick behind its charge.
+    let args = loop {
+        run += 1;
+        assert!(run < 6, "no answer was ever under way");
+        let args = args(&house, &contracts, &format!("flags-{run}.csv"));
+        let mut asking = spawn(&args);
+        let charged = until_charged(&house, before + 5);
+        asking.kill().unwrap();
+        asking.wait().unwrap();
+        let kept = column(&house.file(&format!("flags-{run}.part.csv")), 0).len();
+        assert!(kept >= 3 && !args.output.exists(), "{kept} answers are kept");
+        if charged > before + kept {
+            break args;
+        }
+        before = charged;
+    };
+    house.fill(NEXT);
+    retire(&house);
+    let again = QueryArgs { resume: true, ..args };
+    let summary = query::ask_all(&again).unwrap();
+    assert_eq!((summary.answers.values().sum::<usize>(), summary.refused.len()), (contracts.len(), 0));
+    assert_eq!(column(&again.output, 0).iter().collect::<BTreeSet<_>>(), contracts.iter().collect());
+    assert_eq!(charged(&house), before + contracts.len(), "one charge each");
+    assert_eq!(answered(&house), before + contracts.len(), "one entry each");
+    let memory = house.keys().join(format!("{CORPORATION}.memory"));
+    for left in ["query-seed", "query-lost.json"] {
+        assert!(!memory.join(left).exists(), "{left}");
+    }
+    house.verify(&[]).unwrap();
+}
+
+#[test]
+fn a_line_that_a_kill_cut_is_asked_for_again() {
+    let house = House::open();
+    let contracts = &contracts()[..4];
+    let run = args(&house, contracts, "flags.csv");
+    let mut asking = spawn(&run);
+    until_charged(&house, 2);
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    let part = house.file("flags.part.csv");
+    let text = fs::read_to_string(&part).unwrap();
+    fs::write(&part, text + "K000,prio").unwrap();
+    let summary = query::ask_all(&QueryArgs { resume: true, ..run }).unwrap();
+    assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+    assert_eq!(charged(&house), contracts.len());
+}
+
+#[test]
+fn a_request_that_was_cut_and_then_met_the_silence_singles_nobody_out_and_charges_nobody_twice() {
+    // So many that those whom the silence leaves out are enough for a request, and so few that they are not.
+    for count in [28, 8] {
+        let mut house = House::built(true);
+        amend(&house, "minimum_batch = 1", &format!("minimum_batch = {LEAST}"));
+        house.start();
+        house.fill(EPOCH);
+        let mut addresses = BTreeSet::new();
+        let encoder = house.encoder(EPOCH);
+        let different = |contract: &String| addresses.insert(value(&encoder, contract)["address"].to_string());
+        let contracts: Vec<String> = contracts().into_iter().filter(different).take(count).collect();
+        assert!(contracts.len() >= 8);
+        let run = args(&house, &contracts, "flags.csv");
+        let mut asking = spawn(&run);
+        until_charged(&house, LEAST);
+        house.kill_now();
+        asking.kill().unwrap();
+        asking.wait().unwrap();
+        house.kill();
+        house.start();
+        let before = charged(&house);
+        assert!((LEAST..contracts.len()).contains(&before), "cut in its middle: {before}");
+        house.fill(NEXT);
+        retire(&house);
+        let run = QueryArgs { resume: true, config: house.party(CORPORATION), ..run };
+        let summary = query::ask_all(&run).unwrap();
+        let (told, left) = (summary.answers.values().sum::<usize>(), contracts.len() - before);
+        let epochs = column(&run.output, 2);
+        assert_eq!(epochs.iter().filter(|epoch| *epoch == EPOCH).count(), before, "told again");
+        if left >= LEAST {
+            assert_eq!((told, charged(&house), answered(&house)), (contracts.len(), contracts.len(), contracts.len()));
+        } else {
+            assert_eq!((told, charged(&house), answered(&house)), (before, before, before));
+            assert_eq!(summary.refused["minimum-batch"], left);
+            let refused = fs::read_to_string(house.file("flags.refused.csv")).unwrap();
+            assert!(refused.contains("not_asked") && refused.contains("next run"), "{refused}");
+        }
+        house.verify(&[]).unwrap();
+    }
+}
