@@ -75,7 +75,7 @@ use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
 use crate::store::{Folders, Load, Setup, Store, StoreError};
-use identity::Identity;
+pub(crate) use identity::Identity;
 use problem::{Problem, trace_of};
 use repeats::Once;
 

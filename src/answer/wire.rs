@@ -102,7 +102,7 @@ pub struct Arrears {
 }
 
 /// The landlord's statutory conditions (Besluit gemeentelijke schuldhulpverlening, article 2).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Conditions {
     pub personal_contact: bool,

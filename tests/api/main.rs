@@ -4,6 +4,7 @@ mod age_tool;
 mod answers;
 mod audit;
 mod authority;
+mod away;
 mod backups;
 mod campaign;
 mod cut;

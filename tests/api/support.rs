@@ -45,6 +45,8 @@ pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
 pub const CORPORATION: &str = "ymere";
 pub const OFFICER: &str = "functionaris-gegevensbescherming-van-de-gemeente";
+/// Seconds that clients wait for a service that is away.
+pub const PATIENCE: u32 = 16;
 pub const EPOCH: &str = "haarlem-1";
 
 /// Contracts of the corporation and what the demonstration's register says of them.
@@ -118,6 +120,11 @@ impl House {
         let path = house.keys().join("voorrang.toml");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, text.replace("client_roots = \"ca.pem\"", "client_roots = \"roots.pem\"")).unwrap();
+        for stem in [POPULATION, CARE, CORPORATION] {
+            let path = house.party(stem);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{text}\n[retry]\nseconds = {PATIENCE}\n")).unwrap();
+        }
         house
     }
 
@@ -563,7 +570,7 @@ pub fn serve(config: &Path) -> Command {
     command
 }
 
-fn signal(name: &str, child: &Child) {
+pub fn signal(name: &str, child: &Child) {
     let told = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(told.success());
 }
