@@ -23,6 +23,7 @@ mod limits;
 mod loads;
 mod log;
 mod matrix;
+mod mixed;
 mod operations;
 mod probing;
 mod question_batches;
