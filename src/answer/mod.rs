@@ -12,6 +12,7 @@ mod budgets;
 mod charge;
 pub mod checkup;
 mod chunks;
+pub mod codes;
 mod collector;
 mod decision;
 mod documentation;

@@ -19,6 +19,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::{Date, OffsetDateTime, macros::datetime};
+use voorrang::answer::codes::CODES;
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Tenant};
 use voorrang::audit::{Entry, Report};
@@ -711,6 +712,7 @@ impl Reply {
     }
 
     /// A problem document with every member and header that one has.
+    /// A problem, with a code that is in the table for its status.
     pub fn problem(&self) -> ProblemBody {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{} {}", self.status, self.text());
         self.assert_headers();
@@ -718,6 +720,8 @@ impl Reply {
         assert_eq!(problem.status, self.status);
         assert!(!problem.code.is_empty() && !problem.title.is_empty() && !problem.detail.is_empty(), "{problem:?}");
         assert_eq!(problem.trace_id.len(), 32, "{problem:?}");
+        let known = CODES.iter().find(|one| one.code == problem.code);
+        assert!(known.is_some_and(|one| one.statuses.contains(&self.status)), "{problem:?}");
         problem
     }
 
