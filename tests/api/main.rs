@@ -41,3 +41,4 @@ mod support;
 mod tampering;
 mod together;
 mod walls;
+mod worked;

@@ -198,6 +198,10 @@ impl House {
         self.folder.path().join("stderr")
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
