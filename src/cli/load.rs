@@ -157,6 +157,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     if let Some(quality) = &loaded.quality {
         eprint!("{}", quality_report::text(quality));
     }
+    if let Some(receipt) = &loaded.receipt {
+        eprintln!("Its receipt, of entry {} of the access log, is in {}.", receipt.index, receipts::FILE);
+    }
     Ok(())
 }
 

@@ -106,7 +106,10 @@ fn a_bound_that_a_request_breaks_is_named_by_its_place() {
         spoil(&mut bad);
         bad
     };
-    let plan = |records: u64, day: &str| json!({"header": encoder.header(), "source": "population", "records": records, "referenceDate": day});
+    let plan = |records: u64, day: &str| {
+        json!({"header": encoder.header(), "source": "population", "records": records,
+        "referenceDate": day})
+    };
     let many =
         |questions: u64| json!({"header": encoder.header(), "purpose": "eviction-prevention", "questions": questions});
     let today = house.reference().to_string();

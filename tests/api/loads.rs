@@ -489,8 +489,12 @@ fn a_chunk_that_is_there_with_another_content_is_sent_again() {
         fits
     };
     let count = lines.iter().take_while(|line| fits(line)).count();
-    let bare = |line: &Value| json!({ "id": line["id"] }).to_string();
-    let others: Vec<String> = lines[..count].iter().map(bare).collect();
+    let mute = |line: &Value| {
+        let mut line = line.clone();
+        line.as_object_mut().unwrap().remove("codes");
+        line.to_string()
+    };
+    let others: Vec<String> = lines[..count].iter().map(mute).collect();
     assert_eq!(load.put(&house, POPULATION, 0, &others).status, 200);
     let again = house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
     assert_eq!(again.quality.unwrap().persons, persons);

@@ -80,3 +80,14 @@ fn bodies_made_as_the_documentation_says_are_taken() {
         house.log().iter().filter(|entry| entry.action == Action::Ask && entry.result == Outcome::Answered).count();
     assert!(asked > contracts().len());
 }
+
+#[test]
+fn the_scripts_of_the_client_s_page_are_shell() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/client.md")).unwrap();
+    let scripts: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(scripts.len(), 2);
+    for script in scripts {
+        assert!(Command::new("sh").args(["-n", "-c", script]).status().unwrap().success(), "{script}");
+        assert!(script.contains("--resume") && script.contains("exit \"$code\""));
+    }
+}

@@ -1,6 +1,7 @@
 //! What a client does where no answer came: it asks again, later and later, as long as the service takes to restart, and
 //! not before the moment that the service names.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -35,7 +36,8 @@ impl ComeAgain {
     pub(super) fn lost(what: String, source: ureq::Error) -> anyhow::Error {
         match &source {
             ureq::Error::BadUri(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_) => {}
-            ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {}
+            // So a handshake ends that either side refused.
+            ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {}
             _ => return Self { what, after: None, source: Some(source) }.into(),
         }
         anyhow::Error::new(source).context(what)

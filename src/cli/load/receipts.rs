@@ -13,9 +13,9 @@ use crate::audit::{LOADED, Receipt};
 use crate::ids::{EpochId, TraceId};
 
 /// The file in the party's memory folder; its columns are those of a file of answers.
-const FILE: &str = "loaded.receipts.csv";
+pub(super) const FILE: &str = "loaded.receipts.csv";
 
-/// Adds the receipt of what was loaded; says where its entry is.
+/// Adds the receipt of what was loaded.
 ///
 /// # Errors
 /// [`LogBroken`], if the service does not prove it; or it cannot be written.
@@ -40,7 +40,5 @@ pub(super) fn keep(client: &Client, what: &str, epoch: &EpochId, receipt: &Recei
         rows.write_record(COLUMNS).with_context(failed)?;
     }
     rows.serialize(Row::new(what, answered, None).proved(&proof)).with_context(failed)?;
-    rows.flush().and_then(|()| rows.get_ref().sync_all()).with_context(failed)?;
-    eprintln!("It is entry {} of the access log; its receipt is in {}.", receipt.index, path.display());
-    Ok(())
+    rows.flush().and_then(|()| rows.get_ref().sync_all()).with_context(failed)
 }
