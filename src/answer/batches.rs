@@ -20,6 +20,7 @@ use super::questions::Reached;
 use super::wire::law::{Batch, BatchAnswer, MOST_AT_ONCE as MOST};
 use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
+use crate::audit::{Action, Entry, Outcome};
 use crate::ids::EpochId;
 use crate::link::MAX_TENANTS;
 use crate::store::{RepeatKey, Repeated};
@@ -37,11 +38,17 @@ pub(super) async fn ask(
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
     check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
+    let judge = app.clone();
+    let checked = aside(move || (judge.check_alike(&questions), questions)).await;
+    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
+    let (alike, questions) = checked.map_err(stopping)?;
+    if let Err(problem) = alike {
+        return Err(app.refuse(app.mixed_entry(&caller, &questions[0]), problem).await);
+    }
     let now = app.latest();
     let keys = app.claim(&caller, &questions).await.map_err(|problem| problem.traced(caller.trace))?;
     let (counting, asker) = (app.clone(), caller.clone());
     let counted = aside(move || (within(&counting, &asker, &questions, &keys, now), questions, keys)).await;
-    let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
     let (within, questions, keys) = counted.map_err(stopping)?;
     let mut answers = Vec::with_capacity(questions.len());
     for (question, key) in questions.into_iter().zip(keys) {
@@ -68,21 +75,21 @@ fn body(answers: &[BatchAnswer]) -> Vec<u8> {
 /// the body is read.
 fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
     if !(1..=MOST).contains(&questions.len()) {
-        return Err(Problem::unprocessable("batch_size", format!("a batch has 1 to {MOST} questions")));
+        let detail = format!("a batch has 1 to {MOST} questions");
+        return Err(Problem::unprocessable("batch_size", detail).at("/questions"));
     }
     let wrong = questions.iter().enumerate().filter(|(_, one)| !(1..=MAX_TENANTS).contains(&one.tenants.len()));
-    let faults: Vec<Fault> = wrong
-        .map(|(place, _)| Fault {
-            within: "body".into(),
-            pointer: format!("/questions/{place}/tenants"),
-            detail: format!("has not 1 to {MAX_TENANTS} items"),
-        })
-        .collect();
+    let detail = format!("has not 1 to {MAX_TENANTS} items");
+    let faults: Vec<Fault> = wrong.map(|(place, _)| fault(place, "tenants", &detail)).collect();
     if faults.is_empty() {
         return Ok(());
     }
     let detail = "a question has too few or too many tenants; nothing of the batch was asked";
     Err(Problem::unprocessable("tenant_count", detail).with(faults))
+}
+
+fn fault(place: usize, member: &str, detail: &str) -> Fault {
+    Fault::body(&format!("/questions/{place}/{member}"), detail)
 }
 
 /// The request in which a question came.
@@ -129,6 +136,45 @@ fn addresses<'a>(questions: impl Iterator<Item = &'a Question>) -> u32 {
 }
 
 impl App {
+    /// Whether the questions are of one epoch, salt and purpose, with codes that are codes: half a batch would tell what is
+    /// wrong with the other half.
+    fn check_alike(&self, questions: &[Question]) -> Result<(), Problem> {
+        let first = &questions[0];
+        let mut mixed = Vec::new();
+        for (place, one) in questions.iter().enumerate() {
+            if one.header != first.header {
+                mixed.push(fault(place, "header", "is not that of the first question"));
+            }
+            if one.purpose != first.purpose {
+                mixed.push(fault(place, "purpose", "is not that of the first question"));
+            }
+        }
+        if !mixed.is_empty() {
+            let detail = "all questions of a batch have one epoch, profile, salt and purpose; nothing of it was asked";
+            return Err(Problem::unprocessable("batch_mixed", detail).with(mixed));
+        }
+        let (mut why, mut shapeless) = (None, Vec::new());
+        for (place, one) in questions.iter().enumerate() {
+            if let Err(problem) = self.household(one) {
+                shapeless.push(fault(place, "tenants", &problem.detail));
+                why.get_or_insert(problem);
+            }
+        }
+        why.map_or(Ok(()), |problem| {
+            let detail = format!("{}; nothing of the batch was asked", problem.detail);
+            Err(Problem { detail, ..problem }.with(shapeless))
+        })
+    }
+
+    /// The entry of a batch that is refused as a whole.
+    fn mixed_entry(&self, caller: &Caller, first: &Question) -> Entry {
+        let in_force = self.epoch(&first.header.epoch).ok();
+        let regulation = in_force.as_ref().and_then(|in_force| self.regulation(&in_force.epoch.regulation).ok());
+        let mut entry = self.entry(caller, regulation.as_deref(), Action::Ask, Outcome::Done);
+        entry.epoch = in_force.map(|in_force| in_force.epoch.id.clone());
+        entry
+    }
+
     /// Different households that a request in this epoch must at least be about.
     fn least_at_once(&self, epoch: &EpochId) -> u32 {
         let regulation = self.epoch(epoch).and_then(|in_force| self.regulation(&in_force.epoch.regulation));

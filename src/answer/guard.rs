@@ -15,6 +15,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::body::{Body, Cut};
 use super::identity::{self, Admitted};
+use super::json::too_large;
 use super::knocks::Refused;
 use super::limits::{Entered, Excess, Meters};
 use super::problem::{Problem, trace_of};
@@ -101,6 +102,8 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
     let entered =
         place.enter(request.match_pattern().is_some_and(|path| path.ends_with(BATCHES))).await.map_err(excess)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    // Whoever came again would hear the same.
+    entered.body.could_fit(length.unwrap_or(0)).map_err(|most| (too_large(most).traced(trace), None))?;
     entered.body.has_room(length.unwrap_or(0)).map_err(excess)?;
     Ok((admitted, entered))
 }

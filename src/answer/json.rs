@@ -88,13 +88,16 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 
 /// The body, within the bound of its resource.
 pub(super) async fn whole_body(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Problem> {
-    let large =
-        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {limit} bytes at most"));
+    let large = || too_large(limit);
     let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(large());
     }
     payload.to_bytes_limited(limit).await.map_err(|_| large())?.map_err(|_| unread())
+}
+
+pub(super) fn too_large(most: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {most} bytes at most"))
 }
 
 fn unread() -> Problem {

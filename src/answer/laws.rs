@@ -269,6 +269,8 @@ pub(super) async fn view(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Standing {
+    #[serde(deserialize_with = "wire::not_negative")]
+    #[schema(minimum = 0)]
     months: f64,
     #[serde(default)]
     days: u32,

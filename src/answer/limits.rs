@@ -271,6 +271,13 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether a body of this length ever finds room; else how many bytes do.
+    pub(super) fn could_fit(&self, length: usize) -> Result<(), usize> {
+        let limits = &self.meters.limits;
+        let most = limits.body_megabytes_each.min(limits.body_megabytes) * MEGABYTE;
+        if length <= most { Ok(()) } else { Err(most) }
+    }
+
     /// Whether a body that announces this length would find room.
     pub(super) fn has_room(&self, length: usize) -> Result<(), Excess> {
         let limits = &self.meters.limits;

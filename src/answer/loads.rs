@@ -6,6 +6,7 @@ mod parts;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 
 use super::aside::aside;
@@ -114,7 +115,7 @@ pub(super) async fn view(
     let (load, _) = app.own_load(&caller, &id).await?;
     let traced = |error: StoreError| store_problem(&error).traced(caller.trace);
     if load.state != LoadState::Staging {
-        return Err(traced(StoreError::NotFound("load in progress")));
+        return Err(no_load(&StoreError::NotFound("load")).traced(caller.trace));
     }
     let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(chunks::kept).collect();
     let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
@@ -239,6 +240,13 @@ async fn sweep(app: Data<App>) {
     }
 }
 
+fn no_load(error: &StoreError) -> Problem {
+    match error {
+        StoreError::NotFound(_) => Problem::not_found("unknown_load", "there is no such load of yours in progress"),
+        error => store_problem(error),
+    }
+}
+
 impl App {
     /// An entry for this load, if the regulation lets this caller load this source.
     async fn load_entry(&self, caller: &Caller, epoch: &Epoch, source: Source) -> Result<Entry, Problem> {
@@ -252,10 +260,15 @@ impl App {
 
     /// A load in progress that this caller may go on with.
     async fn own_load(&self, caller: &Caller, id: &LoadId) -> Result<(Load, Entry), Problem> {
-        let load = self.store.load(id).map_err(|error| store_problem(&error).traced(caller.trace))?;
+        let load = self.store.load(id).map_err(|error| no_load(&error).traced(caller.trace))?;
         let in_force = self.epoch(&load.epoch).map_err(|problem| problem.traced(caller.trace))?;
         let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
-        let entry = self.load_entry(caller, &in_force.epoch, source).await?;
+        // That somebody else's load is there is not told; the log has the refusal.
+        let hidden = |problem: Problem| match problem.status {
+            StatusCode::FORBIDDEN => no_load(&StoreError::NotFound("load")).traced(caller.trace),
+            _ => problem,
+        };
+        let entry = self.load_entry(caller, &in_force.epoch, source).await.map_err(hidden)?;
         match check_loading(&in_force) {
             Ok(()) => Ok((load, entry)),
             Err(problem) => Err(self.refuse(entry, problem).await),
@@ -267,10 +280,11 @@ impl App {
         parts::check_base(&self.store, in_force, plan)?;
         if plan.records > RECORDS || plan.records == 0 && plan.base.is_none() {
             let detail = format!("a load has at least one record, and at most {RECORDS}");
-            return Err(Problem::unprocessable("load_records", detail));
+            return Err(Problem::unprocessable("load_records", detail).at("/records"));
         }
         if plan.reference_date > self.today() {
-            return Err(Problem::unprocessable("reference_date", "the reference date lies in the future"));
+            let detail = "the reference date lies in the future";
+            return Err(Problem::unprocessable("reference_date", detail).at("/referenceDate"));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod budgets;
 mod charge;
 pub mod checkup;
 mod chunks;
+pub mod codes;
 mod collector;
 mod decision;
 mod documentation;
@@ -78,7 +79,7 @@ use crate::link::Registers;
 use crate::profile::{Profile, ProfileError};
 use crate::regulate::{Regulation, RegulationError};
 use crate::store::{Folders, Load, Setup, Store, StoreError};
-use identity::Identity;
+pub(crate) use identity::Identity;
 use problem::{Problem, trace_of};
 use repeats::Once;
 

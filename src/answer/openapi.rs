@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
@@ -17,6 +18,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use super::codes::CODES;
 use super::operation::{Answers, Operation, Shape};
 use super::operations::operations;
 use super::wire::ProblemBody;
@@ -52,6 +54,7 @@ pub fn document() -> OpenApi {
     for shape in path_types() {
         of_type(&shape.1);
     }
+    name_codes(&mut schemas);
     let components = ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(
         "clientCertificate",
         SecurityScheme::MutualTls { description: Some(TLS.into()), deprecated: None, extensions: None },
@@ -71,6 +74,14 @@ pub fn document() -> OpenApi {
 pub(super) fn published() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_json().expect("the document has a JSON form"));
     &TEXT
+}
+
+/// The codes that a problem may have. It is no closed list: a client takes one that it does not know by its status.
+fn name_codes(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let Some(RefOr::T(Schema::Object(problem))) = schemas.get_mut(&*ProblemBody::name()) else { return };
+    let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code") else { return };
+    let codes: Vec<&str> = CODES.iter().map(|one| one.code).collect();
+    code.extensions = Some(ExtensionsBuilder::new().add("x-extensible-enum", codes).build());
 }
 
 const TLS: &str =

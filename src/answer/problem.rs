@@ -75,6 +75,13 @@ impl Problem {
         Self { faults, ..self }
     }
 
+    /// The same problem, at this place of the body.
+    #[must_use]
+    pub fn at(self, pointer: &str) -> Self {
+        let fault = Fault::body(pointer, &self.detail);
+        self.with(vec![fault])
+    }
+
     /// The same problem, naming the request.
     #[must_use]
     pub fn traced(mut self, trace: TraceId) -> Self {

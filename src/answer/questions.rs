@@ -302,11 +302,11 @@ impl App {
     }
 
     pub(super) fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
-        let other = |_| Problem::unprocessable("code_shape", "the codes' passes are not those of the epoch's profile");
+        let unfit = |code, detail: &str| Problem::unprocessable(code, detail).at("/tenants");
         let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), &self.profile));
-        let tenants = tenants.collect::<Result<_, _>>().map_err(other)?;
+        let tenants = tenants.collect::<Result<_, _>>().map_err(|other| unfit("code_shape", &other.to_string()))?;
         HouseholdQuestion::new(&self.profile, question.address, tenants)
-            .map_err(|error| Problem::unprocessable(error.code(), error.to_string()))
+            .map_err(|error| unfit(error.code(), &error.to_string()))
     }
 
     /// The keyed pseudonym that a household has in the log: of its address, or of its codes where it has none.

@@ -26,7 +26,7 @@ use super::operations::keyed;
 use super::problem::{Problem, trace_of};
 use super::questions::framed;
 use super::wire::law::GroupsTold;
-use super::wire::{Answered, Question};
+use super::wire::{Answered, Fault, Question};
 use super::{App, Caller, question_batches};
 use crate::audit::{Action, Entry, Outcome, Range, Receipt};
 use crate::ids::{BatchId, EpochId, RegulationId};
@@ -140,9 +140,11 @@ pub(super) async fn once(
     }
 }
 
+const REUSED: &str = "idempotency_key_reused";
+
 /// The answer that this request got before; else it goes on to its handler, with its key beside it.
 async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
-    let Some((place, most)) = place_of(request) else { return Ok(None) };
+    let Some((pattern, place, most)) = place_of(request) else { return Ok(None) };
     let Some(app) = request.app_data::<Data<App>>().cloned() else { return Ok(None) };
     let Some(key) = key_of(request.headers())? else { return Ok(None) };
     let (parts, payload) = request.parts_mut();
@@ -158,7 +160,14 @@ async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Pro
         let once = worker.store.repeat_key(&oin, &sent, &spelled);
         worker.kept_before(&once).map(|kept| (once, kept))
     });
-    let (once, kept) = looked.await.map_err(|_| Problem::unavailable("the service is stopping"))??;
+    let looked = looked.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
+    let (once, kept) = match looked {
+        Err(problem) if problem.code == REUSED => {
+            let entry = app.entry(&caller, None, action_of(&pattern), Outcome::Done);
+            return Err(app.refuse(entry, problem).await);
+        }
+        looked => looked?,
+    };
     let claimed = matches!(kept, Some(Kept::Claimed));
     if let Some(kept) = kept.filter(|_| !claimed) {
         return again(&app, &caller, kept).await.map(Some);
@@ -234,10 +243,11 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
 /// What a request is about and how long its body may be, if it is one of those that are answered here: a question has a
 /// way of its own, a load's chunk may come twice without a key, and what is no operation at all is refused as such,
 /// whatever its key.
-fn place_of(request: &ServiceRequest) -> Option<(String, usize)> {
+fn place_of(request: &ServiceRequest) -> Option<(String, String, usize)> {
     let pattern = request.match_pattern().filter(|path| path != "/v1/priority-questions")?;
     let most = keyed(request.method(), &pattern)?;
-    Some((format!("{} {}\n", request.method(), request.path()), most))
+    let place = format!("{} {}\n", request.method(), request.path());
+    Some((pattern, place, most))
 }
 
 fn unread() -> Problem {
@@ -246,10 +256,17 @@ fn unread() -> Problem {
 
 /// The key of a request, if it came with one.
 pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    let key = value.to_str().ok().map(|text| text.trim_matches('"')).filter(|key| is_key(key));
-    let detail = "an Idempotency-Key has 16 to 64 characters of A-Z, a-z, 0-9, hyphen and underscore, as a UUID has";
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::bad_request("idempotency_key", detail))
+    let mut values = headers.get_all(HEADER);
+    let Some(value) = values.next() else { return Ok(None) };
+    // Of two a reader could take either.
+    let only = values.next().is_none().then(|| value.to_str().ok()).flatten();
+    let key = only.map(|text| text.trim_matches('"')).filter(|key| is_key(key));
+    let detail = "an Idempotency-Key is there once and has 16 to 64 characters of A-Z, a-z, 0-9, hyphen and underscore, as a UUID has";
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        let fault =
+            Fault { within: "header".into(), pointer: "/Idempotency-Key".into(), detail: "is not one key".into() };
+        Problem::bad_request("idempotency_key", detail).with(vec![fault])
+    })
 }
 
 fn is_key(text: &str) -> bool {
@@ -258,7 +275,23 @@ fn is_key(text: &str) -> bool {
 
 fn reused() -> Problem {
     let detail = "this Idempotency-Key came with another request before; take a new one for each";
-    Problem::unprocessable("idempotency_key_reused", detail)
+    Problem::unprocessable(REUSED, detail)
+}
+
+/// How a request of this path stands in the log.
+fn action_of(pattern: &str) -> Action {
+    let of = |start: &str| pattern.starts_with(start);
+    match pattern {
+        "/v1/group-questions" => Action::AskGroups,
+        "/v1/stock" => Action::Stock,
+        _ if of("/v1/loads") => Action::Load,
+        _ if pattern.ends_with("/share") => Action::EpochContribute,
+        _ if pattern.ends_with("/activate") && of("/v1/epochs") => Action::EpochActivate,
+        _ if of("/v1/epochs") => Action::EpochAnnounce,
+        _ if of("/v1/access-log") => Action::LogRead,
+        _ if of("/v1/priority") || of("/v1/question") => Action::Ask,
+        _ => Action::RegulationActive,
+    }
 }
 
 fn damaged() -> Problem {

@@ -338,7 +338,8 @@ fn as_problem(response: ServiceResponse<BoxBody>, trace: TraceId) -> ServiceResp
     if is_problem {
         return response;
     }
-    let problem = Problem::new(response.status(), "refused", "the request was refused before it was read");
+    let code = if response.status() == StatusCode::NOT_FOUND { "no_such_path" } else { "unread" };
+    let problem = Problem::new(response.status(), code, "the request was refused before it was read");
     let (request, _) = response.into_parts();
     ServiceResponse::from_err(problem.traced(trace), request)
 }

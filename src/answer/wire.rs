@@ -18,8 +18,8 @@ use utoipa::ToSchema;
 pub use epochs::*;
 pub use loads::*;
 pub use processing::*;
-pub use words::answer_word;
 use words::whole;
+pub use words::{answer_word, not_negative};
 
 use crate::audit::{Hash, Receipt};
 use crate::code::{AddressToken, Code, CodeHeader, Codes};
@@ -95,6 +95,8 @@ pub struct Question {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Arrears {
+    #[serde(deserialize_with = "not_negative")]
+    #[schema(minimum = 0)]
     pub months: f64,
     #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 4294967295_u32)]
@@ -102,7 +104,7 @@ pub struct Arrears {
 }
 
 /// The landlord's statutory conditions (Besluit gemeentelijke schuldhulpverlening, article 2).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Conditions {
     pub personal_contact: bool,
@@ -288,12 +290,19 @@ pub struct HoldView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// `body` or `query`.
+    /// `body`, `query` or `header`.
     #[serde(rename = "in")]
     pub within: String,
     /// JSON pointer, as far as it is made of members that the document names.
     pub pointer: String,
     pub detail: String,
+}
+
+impl Fault {
+    /// A fault of the body.
+    pub fn body(pointer: &str, detail: &str) -> Self {
+        Self { within: "body".into(), pointer: pointer.into(), detail: detail.into() }
+    }
 }
 
 /// Any error of any layer (RFC 9457).

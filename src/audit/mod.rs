@@ -54,6 +54,9 @@ pub struct Receipt {
     pub checkpoint: String,
 }
 
+/// What stands in the place of an answer with the receipt of a load.
+pub const LOADED: &str = "loaded";
+
 /// Why an entry, a note or a proof is refused. It never repeats what they say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuditError {

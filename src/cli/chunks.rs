@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
 
-use super::client::{Client, patiently};
+use super::client::Client;
 use crate::answer::wire::ChunkKept;
 use crate::audit::Hash;
 
@@ -54,19 +54,18 @@ impl<'a> Chunks<'a> {
         Ok(self.next)
     }
 
-    /// Sends the next chunk, unless it is there: it is known by its number and lines, which are the same for the same
-    /// file.
+    /// Sends the next chunk, unless it is there as it is.
     fn send(&mut self) -> anyhow::Result<()> {
         let number = self.next;
         let (bytes, lines) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.lines));
         self.next += 1;
-        if self.there.get(&number).is_some_and(|chunk| chunk.records == lines) {
-            return Ok(());
-        }
         let sent: [u8; 32] = digest(&SHA256, &bytes).as_ref().try_into().expect("SHA-256 has 32 bytes");
         let sent = Hash::from(sent);
+        if self.there.get(&number).is_some_and(|chunk| chunk.records == lines && chunk.digest == sent) {
+            return Ok(());
+        }
         let place = format!("{}/chunks/{number}", self.place);
-        let kept: ChunkKept = patiently(|| self.client.put_lines(&place, &bytes, &sent))?;
+        let kept: ChunkKept = self.client.patiently(|| self.client.put_lines(&place, &bytes, &sent))?;
         anyhow::ensure!(kept.digest == sent, "the service keeps another chunk than was sent; send it anew");
         Ok(())
     }

@@ -2,29 +2,29 @@
 //! remembers between runs.
 
 mod config;
+mod memory;
 mod patience;
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
-pub use config::{ClientConfig, QueryDefaults};
-pub use patience::{ComeAgain, fresh_key, patiently};
+pub use config::{ClientConfig, QueryDefaults, Retry};
+pub use patience::{ComeAgain, fresh_key};
 
-use super::output::Output;
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
+use crate::answer::Identity as CertificateName;
 use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
-use crate::ids::{EpochId, TraceId};
+use crate::ids::{EpochId, Oin, TraceId};
 use crate::profile::Profile;
 
 /// A refusal or failure that the service reported.
@@ -48,7 +48,12 @@ impl Refused {
 pub struct Client {
     pub config: ClientConfig,
     agent: ureq::Agent,
+    /// Nobody is there to run it again.
+    at_night: bool,
 }
+
+/// How long somebody who is there waits for what may be sent again: a service that restarts is back within it.
+const PATIENCE: Duration = Duration::from_secs(16);
 
 impl Client {
     /// Reads the configuration and prepares the connection; nothing is sent yet.
@@ -88,7 +93,30 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_mins(5)))
             .build();
-        Ok(Self { config, agent: agent.into() })
+        Ok(Self { config, agent: agent.into(), at_night: false })
+    }
+
+    /// A client that a scheduler runs: it waits for the service as long as `retry` in client.toml says, with reads too.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn at_night(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self { at_night: true, ..Self::open(path)? })
+    }
+
+    /// Does it again where no answer came. Only for what may be sent twice: what replaces itself and what has a key.
+    ///
+    /// # Errors
+    /// What the last time came to.
+    pub fn patiently<T>(&self, act: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let night = Duration::from_secs(self.config.retry.seconds.into());
+        patience::patiently(if self.at_night { night } else { PATIENCE }, act)
+    }
+
+    /// The body of a read. Somebody who is there hears at once that there is none.
+    fn fetch(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let once = || self.succeed(self.agent.get(self.url(path)).call());
+        if self.at_night { self.patiently(once) } else { once() }
     }
 
     fn url(&self, path: &str) -> String {
@@ -100,8 +128,7 @@ impl Client {
     /// # Errors
     /// [`Refused`], or what went wrong on the way.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let response = self.agent.get(self.url(path)).call();
-        self.read(response)
+        understand(&self.fetch(path)?)
     }
 
     /// `GET` of a text.
@@ -109,8 +136,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn get_text(&self, path: &str) -> anyhow::Result<String> {
-        let response = self.agent.get(self.url(path)).call();
-        String::from_utf8(self.succeed(response)?).context("the service's answer is not text")
+        String::from_utf8(self.fetch(path)?).context("the service's answer is not text")
     }
 
     /// `GET` of something that has no content.
@@ -118,8 +144,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn get_empty(&self, path: &str) -> anyhow::Result<()> {
-        let response = self.agent.get(self.url(path)).call();
-        self.succeed(response).map(drop)
+        self.fetch(path).map(drop)
     }
 
     /// `POST` with a JSON body.
@@ -184,8 +209,7 @@ impl Client {
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<T> {
-        let body = self.succeed(response)?;
-        serde_json::from_slice(&body).context("the service's answer is not what this version understands")
+        understand(&self.succeed(response)?)
     }
 
     /// The body of a success; anything else is an error.
@@ -229,23 +253,6 @@ impl Client {
         Ok(view)
     }
 
-    /// Remembers what the service shows the first time, and holds every later time against it.
-    fn hold(&self, name: &str, shown: &str, what: &str) -> anyhow::Result<()> {
-        let place = self.remembered(name);
-        match fs::read_to_string(&place) {
-            Ok(known) if known.trim() == shown => Ok(()),
-            Ok(_) => bail!(
-                "the service shows another one than the one remembered in {}: {what}; ask the administrator, and do not \
-                 go on before that file may be removed",
-                place.display()
-            ),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.remember(name, shown),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()))
-            }
-        }
-    }
-
     /// Different addresses that a request must at least ask about, by this party's regulation.
     ///
     /// # Errors
@@ -256,29 +263,23 @@ impl Client {
         Ok(ours.map_or(1, |regulation| regulation.minimum_batch as usize))
     }
 
-    /// A file in the party's memory folder.
-    pub fn remembered(&self, name: &str) -> PathBuf {
-        self.config.memory.join(name)
-    }
-
-    /// Writes a file of the memory folder.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn remember(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let folder = &self.config.memory;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut file = Output::create(&self.remembered(name))?;
-        file.write_all(text.as_bytes())?;
-        file.finish()
-    }
-
     /// The parties' keys.
     ///
     /// # Errors
     /// As [`PartyBook::load`].
     pub fn parties(&self) -> anyhow::Result<PartyBook> {
         PartyBook::load(&self.config.parties)
+    }
+
+    /// This party's number, as its certificate has it.
+    ///
+    /// # Errors
+    /// If the certificate cannot be read or names nobody.
+    pub fn oin(&self) -> anyhow::Result<Oin> {
+        let path = &self.config.certificate;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let own = Certificate::from_pem(&bytes).with_context(|| format!("{} is no certificate", path.display()))?;
+        Ok(CertificateName::from_der(own.der()).with_context(|| path.display().to_string())?.oin)
     }
 
     /// This party's age identity.
@@ -338,12 +339,16 @@ impl Client {
     }
 }
 
+fn understand<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(body).context("the service's answer is not what this version understands")
+}
+
 /// What an answer comes to that is no success: a reason to come again, or the end.
 fn failure(status: u16, body: &[u8], after: Option<u64>) -> anyhow::Error {
     // Nothing was done: it was too much, or the body came too slowly.
     let again = matches!(status, 408 | 429);
     match serde_json::from_slice::<ProblemBody>(body).map(printable) {
-        Ok(problem) if again => ComeAgain::refused(problem, after).into(),
+        Ok(problem) if again => ComeAgain::failed(&problem, after).into(),
         // A failure of the service is not a refusal: whoever asks for many stops there.
         Ok(problem) if (400..500).contains(&status) => Refused(problem).into(),
         Ok(problem) => ComeAgain::failed(&problem, after).into(),

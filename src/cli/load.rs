@@ -1,9 +1,11 @@
 //! `voorrang load`: encode a register, a care list or a housing stock, upload it, report.
 
 mod known;
+mod receipts;
 mod sending;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -12,7 +14,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
 
-use super::client::{Client, Refused, fresh_key, patiently};
+use super::client::{Client, Refused, fresh_key};
 use super::inputs::{file_digest, parse_day, read_profile, read_salt};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
@@ -155,6 +157,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     if let Some(quality) = &loaded.quality {
         eprint!("{}", quality_report::text(quality));
     }
+    if let Some(receipt) = &loaded.receipt {
+        eprintln!("Its receipt, of entry {} of the access log, is in {}.", receipt.index, receipts::FILE);
+    }
     Ok(())
 }
 
@@ -179,7 +184,8 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
     match args.kind {
         Kind::Population => {
             let people = args.people.residents(&args.input)?;
-            let client = Client::open(&args.config)?;
+            let client = Client::at_night(&args.config)?;
+            let _alone = alone(&client, args)?;
             let session = Session::open(&client, args)?;
             let regulation = client.regulation()?;
             let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
@@ -192,7 +198,8 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
         }
         Kind::Care => {
             let people = args.people.care_members(&args.input)?;
-            let client = Client::open(&args.config)?;
+            let client = Client::at_night(&args.config)?;
+            let _alone = alone(&client, args)?;
             let session = Session::open(&client, args)?;
             let ids = people.iter().map(|m| session.encoder.record_ref(Source::Care, &m.id));
             let order = shuffled(ids.collect());
@@ -205,10 +212,16 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
             ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
             ensure!(!args.delta, "a stock is sent as a whole; leave --delta out");
             let addresses = read::stock(&args.input)?;
-            let client = Client::open(&args.config)?;
+            let client = Client::at_night(&args.config)?;
+            let _alone = alone(&client, args)?;
             Session::open(&client, args)?.stock(&addresses, args.dwellings)
         }
     }
+}
+
+/// Two loads of one party at once would take each other's memory.
+fn alone(client: &Client, args: &LoadArgs) -> anyhow::Result<Option<File>> {
+    if args.dry_run { Ok(None) } else { client.alone("load").map(Some) }
 }
 
 /// Row numbers in the order of their keyed references: the order of the custodian's file may be alphabetical,
@@ -351,6 +364,7 @@ impl<'a> Session<'a> {
         let load = sending.load();
         let report = sending.commit()?;
         known::remember(self.client, source, self.encoder.header(), load, stamps)?;
+        receipts::keep(self.client, source.as_str(), &self.encoder.header().epoch, &report.receipt)?;
         (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
         (loaded.quality, loaded.changes) = (Some(report.quality), report.changes);
         Ok(())
@@ -369,7 +383,8 @@ impl<'a> Session<'a> {
         if !self.dry_run {
             let stock = wire::Stock { header: self.encoder.header(), dwellings, addresses: STANDARD.encode(tokens) };
             let key = fresh_key();
-            let pending: Pending = patiently(|| self.client.put_once("stock", &stock, &key))?;
+            let pending: Pending = self.client.patiently(|| self.client.put_once("stock", &stock, &key))?;
+            receipts::keep(self.client, "stock", &self.encoder.header().epoch, &pending.receipt)?;
             (loaded.receipt, loaded.pending) = (Some(pending.receipt), Some(pending.proposal));
         }
         Ok(loaded)

@@ -12,6 +12,7 @@ pub mod encode;
 pub mod epoch;
 pub mod evaluate;
 mod inputs;
+mod interrupt;
 pub mod link;
 pub mod load;
 mod log_key;

@@ -7,15 +7,18 @@ mod files;
 mod groups;
 mod lost;
 mod proving;
+mod run;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::ensure;
 use time::Date;
 
 use super::client::Client;
-use super::inputs::{file_digest, parse_day, read_profile};
+use super::inputs::{parse_day, read_profile};
+use super::interrupt;
 use super::output::{bar, refuse_input};
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire;
@@ -25,8 +28,11 @@ use crate::encode::Arrears;
 use crate::encode::read::{self, Household};
 use asker::Asker;
 use batch::MANY;
-use files::{Files, Row, part_path, refused_path};
+pub(super) use files::{COLUMNS, Row};
+use files::{Files, part_path, refused_path};
 use groups::{Groups, groups};
+pub(super) use proving::Prover;
+use run::Run;
 
 /// What `voorrang query` takes.
 #[derive(Debug, clap::Args)]
@@ -45,7 +51,7 @@ pub struct QueryArgs {
     /// Answers to write; refused questions go into a file of the same name with `.refused.csv`
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Go on where a run with the same -o was cut: its answers are in a file with `.part.csv`
+    /// Go on where a run with the same -o, files, day, purpose and conditions was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
     /// Ask in one batch that the service answers in the background, as is done for more than 1,000 households
@@ -113,6 +119,7 @@ pub struct Summary {
 /// # Errors
 /// [`SomeRefused`], or what went wrong; then no file is left under the name of the answers.
 pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
+    interrupt::watch()?;
     let summary = ask_all(args)?;
     for (answer, count) in &summary.answers {
         eprintln!("{count:>8} {answer}");
@@ -145,22 +152,22 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         args.arrears.display()
     );
     let as_batch = (args.batch && !households.is_empty()) || households.len() > MANY;
-    // A batch is remembered where it is answered; what was kept of one counts where it is there no more.
-    let part = part_path(&args.output);
-    let has_rows = args.resume && (!as_batch || part.exists());
-    let mut known = if has_rows { files::rows(&part)? } else { BTreeMap::new() };
-    let client = Client::open(&args.config)?;
+    let client = Client::at_night(&args.config)?;
+    let _alone = if args.dry_run { None } else { Some(client.alone("query")?) };
+    if !args.dry_run {
+        client.forget_old("query-", OLD);
+    }
+    let run = Run::of(args, &client, day)?;
+    let known = kept(args, &run)?;
     let minimum = client.minimum_batch()?;
-    let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, day)?;
+    let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, run.clone(), day)?;
     if args.dry_run {
         return Ok(dry_run(&asker, &households, minimum));
     }
-    let asked: HashSet<&str> = households.iter().map(|(arrears, _)| arrears.contract.as_str()).collect();
-    known.retain(|contract, _| asked.contains(contract.as_str()));
+    run.sign(&args.output)?;
     let mut files = Files::create(&args.output, households.len(), known)?;
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
-        let input = [file_digest(&args.arrears)?, file_digest(&args.tenants)?, day.to_string()].join(" ");
-        batch::ask(&mut asker, &households, &input, minimum, &mut files)
+        batch::ask(&mut asker, &households, minimum, &mut files)
     } else {
         ask_singly(&mut asker, &households, minimum, &mut files)
     };
@@ -172,6 +179,28 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
         }
         Err(error) => Err(files.keep(error)),
     }
+}
+
+/// What a run that was cut remembers is of no use then: the service has forgotten its keys and its results.
+const OLD: Duration = Duration::from_hours(30 * 24);
+
+/// The answers that a run that was cut kept. Those of another run are charged too: they are kept under another name.
+fn kept(args: &QueryArgs, run: &Run) -> anyhow::Result<BTreeMap<String, Row>> {
+    let part = part_path(&args.output);
+    if !part.exists() {
+        if args.resume && !args.dry_run {
+            eprintln!("There is no {}: beginning anew.", part.display());
+        }
+        return Ok(BTreeMap::new());
+    }
+    if args.resume {
+        run.owns(&args.output)?;
+        return files::rows(&part);
+    }
+    if !args.dry_run {
+        files::set_aside(&args.output)?;
+    }
+    Ok(BTreeMap::new())
 }
 
 fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -27,10 +28,15 @@ fn args(house: &House, contracts: &[String], name: &str) -> QueryArgs {
 }
 
 /// The command as a process of its own, which can be killed.
-fn spawn(args: &QueryArgs) -> Child {
+fn command(args: &QueryArgs) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
     command.arg("query").arg(&args.arrears).arg("--tenants").arg(&args.tenants).arg("--config").arg(&args.config);
-    command.arg("-o").arg(&args.output).stderr(Stdio::null()).spawn().unwrap()
+    command.arg("-o").arg(&args.output);
+    command
+}
+
+fn spawn(args: &QueryArgs) -> Child {
+    command(args).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn column(path: &Path, column: usize) -> Vec<String> {
@@ -95,10 +101,98 @@ fn a_killed_run_goes_on_behind_a_cut_over_and_nobody_is_charged_twice() {
     assert_eq!(charged(&house), before + contracts.len(), "one charge each");
     assert_eq!(answered(&house), before + contracts.len(), "one entry each");
     let memory = house.keys().join(format!("{CORPORATION}.memory"));
-    for left in ["query-seed", "query-lost.json"] {
-        assert!(!memory.join(left).exists(), "{left}");
-    }
+    assert_eq!(left_behind(&memory, "query-"), [""; 0]);
+    assert!(!again.output.with_extension("part.json").exists());
     house.verify(&[]).unwrap();
+}
+
+/// Names of files in a folder that begin so.
+fn left_behind(folder: &Path, stem: &str) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(stem) && !name.ends_with(".lock")).collect()
+}
+
+/// A run that is killed behind some of its answers.
+fn killed(house: &House, args: &QueryArgs) -> Vec<String> {
+    let before = charged(house);
+    let mut asking = spawn(args);
+    until_charged(house, before + 5);
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    column(&args.output.with_extension("part.csv"), 0)
+}
+
+#[test]
+fn answers_of_another_run_are_not_taken_for_this_one_s_and_never_thrown_away() {
+    let house = House::open();
+    let contracts = contracts();
+    let run = args(&house, &contracts, "flags.csv");
+    let kept = killed(&house, &run);
+    let part = fs::read(house.file("flags.part.csv")).unwrap();
+    let other =
+        || QueryArgs { output: house.file("flags.csv"), resume: true, ..args(&house, &contracts[..6], "other.csv") };
+    let yesterday = run.day.or_else(|| voorrang::clock::Clock::System.today().previous_day());
+    let statement = house.keys().join("statement.toml");
+    let text = fs::read_to_string(house.party(CORPORATION)).unwrap();
+    fs::write(&statement, text.replace("helpOffered = true", "helpOffered = false")).unwrap();
+    for (wrong, why) in [
+        (other(), "other arrears"),
+        (QueryArgs { arrears: run.arrears.clone(), purpose: Some("tenant-screening".into()), ..other() }, "purpose"),
+        (QueryArgs { arrears: run.arrears.clone(), day: yesterday, ..other() }, "--day"),
+        (QueryArgs { arrears: run.arrears.clone(), config: statement, ..other() }, "conditions"),
+    ] {
+        let error = query::ask_all(&wrong).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("another run") && text.contains(why) && text.contains("without --resume"), "{text}");
+        assert_eq!(voorrang::cli::exit_code(&error), 1);
+        assert_eq!(fs::read(house.file("flags.part.csv")).unwrap(), part, "{why}");
+    }
+    let before = charged(&house);
+    let anew = query::ask_all(&QueryArgs { resume: false, ..other() }).unwrap();
+    assert_eq!((anew.answers.values().sum::<usize>(), charged(&house)), (6, before + 6));
+    assert_eq!(column(&house.file("flags.csv"), 0), contracts[..6]);
+    assert_eq!(column(&house.file("flags.cut-1.csv"), 0), kept, "what was charged stays");
+}
+
+#[test]
+fn a_run_that_never_began_goes_on_from_the_start() {
+    let house = House::open();
+    let run = QueryArgs { resume: true, ..args(&house, &contracts()[..3], "flags.csv") };
+    assert_eq!(query::ask_all(&run).unwrap().answers.values().sum::<usize>(), 3);
+}
+
+#[test]
+fn who_is_told_to_end_says_what_is_kept_and_leaves_no_other_file() {
+    let house = House::open();
+    let contracts = contracts();
+    for (name, signal) in [("term.csv", "TERM"), ("int.csv", "INT")] {
+        let (run, before) = (args(&house, &contracts, name), charged(&house));
+        let mut asking = command(&run).stderr(Stdio::piped()).spawn().unwrap();
+        until_charged(&house, before + 4);
+        super::support::signal(signal, &asking);
+        let mut told = String::new();
+        asking.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(asking.wait().unwrap().code(), Some(1), "{told}");
+        assert!(told.contains("answers are kept in") && told.contains("--resume"), "{told}");
+        assert_eq!(left_behind(house.file(".").as_path(), ".tmp"), [""; 0]);
+        let summary = query::ask_all(&QueryArgs { resume: true, ..run }).unwrap();
+        assert_eq!(summary.answers.values().sum::<usize>(), contracts.len());
+        assert_eq!(charged(&house), before + contracts.len());
+    }
+}
+
+#[test]
+fn two_runs_at_once_do_not_take_each_other_s_memory() {
+    let house = House::open();
+    let run = args(&house, &contracts(), "flags.csv");
+    let mut asking = spawn(&run);
+    until_charged(&house, 2);
+    let other = args(&house, &contracts()[..3], "other.csv");
+    let error = query::ask_all(&other).unwrap_err();
+    assert!(format!("{error:#}").contains("under way, since 20"), "{error:#}");
+    assert_eq!(voorrang::cli::exit_code(&error), 1);
+    assert!(asking.wait().unwrap().success());
+    assert_eq!(query::ask_all(&other).unwrap().answers.values().sum::<usize>(), 3);
 }
 
 #[test]

@@ -89,8 +89,67 @@ fn every_fault_of_a_body_is_told_at_once_by_place_and_never_by_value() {
     let told: BTreeSet<&str> = problem.errors.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(told, ["", "/answer", "/days", "/months"].into(), "{:?}", problem.errors);
     line.get("/v1/epochs/NO%20NAME").is_problem(404, "path");
+    let reply = line.get("/v1/regulations/haarlem/steps?months=-3&answer=priority").is_problem(400, "query");
+    assert_eq!(reply.errors.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/months"]);
+    line.get("/v1/regulations/haarlem/steps?months=NaN&answer=priority").is_problem(400, "query");
     // What cannot be parsed at all has one fault, and its place.
     assert!(line.raw_json("POST", "/v1/priority-questions", b"{").problem().errors.is_empty());
+}
+
+#[test]
+fn a_bound_that_a_request_breaks_is_named_by_its_place() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let good = value(&encoder, FAMILY);
+    let question = |spoil: fn(&mut Value)| {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        bad
+    };
+    let plan = |records: u64, day: &str| {
+        json!({"header": encoder.header(), "source": "population", "records": records,
+        "referenceDate": day})
+    };
+    let many =
+        |questions: u64| json!({"header": encoder.header(), "purpose": "eviction-prevention", "questions": questions});
+    let today = house.reference().to_string();
+    for (stem, path, body, status, code, pointer) in [
+        (CORPORATION, "priority-questions", question(|q| q["tenants"] = json!([])), 422, "tenant_count", "/tenants"),
+        (
+            CORPORATION,
+            "priority-questions",
+            question(|q| q["arrears"]["months"] = json!(-1)),
+            400,
+            "json",
+            "/arrears/months",
+        ),
+        (
+            CORPORATION,
+            "priority-questions",
+            question(|q| q["arrears"]["days"] = json!(-1)),
+            400,
+            "json",
+            "/arrears/days",
+        ),
+        (CORPORATION, "priority-batches", json!({"questions": []}), 422, "batch_size", "/questions"),
+        (
+            CORPORATION,
+            "priority-batches",
+            json!({"questions": vec![good.clone(); 101]}),
+            422,
+            "batch_size",
+            "/questions",
+        ),
+        (CORPORATION, "question-batches", many(0), 422, "batch_size", "/questions"),
+        (CORPORATION, "question-batches", many(500_001), 422, "batch_size", "/questions"),
+        (POPULATION, "loads", plan(0, &today), 422, "load_records", "/records"),
+        (POPULATION, "loads", plan(1_000_000_000_000_000, &today), 422, "load_records", "/records"),
+        (POPULATION, "loads", plan(1, "2999-01-01"), 422, "reference_date", "/referenceDate"),
+    ] {
+        let reply = house.line(stem).json("POST", &format!("/v1/{path}"), &body);
+        let told: Vec<String> = reply.is_problem(status, code).errors.into_iter().map(|fault| fault.pointer).collect();
+        assert_eq!(told, [pointer], "{path}");
+    }
 }
 
 #[test]

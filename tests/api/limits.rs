@@ -212,14 +212,37 @@ fn a_body_that_stalls_or_drips_is_cut_and_its_connection_closed() {
 }
 
 #[test]
+fn a_body_that_never_fits_is_too_large_and_nobody_is_told_to_come_again() {
+    let house = House::limited(&[]);
+    for (method, path, kind) in [
+        ("POST", "/v1/priority-questions", "application/json"),
+        ("PUT", "/v1/loads/00000000000000000000000000000000/chunks/0", "application/x-ndjson"),
+    ] {
+        let mut line = house.line(CORPORATION);
+        line.head(method, path, &[("Content-Type", kind)], 70 << 20).unwrap();
+        let refused = line.reply(method).unwrap();
+        refused.is_problem(413, "too_large");
+        assert_eq!(refused.header("retry-after"), None);
+    }
+}
+
+#[test]
 fn bodies_that_together_are_too_large_are_refused_before_they_are_read() {
     let house = House::limited(&[("body_megabytes_each", 1)]);
     let headers = [("Content-Type", "application/json")];
     let mut line = house.line(CORPORATION);
     line.head("POST", "/v1/priority-batches", &headers, 2 << 20).unwrap();
-    let refused = line.reply("POST").unwrap();
+    line.reply("POST").unwrap().is_problem(413, "too_large");
+    // One that fits alone, beside another that is on its way.
+    let (mut first, mut second) = (house.line(CORPORATION), house.line(CORPORATION));
+    first.head("POST", "/v1/priority-batches", &headers, 1 << 20).unwrap();
+    first.write(&vec![b' '; 1 << 19]).unwrap();
+    sleep(Duration::from_millis(500));
+    second.head("POST", "/v1/priority-batches", &headers, (1 << 19) + 1).unwrap();
+    let refused = second.reply("POST").unwrap();
     refused.is_problem(429, "too_many_bytes_at_once");
     assert_eq!(refused.header("retry-after"), Some("1"));
+    drop((first, second));
     // The same without saying how much will come.
     let mut line = house.line(CORPORATION);
     let head = "POST /v1/priority-batches HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{LoadView, RecordLine, Source};
 use voorrang::audit::Action;
+use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::load::Kind;
 use voorrang::encode::{Ages, Encoder, read};
 use voorrang::epoch::share::Salt;
@@ -383,7 +385,7 @@ fn a_kill_in_the_middle_of_a_load_leaves_the_old_register() {
     assert_eq!(view.chunks.iter().map(|chunk| (chunk.chunk, chunk.records)).collect::<Vec<_>>(), [(0, 400)]);
     assert_eq!(load.put(&house, POPULATION, 1, &lines[400..]).status, 200);
     assert_eq!(load.commit(&house, POPULATION, 2).status, 200);
-    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "store_not_found");
+    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "unknown_load");
     assert_eq!(ask(&house), before);
     house.verify(&[]).unwrap();
 }
@@ -437,23 +439,78 @@ fn a_chunk_that_is_not_the_one_of_its_digest_is_refused() {
 }
 
 #[test]
+fn the_receipt_of_a_load_is_kept_and_its_entry_is_held_against_it() {
+    let house = House::open();
+    let place = |stem: &str| house.keys().join(format!("{stem}.memory/loaded.receipts.csv"));
+    let verify = |paths: Vec<PathBuf>| {
+        let mut args = VerifyArgs::new(house.party(OFFICER), paths);
+        args.log.clock = house.clock.clone();
+        voorrang::cli::audit::verify(&args)
+    };
+    let files = [POPULATION, CARE, CORPORATION].map(place);
+    for file in &files {
+        let rows = csv::Reader::from_path(file).unwrap().into_records().map(Result::unwrap).collect::<Vec<_>>();
+        assert!(rows.len() == 1 && !rows[0][7].is_empty(), "one load, with its proof");
+    }
+    assert_eq!(verify(files.to_vec()).unwrap().receipts, 3);
+    // The entry of another act.
+    let text = fs::read_to_string(&files[0]).unwrap().replace(",loaded,", ",priority,");
+    fs::write(&files[0], text).unwrap();
+    assert!(verify(vec![files[0].clone()]).is_err());
+}
+
+/// A load as a run leaves it that is cut before its first chunk: its name is remembered. With its lines.
+fn left_behind(house: &House) -> (ByHand, Vec<String>, PathBuf) {
+    let memory = house.keys().join(format!("{POPULATION}.memory/load-population.json"));
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(house, &encoder);
+    let load = ByHand::begin(house, POPULATION, &encoder, Source::Population, lines.len());
+    let input = hex::encode(ring::digest::digest(&ring::digest::SHA256, &fs::read(demo("brp.csv")).unwrap()));
+    let left = json!({"load": load.id, "plan": plan(house, &encoder, Source::Population, lines.len()), "input": input,
+                      "key": "k".repeat(32)});
+    fs::write(&memory, left.to_string()).unwrap();
+    (load, lines, memory)
+}
+
+#[test]
+fn a_chunk_that_is_there_with_another_content_is_sent_again() {
+    let house = House::open();
+    let persons = house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap().quality.unwrap().persons;
+    let (load, lines, _) = left_behind(&house);
+    let mut lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // As the client sends them: by reference, and as many as fit a chunk.
+    lines.sort_by_key(|line| STANDARD.decode(line["id"].as_str().unwrap()).unwrap());
+    let view: LoadView = house.client(POPULATION).get(&format!("loads/{}", load.id)).unwrap();
+    let mut bytes = 0;
+    let mut fits = |line: &Value| {
+        let length = line.to_string().len();
+        let fits = bytes == 0 || bytes + length < view.chunk_bytes;
+        bytes += length + 1;
+        fits
+    };
+    let count = lines.iter().take_while(|line| fits(line)).count();
+    let mute = |line: &Value| {
+        let mut line = line.clone();
+        line.as_object_mut().unwrap().remove("codes");
+        line.to_string()
+    };
+    let others: Vec<String> = lines[..count].iter().map(mute).collect();
+    assert_eq!(load.put(&house, POPULATION, 0, &others).status, 200);
+    let again = house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert_eq!(again.quality.unwrap().persons, persons);
+    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).problem();
+}
+
+#[test]
 fn a_load_that_was_cut_goes_on_with_the_chunks_that_are_missing() {
     let mut house = House::open();
     let before = loads_in_log(&house);
-    // The load's name is remembered before its first chunk is sent.
-    let memory = house.keys().join(format!("{POPULATION}.memory/load-population.json"));
-    let encoder = house.encoder(EPOCH);
-    let lines = residents(&house, &encoder);
-    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
-    let input = hex::encode(ring::digest::digest(&ring::digest::SHA256, &fs::read(demo("brp.csv")).unwrap()));
-    let left = json!({"load": load.id, "plan": plan(&house, &encoder, Source::Population, lines.len()), "input": input,
-                      "key": "k".repeat(32)});
-    fs::write(&memory, left.to_string()).unwrap();
+    let (load, _, memory) = left_behind(&house);
     house.restart();
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
     assert_eq!(loads_in_log(&house), before + 1);
     assert!(!memory.exists(), "nothing is left to go on with");
     // It was that load, not another one.
-    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "store_not_found");
+    house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "unknown_load");
     load.commit(&house, POPULATION, 0).problem();
 }

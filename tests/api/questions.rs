@@ -19,7 +19,7 @@ fn a_question_that_makes_no_sense_here_is_refused_and_logged() {
     let encoder = house.encoder(EPOCH);
     let mut line = house.line(CORPORATION);
     let good = value(&encoder, FAMILY);
-    let spoilt: [Spoilt; 24] = [
+    let spoilt: [Spoilt; 23] = [
         (|q| q["header"]["epoch"] = json!("haarlem-99"), 404, "unknown_epoch", ""),
         (|q| q["header"]["keyCheck"] = json!("00".repeat(16)), 422, "other_salt", ""),
         (|q| q["header"]["keyCheck"] = json!(CANARY), 422, "no_key_check", ""),
@@ -32,7 +32,6 @@ fn a_question_that_makes_no_sense_here_is_refused_and_logged() {
         (|q| q["purpose"] = json!("x".repeat(900_000)), 422, "purpose_missing", ""),
         (|q| q["purpose"] = json!("marketing"), 403, "refused", "purpose"),
         (|q| q["arrears"]["months"] = json!(0.5), 403, "refused", "moment"),
-        (|q| q["arrears"]["months"] = json!(-1e300), 403, "refused", "moment"),
         (|q| q["conditions"]["personalContact"] = json!(false), 403, "refused", "landlord-duties"),
         (|q| q["conditions"]["helpOffered"] = json!(false), 403, "refused", "landlord-duties"),
         (|q| q["conditions"]["reminderSent"] = json!(false), 403, "refused", "landlord-duties"),

@@ -108,7 +108,57 @@ fn a_batch_under_a_key_is_charged_once_and_another_one_is_refused() {
     assert_eq!(indexes(&ask(&house, &both)), first);
     ask(&house, &batch(&[FAMILY])).is_problem(422, "idempotency_key_reused");
     let asked = house.log().iter().filter(|entry| entry.action == Action::Ask).count();
-    assert_eq!(asked, 2);
+    assert_eq!(asked, 3, "two answers and the refusal of the other batch");
+}
+
+#[test]
+fn a_key_that_comes_with_another_body_is_refused_and_that_stands_in_the_log() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let plan = |records: u64| {
+        json!({"header": encoder.header(), "source": "population", "records": records,
+        "referenceDate": house.reference().to_string()})
+    };
+    let many =
+        |questions: u32| json!({"header": encoder.header(), "purpose": "eviction-prevention", "questions": questions});
+    let both = json!({"questions": [value(&encoder, FAMILY), value(&encoder, SINGLE)]});
+    let one = json!({"questions": [value(&encoder, FAMILY)]});
+    for (stem, path, first, other, action) in [
+        (POPULATION, "/v1/loads", plan(3), plan(4), Action::Load),
+        (CORPORATION, "/v1/question-batches", many(3), many(4), Action::Ask),
+        (CORPORATION, "/v1/priority-batches", both, one, Action::Ask),
+    ] {
+        assert!(under(&house, stem, KEY, "POST", path, &first).status < 300, "{path}");
+        let reply = under(&house, stem, KEY, "POST", path, &other);
+        reply.is_problem(422, "idempotency_key_reused");
+        let entry = house.entry_of(&reply).unwrap();
+        assert_eq!(
+            (entry.action, String::from(entry.result)),
+            (action, "refused:idempotency_key_reused".into()),
+            "{path}"
+        );
+        house.forget_counts();
+        let key = KEY.replace('0', "1");
+        assert_ne!(key, KEY);
+        // What was refused was not done, and its key is free; once it is done, it belongs to what was done.
+        let refused = json!({"questions": "none"});
+        assert!(under(&house, stem, &key, "POST", path, &refused).status >= 400);
+        assert!(under(&house, stem, &key, "POST", path, &first).status < 300, "{path}");
+        under(&house, stem, &key, "POST", path, &refused).is_problem(422, "idempotency_key_reused");
+    }
+}
+
+#[test]
+fn two_keys_are_none() {
+    let house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", KEY), ("Idempotency-Key", KEY)];
+    for (path, body) in
+        [("/v1/priority-questions", question.clone()), ("/v1/priority-batches", json!({"questions": [question]}))]
+    {
+        let reply = house.line(CORPORATION).send("POST", path, &headers, body.to_string().as_bytes()).unwrap();
+        reply.is_problem(400, "idempotency_key");
+    }
 }
 
 #[test]

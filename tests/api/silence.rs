@@ -119,12 +119,13 @@ fn a_request_that_was_cut_before_the_silence_is_brought_to_its_end_behind_it() {
 }
 
 #[test]
-fn one_address_in_two_epochs_is_not_two() {
+fn a_request_in_two_epochs_in_which_one_address_has_two_tokens_is_refused_whole() {
     let house = house();
     let least = LEAST.div_ceil(2);
     let ours: Vec<Value> = [EPOCH, NEXT].iter().flat_map(|epoch| questions(&house, epoch)[..least].to_vec()).collect();
     assert!(ours.len() >= LEAST);
-    assert_eq!(told(&ask(&house, &ours, "1")), (0, ["refused".to_owned()].into()));
+    let reply = house.line(CORPORATION).json("POST", "/v1/priority-batches", &json!({ "questions": ours }));
+    reply.is_problem(422, "batch_mixed");
     assert_eq!(counted(&house), 0);
 }
 

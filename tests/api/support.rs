@@ -19,6 +19,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::{Date, OffsetDateTime, macros::datetime};
+use voorrang::answer::codes::CODES;
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{self, Answered, LogPage, ProblemBody, Question, Tenant};
 use voorrang::audit::{Entry, Report};
@@ -45,6 +46,8 @@ pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
 pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
 pub const CORPORATION: &str = "ymere";
 pub const OFFICER: &str = "functionaris-gegevensbescherming-van-de-gemeente";
+/// Seconds that clients wait for a service that is away.
+pub const PATIENCE: u32 = 16;
 pub const EPOCH: &str = "haarlem-1";
 
 /// Contracts of the corporation and what the demonstration's register says of them.
@@ -118,6 +121,11 @@ impl House {
         let path = house.keys().join("voorrang.toml");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, text.replace("client_roots = \"ca.pem\"", "client_roots = \"roots.pem\"")).unwrap();
+        for stem in [POPULATION, CARE, CORPORATION] {
+            let path = house.party(stem);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{text}\n[retry]\nseconds = {PATIENCE}\n")).unwrap();
+        }
         house
     }
 
@@ -188,6 +196,10 @@ impl House {
 
     pub fn stderr(&self) -> PathBuf {
         self.folder.path().join("stderr")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -563,7 +575,7 @@ pub fn serve(config: &Path) -> Command {
     command
 }
 
-fn signal(name: &str, child: &Child) {
+pub fn signal(name: &str, child: &Child) {
     let told = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(told.success());
 }
@@ -704,6 +716,7 @@ impl Reply {
     }
 
     /// A problem document with every member and header that one has.
+    /// A problem, with a code that is in the table for its status.
     pub fn problem(&self) -> ProblemBody {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{} {}", self.status, self.text());
         self.assert_headers();
@@ -711,6 +724,8 @@ impl Reply {
         assert_eq!(problem.status, self.status);
         assert!(!problem.code.is_empty() && !problem.title.is_empty() && !problem.detail.is_empty(), "{problem:?}");
         assert_eq!(problem.trace_id.len(), 32, "{problem:?}");
+        let known = CODES.iter().find(|one| one.code == problem.code);
+        assert!(known.is_some_and(|one| one.statuses.contains(&self.status)), "{problem:?}");
         problem
     }
 

@@ -61,7 +61,7 @@ impl App {
         }
         if !(1..=MOST_IN_BATCH).contains(&plan.questions) {
             let detail = format!("a batch has 1 to {MOST_IN_BATCH} questions");
-            return Err(Problem::unprocessable("batch_size", detail));
+            return Err(Problem::unprocessable("batch_size", detail).at("/questions"));
         }
         let under_way = self.store.unfinished_batches(&caller.identity.oin).map_err(|error| store_problem(&error))?;
         if under_way >= self.desk.bounds.each {

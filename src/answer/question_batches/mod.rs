@@ -190,6 +190,7 @@ pub(super) async fn commit(
 pub(super) struct From {
     /// Number of a question, from 0.
     #[serde(default)]
+    #[schema(maximum = 4294967295_u32)]
     from: u32,
 }
 

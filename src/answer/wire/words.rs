@@ -64,6 +64,16 @@ pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D
     value.ok_or_else(|| D::Error::custom("a number, expected a whole number within its bounds"))
 }
 
+/// A number that is none below zero.
+///
+/// # Errors
+/// Otherwise, and for what is no number.
+pub fn not_negative<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(from)?;
+    let fits = number.is_finite() && number >= 0.0;
+    fits.then_some(number).ok_or_else(|| D::Error::custom("a number, expected one that is not negative"))
+}
+
 /// [`whole`] for a member that may be absent.
 ///
 /// # Errors

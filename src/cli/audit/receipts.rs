@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::reading::{Found, Reading, Told};
 use super::{LogBroken, Unusable};
-use crate::audit::{CheckpointKeys, Hash, Outcome, Receipt, TlogProof};
+use crate::audit::{Action, CheckpointKeys, Hash, LOADED, Outcome, Receipt, TlogProof};
 use crate::ids::{EpochId, TraceId};
 
 /// Columns that every file of answers has.
@@ -144,7 +144,12 @@ fn check_answer(found: &Found, kept: &Kept) -> anyhow::Result<()> {
             "the answer in entry {index} is sealed for other officers; give the officer's age identity with --identity"
         ),
     };
-    let same = told && found.entry.result == Outcome::Answered && found.entry.epoch.as_ref() == Some(&kept.epoch);
+    let is_answer = told && found.entry.result == Outcome::Answered;
+    // A stock is proposed first.
+    let loads = [Action::Load, Action::Stock, Action::Propose];
+    let is_load = kept.answer == LOADED && loads.contains(&found.entry.action) && found.entry.result == Outcome::Done;
+    let epoch = found.entry.epoch.as_ref();
+    let same = (is_answer && epoch.is_some() || is_load) && epoch.is_none_or(|epoch| *epoch == kept.epoch);
     if same { Ok(()) } else { Err(LogBroken::OtherAnswer { index }.into()) }
 }
 

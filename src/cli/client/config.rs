@@ -25,7 +25,23 @@ pub struct ClientConfig {
     pub memory: PathBuf,
     pub log_days: Option<NonZeroU32>,
     #[serde(default)]
+    pub retry: Retry,
+    #[serde(default)]
     pub query: QueryDefaults,
+}
+
+/// How long `load` and `query` wait for a service that is away.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    pub seconds: u32,
+}
+
+impl Default for Retry {
+    /// Longer than a restart, an update or a busy quarter.
+    fn default() -> Self {
+        Self { seconds: 15 * 60 }
+    }
 }
 
 /// What a corporation states with every question.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs};
 use crate::answer::wire::{EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
-use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares, patiently};
+use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
 use crate::cli::inputs::{SALT_VARIABLE, read_profile};
 use crate::cli::output::Output;
 use crate::cli::pki::write_secret;
@@ -59,7 +59,7 @@ pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
     let sealed = SealedShare { sealed: share::seal(&note, &recipients)? };
     // Once, also if the answer is lost: another share is never taken in its place.
     let key = fresh_key();
-    let _: Receipt = patiently(|| client.put_once(&format!("epochs/{}/share", args.epoch), &sealed, &key))?;
+    let _: Receipt = client.patiently(|| client.put_once(&format!("epochs/{}/share", args.epoch), &sealed, &key))?;
     let sealed_for = recipients.len();
     Ok(format!("Contributed a share of the salt of {}, sealed for {sealed_for} participants.", args.epoch))
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::super::chunks::Chunks;
-use super::super::client::{Client, Refused, fresh_key, patiently};
+use super::super::client::{Client, Refused, fresh_key};
 use crate::answer::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadView};
 use crate::ids::LoadId;
 
@@ -41,7 +41,7 @@ impl<'a> Sending<'a> {
             return Ok(Self { client, memory, chunks });
         }
         let key = fresh_key();
-        let begun: LoadBegun = patiently(|| client.post_once("loads", plan, &key))?;
+        let begun: LoadBegun = client.patiently(|| client.post_once("loads", plan, &key))?;
         let memory = Memory { load: begun.load, plan: plan.clone(), input: input.to_owned(), key: fresh_key() };
         client.remember(&file_of(plan), &serde_json::to_string(&memory)?)?;
         let chunks = Chunks::new(client, place(&memory), begun.chunk_bytes, Vec::new());
@@ -62,7 +62,7 @@ impl<'a> Sending<'a> {
     pub(super) fn commit(self) -> anyhow::Result<LoadReport> {
         let commit = LoadCommit { chunks: self.chunks.finish()? };
         let place = format!("{}/commit", place(&self.memory));
-        let report = patiently(|| self.client.post_once(&place, &commit, &self.memory.key))?;
+        let report = self.client.patiently(|| self.client.post_once(&place, &commit, &self.memory.key))?;
         forget(&self.client.remembered(&file_of(&self.memory.plan)))?;
         Ok(report)
     }
@@ -78,7 +78,7 @@ fn remembered(client: &Client, plan: &LoadPlan, input: &str) -> anyhow::Result<O
     // Of another version, or half written: then it is begun anew.
     let memory = serde_json::from_str::<Memory>(&text).ok();
     let Some(memory) = memory.filter(|known| known.input == input && same(&known.plan, plan)) else { return Ok(None) };
-    match patiently(|| client.get::<LoadView>(&place(&memory))) {
+    match client.get::<LoadView>(&place(&memory)) {
         Ok(view) => Ok(Some((memory, view))),
         Err(error) if error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.status == 404) => Ok(None),
         Err(error) => Err(error),
@@ -99,5 +99,10 @@ fn file_of(plan: &LoadPlan) -> String {
 }
 
 fn forget(path: &Path) -> anyhow::Result<()> {
-    fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -10,11 +10,13 @@ use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
 
-use super::super::client::{Client, ComeAgain, Refused, patiently, trace_of};
+use super::super::client::{Client, ComeAgain, Refused, trace_of};
+use super::super::interrupt;
 use super::super::load::encoder;
 use super::files::remove;
 use super::lost::Lost;
 use super::proving::Prover;
+use super::run::Run;
 use super::{Household, QueryArgs, Row, standing};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
@@ -27,7 +29,7 @@ use crate::ids::{EpochId, TraceId};
 use crate::profile::Profile;
 use crate::regulate::Answer;
 
-/// The seed's file in the party's memory folder.
+/// The seed's file in the party's memory folder, behind which the run's name stands.
 const SEED: &str = "query-seed";
 
 /// Answers of a page of a batch whose receipts are proved: each takes the service a walk through its tree. Drawn at random,
@@ -42,6 +44,7 @@ type Came = Result<Answered, ProblemBody>;
 
 pub(super) struct Asker {
     client: Client,
+    run: Run,
     encoder: Encoder,
     log: LogKeys,
     profile: Profile,
@@ -59,7 +62,13 @@ pub(super) struct Asker {
 
 impl Asker {
     /// Fetches what the questions need: the epoch, its salt, the log's keys.
-    pub(super) fn open(client: Client, profile: Profile, args: &QueryArgs, day: Date) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        client: Client,
+        profile: Profile,
+        args: &QueryArgs,
+        run: Run,
+        day: Date,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             encoder: encoder_in_force(&client, &profile, args.salt_file.as_deref())?,
             log: client.log_keys()?,
@@ -67,9 +76,10 @@ impl Asker {
             purpose: args.purpose.clone().or_else(|| client.config.query.purpose.clone()),
             day,
             // A dry run takes no run's keys away.
-            seed: seed(&client, args.resume, args.dry_run)?,
-            lost: Lost::of(&client, args.resume)?,
+            seed: seed(&client, &run, args.resume, args.dry_run)?,
+            lost: Lost::of(&client, &run, args.resume)?,
             client,
+            run,
             salt: args.salt_file.clone(),
             reading: None,
         })
@@ -123,6 +133,10 @@ impl Asker {
         self.reading = Some(epoch.clone());
     }
 
+    pub(super) fn run(&self) -> &Run {
+        &self.run
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -139,7 +153,8 @@ impl Asker {
 
     /// Asks about one household, or about several in one request, as a regulation with a minimum wants it.
     pub(super) fn ask_some(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
-        Lost::note(&self.client, self.epoch(), self.day, contracts(households))?;
+        interrupt::check()?;
+        Lost::note(&self.client, &self.run, self.epoch(), self.day, contracts(households))?;
         self.send(households)
     }
 
@@ -177,7 +192,7 @@ impl Asker {
 
     /// The encoder of an epoch in which was asked before, if it can still be had.
     fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Option<Encoder>> {
-        let epochs = patiently(|| self.client.service())?.epochs;
+        let epochs = self.client.service()?.epochs;
         let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
         match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()) {
             Ok(encoder) => Ok(Some(encoder)),
@@ -192,13 +207,13 @@ impl Asker {
     /// # Errors
     /// If they cannot be removed.
     pub(super) fn forget(&self) -> anyhow::Result<()> {
-        remove(&self.client.remembered(SEED))?;
-        Lost::forget(&self.client)
+        remove(&self.run.remembered(&self.client, SEED, ""))?;
+        Lost::forget(&self.client, &self.run)
     }
 
     fn ask_one(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
         let (question, key) = (self.question(households[0]), self.key(households));
-        let asked = patiently(|| self.client.post_once::<Answered>("priority-questions", &question, &key));
+        let asked = self.client.patiently(|| self.client.post_once::<Answered>("priority-questions", &question, &key));
         Ok(vec![match asked.map_err(anyhow::Error::downcast::<Refused>) {
             Ok(answered) => {
                 let proof = self.prover(trace_of(&key)).proof(&answered, true)?;
@@ -211,7 +226,7 @@ impl Asker {
 
     fn ask_several(&self, households: &[&Household]) -> anyhow::Result<Vec<Told>> {
         let (batch, key) = (Batch { questions: self.questions(households) }, self.key(households));
-        let asked = patiently(|| self.client.post_once("priority-batches", &batch, &key).and_then(each));
+        let asked = self.client.patiently(|| self.client.post_once("priority-batches", &batch, &key).and_then(each));
         let answers = match asked.map_err(anyhow::Error::downcast::<Refused>) {
             Ok(answers) => answers,
             Err(Ok(refused)) => return Ok(vec![Err(refused); households.len()]),
@@ -268,7 +283,7 @@ impl Asker {
         if self.salt.is_some() {
             return Ok(false);
         }
-        let answering = patiently(|| answering(&self.client))?;
+        let answering = answering(&self.client)?;
         let Some(epoch) = to_ask(&self.client, &answering)? else { return Ok(false) };
         if epoch.id == self.encoder.header().epoch {
             return Ok(false);
@@ -283,7 +298,7 @@ impl Asker {
         let epoch = self.reading.clone().unwrap_or_else(|| self.epoch());
         ensure!(Answer::from_word(&answered.answer).is_some(), "the service sent a word that is no answer");
         ensure!(answered.epoch == epoch, "the service answered from another epoch than it was asked");
-        Ok(Row::new(&arrears.contract, answered, trace))
+        Ok(Row::new(&arrears.contract, answered, Some(trace)))
     }
 
     /// The key of a request: the same households of the same run and epoch have the same one.
@@ -358,7 +373,9 @@ fn to_ask<'a>(client: &Client, answering: &'a [EpochView]) -> anyhow::Result<Opt
 /// are answered alike.
 fn each(answers: BatchAnswers) -> anyhow::Result<Vec<Came>> {
     let one = |answer: BatchAnswer| match came(answer.answered, answer.problem)? {
-        Err(problem) if problem.status >= 500 => Err(ComeAgain::failed(&problem, None).into()),
+        Err(problem) if problem.status >= 500 || [408, 429].contains(&problem.status) => {
+            Err(ComeAgain::failed(&problem, None).into())
+        }
         came => Ok(came),
     };
     answers.answers.into_iter().map(one).collect()
@@ -374,8 +391,8 @@ fn came(answered: Option<Answered>, problem: Option<ProblemBody>) -> anyhow::Res
 }
 
 /// A fresh seed for a run, remembered so that one that goes on where another was cut uses the same keys.
-fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
-    let path = client.remembered(SEED);
+fn seed(client: &Client, run: &Run, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Key> {
+    let path = run.remembered(client, SEED, "");
     // A run that was cut before it had one asked nothing.
     if !resume || !path.exists() {
         let bytes: [u8; 32] =
@@ -383,7 +400,7 @@ fn seed(client: &Client, resume: bool, dry_run: bool) -> anyhow::Result<hmac::Ke
         if dry_run {
             return Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes));
         }
-        client.remember(SEED, &hex::encode(bytes))?;
+        client.remember(&run.name(SEED, ""), &hex::encode(bytes))?;
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let bytes = hex::decode(text.trim()).with_context(|| format!("{} holds no seed", path.display()))?;

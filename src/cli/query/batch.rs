@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, mem};
 
@@ -12,10 +12,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::chunks::Chunks;
-use super::super::client::{Client, Refused, fresh_key, patiently};
+use super::super::client::{Client, Refused, fresh_key};
+use super::super::interrupt;
 use super::super::output::bar;
 use super::asker::Asker;
-use super::files::Files;
+use super::files::{Files, remove};
 use super::{Household, grouped, leave_few};
 use crate::answer::wire::batches::{BatchBegun, BatchPlan, BatchView, MOST_IN_BATCH, ResultLine};
 use crate::answer::wire::{LoadCommit, Question};
@@ -24,8 +25,8 @@ use crate::ids::{BatchId, EpochId};
 /// Households that are asked about in one batch without being told to; fewer are answered sooner one by one.
 pub(super) const MANY: usize = 1000;
 
-/// The batch that is under way, in the party's memory folder.
-const MEMORY: &str = "query-batch.json";
+/// The batch that is under way, in the party's memory folder, behind which the run's name stands.
+const MEMORY: &str = "query-batch";
 
 /// Between two looks how far a batch is.
 const LOOK: Duration = Duration::from_millis(250);
@@ -36,8 +37,8 @@ const TOGETHER: usize = 64;
 /// Households that are encoded before they are sent.
 const AHEAD: usize = 4096;
 
-/// What is remembered of a run: what it asks and the batches that it began, in order. A later one has the households that
-/// a cut-over left out of those before.
+/// What is remembered of a run: the batches that it began, in order. A later one has the households that a cut-over left
+/// out of those before.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Memory<B> {
@@ -58,9 +59,8 @@ struct Begun {
 }
 
 /// A run under way.
-struct Run<'a> {
+struct Under<'a> {
     households: &'a [Household],
-    input: &'a str,
     batches: Vec<Begun>,
     /// Households of which nothing is known yet, by position; those that a cut-over left out with their epoch and refusal.
     left: BTreeMap<usize, Option<(EpochId, Refused)>>,
@@ -71,15 +71,14 @@ struct Run<'a> {
 pub(super) fn ask(
     asker: &mut Asker,
     households: &[Household],
-    input: &str,
     minimum: usize,
     files: &mut Files,
 ) -> anyhow::Result<()> {
     let most = MOST_IN_BATCH as usize;
     ensure!(households.len() <= most, "a batch has at most {most} households; ask in several runs");
     let left = (0..households.len()).map(|at| (at, None)).collect();
-    let mut run = Run { households, input, batches: Vec::new(), left };
-    for batch in recall(asker, input)? {
+    let mut run = Under { households, batches: Vec::new(), left };
+    for batch in recall(asker)? {
         run.go_on(asker, batch, files)?;
     }
     run.left.retain(|&at, _| !files.has(&households[at].0.contract));
@@ -102,10 +101,10 @@ pub(super) fn ask(
             Err(Err(error)) => return Err(error),
         }
     }
-    forget(&asker.client().remembered(MEMORY))
+    remove(&memory(asker))
 }
 
-impl Run<'_> {
+impl Under<'_> {
     /// Whether this epoch has refused a household because it answers no more.
     fn is_silent(&self, epoch: &EpochId) -> bool {
         self.left.values().flatten().any(|(silent, _)| silent == epoch)
@@ -134,7 +133,7 @@ impl Run<'_> {
         eprintln!("Going on with a batch that was cut: it is {}.", view.state);
         if view.state == "open" && batch.plan.header != asker.header() {
             // Nothing of it was asked yet; it is asked in the epoch that took over.
-            let _: BatchView = patiently(|| asker.client().delete(&place(&batch)))?;
+            let _: BatchView = asker.client().patiently(|| asker.client().delete(&place(&batch)))?;
         } else if view.state == "open" {
             self.upload(asker, &batch, view)?;
         }
@@ -150,11 +149,11 @@ impl Run<'_> {
         let households: Vec<usize> = self.left.keys().copied().collect();
         let plan = asker.plan(u32::try_from(households.len()).expect("fewer than half a million"));
         let key = fresh_key();
-        let begun: BatchBegun = patiently(|| client.post_once("question-batches", &plan, &key))?;
+        let begun: BatchBegun = client.patiently(|| client.post_once("question-batches", &plan, &key))?;
         let batch = Begun { batch: begun.batch, plan, households, key: fresh_key() };
         let batches = self.batches.iter().chain([&batch]).collect();
-        let memory = Memory::<&Begun> { input: self.input.to_owned(), batches };
-        client.remember(MEMORY, &serde_json::to_string(&memory)?)?;
+        let memory = Memory::<&Begun> { input: asker.run().digest(), batches };
+        client.remember(&asker.run().name(MEMORY, ".json"), &serde_json::to_string(&memory)?)?;
         let view = view(client, &batch)?;
         self.upload(asker, &batch, view)?;
         let next = self.fetch(asker, &batch, files)?;
@@ -178,6 +177,7 @@ impl Run<'_> {
         let progress = bar(households.len(), "sending questions");
         let line = |question: Question| serde_json::to_vec(&question).expect("plain data have a JSON form");
         for ahead in households.chunks(AHEAD) {
+            interrupt::check()?;
             let lines: Vec<Vec<u8>> =
                 ahead.par_chunks(TOGETHER).flat_map_iter(|some| asker.questions(some)).map(line).collect();
             for line in lines {
@@ -186,7 +186,8 @@ impl Run<'_> {
             }
         }
         let commit = LoadCommit { chunks: chunks.finish()? };
-        let _view: BatchView = patiently(|| asker.client().post_once(&format!("{place}/commit"), &commit, &batch.key))?;
+        let _view: BatchView =
+            asker.client().patiently(|| asker.client().post_once(&format!("{place}/commit"), &commit, &batch.key))?;
         Ok(())
     }
 
@@ -200,7 +201,7 @@ impl Run<'_> {
         loop {
             // Before the page: what has ended then has no more results than the page brings.
             let view = view(client, batch)?;
-            let text = patiently(|| client.get_text(&format!("{}/results?from={next}", place(batch))))?;
+            let text = client.get_text(&format!("{}/results?from={next}", place(batch)))?;
             let results: Vec<ResultLine> = text
                 .lines()
                 .map(serde_json::from_str)
@@ -221,6 +222,7 @@ impl Run<'_> {
                 break;
             }
             files.settle()?;
+            interrupt::check()?;
             std::thread::sleep(wait);
         }
         for at in &batch.households[..next] {
@@ -231,18 +233,16 @@ impl Run<'_> {
     }
 }
 
-/// The batches that a run with the same input and purpose left behind, in whatever epoch.
-fn recall(asker: &Asker, input: &str) -> anyhow::Result<Vec<Begun>> {
-    let path = asker.client().remembered(MEMORY);
+/// The batches that the same run left behind when it was cut, in whatever epoch.
+fn recall(asker: &Asker) -> anyhow::Result<Vec<Begun>> {
+    let path = memory(asker);
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.with_context(|| format!("cannot read {}", path.display()))?,
     };
     // Of another version, or half written: then it is begun anew.
-    let memory = serde_json::from_str::<Memory<Begun>>(&text).ok().filter(|known| known.input == input);
-    let batches = memory.map_or_else(Vec::new, |known| known.batches);
-    let purpose = asker.plan(0).purpose;
-    Ok(if batches.iter().all(|batch| batch.plan.purpose == purpose) { batches } else { Vec::new() })
+    let memory = serde_json::from_str::<Memory<Begun>>(&text).ok().filter(|known| known.input == asker.run().digest());
+    Ok(memory.map_or_else(Vec::new, |known| known.batches))
 }
 
 /// How far a batch is, unless the service has none of this name any more or refused it as a whole.
@@ -255,13 +255,13 @@ fn known_view(client: &Client, batch: &Begun) -> anyhow::Result<Option<BatchView
 }
 
 fn view(client: &Client, batch: &Begun) -> anyhow::Result<BatchView> {
-    patiently(|| client.get(&place(batch)))
+    client.get(&place(batch))
 }
 
 fn place(batch: &Begun) -> String {
     format!("question-batches/{}", batch.batch)
 }
 
-fn forget(path: &Path) -> anyhow::Result<()> {
-    fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
+fn memory(asker: &Asker) -> PathBuf {
+    asker.run().remembered(asker.client(), MEMORY, ".json")
 }

@@ -12,16 +12,17 @@ use super::super::client::Refused;
 use super::super::output::{Output, finish_csv};
 use super::Summary;
 use super::asker::Told;
+use super::run::note_path;
 use crate::answer::wire::Answered;
 use crate::ids::{EpochId, TraceId};
 
 /// The columns of the file of answers.
-const COLUMNS: [&str; 8] =
+pub(in crate::cli) const COLUMNS: [&str; 8] =
     ["contract_id", "answer", "epoch", "log_index", "leaf_hash", "checkpoint", "trace_id", "proof"];
 
 /// One answer in the file of answers: [`COLUMNS`].
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     contract_id: String,
     answer: String,
     epoch: EpochId,
@@ -30,13 +31,17 @@ pub(super) struct Row {
     /// Base64 of the signed note.
     checkpoint: String,
     /// Of the request, as its log entry has it.
-    trace_id: TraceId,
+    trace_id: Option<TraceId>,
     /// Base64 of the c2sp.org/tlog-proof; empty where none was asked for.
     proof: String,
 }
 
 impl Row {
-    pub(super) fn new(contract: &str, Answered { answer, epoch, receipt }: Answered, trace_id: TraceId) -> Self {
+    pub(in crate::cli) fn new(
+        contract: &str,
+        Answered { answer, epoch, receipt }: Answered,
+        trace_id: Option<TraceId>,
+    ) -> Self {
         Self {
             contract_id: contract.to_owned(),
             answer,
@@ -50,7 +55,7 @@ impl Row {
     }
 
     /// With this proof of its receipt.
-    pub(super) fn proved(self, proof: &str) -> Self {
+    pub(in crate::cli) fn proved(self, proof: &str) -> Self {
         Self { proof: STANDARD.encode(proof), ..self }
     }
 }
@@ -58,6 +63,11 @@ impl Row {
 /// Where refused questions are.
 pub(super) fn refused_path(output: &Path) -> PathBuf {
     output.with_extension("refused.csv")
+}
+
+/// Where they are while a run is under way.
+fn refusals_path(output: &Path) -> PathBuf {
+    output.with_extension("refused.part.csv")
 }
 
 /// What a cut run leaves, for `--resume`.
@@ -70,7 +80,7 @@ pub(super) struct Files {
     output: PathBuf,
     /// In the file for `--resume` as they come: who is killed has them.
     flags: csv::Writer<File>,
-    refusals: csv::Writer<Output>,
+    refusals: csv::Writer<File>,
     /// Contracts whose answers are in the file.
     known: BTreeSet<String>,
     summary: Summary,
@@ -80,9 +90,6 @@ impl Files {
     /// With the answers that a cut run kept.
     pub(super) fn create(output: &Path, asked: usize, known: BTreeMap<String, Row>) -> anyhow::Result<Self> {
         let part = part_path(output);
-        if known.is_empty() && part.exists() {
-            eprintln!("{} is of a run that was cut, and is replaced; --resume would go on with it.", part.display());
-        }
         // Whole beside its place first: the old one may be all that there is.
         let mut flags = csv::WriterBuilder::new().has_headers(false).from_writer(Output::create(&part)?);
         flags.write_record(COLUMNS)?;
@@ -90,7 +97,10 @@ impl Files {
         finish_csv(flags)?;
         let flags = File::options().append(true).open(&part);
         let flags = flags.with_context(|| format!("cannot write {}", part.display()))?;
-        let mut refusals = csv::Writer::from_writer(Output::create(&refused_path(output))?);
+        // Under a name of its own too: a kill leaves no file that nobody knows.
+        let place = refusals_path(output);
+        let refusals = File::create(&place).with_context(|| format!("cannot write {}", place.display()))?;
+        let mut refusals = csv::Writer::from_writer(refusals);
         refusals.write_record(["contract_id", "code", "article", "detail"])?;
         let mut summary = Summary { asked, ..Summary::default() };
         known.values().for_each(|row| *summary.answers.entry(row.answer.clone()).or_default() += 1);
@@ -146,10 +156,15 @@ impl Files {
         self.settle()?;
         let synced = self.flags.get_ref().sync_all().and_then(|()| fs::rename(&part, &self.output));
         synced.with_context(|| format!("cannot write {}", self.output.display()))?;
+        remove(&note_path(&self.output))?;
+        let (place, refused) = (refusals_path(&self.output), refused_path(&self.output));
         if self.summary.refused.is_empty() {
-            remove(&refused_path(&self.output))?;
+            remove(&place)?;
+            remove(&refused)?;
         } else {
-            finish_csv(self.refusals)?;
+            let written = self.refusals.flush().and_then(|()| self.refusals.get_ref().sync_all());
+            let named = written.and_then(|()| fs::rename(&place, &refused));
+            named.with_context(|| format!("cannot write {}", refused.display()))?;
         }
         Ok(self.summary)
     }
@@ -159,9 +174,11 @@ impl Files {
     pub(super) fn keep(mut self, error: anyhow::Error) -> anyhow::Error {
         let part = part_path(&self.output);
         let count = self.known.len();
+        // Who is refused is asked about again.
+        drop(remove(&refusals_path(&self.output)));
         if count == 0 && error.is::<Refused>() {
             // As a whole, before anything was asked. What cannot be removed is an empty file.
-            drop(remove(&part));
+            drop(remove(&part).and_then(|()| remove(&note_path(&self.output))));
             return error;
         }
         match self.settle().and_then(|()| Ok(self.flags.get_ref().sync_all()?)) {
@@ -179,6 +196,20 @@ pub(super) fn rows(part: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
     let mut reader = csv::Reader::from_reader(&text[..whole]);
     let rows = reader.deserialize().map(|row| row.map(|row: Row| (row.contract_id.clone(), row)));
     rows.collect::<Result<_, _>>().with_context(unreadable)
+}
+
+/// Puts the answers of a run that nobody goes on with under a name of their own: they are charged, and have receipts.
+pub(super) fn set_aside(output: &Path) -> anyhow::Result<()> {
+    let part = part_path(output);
+    // As empty as a run leaves it that was refused at once.
+    if rows(&part).is_ok_and(|rows| rows.is_empty()) {
+        return remove(&part);
+    }
+    let aside = (1..).map(|number| output.with_extension(format!("cut-{number}.csv"))).find(|path| !path.exists());
+    let aside = aside.expect("some number is free");
+    fs::rename(&part, &aside).with_context(|| format!("cannot rename {}", part.display()))?;
+    eprintln!("{} was of a run that was cut; its answers are in {} now.", part.display(), aside.display());
+    Ok(())
 }
 
 /// Removes what an earlier run left, if it left something.

@@ -10,10 +10,11 @@ use time::Date;
 
 use super::super::client::Client;
 use super::super::inputs::parse_day;
+use super::run::Run;
 use crate::ids::EpochId;
 
-/// The file in the party's memory folder.
-const LOST: &str = "query-lost.json";
+/// The file in the party's memory folder, behind which the run's name stands.
+const LOST: &str = "query-lost";
 
 /// A request of which nobody knows whether it was answered.
 #[derive(Serialize, Deserialize)]
@@ -31,13 +32,14 @@ impl Lost {
     /// If it cannot be written.
     pub(super) fn note<'a>(
         client: &Client,
+        run: &Run,
         epoch: EpochId,
         day: Date,
         contracts: impl Iterator<Item = &'a str>,
     ) -> anyhow::Result<()> {
         let lost = Self { epoch, day: day.to_string(), contracts: contracts.map(str::to_owned).collect() };
         let text = serde_json::to_string(&lost).expect("plain data have a JSON form");
-        let (path, beside) = (client.remembered(LOST), client.remembered("query-lost.new"));
+        let (path, beside) = (run.remembered(client, LOST, ".json"), run.remembered(client, LOST, ".new"));
         let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
@@ -46,11 +48,11 @@ impl Lost {
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub(super) fn of(client: &Client, resume: bool) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of(client: &Client, run: &Run, resume: bool) -> anyhow::Result<Option<Self>> {
         if !resume {
             return Ok(None);
         }
-        let path = client.remembered(LOST);
+        let path = run.remembered(client, LOST, ".json");
         match fs::read_to_string(&path) {
             Ok(text) => Ok(serde_json::from_str(&text).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -67,7 +69,7 @@ impl Lost {
     ///
     /// # Errors
     /// If it is there and cannot be removed.
-    pub(super) fn forget(client: &Client) -> anyhow::Result<()> {
-        super::files::remove(&client.remembered(LOST))
+    pub(super) fn forget(client: &Client, run: &Run) -> anyhow::Result<()> {
+        super::files::remove(&run.remembered(client, LOST, ".json"))
     }
 }

@@ -4,11 +4,11 @@
 use crate::answer::wire::Answered;
 use crate::audit::{AuditError, CheckpointKeys, LogKeys, Receipt, TlogProof};
 use crate::cli::audit::LogBroken;
-use crate::cli::client::{Client, Refused, patiently};
+use crate::cli::client::{Client, Refused};
 use crate::ids::TraceId;
 
 /// What the proving of receipts needs of the service and of this machine.
-pub(super) trait Desk {
+pub(in crate::cli) trait Desk {
     fn text(&self, path: &str) -> anyhow::Result<String>;
     fn keys(&self) -> anyhow::Result<LogKeys>;
     /// Keeps evidence; returns where.
@@ -17,11 +17,11 @@ pub(super) trait Desk {
 
 impl Desk for Client {
     fn text(&self, path: &str) -> anyhow::Result<String> {
-        patiently(|| self.get_text(path))
+        self.get_text(path)
     }
 
     fn keys(&self) -> anyhow::Result<LogKeys> {
-        patiently(|| self.log_keys())
+        self.log_keys()
     }
 
     fn keep(&self, name: &str, text: &str) -> anyhow::Result<String> {
@@ -31,7 +31,7 @@ impl Desk for Client {
 }
 
 /// Proves the receipts of one request.
-pub(super) struct Prover<'a, D> {
+pub(in crate::cli) struct Prover<'a, D> {
     desk: &'a D,
     log: LogKeys,
     trace: TraceId,
@@ -40,7 +40,7 @@ pub(super) struct Prover<'a, D> {
 }
 
 impl<'a, D: Desk> Prover<'a, D> {
-    pub(super) fn new(desk: &'a D, log: LogKeys, trace: TraceId) -> Self {
+    pub(in crate::cli) fn new(desk: &'a D, log: LogKeys, trace: TraceId) -> Self {
         Self { desk, log, trace, checked: None }
     }
 
@@ -48,7 +48,7 @@ impl<'a, D: Desk> Prover<'a, D> {
     ///
     /// # Errors
     /// [`LogBroken::Unproved`], or the service cannot be reached; answer and receipt are kept in both cases.
-    pub(super) fn proof(&mut self, answered: &Answered, wanted: bool) -> anyhow::Result<String> {
+    pub(in crate::cli) fn proof(&mut self, answered: &Answered, wanted: bool) -> anyhow::Result<String> {
         let receipt = &answered.receipt;
         let covered = self.size(&receipt.checkpoint).map(|size| size > receipt.index);
         let no_receipt = match covered {
