@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use voorrang::encode::read::{
-    Element, Format, LeftOut, ReadError, Restricted, Unreadable, care_members_in, fields, residents_in, tenants_in,
+    Format, LeftOut, ReadError, Restricted, Unreadable, care_members_in, residents_in, tenants_in,
 };
 use voorrang::encode::{BirthDate, Resident};
 
@@ -275,32 +275,6 @@ fn the_register_authority_s_test_set_reads_without_a_surprise() {
     assert_eq!(listed.left_out, LeftOut { restricted: 31, with_restricted: 16, ..want });
     assert_eq!((listed.people.len(), kept.people.len()), (541, 588));
     assert!(listed.people.iter().all(|resident| !resident.household.is_empty()));
-}
-
-#[test]
-fn the_fields_of_a_register_are_the_elements_that_are_read() {
-    for format in [Format::Gbav, Format::BrpJson] {
-        let lines = fields(format);
-        assert_eq!(lines.len(), Element::ALL.len());
-        assert!(lines.contains(&format!(
-            "01.03.10 geboortedatum\t10310\t{}",
-            if format == Format::Gbav { "01.03.10" } else { "geboorte.datum" }
-        )));
-    }
-    // An element that is listed is missed when it is not there, and one that is not listed is not missed.
-    let folder = tempfile::tempdir().unwrap();
-    let text = fs::read_to_string(data("gbav.csv")).unwrap();
-    let listed: BTreeSet<String> = fields(Format::Gbav).iter().map(|line| line[..8].to_owned()).collect();
-    let header = text.lines().next().unwrap().to_owned();
-    for column in header.split(';').filter(|column| column.len() == 8) {
-        let path = folder.path().join("gbav.csv");
-        fs::write(&path, text.replacen(&format!(";{column}"), ";99.99.99", 1)).unwrap();
-        let missed = matches!(
-            residents_in(&path, Format::Gbav, Restricted::LeaveOut),
-            Err(Unreadable::File(ReadError::MissingColumn { .. }))
-        );
-        assert_eq!(missed, listed.contains(column), "{column}");
-    }
 }
 
 fn encode(folder: &TempDir, kind: &str, input: &Path, more: &[&str]) -> Command {

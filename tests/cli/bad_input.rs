@@ -16,7 +16,6 @@ const BRP: &[&str] = &[
     "person_id",
     "huishouden_id",
     "voornamen",
-    "voorvoegsel",
     "geslachtsnaam",
     "geslacht",
     "geboortedatum",

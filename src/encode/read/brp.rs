@@ -7,7 +7,7 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::json::{Bad, Node, records};
-use super::register::{Element, Entry, Standing, lives_at, name};
+use super::register::{Element, Entry, NUMBERS, Standing, lives_at, name};
 use super::tally::Tally;
 use super::value::{Keys, today};
 use super::{Problem, ReadError, RecordError, sex};
@@ -53,7 +53,7 @@ fn entry(value: &Value, dates: Dates) -> Result<Entry, Bad> {
 
 /// Given names, or the initials that the interface makes of them.
 fn given_names(person: &Node) -> Result<String, Bad> {
-    let names = name_at(person, "naam.voornamen")?;
+    let names = name_at(person, Element::GivenNames.path())?;
     if names.is_empty() { name_at(person, "naam.voorletters") } else { Ok(names) }
 }
 
@@ -69,7 +69,7 @@ fn name_at(node: &Node, path: &str) -> Result<String, Bad> {
 /// The register's own number of the person, else the citizen service number: a load must name a person as the load
 /// before did. It reaches no output: records are written under their keyed reference.
 fn id(person: &Node) -> Result<String, Bad> {
-    for path in ["aNummer", "burgerservicenummer"] {
+    for (_, path) in NUMBERS {
         let id = person.get(path)?.text()?;
         if !id.is_empty() {
             return Ok(format!("{path}|{id}"));

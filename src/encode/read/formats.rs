@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::register::{Element, Entry, Listed, Restricted, select};
+use super::register::{Element, Entry, Listed, NUMBERS, Restricted, select, table_35};
 use super::{ReadError, brp, care_members, gbav, open, residents, tenants, vera};
 use crate::encode::{CareMember, Resident, Tenant};
 
@@ -119,14 +119,26 @@ fn remaining<T>(listed: Listed<T>, name: String) -> Result<Listed<T>, Unreadable
 /// What is read of a file of people, a line each: of a register the element with its number and name, as table 35
 /// lists it and where the file has it, apart by tabs.
 pub fn fields(format: Format) -> Vec<String> {
-    let place = |element: Element| match format {
-        Format::Csv => element.column(),
-        Format::Gbav => Some(&element.label()[..8]),
-        _ => Some(element.path()),
+    let line = |label: &str, place: &str| format!("{label}\t{}\t{place}", table_35(label));
+    let elements = |place: fn(Element) -> Option<String>| {
+        Element::ALL.into_iter().filter_map(move |element| Some(line(element.label(), &place(element)?)))
     };
-    if format == Format::Vera {
-        return vera::MEMBERS.iter().map(|member| (*member).to_owned()).collect();
+    match format {
+        Format::Csv => elements(|element| element.column().map(str::to_owned)).collect(),
+        Format::Gbav => elements(|element| Some(element.label()[..8].to_owned())).collect(),
+        Format::BrpJson => {
+            let [(own, own_place), (service, service_place)] = NUMBERS;
+            let numbers = [line(own, own_place), line(service, &format!("{service_place} (without {own_place})"))];
+            numbers.into_iter().chain(elements(|element| Some(places(element)))).collect()
+        }
+        Format::Vera => vera::MEMBERS.iter().map(|member| (*member).to_owned()).collect(),
     }
-    let line = |element: Element| Some(format!("{}\t{}\t{}", element.label(), element.table_35(), place(element)?));
-    Element::ALL.into_iter().filter_map(line).collect()
+}
+
+/// Where a person of the BRP API Personen has an element, and where else.
+fn places(element: Element) -> String {
+    match element.else_at() {
+        [] => element.path().to_owned(),
+        others => format!("{} (else {})", element.path(), others.join(", ")),
+    }
 }

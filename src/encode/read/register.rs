@@ -70,13 +70,13 @@ impl Element {
 
     /// The element as table 35 (authorisations) writes it in a list: `10310`.
     pub fn table_35(self) -> String {
-        self.label()[..8].replace('.', "").trim_start_matches('0').to_owned()
+        table_35(self.label())
     }
 
     /// Where a person of the BRP API Personen has it.
     pub fn path(self) -> &'static str {
         match self {
-            Self::GivenNames => "naam.voornamen (else naam.voorletters)",
+            Self::GivenNames => "naam.voornamen",
             Self::Surname => "naam.geslachtsnaam",
             Self::Birth => "geboorte.datum",
             Self::Sex => "geslacht.code",
@@ -85,12 +85,33 @@ impl Element {
             Self::Suspension => "opschortingBijhouding.reden.code",
             Self::Restriction => "geheimhoudingPersoonsgegevens",
             Self::AddressKind => "verblijfplaats.functieAdres.code",
-            Self::Street => "verblijfplaats.verblijfadres.korteStraatnaam (else officieleStraatnaam)",
+            Self::Street => "verblijfplaats.verblijfadres.korteStraatnaam",
             Self::Number => "verblijfplaats.verblijfadres.huisnummer",
             Self::Letter => "verblijfplaats.verblijfadres.huisletter",
             Self::Addition => "verblijfplaats.verblijfadres.huisnummertoevoeging",
             Self::Side => "verblijfplaats.verblijfadres.aanduidingBijHuisnummer.code",
             Self::Postcode => "verblijfplaats.verblijfadres.postcode",
+        }
+    }
+
+    /// Where else of it that is read, if it is not there.
+    pub fn else_at(self) -> &'static [&'static str] {
+        match self {
+            Self::GivenNames => &["naam.voorletters"],
+            Self::Sex => &["geslachtsaanduiding"],
+            Self::Death => &["overlijden"],
+            Self::Suspension => &["opschortingBijhouding"],
+            Self::Street => &[
+                "verblijfplaats.verblijfadres.officieleStraatnaam",
+                "verblijfplaats.korteStraatnaam",
+                "verblijfplaats.officieleStraatnaam",
+            ],
+            Self::Number => &["verblijfplaats.huisnummer"],
+            Self::Letter => &["verblijfplaats.huisletter"],
+            Self::Addition => &["verblijfplaats.huisnummertoevoeging"],
+            Self::Side => &["verblijfplaats.aanduidingBijHuisnummer.code"],
+            Self::Postcode => &["verblijfplaats.postcode"],
+            _ => &[],
         }
     }
 
@@ -111,6 +132,15 @@ impl Element {
         }
     }
 }
+
+/// The number at the beginning of a label as table 35 writes it.
+pub(super) fn table_35(label: &str) -> String {
+    label[..8].replace('.', "").trim_start_matches('0').to_owned()
+}
+
+/// By what a person of the BRP API Personen is known: the first that is there. In other forms nobody reads them.
+pub(super) const NUMBERS: [(&str, &str); 2] =
+    [("01.01.10 A-nummer", "aNummer"), ("01.01.20 burgerservicenummer", "burgerservicenummer")];
 
 /// Whether people with a disclosure restriction are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::{Problem, ReadError, RecordError, sex};
 use crate::encode::{Address, BadAddress, Dates, Person, Tenant};
 
 /// What is read, by object and member.
-pub(super) const MEMBERS: [&str; 20] = [
+pub(super) const MEMBERS: [&str; 23] = [
     "Huurovereenkomst.id",
     "Huurovereenkomst.idExtern",
     "Huurovereenkomst.idOrganisatie",
@@ -36,6 +36,9 @@ pub(super) const MEMBERS: [&str; 20] = [
     "NatuurlijkPersoon.geslacht",
     "Eenheid.id",
     "Eenheid.adres",
+    "Adres.id",
+    "Adres.straatnaam",
+    "Adres.straat",
     "Adres.huisnummer",
     "Adres.huisletter",
     "Adres.huisnummerToevoeging",
