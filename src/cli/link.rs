@@ -192,7 +192,7 @@ fn sorting_folder(output: &Path) -> PathBuf {
 /// Compares and writes all matches, sorted.
 fn write(join: &Join<'_>, lsh: Option<Lsh>, folder: &Path, output: &mut dyn Write) -> anyhow::Result<Summary> {
     let mut sorter = Sorter::new(folder);
-    writeln!(output, "left,right,dice")?;
+    writeln!(output, "left,right,dice").context(NOT_WRITTEN)?;
     let take = |progress| -> Result<(), Stopped> {
         match progress {
             Progress::Matches(found) => sorter.push(&found)?,
@@ -206,11 +206,13 @@ fn write(join: &Join<'_>, lsh: Option<Lsh>, folder: &Path, output: &mut dyn Writ
     let summary = if let Some(lsh) = lsh { join.run_lsh(lsh, take) } else { join.run(take) };
     let summary = summary.map_err(|stopped| match stopped {
         Stopped::Join(error) => anyhow::Error::from(InputError::Join(error)),
-        Stopped::Write(error) => error.into(),
+        Stopped::Write(error) => anyhow::Error::from(error).context(NOT_WRITTEN),
     })?;
-    output.flush()?;
+    output.flush().context(NOT_WRITTEN)?;
     Ok(summary)
 }
+
+const NOT_WRITTEN: &str = "the pairs cannot be written";
 
 /// Why a join did not come to its end.
 enum Stopped {

@@ -139,7 +139,8 @@ fn files_that_are_wrong_are_named_and_leave_no_output() {
         ("absent.json", "absent.json: cannot be opened"),
     ] {
         let stderr = fails(&mut link(&folder, &["good.json", file, "--threshold", "0.8", "-o", "pairs.csv"]), 4);
-        assert!(stderr.contains(want), "{stderr}");
+        assert!(stderr.contains(want) && stderr.matches(want).count() == 1, "{stderr}");
+        assert!(!stderr.contains("pairs.csv"), "nothing was wrong with it: {stderr}");
         assert!(!stderr.contains(CANARY) && !stderr.contains("31415926"), "{stderr}");
         assert_eq!(files_in(folder.path()), before, "{file}");
     }

@@ -66,12 +66,14 @@ fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Standard error of a command that ends with this exit code and says nothing on standard output.
+/// Standard error of a command that ends with this exit code and says nothing on standard output, and nothing twice.
 fn fails(command: &mut Command, code: i32) -> String {
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{stderr}");
+    let clauses: Vec<&str> = stderr.trim_end().split(": ").collect();
+    assert!(clauses.windows(2).all(|pair| !pair[0].ends_with(pair[1])), "says something twice: {stderr}");
     stderr
 }
 

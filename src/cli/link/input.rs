@@ -28,7 +28,8 @@ pub enum InputError {
     Twice { name: String },
     #[error("{name}, /clks/{position}: not base64 in the standard alphabet with padding")]
     Base64 { name: String, position: usize },
-    #[error("{name}: {source}")]
+    // The source tells what is wrong, and stands behind the name in the chain.
+    #[error("{name}")]
     Clk { name: String, source: JoinError },
     #[error(transparent)]
     Join(JoinError),
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     fn error(json: &str) -> String {
-        parse(json.as_bytes(), "left.json".to_owned()).unwrap_err().to_string()
+        format!("{:#}", anyhow::Error::from(parse(json.as_bytes(), "left.json".to_owned()).unwrap_err()))
     }
 
     #[test]
