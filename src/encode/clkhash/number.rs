@@ -25,10 +25,11 @@ pub(super) fn is_space(sign: char) -> bool {
     sign.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&sign)
 }
 
-/// In ASCII, without spaces around; digits of all scripts become ASCII ones. Underscores stay.
+/// In ASCII, without spaces around; digits of all scripts become ASCII ones. Underscores stay. Unlike `str.strip`,
+/// numbers take no separators for spaces.
 fn ascii(text: &str) -> Option<String> {
     let plain = |sign: char| if sign.is_ascii() { Some(sign) } else { digit(sign) };
-    text.trim_matches(is_space).chars().map(plain).collect()
+    text.trim().chars().map(plain).collect()
 }
 
 /// Without underscores, each of which must stand between two digits.
@@ -83,7 +84,24 @@ mod tests {
         for (text, value) in [("5", "5"), (" +007\u{a0}", "7"), ("-0", "0"), ("1_000", "1000"), ("١٢", "12")] {
             assert_eq!(integer(text).unwrap().to_string(), value);
         }
-        for text in ["", " ", "+", "1.5", "1__0", "_1", "1_", "+ 1", "0x1", "½", "²", "--1"] {
+        assert_eq!(integer("\u{b}5\u{c}").unwrap().to_string(), "5");
+        for text in [
+            "\u{1f}5",
+            "5\u{1c}",
+            "\u{1f}5\u{a0}",
+            "",
+            " ",
+            "+",
+            "1.5",
+            "1__0",
+            "_1",
+            "1_",
+            "+ 1",
+            "0x1",
+            "½",
+            "²",
+            "--1",
+        ] {
             assert_eq!(integer(text), None, "{text}");
         }
         assert!(integer(&"9".repeat(MOST_DIGITS)).is_some());
@@ -107,7 +125,7 @@ mod tests {
         for (text, value) in [("1.5", 1.5), (" .5 ", 0.5), ("1e3", 1000.0), ("1_0.2_5", 10.25), ("٣.٥", 3.5)] {
             assert_eq!(float(text), Some(value), "{text}");
         }
-        for text in ["nan", "inf", "-Infinity", "1e999", "", ".", "e5", "1._5", "abc"] {
+        for text in ["\u{1e}5.0", "nan", "inf", "-Infinity", "1e999", "", ".", "e5", "1._5", "abc"] {
             assert_eq!(float(text), None, "{text}");
         }
     }
