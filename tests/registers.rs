@@ -209,6 +209,10 @@ fn every_bad_value_is_named_by_record_and_element_and_never_repeated() {
         assert!(text.contains(place) && text.contains("nothing is done with the file"), "{text}");
         assert!(!text.contains("Geheim") && !text.contains("10000000"), "{text}");
     }
+    let empty = folder.path().join("empty.json");
+    fs::write(&empty, "{\"personen\": []}").unwrap();
+    let error = residents_in(&empty, Format::BrpJson, Restricted::LeaveOut).unwrap_err().to_string();
+    assert_eq!(error, "empty.json: has no records; nothing is done with an empty file");
     let broken = changed(&folder, "brp.json", "\"Jansen\"", CANARY);
     let error = residents_in(&broken, Format::BrpJson, Restricted::LeaveOut).unwrap_err().to_string();
     assert!(error.starts_with("brp.json, line ") && !error.contains("Geheim"), "{error}");

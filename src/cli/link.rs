@@ -165,11 +165,12 @@ pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     }
     let Summary { pairs, compared, matches, kernel, .. } = summary;
     let threshold = threshold.value();
+    // `{:?}`: 1e-300 is not written with 300 zeros.
     match args.blocking {
-        None => eprintln!("Compared {pairs} pairs with {}; {matches} reach {threshold}.", kernel.name()),
+        None => eprintln!("Compared {pairs} pairs with {}; {matches} reach {threshold:?}.", kernel.name()),
         Some(Blocking::Lsh) => {
             eprintln!(
-                "Compared {compared} candidates of {pairs} pairs; {matches} reach {threshold}. APPROXIMATE: pairs are missed."
+                "Compared {compared} candidates of {pairs} pairs; {matches} reach {threshold:?}. APPROXIMATE: pairs are missed."
             );
         }
     }

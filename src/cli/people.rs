@@ -50,7 +50,8 @@ pub struct PeopleArgs {
     #[arg(long, value_enum, default_value = "csv")]
     pub format: FormatName,
     /// Read people with a disclosure restriction too, on this legal basis. Else they are left out, and in a
-    /// population their households with them: those are answered "undetermined"
+    /// population their households with them: those are answered "undetermined". The form csv cannot say who has one:
+    /// leave them out of the file
     #[arg(long, value_name = "LEGAL BASIS")]
     pub with_restricted: Option<String>,
 }

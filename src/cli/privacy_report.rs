@@ -64,8 +64,8 @@ pub struct PrivacyReportArgs {
     /// People drawn for the attacks; memory grows with the square (2000: 500 MB)
     #[arg(short, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(50..=5_000))]
     pub n: u16,
-    /// Numbers of known pairs to attack with
-    #[arg(long, value_delimiter = ',', default_values_t = [200, 1_000])]
+    /// Numbers of known pairs to attack with, commas between them
+    #[arg(long, value_delimiter = ',', default_value = "200,1000")]
     pub known: Vec<usize>,
     /// Keys that the attacker encodes with: more keys are less noise
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..=32))]

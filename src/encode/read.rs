@@ -37,6 +37,8 @@ pub enum ReadError {
     Empty { name: String },
     #[error("{name}: has a header and no rows; nothing is done with an empty file")]
     NoRows { name: String },
+    #[error("{name}: has no records; nothing is done with an empty file")]
+    NoRecords { name: String },
     #[error("{name}: columns are separated by {found}; export it with commas")]
     Delimiter { name: String, found: &'static str },
     #[error("{name}, header: is not UTF-8; export it as UTF-8")]

@@ -112,6 +112,8 @@ fn codes_without_a_bit_are_no_pair() {
     write(folder.path(), "a.json", &[vec![0; 128], vec![255; 128]]);
     let output = done(&mut link(&folder, &["a.json", "a.json", "--threshold", "1e-300"]));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "left,right,dice\n1,1,1.0\n");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.ends_with("1 reach 1e-300.\n"), "{told}");
 }
 
 #[test]

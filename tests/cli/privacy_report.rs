@@ -91,6 +91,12 @@ fn the_same_seed_makes_the_same_report_and_the_page_loads_nothing() {
 }
 
 #[test]
+fn the_numbers_of_known_pairs_are_told_as_they_are_given() {
+    let help = voorrang().args(["privacy-report", "--help"]).output().unwrap();
+    assert!(String::from_utf8(help.stdout).unwrap().contains("[default: 200,1000]"));
+}
+
+#[test]
 fn without_people_there_are_statistics_and_no_verdict() {
     let folder = workplace();
     encoded(folder.path(), "codes.ndjson", &[]);

@@ -36,9 +36,9 @@ impl<T, E> Tally<T, E> {
         self.total == 0
     }
 
-    fn finish(self, name: &str, error: impl FnOnce(Vec<E>, usize) -> ReadError) -> Result<Vec<T>, ReadError> {
+    fn finish(self, empty: ReadError, error: impl FnOnce(Vec<E>, usize) -> ReadError) -> Result<Vec<T>, ReadError> {
         match (self.total, self.good.is_empty()) {
-            (0, true) => Err(ReadError::NoRows { name: name.to_owned() }),
+            (0, true) => Err(empty),
             (0, false) => Ok(self.good),
             (total, _) => Err(error(self.named, total)),
         }
@@ -48,13 +48,21 @@ impl<T, E> Tally<T, E> {
 impl<T> Tally<T, LineError> {
     /// All, if none was bad and there is one.
     pub(super) fn finish_lines(self, name: &str) -> Result<Vec<T>, ReadError> {
-        self.finish(name, |lines, total| ReadError::Lines { name: name.to_owned(), lines, total })
+        self.finish(ReadError::NoRows { name: name.to_owned() }, |lines, total| ReadError::Lines {
+            name: name.to_owned(),
+            lines,
+            total,
+        })
     }
 }
 
 impl<T> Tally<T, RecordError> {
     /// All, if none was bad and there is one.
     pub(super) fn finish_records(self, name: &str) -> Result<Vec<T>, ReadError> {
-        self.finish(name, |records, total| ReadError::Records { name: name.to_owned(), records, total })
+        self.finish(ReadError::NoRecords { name: name.to_owned() }, |records, total| ReadError::Records {
+            name: name.to_owned(),
+            records,
+            total,
+        })
     }
 }
