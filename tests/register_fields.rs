@@ -92,7 +92,7 @@ fn is_of(listed: &str, path: &str) -> bool {
     }
 }
 
-/// A document without what stands at a path, wherever lists are in between.
+/// A document without what stands at a path, wherever lists are in between; nor is an object given of which nothing is.
 fn without(value: &mut Value, path: &[&str]) {
     match (value, path) {
         (Value::Array(values), _) => values.iter_mut().for_each(|value| without(value, path)),
@@ -100,7 +100,11 @@ fn without(value: &mut Value, path: &[&str]) {
             members.remove(*last);
         }
         (Value::Object(members), [first, rest @ ..]) => {
-            members.get_mut(*first).into_iter().for_each(|value| without(value, rest));
+            let Some(inner) = members.get_mut(*first) else { return };
+            without(inner, rest);
+            if inner.as_object().is_some_and(serde_json::Map::is_empty) {
+                members.remove(*first);
+            }
         }
         _ => {}
     }
@@ -165,7 +169,8 @@ fn of_the_brp_api_what_is_listed_is_read_and_nothing_else() {
     hold(&listed, &[person(), flat_person()], read, str::to_owned, str::to_owned);
 }
 
-/// A person as version 2 has it, with what nobody needs; a second one with initials and a longer street; a dead one.
+/// A person as version 2 has it, with what nobody needs; one with initials and a longer street, one who gets letters
+/// only, a dead one and one who left.
 fn person() -> Value {
     let address = |street: &str| {
         json!({"korteStraatnaam": street, "officieleStraatnaam": "Lange Voorbeeldkade", "huisnummer": 12,
@@ -198,9 +203,11 @@ fn person() -> Value {
     initials["opschortingBijhouding"] = Value::Null;
     let mut dead = whole("1000000003", "Kade");
     dead["overlijden"] = json!({"datum": "2020-01-01"});
+    let mut letters = whole("1000000005", "Kade");
+    letters["verblijfplaats"]["functieAdres"] = json!({"code": "B", "omschrijving": "briefadres"});
     let mut emigrated = whole("1000000004", "Kade");
     emigrated["opschortingBijhouding"] = json!({"reden": {"code": "E", "omschrijving": "emigratie"}});
-    json!([whole("1000000001", "Kade"), initials, dead, emigrated])
+    json!([whole("1000000001", "Kade"), initials, letters, dead, emigrated])
 }
 
 /// A person whose residence is flat, as version 1 has it.
