@@ -33,6 +33,20 @@ const CAST: [&str; 15] = [
     "gerda,H9,Gerda,,Willems,V,19690107,E,,,Parklaan,6,,,4044GH,Stad",
 ];
 
+/// Two households each behind one number, of whom a corporation's row fits two people equally: the suffix is in no code.
+const NEIGHBOURS: [&str; 10] = [
+    "mohamed,A1,Mohamed,,Yilmaz,M,19800101,E,,,Teststraat,9,,A,7077NP,Stad",
+    "mustafa,A2,Mustafa,,Yilmaz,M,19800101,E,,,Teststraat,9,,B,7077NP,Stad",
+    "deniz,A2,Deniz,,Yilmaz,M,20190101,E,,,Teststraat,9,,B,7077NP,Stad",
+    "mehmet,A3,Mehmet,,Kaya,M,19750315,E,,,Teststraat,21,,A,7077NP,Stad",
+    "murat,A4,Murat,,Kaya,M,19820928,E,,,Teststraat,21,,B,7077NP,Stad",
+    "elif,A4,Elif,,Kaya,V,20190101,E,,,Teststraat,21,,B,7077NP,Stad",
+    "ahmed,A5,Ahmed,,Ali,M,19880101,E,,,Teststraat,25,,,7077NP,Stad",
+    "amina,A6,Amina,,Ali,V,19880101,E,,,Teststraat,25,,2,7077NP,Stad",
+    "zahra,A6,Zahra,,Ali,V,20200202,E,,,Teststraat,25,,2,7077NP,Stad",
+    "karin,A7,Karin,,Mulder,V,19660606,E,,,Teststraat,27,,,7077NP,Stad",
+];
+
 /// An institution of twenty and those of the cast, a minor and seniors among them, a student house of seventy, and a
 /// city around them.
 fn others() -> impl Iterator<Item = String> {
@@ -59,9 +73,12 @@ struct City {
 
 impl City {
     fn new() -> Self {
-        let residents = CAST.map(String::from).into_iter().chain(others());
+        Self::of(7, CAST.map(String::from).into_iter().chain(others()))
+    }
+
+    fn of(salt: u8, residents: impl Iterator<Item = String>) -> Self {
         let profile = Profile::built_in();
-        let encoder = Encoder::new(&profile, &[7; 32], &"test".parse().unwrap());
+        let encoder = Encoder::new(&profile, &[salt; 32], &"test".parse().unwrap());
         let ages = Ages { minor_below: 18, senior_from: 65 };
         let text = [RESIDENTS.to_owned()].into_iter().chain(residents).collect::<Vec<_>>().join("\n");
         let people: Vec<Resident> =
@@ -244,4 +261,30 @@ fn in_an_institution_nobody_gets_priority_for_the_age_of_another_resident() {
     assert_eq!(answers("P.,,,Hoekstra,M,1961-08-15,Lindelaan,7,,3033EF"), [Answer::Undetermined; 2]);
     assert_eq!(answers("W.,,,Terpstra,M,1939-05-22,Lindelaan,7,,3033EF"), [Answer::Priority; 2]);
     assert_eq!(answers(JOHANNA), [Answer::Priority; 2]);
+}
+
+/// Else the salt of the epoch would choose between a family and its neighbour, and the next one might choose otherwise.
+#[test]
+fn between_two_households_that_fit_equally_no_salt_chooses() {
+    let laboratory = Regulation::laboratory();
+    let tenants = [
+        "M.,,,Yilmaz,M,1980-01-01,Teststraat,9,B,7077NP",
+        "M.,,,Kaya,M,,Teststraat,21,B,7077NP",
+        "A.,,,Ali,,1988-01-01,Teststraat,25,2,7077NP",
+    ];
+    for salt in 1..=20 {
+        let city = City::of(salt, NEIGHBOURS.into_iter().chain(CAST).map(String::from));
+        for tenant in tenants {
+            let finding = city.ask(&[tenant]);
+            assert_eq!(answer(&laboratory, &finding), Answer::Undetermined, "salt {salt}: {tenant}");
+        }
+        // What tells them apart links.
+        for (tenant, linked) in [
+            ("M.,,,Kaya,M,1982-09-28,Teststraat,21,,7077NP", "murat"),
+            ("A.,,,Ali,M,1988-01-01,Teststraat,25,2,7077NP", "ahmed"),
+            ("K.,,,Mulder,V,1966-06-06,Teststraat,27,,7077NP", "karin"),
+        ] {
+            assert_eq!(city.linked(&city.ask(&[tenant])), [linked], "salt {salt}: {tenant}");
+        }
+    }
 }
