@@ -22,7 +22,7 @@
 //! - [`answer`] alone knows JSON shapes and, with the listener of [`witness`], actix and status codes; only [`store`]
 //!   knows SQL.
 //! - Nothing is answered before it is durably in the access log.
-//! - `unsafe` stands in `link/popcount/x86_64` and nowhere else.
+//! - `unsafe` stands in the kernels of `link/popcount`, `x86_64` and `neon`, and nowhere else.
 //! - No key, salt, name, date or code is in a log line, an error or a metric.
 //!
 //! `tests/house.rs` holds the code to the arrows. What an attacker gains from each file: `SECURITY.md`.

@@ -54,7 +54,7 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("lsap::", &["privacy/"]),
     ("rand_chacha", &["privacy/"]),
     ("rayon::", &["privacy/", "cli/"]),
-    ("unsafe", &["link/popcount/x86_64/"]),
+    ("unsafe", &["link/popcount/neon.rs", "link/popcount/x86_64/"]),
     ("epoch::share", &["cli/", "lib.rs"]),
 ];
 

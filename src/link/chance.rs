@@ -40,12 +40,7 @@ impl Chance {
     pub fn in_pass(&self, pass: usize, share: f64) -> f64 {
         let pairs = self.pairs[pass] as f64;
         // A share this small of the best of some pairs is that of one pair, times the number.
-        let (mut low, mut high) = (-40.0, 40.0);
-        for _ in 0..60 {
-            let middle = (low + high) / 2.0;
-            if pairs * above(middle) > share { low = middle } else { high = middle }
-        }
-        high
+        least(|z| pairs * above(z) <= share)
     }
 
     /// Least agreement of all passes together that no larger share of strangers reaches.
@@ -53,6 +48,35 @@ impl Chance {
         let step = self.together.iter().position(|reached| *reached <= share).unwrap_or(STEPS);
         (step as f64 * STEP).sqrt()
     }
+}
+
+/// Variance of z of one person's code less z of another's, in a pass, if both agree as well with the code that is held
+/// against them: by `agreement`, and by `alike` with each other; 0 to 1 of what equal codes agree.
+///
+/// Two things are tossed for. Bits of the codes: those in which the two differ, (1 - alike)/2 of all, agree with either,
+/// so that the difference of z has the variance 2·(1 - alike). And, before diffusion by t, bits of the filters, by what
+/// fills a field that is missing and by tokens that meet on a bit: the same with the likeness of the filters, the t-th
+/// root, times what diffusion makes of a difference, the square of t·(root of the agreement)^(t - 1).
+pub(super) fn toss(agreement: f64, alike: f64, diffusion: usize) -> f64 {
+    let t = diffusion as f64;
+    let of_filter = |share: f64| share.powf(1.0 / t);
+    let steep = t * of_filter(agreement).powf(t - 1.0);
+    2.0 * (1.0 - alike) + 2.0 * steep * steep * (1.0 - of_filter(alike))
+}
+
+/// Least z that no larger share of N(0, 1) lies above.
+pub(super) fn quantile(share: f64) -> f64 {
+    least(|z| above(z) <= share)
+}
+
+/// Least z of which something holds that holds of all larger ones.
+fn least(holds: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if holds(middle) { high = middle } else { low = middle }
+    }
+    high
 }
 
 /// Share of N(0, 1) above z.
@@ -82,11 +106,12 @@ mod tests {
     use super::*;
     use crate::link::popcount::Kernel;
     use crate::link::search::{Probe, Search};
-    use crate::link::testing::City;
+    use crate::link::testing::{City, Draw};
     use crate::profile::Profile;
 
     #[test]
     fn the_normal_distribution_is_the_one_of_the_tables() {
+        assert!((quantile(3e-4) - 3.431_614).abs() < 1e-5);
         for (z, share) in [(0.0, 0.5), (1.0, 0.158_655_253_931), (3.0, 1.349_898e-3), (6.0, 9.865_9e-10)] {
             assert!((above(z) / share - 1.0).abs() < 1e-5, "{z}");
         }
@@ -122,6 +147,34 @@ mod tests {
             let z = chance.together(share);
             let reached = all.iter().filter(|other| **other >= z).count() as f64 / all.len() as f64;
             assert!((share * 0.6..=share * 1.4).contains(&reached), "{share}: {reached}");
+        }
+    }
+
+    /// Filters of tokens that all have in common and of others that each has alone, as a profile makes codes of them.
+    #[test]
+    fn people_who_agree_equally_are_as_far_apart_as_tossing_makes_them_and_hardly_less() {
+        for (bits, t, common, own) in [(512, 4, 180, 97), (256, 3, 130, 10)] {
+            let mut draw = Draw::new(4);
+            let (mut squares, mut expected) = (0.0, 0.0);
+            for _ in 0..200 {
+                let places: Vec<Vec<usize>> = (0..bits).map(|_| (0..t).map(|_| draw.below(bits)).collect()).collect();
+                let shared: Vec<usize> = (0..common).map(|_| draw.below(bits)).collect();
+                let mut code = || -> Vec<bool> {
+                    let mut filter = vec![false; bits];
+                    shared.iter().for_each(|at| filter[*at] = true);
+                    (0..own).for_each(|_| filter[draw.below(bits)] = true);
+                    places.iter().map(|places| places.iter().fold(false, |parity, at| parity ^ filter[*at])).collect()
+                };
+                let (person, one, other) = (code(), code(), code());
+                let share = |a: &[bool], b: &[bool]| {
+                    let distance = a.iter().zip(b).filter(|(a, b)| a != b).count();
+                    (1.0 - 2.0 * distance as f64 / bits as f64).max(0.0)
+                };
+                let (nearer, farther) = (share(&person, &one), share(&person, &other));
+                squares += (nearer - farther).powi(2) * bits as f64;
+                expected += toss(f64::midpoint(nearer, farther), share(&one, &other), t);
+            }
+            assert!((0.4..=1.1).contains(&(squares / expected)), "{bits}, {t}: {squares} of {expected}");
         }
     }
 

@@ -5,8 +5,9 @@
 //! those about whom nobody is sure, the best by all codes together, if that links; (4) else unsure, if there is anybody
 //! like that; (5) else nobody. Then (6) a tenant about whom nobody is sure is linked if one of those in doubt lives with
 //! another tenant of the contract. A person has several variants of each code; the best pair counts. Two persons of
-//! different households with exactly the best score are nobody's to choose between: unsure. Where the thresholds come
-//! from says [`super::thresholds`].
+//! different households with exactly the best score are nobody's to choose between: unsure; and at the address neither are
+//! two whose difference noise explains, for there records are compared leniently, and what is missing in one is filled at
+//! random. Where the thresholds come from says [`super::thresholds`].
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -129,7 +130,7 @@ impl Search<'_> {
 
     /// Step 1 for one person alone.
     fn settled_here(self, person: &Probe, near: &[Candidate]) -> Option<Outcome> {
-        self.pick(&linking(near, self.link_here(person)), true)
+        self.pick_here(person, &linking(near, self.link_here(person)))
     }
 
     /// Step 1 for the tenants of one contract: best first, a person to one tenant. A tenant for whom nobody is
@@ -154,20 +155,36 @@ impl Search<'_> {
             if outcomes[tenant].is_some() || taken.contains(&candidate.row) {
                 continue;
             }
-            let free: Vec<_> = near[tenant]
-                .iter()
-                .filter(|other| other.z == candidate.z && !taken.contains(&other.row))
-                .copied()
-                .collect();
-            outcomes[tenant] = self.pick(&free, true);
+            outcomes[tenant] = self.pick_here(&tenants[tenant], &free(&near[tenant], link, &taken));
             if let Some(Outcome::Linked { row, .. }) = outcomes[tenant] {
                 taken.insert(row);
+            }
+        }
+        // Between whom nobody was sure, one may have turned out to be another tenant.
+        for (tenant, near) in near.iter().enumerate() {
+            if let Some(Outcome::Unsure { .. }) = outcomes[tenant] {
+                outcomes[tenant] =
+                    self.pick_here(&tenants[tenant], &free(near, link, &taken)).or(outcomes[tenant].take());
             }
         }
         let rest = tenants.iter().zip(near);
         let alone =
             |(outcome, (tenant, near)): (Option<_>, (_, &Vec<_>))| outcome.or_else(|| self.settled_here(tenant, near));
         outcomes.into_iter().zip(rest).map(alone).collect()
+    }
+
+    /// As [`Search::pick`] at the address; unsure as well if noise explains that the best of one household agrees better
+    /// than somebody of another one.
+    fn pick_here(self, person: &Probe, linking: &[Candidate]) -> Option<Outcome> {
+        let picked = self.pick(linking, true)?;
+        let Outcome::Linked { row, z, .. } = picked else { return Some(picked) };
+        let equals = self.register.thresholds().equals;
+        let is_rival = |other: &&Candidate| {
+            self.register.household_of(other.row) != self.register.household_of(row)
+                && z.value() - other.z.value() <= equals * self.toss(person, row, other.row)
+        };
+        let rivals: Vec<usize> = linking.iter().filter(is_rival).map(|other| other.row).collect();
+        if rivals.is_empty() { Some(picked) } else { Some(Outcome::Unsure { near: [vec![row], rivals].concat() }) }
     }
 
     /// The best of those who link; unsure if two of different households are equally good.
@@ -181,6 +198,11 @@ impl Search<'_> {
         }
         Some(Outcome::Linked { row, z, at_address })
     }
+}
+
+/// Those who link and are nobody else.
+fn free(candidates: &[Candidate], link: f64, taken: &HashSet<usize>) -> Vec<Candidate> {
+    linking(candidates, link).into_iter().filter(|candidate| !taken.contains(&candidate.row)).collect()
 }
 
 fn linking(candidates: &[Candidate], link: f64) -> Vec<Candidate> {

@@ -40,7 +40,8 @@ enum Membership {
     Yes,
 }
 
-/// What the households of the linked tenants hold.
+/// What the households of the linked tenants hold. What is too large to be a household holds only the tenants themselves:
+/// in an institution others are minors, seniors or on the care list whoever the tenant is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     /// Any resident is a minor.
@@ -251,20 +252,28 @@ impl Registers {
 
     fn groups(&self, linked: &[usize]) -> Groups {
         let households = self.households(linked);
-        let any = |holds: &dyn Fn(usize) -> bool| households.iter().any(|household| holds(*household));
+        let any = |holds: &dyn Fn(usize) -> bool| {
+            households.iter().any(|household| self.is_household(*household) && holds(*household))
+        };
+        let senior_tenant = linked.iter().any(|row| self.population.is_senior(*row));
         Groups {
-            minor: any(&|household| self.population.household(household).minor),
-            senior_tenant: linked.iter().any(|row| self.population.is_senior(*row)),
-            senior_resident: any(&|household| self.population.household(household).senior),
+            minor: any(&|household| self.population.household(household).minor)
+                || linked.iter().any(|row| self.population.is_minor(*row)),
+            senior_tenant,
+            senior_resident: senior_tenant || any(&|household| self.population.household(household).senior),
             oggz: any(&|household| self.membership[household] == Membership::Yes),
         }
+    }
+
+    /// Neither an institution nor a student house.
+    fn is_household(&self, position: usize) -> bool {
+        self.population.household(position).size <= self.population.rule.max_household
     }
 
     /// All of it is households that the register can speak for.
     fn are_clear(&self, linked: &[usize], households: &BTreeSet<usize>) -> bool {
         let rule = &self.population.rule;
-        let is_household = |household: &usize| self.population.household(*household).size <= rule.max_household;
-        households.iter().all(is_household)
+        households.iter().all(|household| self.is_household(*household))
             && households.iter().all(|household| self.membership[*household] != Membership::Unsure)
             && linked.iter().all(|row| self.population.neighbours(*row) <= rule.max_address_block)
     }

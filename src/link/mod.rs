@@ -7,7 +7,7 @@
 //!
 //! [`join`] compares plain CLKs with each other, for everybody who links with those.
 //!
-//! The one place with `unsafe` is `popcount/x86_64`; every kernel equals the portable one bit for bit.
+//! The one place with `unsafe` is `popcount`, in `x86_64` and `neon`; every kernel equals the portable one bit for bit.
 
 mod care;
 mod chance;

@@ -42,6 +42,7 @@ struct Person {
     id: RecordRef,
     household: Option<u32>,
     block: Option<u32>,
+    minor: bool,
     senior: bool,
 }
 
@@ -112,7 +113,7 @@ impl RegisterBuilder {
             register.groups[group as usize] += usize::from(record.groups.contains(&group));
         }
         if row.is_some() {
-            register.people.push(Person { id: record.id, household, block, senior });
+            register.people.push(Person { id: record.id, household, block, minor, senior });
             register.codes.push(&register.shape, &record.codes);
         }
         Ok(())
@@ -244,6 +245,11 @@ impl Register {
 
     pub(super) fn household(&self, position: usize) -> Household {
         self.households[position]
+    }
+
+    /// Possibly: whoever certainly is has no codes.
+    pub(super) fn is_minor(&self, row: usize) -> bool {
+        self.people[row].minor
     }
 
     pub(super) fn is_senior(&self, row: usize) -> bool {

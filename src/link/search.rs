@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::thread;
 
 use super::HouseholdQuestion;
+use super::chance;
 use super::desk::Desk;
 use super::popcount::{Asked, Kernel, Place, Rows, distance};
 use super::register::Register;
@@ -104,6 +105,23 @@ impl<'a> Search<'a> {
     pub fn together(self, person: &Probe, row: usize) -> Z {
         let best = |pass| self.best(person, pass, row).value().max(0.0);
         Z::together((0..self.register.shape.passes()).map(best))
+    }
+
+    /// Standard deviation of how much more one of two people agrees with a person than the other, by all codes together,
+    /// were the evidence for both equal: what [`super::chance::toss`] says of each pass, as much as that pass weighs.
+    pub fn toss(self, person: &Probe, one: usize, other: usize) -> f64 {
+        let shape = &self.register.shape;
+        let rival = Probe::row(self.register, other);
+        let (mut variance, mut weight) = (0.0, 0.0);
+        for pass in 0..shape.passes() {
+            let root = (shape.bits(pass) as f64).sqrt();
+            let share = |person: &Probe, row: usize| (self.best(person, pass, row).value() / root).max(0.0);
+            let agreement = f64::midpoint(share(person, one), share(person, other));
+            let square = agreement * agreement * root * root;
+            variance += square * chance::toss(agreement, share(&rival, one), shape.diffusion(pass));
+            weight += square;
+        }
+        if weight > 0.0 { (variance / weight).sqrt() } else { f64::INFINITY }
     }
 
     /// Whether the global code alone links.

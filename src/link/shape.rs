@@ -16,6 +16,8 @@ const MAX_WEIGHT_Z: f64 = 14.0;
 pub(super) struct Shape {
     /// Bits per pass.
     bits: Vec<usize>,
+    /// Filter bits per pass whose parity is one bit of a code.
+    diffusion: Vec<usize>,
     /// Codes of a record, per pass.
     held: Vec<usize>,
     /// Codes of a tenant, per pass.
@@ -62,6 +64,7 @@ impl Shape {
         let places = (0..profile.passes.len()).map(|pass| (0..held(pass)).map(|_| place(pass)).collect()).collect();
         Self {
             bits: profile.passes.iter().map(|pass| pass.code_bits).collect(),
+            diffusion: profile.passes.iter().map(|pass| pass.diffusion).collect(),
             held: (0..profile.passes.len()).map(held).collect(),
             asked: profile.passes.iter().map(|pass| pass.asked(profile)).collect(),
             names: pass(Scope::Everywhere).expect("a checked profile has a pass for everywhere"),
@@ -86,6 +89,11 @@ impl Shape {
     /// Bits of a code of this pass.
     pub fn bits(&self, pass: usize) -> usize {
         self.bits[pass]
+    }
+
+    /// Filter bits whose parity is one bit of a code of this pass.
+    pub fn diffusion(&self, pass: usize) -> usize {
+        self.diffusion[pass]
     }
 
     /// Per variant where the codes of this pass lie.

@@ -8,7 +8,7 @@
 use std::num::NonZero;
 use std::thread;
 
-use super::chance::{Chance, above};
+use super::chance::{Chance, above, quantile};
 use super::popcount::Kernel;
 use super::register::Register;
 use super::search::{Probe, Search};
@@ -46,6 +46,9 @@ pub(super) struct Thresholds {
     pub together: f64,
     /// By the number of people at the address, from none on; the last for all more.
     here: Vec<Limits>,
+    /// At the address, two people of different households are equals if they are no further apart than so many standard
+    /// deviations of what noise makes of equals.
+    pub equals: f64,
     /// People of the sample, and per pass that is scanned how many pairs of them and others reach each step.
     pub sampled: usize,
     pub resembling: Vec<Vec<u64>>,
@@ -78,6 +81,8 @@ impl Thresholds {
             scanned,
             together: band.hypot(besides),
             here: (0..=register.rule.max_address_block).map(here).collect(),
+            // Of equals the wrong one as rarely as a stranger.
+            equals: quantile(of.links_at_address / 1000.0),
             sampled,
             resembling,
         }
@@ -99,7 +104,7 @@ impl Thresholds {
 
     #[cfg(test)]
     pub fn fixed(scanned: Vec<(usize, Limits)>, together: f64, here: Limits) -> Self {
-        Self { scanned, together, here: vec![here], sampled: 0, resembling: vec![] }
+        Self { scanned, together, here: vec![here], equals: 3.4, sampled: 0, resembling: vec![] }
     }
 }
 

@@ -1,10 +1,12 @@
 //! `voorrang link`: pairs of plain CLKs, and what it says of files that have none.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::process::Output;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use voorrang::link::popcount::Kernel;
 
 use super::*;
 
@@ -84,6 +86,17 @@ fn every_kernel_and_length_writes_the_pairs_sorted_as_by_hand() {
         }
         assert!(seen.contains("auto") && seen.contains("portable"));
     }
+}
+
+/// A kernel that is not there is not tested, here and in the kernels' own tests, and whoever reads that all is well
+/// should know.
+#[test]
+fn kernels_that_this_machine_lacks_are_told() {
+    let lacks: Vec<&str> = Kernel::NAMES.into_iter().filter(|name| Kernel::named(name).is_none()).collect();
+    // Past the capture of output, which hides what a good test prints.
+    writeln!(std::io::stderr(), "not tested on this machine: kernels {}", lacks.join(", ")).unwrap();
+    assert_eq!(lacks.len() + Kernel::available().len(), Kernel::NAMES.len());
+    assert!(!lacks.contains(&"portable"));
 }
 
 #[test]

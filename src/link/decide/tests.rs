@@ -153,13 +153,45 @@ fn a_tie_between_households_is_unsure_and_inside_one_is_not() {
 }
 
 #[test]
-fn a_runner_up_of_one_bit_less_is_no_tie() {
+fn a_runner_up_whom_noise_explains_is_a_tie_at_the_address_and_elsewhere_none() {
     let mut city = City::new(8);
     let anna = city.resident(1, 1, &[]);
     let near = city.draw.like(&anna, Some(1), Some(1));
     city.register(2, 1, &[], near);
-    assert_eq!(link(one(&city, 1, &anna)), Some((0, true)));
+    assert_eq!(one(&city, 1, &anna), Standing::Unsure);
     assert_eq!(link(one(&city, 2, &anna)), Some((0, false)));
+}
+
+#[test]
+fn a_runner_up_beyond_noise_is_no_tie() {
+    for (z, linked) in [(10.0, true), (30.0, true), (43.5, false), (44.5, false)] {
+        let mut city = City::new(15);
+        let anna = city.resident(1, 1, &[]);
+        let other = city.draw.like(&anna, None, reaching(z));
+        city.register(2, 1, &[], other);
+        let tenant = city.draw.like(&anna, None, Some(0));
+        assert_eq!(link(one(&city, 1, &tenant)), linked.then_some((0, true)), "{z}");
+        // Inside a household it is no matter.
+        city.population[1].household = city.population[0].household;
+        assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)), "{z}");
+    }
+}
+
+#[test]
+fn a_rival_who_is_another_tenant_is_none() {
+    let mut city = City::new(16);
+    let anna = city.resident(1, 1, &[]);
+    let mut bert = city.draw.like(&anna, Some(4), Some(4));
+    let his = city.draw.code();
+    bert.passes[1][1] = his.clone();
+    city.register(2, 1, &[], bert);
+    let mut tenant = city.draw.codes();
+    tenant.passes[1][0] = city.draw.flip(&his, reaching(15.0).unwrap() as usize);
+    assert_eq!(one(&city, 1, &anna), Standing::Unsure);
+    for (tenants, rows) in [([&anna, &tenant], [0, 1]), ([&tenant, &anna], [1, 0])] {
+        let linked: Vec<_> = city.ask(1, &tenants).tenants.into_iter().map(link).collect();
+        assert_eq!(linked, rows.map(|row| Some((row, true))));
+    }
 }
 
 #[test]

@@ -103,6 +103,26 @@ fn a_household_or_an_address_above_its_size_is_never_certain() {
 }
 
 #[test]
+fn of_a_household_above_its_size_only_the_tenants_own_groups_count() {
+    let mut city = City::new(17);
+    let anna = city.resident(1, 1, &[]);
+    let senior = city.resident(1, 1, &[Group::Senior]);
+    // Of whom no birth date is known.
+    let ageless = city.resident(1, 1, &[Group::Minor]);
+    city.register(1, 1, &[Group::Minor], Codes::default());
+    let listed = city.resident(1, 1, &[]);
+    city.member(1, listed.clone());
+    let (minor, all) = (Groups { minor: true, ..NOTHING }, Groups { minor: true, senior_resident: true, ..OGGZ });
+    assert_eq!(certainty(&city.ask(1, &[&anna])), (true, all));
+    city.profile.rule.max_household = 4;
+    let own_age = Groups { senior_tenant: true, senior_resident: true, ..NOTHING };
+    for (tenant, want) in [(&anna, NOTHING), (&senior, own_age), (&ageless, minor), (&listed, OGGZ)] {
+        assert_eq!(certainty(&city.ask(1, &[tenant])), (false, want));
+        assert_eq!(city.ask(2, &[tenant]).moved, Some(if want == OGGZ { OGGZ } else { NOTHING }));
+    }
+}
+
+#[test]
 fn a_care_member_gives_the_household_its_group_wherever_the_list_has_the_address() {
     for home in [1, 2, 0] {
         let mut city = City::new(8);

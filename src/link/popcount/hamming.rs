@@ -116,6 +116,8 @@ impl Kernel {
             // Tiles of bytes pay where all words are read at once.
             #[cfg(target_arch = "x86_64")]
             Isa::Amx(kernel) => kernel.avx512().within(rows, asked, hits),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(kernel) => kernel.within(rows, asked, hits),
         }
     }
 }

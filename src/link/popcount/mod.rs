@@ -6,6 +6,8 @@
 //! equals it, pair for pair.
 
 mod hamming;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod sieve;
 #[cfg(test)]
@@ -31,14 +33,16 @@ enum Isa {
     Avx512(x86_64::Avx512),
     #[cfg(target_arch = "x86_64")]
     Amx(x86_64::Amx),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
 }
 
 impl Kernel {
     /// The definition; runs everywhere.
     pub const PORTABLE: Self = Self(Isa::Portable);
 
-    /// Names of all kernels, whether this machine has them or not, the slowest first.
-    pub const NAMES: [&str; 5] = ["portable", "popcnt", "avx2", "avx512", "amx"];
+    /// Names of all kernels, whether this machine has them or not, the slowest of a kind of machine first.
+    pub const NAMES: [&str; 6] = ["portable", "neon", "popcnt", "avx2", "avx512", "amx"];
 
     /// All kernels of this machine, the slowest first.
     pub fn available() -> Vec<Self> {
@@ -49,7 +53,9 @@ impl Kernel {
             x86_64::Avx512::detect().map(Isa::Avx512),
             x86_64::Amx::detect().map(Isa::Amx),
         ];
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let detected = [neon::Neon::detect().map(Isa::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let detected: [Option<Isa>; 0] = [];
         std::iter::once(Self::PORTABLE).chain(detected.into_iter().flatten().map(Self)).collect()
     }
@@ -77,6 +83,8 @@ impl Kernel {
             "avx512" => Costs { word: 0.25, survivor: 80.0 },
             "avx2" => Costs { word: 0.7, survivor: 80.0 },
             "popcnt" => Costs { word: 1.0, survivor: 80.0 },
+            // By its instructions; not measured.
+            "neon" => Costs { word: 1.0, survivor: 80.0 },
             _ => Costs { word: 2.3, survivor: 80.0 },
         }
     }
@@ -93,6 +101,8 @@ impl Kernel {
             Isa::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Isa::Amx(_) => "amx",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => "neon",
         }
     }
 }

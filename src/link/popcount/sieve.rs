@@ -138,6 +138,8 @@ impl Isa {
             (Self::Amx(kernel), Layout::Tiles(tiles)) => kernel.sift(queries, tiles, rows, pairs),
             #[cfg(target_arch = "x86_64")]
             (Self::Popcnt(kernel), Layout::Words(words)) => kernel.sift(queries, words, rows, pairs),
+            #[cfg(target_arch = "aarch64")]
+            (Self::Neon(kernel), Layout::Words(words)) => kernel.sift(queries, words, rows, pairs),
             (_, Layout::Words(words)) => super::portable::sift(queries, words, rows, pairs),
             #[cfg(target_arch = "x86_64")]
             _ => unreachable!("`layout` made what the kernel wants"),

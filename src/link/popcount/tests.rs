@@ -210,6 +210,7 @@ fn a_kernel_is_known_by_its_name_and_the_best_one_suits_the_queries() {
         assert_eq!(Kernel::named(kernel.name()), Some(kernel));
     }
     assert_eq!(Kernel::named("abacus"), None);
+    assert_eq!(Kernel::named("neon").is_some(), cfg!(target_arch = "aarch64"));
     assert_ne!(Kernel::best_for(1).name(), "amx");
     assert_eq!(Kernel::best_for(usize::MAX), Kernel::best());
 }

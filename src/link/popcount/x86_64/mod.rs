@@ -1,5 +1,5 @@
 //! Kernels for x86-64: the POPCNT instruction, AVX2, AVX-512 with VPOPCNTDQ, and AMX with 8-bit integers. This folder
-//! has the only `unsafe` of this crate.
+//! and `neon` have the only `unsafe` of this crate.
 //!
 //! A value of [`Popcnt`], [`Avx2`], [`Avx512`] or [`Amx`] is the proof that the CPU has the features: only `detect`
 //! makes one.
