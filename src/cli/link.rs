@@ -85,6 +85,8 @@ pub enum KernelName {
     Avx2,
     /// The POPCNT instruction
     Popcnt,
+    /// NEON (AArch64)
+    Neon,
     /// Any machine
     Portable,
 }
@@ -120,6 +122,7 @@ impl KernelName {
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Popcnt => "popcnt",
+            Self::Neon => "neon",
             Self::Portable => "portable",
         };
         let has = || Kernel::available().into_iter().map(Kernel::name).collect();

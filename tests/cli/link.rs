@@ -72,7 +72,7 @@ fn every_kernel_and_length_writes_the_pairs_sorted_as_by_hand() {
         let want = by_hand(&left, &right, 0.7);
         assert!(want.lines().count() > 77);
         let mut seen = BTreeSet::new();
-        for kernel in ["auto", "amx", "avx512", "avx2", "popcnt", "portable"] {
+        for kernel in ["auto", "amx", "avx512", "avx2", "popcnt", "neon", "portable"] {
             let args = ["left.json", "right.json", "--threshold", "0.7", "--kernel", kernel, "--threads", "2"];
             let output = link(&folder, &args).output().unwrap();
             let stderr = String::from_utf8(output.stderr).unwrap();
