@@ -113,7 +113,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     refuse_input(output, others.into_iter().flatten().chain([input]).map(PathBuf::as_path))?;
     let (salt, epoch) = salt(args, &profile)?;
     let encoder = Encoder::new(&profile, salt.expose(), &epoch);
-    let mut out = Output::create(output)?;
+    let mut out = Output::create(output)?.in_any_order()?;
     let written = write_codes(args, kind, input, &encoder, &profile, &mut out)?;
     out.finish()?;
     eprintln!("Encoded {written} records into {}.", output.display());

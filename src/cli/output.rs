@@ -83,12 +83,24 @@ impl Output {
         Ok(Self { file: BufWriter::new(place), path })
     }
 
+    /// For a file whose beginning is known at its end: what cannot be written twice is refused.
+    ///
+    /// # Errors
+    /// If it is a pipe or a terminal.
+    pub fn in_any_order(mut self) -> anyhow::Result<Self> {
+        let again = self.file.get_mut().file().stream_position();
+        again.with_context(|| {
+            format!("{} has a MAC at its beginning that is known at its end; write to a file", self.path.display())
+        })?;
+        Ok(self)
+    }
+
     /// Writes over bytes that are there already; what comes next goes to the end as before.
     ///
     /// # Errors
     /// If it cannot be written; always for a pipe.
     pub fn overwrite(&mut self, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
-        let failed = || format!("cannot write the beginning of {} once more; write to a file", self.path.display());
+        let failed = || format!("cannot write {}", self.path.display());
         self.file.flush().with_context(failed)?;
         let file = self.file.get_mut().file();
         let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));

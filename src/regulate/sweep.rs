@@ -303,12 +303,9 @@ mod tests {
     }
 
     #[test]
-    fn every_shipped_article_is_reached_in_the_plain_sweep_within_moments() {
-        let started = std::time::Instant::now();
+    fn every_shipped_article_is_reached_in_the_plain_sweep() {
         for regulation in Regulation::built_in() {
             assert!(regulation.decided().values().all(|count| *count > 0), "{:?}", regulation.decided());
         }
-        let each = started.elapsed() / u32::try_from(Regulation::built_in().len()).unwrap();
-        assert!(each < std::time::Duration::from_secs(5), "{each:?} a city");
     }
 }
