@@ -185,11 +185,11 @@ fn no_chunk_is_read_of_whoever_may_not_load() {
     let encoder = house.encoder(EPOCH);
     let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
     let path = format!("/v1/loads/{}/chunks/0", load.id);
-    for (stem, status) in [(CORPORATION, 403), (CARE, 403), (ADMINISTRATOR, 403)] {
+    for stem in [CORPORATION, CARE, ADMINISTRATOR] {
         let mut line = house.line(stem);
         // Announced and never sent: whoever waits for it would not answer.
         line.head("PUT", &path, &[("Content-Type", "application/x-ndjson")], 4 << 20).unwrap();
-        line.reply("PUT").unwrap().is_problem(status, "refused");
+        line.reply("PUT").unwrap().is_problem(404, "unknown_load");
     }
     let mut line = house.line(POPULATION);
     line.head("PUT", &path, &[("Content-Type", "application/x-ndjson")], (4 << 20) + 1).unwrap();
@@ -234,8 +234,8 @@ fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
     refused(CARE, &plan(&house, &unknown, Source::Care, 18), 404, "unknown_epoch");
     // Another's load is nobody else's to go on with.
     let load = ByHand::begin(&house, POPULATION, &own, Source::Population, 1);
-    load.put(&house, CARE, 0, &["{}".into()]).is_problem(403, "refused");
-    load.commit(&house, CARE, 0).is_problem(403, "refused");
+    load.put(&house, CARE, 0, &["{}".into()]).is_problem(404, "unknown_load");
+    load.commit(&house, CARE, 0).is_problem(404, "unknown_load");
     // The tool says what is wrong before it sends anything.
     let path = house.file("other.salt");
     fs::write(&path, salt.to_file().as_bytes()).unwrap();

@@ -265,8 +265,11 @@ fn every_path_by_every_method_in_every_role_is_what_the_table_says() {
             let mut headers = vec![("Content-Type", kind)];
             headers.extend((*role == "inway").then_some(("Fsc-Peer-Id", "00000099000000004001")));
             // A connection ends with such a refusal.
-            let line = if is_out { line.insert(lines()) } else { line.get_or_insert_with(&mut lines) };
-            let reply = line.send(method, &world.path(path), &headers, bytes.as_bytes()).unwrap();
+            let open = if is_out { line.insert(lines()) } else { line.get_or_insert_with(&mut lines) };
+            let reply = open.send(method, &world.path(path), &headers, bytes.as_bytes()).unwrap();
+            if reply.header("connection") == Some("close") {
+                line = None;
+            }
             // A head has no body to tell more.
             let told = match (method, reply.status) {
                 ("HEAD", 405) => Some("none"),

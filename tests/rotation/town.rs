@@ -52,6 +52,12 @@ impl Town {
             text = text.replace(&given, &format!("\n{key} = \"{}\"\n", path.display()));
         }
         fs::write(&config, text).unwrap();
+        // A service that was killed comes back at another port: who waits for the old one waits in vain.
+        for party in regulation.parties() {
+            let path = keys.join(format!("{}.toml", pki::file_stem(&party.name)));
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{text}\n[retry]\nseconds = 2\n")).unwrap();
+        }
         registers(&data.join("brp.csv"), folder.path());
         fs::copy(data.join("oggz.csv"), folder.path().join("oggz.csv")).unwrap();
         tenants(&data.join("huurders.csv"), &folder.path().join("huurders.csv"));
