@@ -263,7 +263,10 @@ fn every_path_by_every_method_in_every_role_is_what_the_table_says() {
             let kind = if path.contains("/chunks/") { "application/x-ndjson" } else { "application/json" };
             let bytes = if body.is_null() { String::new() } else { body.to_string() };
             let mut headers = vec![("Content-Type", kind)];
-            headers.extend((*role == "inway").then_some(("Fsc-Peer-Id", "00000099000000004001")));
+            if *role == "inway" {
+                headers.push(("Fsc-Peer-Id", "00000099000000004001"));
+                headers.push(("Fsc-Transaction-Id", "01890a5d-ac96-774b-bcce-b302099a8057"));
+            }
             // A connection ends with such a refusal.
             let open = if is_out { line.insert(lines()) } else { line.get_or_insert_with(&mut lines) };
             let reply = open.send(method, &world.path(path), &headers, bytes.as_bytes()).unwrap();
