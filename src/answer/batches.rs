@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::aside::aside;
 use super::guard::Refusals;
@@ -120,8 +120,10 @@ fn within(
     }
     let one = |(epoch, ours): (&EpochId, Vec<(&Question, bool)>)| {
         let told = addresses(ours.iter().filter(|(_, told)| *told).map(|(question, _)| *question));
-        // What was cut below the minimum is brought to its end, as of when it first came.
-        let since = claimed.filter(|_| (1..app.least_at_once(epoch)).contains(&told)).unwrap_or(now);
+        // What was cut below the minimum is brought to its end, as of when it first came. The store keeps whole seconds, of
+        // the end of an epoch as well: what was answered in the second of the silence came before it.
+        let cut = claimed.filter(|_| (1..app.least_at_once(epoch)).contains(&told));
+        let since = cut.map_or(now, |came| came - Duration::SECOND);
         // Who is refused anyway hides nobody.
         let counted = ours.iter().filter(|(question, told)| *told || app.would_answer(caller, question, since));
         (epoch.clone(), Within { households: addresses(counted.map(|(question, _)| *question)).max(1), since })
