@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use voorrang::audit::Outcome;
 use voorrang::cli::epoch::{self, EpochCommand};
 use voorrang::cli::query::{self, QueryArgs};
@@ -44,16 +45,27 @@ fn column(path: &Path, column: usize) -> Vec<String> {
     rows.map(|row| row[column].to_owned()).collect()
 }
 
-fn charged(house: &House) -> usize {
-    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+fn database(house: &House) -> Connection {
+    let db = Connection::open(house.state().join("voorrang.db")).unwrap();
     db.busy_timeout(Duration::from_secs(20)).unwrap();
+    db
+}
+
+fn charged_in(db: &Connection) -> usize {
     let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions";
-    usize::try_from(db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()).unwrap()
+    let mut sum = db.prepare_cached(sql).unwrap();
+    usize::try_from(sum.query_row([], |row| row.get::<_, i64>(0)).unwrap()).unwrap()
+}
+
+fn charged(house: &House) -> usize {
+    charged_in(&database(house))
 }
 
 fn until_charged(house: &House, least: usize) -> usize {
+    // One connection: to open one takes as long as several answers.
+    let db = database(house);
     for _ in 0..30_000 {
-        let now = charged(house);
+        let now = charged_in(&db);
         if now >= least {
             return now;
         }
@@ -212,10 +224,11 @@ fn a_line_that_a_kill_cut_is_asked_for_again() {
     assert_eq!(charged(&house), contracts.len());
 }
 
-#[test]
-fn a_request_that_was_cut_and_then_met_the_silence_singles_nobody_out_and_charges_nobody_twice() {
-    // So many that those whom the silence leaves out are enough for a request, and so few that they are not.
-    for count in [28, 8] {
+/// A request about so many households whose service and client are killed in its middle, how many are charged, and the
+/// service at work again.
+fn cut_in_its_middle(count: usize) -> (House, QueryArgs, usize) {
+    // A busy machine sees too late how far a short request is.
+    for _ in 0..8 {
         let mut house = House::built(true);
         amend(&house, "minimum_batch = 1", &format!("minimum_batch = {LEAST}"));
         house.start();
@@ -234,16 +247,28 @@ fn a_request_that_was_cut_and_then_met_the_silence_singles_nobody_out_and_charge
         house.kill();
         house.start();
         let before = charged(&house);
-        assert!((LEAST..contracts.len()).contains(&before), "cut in its middle: {before}");
+        if before < contracts.len() {
+            return (house, QueryArgs { config: house.party(CORPORATION), ..run }, before);
+        }
+    }
+    panic!("no request was cut in its middle");
+}
+
+#[test]
+fn a_request_that_was_cut_and_then_met_the_silence_singles_nobody_out_and_charges_nobody_twice() {
+    // So many that those whom the silence leaves out are enough for a request, and so few that they are not.
+    for count in [28, 8] {
+        let (house, run, before) = cut_in_its_middle(count);
+        let asked = fs::read_to_string(&run.arrears).unwrap().lines().count() - 1;
         house.fill(NEXT);
         retire(&house);
-        let run = QueryArgs { resume: true, config: house.party(CORPORATION), ..run };
+        let run = QueryArgs { resume: true, ..run };
         let summary = query::ask_all(&run).unwrap();
-        let (told, left) = (summary.answers.values().sum::<usize>(), contracts.len() - before);
+        let (told, left) = (summary.answers.values().sum::<usize>(), asked - before);
         let epochs = column(&run.output, 2);
         assert_eq!(epochs.iter().filter(|epoch| *epoch == EPOCH).count(), before, "told again");
         if left >= LEAST {
-            assert_eq!((told, charged(&house), answered(&house)), (contracts.len(), contracts.len(), contracts.len()));
+            assert_eq!((told, charged(&house), answered(&house)), (asked, asked, asked));
         } else {
             assert_eq!((told, charged(&house), answered(&house)), (before, before, before));
             assert_eq!(summary.refused["minimum-batch"], left);
