@@ -35,17 +35,17 @@ impl Tx<'_> {
     /// [`StoreError::Entry`] if a field breaks its form or the entry is longer than 65,535 bytes.
     pub fn append(&self, entry: &Entry) -> Result<Appended, StoreError> {
         entry.check()?;
-        let bytes = entry.to_bytes();
-        if bytes.len() > MAX_ENTRY_BYTES {
+        let line = entry.to_text();
+        if line.len() > MAX_ENTRY_BYTES {
             return Err(AuditError::Entry("text is longer than 65,535 bytes").into());
         }
         let mut log = self.log.borrow_mut();
-        let appended = Appended { index: log.frontier.size(), leaf: leaf_hash(&bytes) };
+        let appended = Appended { index: log.frontier.size(), leaf: leaf_hash(line.as_bytes()) };
         let index = int(appended.index)?;
         let mut leaf = self.db.prepare_cached("INSERT INTO leaf (idx, hash) VALUES (?1, ?2)")?;
         leaf.execute(params![index, appended.leaf.as_bytes()])?;
         let mut text = self.db.prepare_cached("INSERT INTO entry (idx, text) VALUES (?1, ?2)")?;
-        text.execute(params![index, String::from_utf8_lossy(&bytes)])?;
+        text.execute(params![index, line])?;
         if log.outbox && ldv::activity(entry.action).is_some() {
             self.put_outbox(index)?;
         }
