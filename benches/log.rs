@@ -48,9 +48,9 @@ fn append(store: &Store, entry: Entry) {
     written.map_err(|error: StoreError| error).expect("the disk takes it");
 }
 
-/// What an append writes: the last pages of entries and of leaves, the checkpoint's, each with its header in the
-/// write-ahead log.
-const WRITTEN: usize = 3 * (24 + 4096);
+/// What an append writes: the last pages of entries, of their index and of leaves, the checkpoint's, each with its header
+/// in the write-ahead log.
+const WRITTEN: usize = 4 * (24 + 4096);
 
 /// As much as an append writes, into a file that has its length, then one sync.
 fn sync(file: &mut File, at: usize) -> Duration {
@@ -100,9 +100,19 @@ fn main() {
         ratio(alone, bare)
     );
 
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut awaited = Vec::new();
+    for at in 0..ROUNDS {
+        let one = entry(&key, at);
+        let started = Instant::now();
+        let written = store.write_async(move |tx: &Tx<'_>| tx.append(&one).map(drop));
+        runtime.block_on(written).map_err(|error: StoreError| error).expect("the disk takes it");
+        awaited.push(started.elapsed());
+    }
+    println!("one at a time by an async caller: {:.1?} an entry, n = {ROUNDS}", median(awaited));
+
     let before = store.stats();
     let mut groups = Vec::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for round in 0..ROUNDS / 10 {
         let entries: Vec<_> = (0..TOGETHER).map(|at| entry(&key, round * TOGETHER + at)).collect();
         let started = Instant::now();
@@ -135,7 +145,7 @@ fn main() {
     });
     let each = (cpu() - used) / MANY as u32;
     drop(store);
-    let rows = 50 + ROUNDS + ROUNDS / 10 * TOGETHER;
+    let rows = 50 + 2 * ROUNDS + ROUNDS / 10 * TOGETHER;
     println!("CPU: {each:.1?} an entry, groups of 256, n = {MANY}");
     let total = bytes(&setup.folders.state);
     println!("disk: {} bytes an entry (database of {} entries)", total / (rows + MANY) as u64, rows + MANY);

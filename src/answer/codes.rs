@@ -139,6 +139,12 @@ pub const CODES: &[Code] = &[
     code("stock_missing", &[409], Wait, "no stock was loaded"),
     code("store_conflict", &[409], Stop, "it was done already, or something else was in its place"),
     code(
+        "store_damaged",
+        &[503],
+        Wait,
+        "the access log was changed outside the service, which does nothing until its operator puts a backup back",
+    ),
+    code(
         "store_epoch_credential",
         &[409],
         Stop,

@@ -91,7 +91,8 @@ fn routes(config: &mut web::ServiceConfig) {
 /// A service that can write no more until a restart is to be restarted.
 async fn livez(inside: Data<Inside>) -> HttpResponse {
     if inside.app.store.stats().poisoned {
-        let detail = "a commit failed, and nothing is written any more: make room or replace the disk, then restart";
+        let detail =
+            "a commit failed or the log was changed, and nothing is written any more: see /readyz, then restart";
         return Problem::unavailable(detail).error_response();
     }
     HttpResponse::Ok().body("ok\n")
@@ -140,7 +141,12 @@ async fn set_level(_: HttpRequest, body: web::Payload) -> HttpResponse {
 impl Inside {
     fn look(&self, now: OffsetDateTime) -> Readiness {
         let mut found = Vec::new();
-        if self.app.store.stats().poisoned {
+        let stats = self.app.store.stats();
+        if stats.damaged {
+            let detail = "the access log was changed outside the service: keep a copy, tell the privacy officers, restore a \
+                          backup";
+            found.push(Finding::error(Area::Log, "store_damaged", detail));
+        } else if stats.poisoned {
             let detail = "a commit failed: make room or replace the disk, then restart";
             found.push(Finding::error(Area::Store, "store_not_durable", detail));
         }

@@ -74,7 +74,10 @@ impl Default for Metrics {
             log_entries: gauge("log_entries", "Entries of the access log"),
             commits: gauge("store_commits", "Commits since the start"),
             jobs: gauge("store_jobs", "Changes since the start"),
-            writes_refused: gauge("store_writes_refused", "1: a commit failed, and nothing is written or answered"),
+            writes_refused: gauge(
+                "store_writes_refused",
+                "1: a commit failed or the log was changed, and nothing is written or answered",
+            ),
             certificate_ends: moment("certificate_ends_seconds", "When the service's certificate ends, since 1970"),
             lists_end: moment(
                 "revocation_lists_end_seconds",

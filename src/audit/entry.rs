@@ -167,9 +167,14 @@ impl Entry {
         hex::encode(bytes)
     }
 
-    /// The canonical bytes, which the leaf hash covers.
+    /// The canonical text, whose bytes the leaf hash covers.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("an entry has text keys and finite numbers only")
+    }
+
+    /// The canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an entry has text keys and finite numbers only")
+        self.to_text().into_bytes()
     }
 
     /// Reads canonical bytes; any other spelling of the same entry is refused.

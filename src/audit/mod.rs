@@ -13,6 +13,7 @@ mod keys;
 pub mod ldv;
 mod note;
 mod proof;
+mod report;
 mod seal;
 mod subtrees;
 mod tiles;
@@ -30,6 +31,7 @@ pub use gone::{Due, Gone};
 pub use keys::{CheckpointKeys, LogKeys};
 pub use note::{NoteSigner, NoteVerifier};
 pub use proof::TlogProof;
+pub use report::{Report, VerifyError, Witness};
 pub use seal::{DayKey, DayKeyFile, Disclosed, Opener, Sealed, is_recipient, unwrap, wrap};
 pub use subtrees::Subtrees;
 pub use tiles::{TILE_WIDTH, Tile, Tiles, bundle, bundle_path, read_bundle, tile_path};
@@ -37,7 +39,7 @@ pub use tree::{
     Frontier, Hash, consistency_parts, consistency_proof, inclusion_parts, inclusion_proof, leaf_hash, node_hash,
     verify_consistency, verify_inclusion,
 };
-pub use verify::{Line, Report, VerifyError, Witness, verify_log};
+pub use verify::{Line, verify_all, verify_log};
 pub use witness::{AddCheckpoint, WitnessRefusal};
 pub use words::{Action, Consent, Latency, Outcome, is_person};
 

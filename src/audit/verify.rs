@@ -4,7 +4,10 @@ use std::iter::Peekable;
 use std::ops::Range;
 use std::vec::IntoIter;
 
-use super::{AuditError, Checkpoint, CheckpointKeys, Due, Entry, Frontier, Gone, Hash, Receipt, leaf_hash};
+use super::{
+    AuditError, Checkpoint, CheckpointKeys, Due, Entry, Frontier, Gone, Hash, Receipt, Report, VerifyError, Witness,
+    leaf_hash,
+};
 
 /// One line of an exported log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,98 +42,15 @@ impl From<Vec<u8>> for Line {
     }
 }
 
-/// What held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Lines of the log, expired ones included.
-    pub entries: u64,
-    /// Lines whose contents have expired.
-    pub expired: u64,
-    /// Where those are, in order.
-    pub expired_ranges: Vec<Range<u64>>,
-    pub root: Hash,
-    /// Size of the largest remembered checkpoint: changes after it, signed again by the log, cannot show.
-    pub remembered_size: u64,
-    /// Receipts found in the log.
-    pub receipts: u64,
-}
-
-/// What does not hold, and where. `position` counts from 0 in what the officer handed in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    #[error("the checkpoint cannot be used")]
-    Checkpoint(#[source] AuditError),
-    #[error("remembered checkpoint {position} cannot be used")]
-    RememberedUnusable { position: usize, source: AuditError },
-    #[error("receipt {position} cannot be used")]
-    ReceiptUnusable { position: usize, source: AuditError },
-    #[error("entry {index} is not in its format")]
-    Entry { index: u64, source: AuditError },
-    #[error("the log has {entries} entries where its checkpoint says {size}: entries are missing or added")]
-    Size { entries: u64, size: u64 },
-    #[error("remembered checkpoint {position} is of size {remembered}, the log now says {size}: it was rolled back")]
-    RolledBack { position: usize, remembered: u64, size: u64 },
-    #[error("entry {index} is not the one of receipt {position}: the entry was changed, moved or dropped")]
-    Receipt { position: usize, index: u64 },
-    /// Whoever handed it in made it up, or was given it so: it says nothing against the log.
-    #[error("receipt {position} is not valid: its own checkpoint, which the log extends, has another entry {index}")]
-    ReceiptFalse { position: usize, index: u64 },
-    #[error("the log does not extend {what} of size {size}; entries below {good_below} are as remembered")]
-    History { what: Witness, size: u64, good_below: u64 },
-    #[error(
-        "the contents of entry {index} are gone, and no entry says that they were deleted when they were due: somebody \
-         removed them"
-    )]
-    GoneEarly { index: u64 },
-}
-
-/// Whose root the log disagrees with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Witness {
-    /// The log's own checkpoint.
-    Current,
-    /// The remembered checkpoint at this position.
-    Remembered(usize),
-    /// The checkpoint in the receipt at this position.
-    Receipt(usize),
-}
-
-impl std::fmt::Display for Witness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Current => f.write_str("its own checkpoint"),
-            Self::Remembered(position) => write!(f, "remembered checkpoint {position}"),
-            Self::Receipt(position) => write!(f, "the checkpoint of receipt {position}"),
-        }
-    }
-}
-
-impl VerifyError {
-    /// Stable code for scripts; never reworded.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Checkpoint(_) => "checkpoint_unusable",
-            Self::RememberedUnusable { .. } => "remembered_unusable",
-            Self::ReceiptUnusable { .. } => "receipt_unusable",
-            Self::Entry { .. } => "entry_malformed",
-            Self::Size { .. } => "size_differs",
-            Self::RolledBack { .. } => "rolled_back",
-            Self::Receipt { .. } => "receipt_differs",
-            Self::ReceiptFalse { .. } => "receipt_false",
-            Self::History { .. } => "history_differs",
-            Self::GoneEarly { .. } => "gone_early",
-        }
-    }
-}
-
 /// Checks every line of a log, in order, against its checkpoint, the checkpoints an officer remembered, and receipts
 /// that parties kept. `due` says which contents may be gone. One pass; memory for the checkpoints, receipts and expired
 /// ranges only.
 ///
 /// # Errors
-/// The first of: a note or receipt that cannot be used, a rollback, a malformed entry, a wrong number of entries, a root
-/// or a receipt's entry that differs at the smallest size where one does, contents that are gone without a record, a
-/// receipt that its own checkpoint gives the lie.
+/// The first of those of [`verify_all`].
+///
+/// # Panics
+/// Never: what fails there has a first error.
 pub fn verify_log<L: Into<Line>>(
     lines: impl Iterator<Item = L>,
     checkpoint: &str,
@@ -139,13 +59,28 @@ pub fn verify_log<L: Into<Line>>(
     receipts: &[Receipt],
     due: impl Into<Due>,
 ) -> Result<Report, VerifyError> {
-    let current = keys.checkpoint(checkpoint).map_err(VerifyError::Checkpoint)?;
-    let (roots, remembered_size) = roots_to_meet(&current, keys, remembered, receipts)?;
-    let mut check = Check::new(roots, receipts, due.into());
+    verify_all(lines, checkpoint, keys, remembered, receipts, due).map_err(|mut all| all.remove(0))
+}
+
+/// [`verify_log`], which goes on behind what does not hold.
+///
+/// # Errors
+/// All there are: notes and receipts that cannot be used, rollbacks, malformed entries, a wrong number of entries, each
+/// root and receipt's entry that differs, smallest size first, contents that are gone without a record, a receipt that
+/// its own checkpoint gives the lie.
+pub fn verify_all<L: Into<Line>>(
+    lines: impl Iterator<Item = L>,
+    checkpoint: &str,
+    keys: &impl CheckpointKeys,
+    remembered: &[String],
+    receipts: &[Receipt],
+    due: impl Into<Due>,
+) -> Result<Report, Vec<VerifyError>> {
+    let current = keys.checkpoint(checkpoint).map_err(|error| vec![VerifyError::Checkpoint(error)])?;
+    let KnownRoots { roots, remembered_size, faults } = KnownRoots::new(&current, keys, remembered, receipts);
+    let mut check = Check::new(roots, faults, receipts, due.into());
     check.meet();
-    for line in lines {
-        check.line(&line.into())?;
-    }
+    lines.for_each(|line| check.line(&line.into()));
     let (frontier, expired_ranges) = check.end(&current)?;
     let expired = expired_ranges.iter().map(|range| range.end - range.start).sum();
     let (root, receipts) = (frontier.root(), receipts.len() as u64);
@@ -164,13 +99,15 @@ struct Check<'a> {
     expired: Vec<Range<u64>>,
     gone: Gone,
     good_below: u64,
-    broken: Option<VerifyError>,
-    /// Only if the log itself is sound.
+    /// What was handed in and entries that cannot be read.
+    unusable: Vec<VerifyError>,
+    broken: Vec<VerifyError>,
+    /// They say nothing against the log.
     false_receipt: Option<VerifyError>,
 }
 
 impl<'a> Check<'a> {
-    fn new(roots: Vec<KnownRoot>, receipts: &'a [Receipt], due: Due) -> Self {
+    fn new(roots: Vec<KnownRoot>, unusable: Vec<VerifyError>, receipts: &'a [Receipt], due: Due) -> Self {
         let mut wanted: Vec<(u64, usize)> = receipts.iter().enumerate().map(|(at, r)| (r.index, at)).collect();
         wanted.sort_unstable();
         Self {
@@ -182,14 +119,25 @@ impl<'a> Check<'a> {
             expired: Vec::new(),
             gone: Gone::new(due),
             good_below: 0,
-            broken: None,
+            unusable,
+            broken: Vec::new(),
             false_receipt: None,
         }
     }
 
-    fn line(&mut self, line: &Line) -> Result<(), VerifyError> {
+    fn line(&mut self, line: &Line) {
         let index = self.frontier.size();
-        let leaf = read_line(line, index, &mut self.expired)?;
+        let leaf = line.leaf();
+        match line {
+            Line::Entry(bytes) => {
+                let malformed = Entry::from_bytes(bytes).err();
+                self.unusable.extend(malformed.map(|source| VerifyError::Entry { index, source }));
+            }
+            Line::Expired(_) => match self.expired.last_mut() {
+                Some(range) if range.end == index => range.end += 1,
+                _ => self.expired.push(index..index + 1),
+            },
+        }
         self.gone.line(index, line.entry());
         while let Some((_, position)) = self.wanted.next_if(|(at, _)| *at == index) {
             if self.receipts[position].leaf != leaf {
@@ -198,7 +146,6 @@ impl<'a> Check<'a> {
         }
         self.frontier.push(leaf);
         self.meet();
-        Ok(())
     }
 
     /// Compares with every root that is known for this size. A receipt is told from a log that was changed by its
@@ -206,7 +153,7 @@ impl<'a> Check<'a> {
     fn meet(&mut self) {
         while let Some((size, root, what)) = self.roots.next_if(|(size, ..)| *size == self.frontier.size()) {
             let holds = root == self.frontier.root();
-            if holds && self.broken.is_none() {
+            if holds && self.broken.is_empty() {
                 self.good_below = size;
             }
             match what {
@@ -215,73 +162,77 @@ impl<'a> Check<'a> {
                     if holds {
                         self.false_receipt.get_or_insert(VerifyError::ReceiptFalse { position, index });
                     } else {
-                        self.broken.get_or_insert(VerifyError::Receipt { position, index });
+                        self.broken.push(VerifyError::Receipt { position, index });
                     }
                 }
                 _ if holds => {}
                 what => {
-                    self.broken.get_or_insert(VerifyError::History { what, size, good_below: self.good_below });
+                    self.broken.push(VerifyError::History { what, size, good_below: self.good_below });
                 }
             }
         }
     }
 
-    fn end(self, current: &Checkpoint) -> Result<(Frontier, Vec<Range<u64>>), VerifyError> {
+    fn end(self, current: &Checkpoint) -> Result<(Frontier, Vec<Range<u64>>), Vec<VerifyError>> {
         let entries = self.frontier.size();
         let size = (entries != current.size).then_some(VerifyError::Size { entries, size: current.size });
         let gone = self.gone.early().map(|index| VerifyError::GoneEarly { index });
-        match size.or(self.broken).or(gone).or(self.false_receipt) {
-            Some(error) => Err(error),
-            None => Ok((self.frontier, self.expired)),
-        }
+        let mut all = self.unusable;
+        all.extend(size);
+        all.extend(self.broken);
+        all.extend(gone);
+        all.extend(self.false_receipt);
+        if all.is_empty() { Ok((self.frontier, self.expired)) } else { Err(all) }
     }
-}
-
-fn read_line(line: &Line, index: u64, expired: &mut Vec<Range<u64>>) -> Result<Hash, VerifyError> {
-    match line {
-        Line::Entry(bytes) => drop(Entry::from_bytes(bytes).map_err(|source| VerifyError::Entry { index, source })?),
-        Line::Expired(_) => match expired.last_mut() {
-            Some(range) if range.end == index => range.end += 1,
-            _ => expired.push(index..index + 1),
-        },
-    }
-    Ok(line.leaf())
 }
 
 /// A size, the root that somebody signed or kept for it, and who.
 type KnownRoot = (u64, Hash, Witness);
 
-/// Every size at which a root is known, smallest first, and the largest remembered size.
-fn roots_to_meet(
-    current: &Checkpoint,
-    keys: &impl CheckpointKeys,
-    remembered: &[String],
-    receipts: &[Receipt],
-) -> Result<(Vec<KnownRoot>, u64), VerifyError> {
-    let mut roots = vec![(current.size, current.root, Witness::Current)];
-    let mut largest = 0;
-    for (position, note) in remembered.iter().enumerate() {
-        let known = keys.checkpoint(note).map_err(|source| VerifyError::RememberedUnusable { position, source })?;
-        if known.size > current.size {
-            return Err(VerifyError::RolledBack { position, remembered: known.size, size: current.size });
+/// Every size at which a root is known, smallest first.
+#[derive(Default)]
+struct KnownRoots {
+    roots: Vec<KnownRoot>,
+    /// Size of the largest remembered checkpoint.
+    remembered_size: u64,
+    /// What was handed in and leads to no root of this log.
+    faults: Vec<VerifyError>,
+}
+
+impl KnownRoots {
+    fn new(current: &Checkpoint, keys: &impl CheckpointKeys, remembered: &[String], receipts: &[Receipt]) -> Self {
+        let mut known = Self { roots: vec![(current.size, current.root, Witness::Current)], ..Self::default() };
+        for (position, note) in remembered.iter().enumerate() {
+            let found = keys.checkpoint(note).map_err(|source| VerifyError::RememberedUnusable { position, source });
+            let found = found.and_then(|found| {
+                known.remembered_size = known.remembered_size.max(found.size);
+                let rolled_back = VerifyError::RolledBack { position, remembered: found.size, size: current.size };
+                if found.size > current.size { Err(rolled_back) } else { Ok(found) }
+            });
+            known.take(found, Witness::Remembered(position));
         }
-        largest = largest.max(known.size);
-        roots.push((known.size, known.root, Witness::Remembered(position)));
+        for (position, receipt) in receipts.iter().enumerate() {
+            let unusable = |source| VerifyError::ReceiptUnusable { position, source };
+            let found = keys.checkpoint(&receipt.checkpoint).map_err(unusable).and_then(|found| {
+                let (index, size) = (receipt.index, found.size);
+                if index >= size {
+                    return Err(unusable(AuditError::OutOfRange { index, size }));
+                }
+                if size > current.size { Err(VerifyError::Receipt { position, index }) } else { Ok(found) }
+            });
+            known.take(found, Witness::Receipt(position));
+        }
+        // What others remember goes first: the log itself always agrees with its own checkpoint.
+        known.roots.sort_by_key(|(size, _, what)| (*size, *what == Witness::Current));
+        known
     }
-    for (position, receipt) in receipts.iter().enumerate() {
-        let unusable = |source| VerifyError::ReceiptUnusable { position, source };
-        let known = keys.checkpoint(&receipt.checkpoint).map_err(unusable)?;
-        if receipt.index >= known.size {
-            return Err(unusable(AuditError::OutOfRange { index: receipt.index, size: known.size }));
+
+    fn take(&mut self, found: Result<Checkpoint, VerifyError>, what: Witness) {
+        match found {
+            Ok(found) => self.roots.push((found.size, found.root, what)),
+            Err(error) => self.faults.push(error),
         }
-        if known.size > current.size {
-            return Err(VerifyError::Receipt { position, index: receipt.index });
-        }
-        roots.push((known.size, known.root, Witness::Receipt(position)));
     }
-    // What others remember goes first: the log itself always agrees with its own checkpoint.
-    roots.sort_by_key(|(size, _, what)| (*size, *what == Witness::Current));
-    Ok((roots, largest))
 }
 
 #[cfg(test)]
@@ -370,6 +321,21 @@ mod tests {
         let (memory, mut broken) = ([log.note(9)], log);
         broken.entries[7] = sample().to_bytes();
         assert!(matches!(found(&broken, &memory), VerifyError::History { good_below: 5, size: 9, .. }));
+    }
+
+    #[test]
+    fn all_that_does_not_hold_is_told_in_order() {
+        let mut log = Log::of(9);
+        let memory = [log.note(3), log.note(6), log.note(9), Log::of(2).note(2)];
+        let receipts = [log.receipt(4), log.receipt(1)];
+        log.entries[4].push(b' ');
+        log.entries.truncate(8);
+        let (note, key) = (log.note(8), log.signer.verifier());
+        let all = verify_all(log.entries.iter().take(7).cloned(), &note, &key, &memory, &receipts, 1).unwrap_err();
+        let codes: Vec<_> = all.iter().map(VerifyError::code).collect();
+        let want = ["rolled_back", "remembered_unusable", "entry_malformed", "size_differs", "receipt_differs"];
+        assert_eq!(codes, [&want[..], &["history_differs"]].concat(), "{all:?}");
+        assert_eq!(all.last(), Some(&VerifyError::History { what: Witness::Remembered(1), size: 6, good_below: 3 }));
     }
 
     #[test]

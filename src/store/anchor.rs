@@ -87,6 +87,8 @@ fn require_cosignature(path: &Path, witnesses: &[NoteVerifier]) -> Result<(), St
 pub(super) struct AnchorDesk {
     state: Mutex<State>,
     changed: Condvar,
+    /// The store ends: apart, so that no commit wakes who rests.
+    ending: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +143,7 @@ impl AnchorDesk {
     /// Waits until the next write is due or the store ends.
     fn rest(&self) {
         let state = self.lock();
-        let ending = self.changed.wait_timeout_while(state, CADENCE, |state| !state.ending);
+        let ending = self.ending.wait_timeout_while(state, CADENCE, |state| !state.ending);
         drop(ending.unwrap_or_else(|broken| broken.into_inner()));
     }
 }
@@ -183,6 +185,7 @@ impl Drop for AnchorWriter {
     fn drop(&mut self) {
         self.desk.lock().ending = true;
         self.desk.changed.notify_all();
+        self.desk.ending.notify_all();
         if let Some(thread) = self.thread.take() {
             // Its only fault would be a panic, and the anchor is then as old as its last write.
             drop(thread.join());

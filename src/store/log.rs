@@ -28,6 +28,18 @@ pub struct LogLine {
     pub entry: Option<Vec<u8>>,
 }
 
+impl LogLine {
+    /// The line, if its contents are those of its leaf hash.
+    fn unchanged(self) -> Result<Self, StoreError> {
+        match &self.entry {
+            Some(entry) if leaf_hash(entry) != self.leaf => {
+                Err(StoreError::Damaged { what: "an entry of the access log was changed" })
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
 impl Tx<'_> {
     /// Appends an entry. Its receipt comes with the commit, in [`super::Written::receipts`].
     ///
@@ -35,17 +47,17 @@ impl Tx<'_> {
     /// [`StoreError::Entry`] if a field breaks its form or the entry is longer than 65,535 bytes.
     pub fn append(&self, entry: &Entry) -> Result<Appended, StoreError> {
         entry.check()?;
-        let bytes = entry.to_bytes();
-        if bytes.len() > MAX_ENTRY_BYTES {
+        let line = entry.to_text();
+        if line.len() > MAX_ENTRY_BYTES {
             return Err(AuditError::Entry("text is longer than 65,535 bytes").into());
         }
         let mut log = self.log.borrow_mut();
-        let appended = Appended { index: log.frontier.size(), leaf: leaf_hash(&bytes) };
+        let appended = Appended { index: log.frontier.size(), leaf: leaf_hash(line.as_bytes()) };
         let index = int(appended.index)?;
         let mut leaf = self.db.prepare_cached("INSERT INTO leaf (idx, hash) VALUES (?1, ?2)")?;
         leaf.execute(params![index, appended.leaf.as_bytes()])?;
         let mut text = self.db.prepare_cached("INSERT INTO entry (idx, text) VALUES (?1, ?2)")?;
-        text.execute(params![index, String::from_utf8_lossy(&bytes)])?;
+        text.execute(params![index, line])?;
         if log.outbox && ldv::activity(entry.action).is_some() {
             self.put_outbox(index)?;
         }
@@ -68,18 +80,21 @@ impl Store {
     /// Lines of the log in order; positions beyond its end are left out. Ask for some thousands at a time.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
+    /// [`StoreError::Damaged`] if one was changed; every write is refused then.
     pub fn entries(&self, range: Range<u64>) -> Result<Vec<LogLine>, StoreError> {
         let sql = "SELECT leaf.idx, hash, text FROM leaf LEFT JOIN entry USING (idx)
                    WHERE leaf.idx >= ?1 AND leaf.idx < ?2 ORDER BY leaf.idx";
         let (from, to) = (int(range.start)?, i64::try_from(range.end).unwrap_or(i64::MAX));
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([from, to], line)?.collect::<Result<_, _>>()?))
+        self.noticed(self.read(|db| {
+            let mut query = db.prepare_cached(sql)?;
+            query.query_map([from, to], line)?.map(|line| line?.unchanged()).collect()
+        }))
     }
 
     /// Shows lines whose contents hold all these words, in order, until `take` wants no more. Reads the whole log.
     ///
     /// # Errors
-    /// [`StoreError::Sql`], and what `take` fails with.
+    /// As [`Store::entries`], and what `take` fails with.
     pub fn scan(
         &self,
         words: &[&str],
@@ -87,24 +102,40 @@ impl Store {
     ) -> Result<(), StoreError> {
         let holds: String = (1..=words.len()).map(|at| format!(" AND instr(text, ?{at})")).collect();
         let sql = format!("SELECT idx, hash, text FROM leaf JOIN entry USING (idx) WHERE 1{holds} ORDER BY idx");
-        self.read(|db| {
+        self.noticed(self.read(|db| {
             let mut query = db.prepare_cached(&sql)?;
             let mut rows = query.query(rusqlite::params_from_iter(words))?;
             while let Some(row) = rows.next()? {
-                if !take(line(row)?)? {
+                if !take(line(row)?.unchanged()?)? {
                     break;
                 }
             }
             Ok(())
-        })
+        }))
     }
 
     /// Entries under the newest checkpoint.
     ///
     /// # Errors
-    /// [`StoreError::Sql`], [`StoreError::Entry`].
+    /// [`StoreError::Damaged`] if it is none.
     pub fn log_size(&self) -> Result<u64, StoreError> {
-        Ok(Checkpoint::parse(&self.checkpoint()?, self.verifier())?.size)
+        Ok(self.noticed(self.signed())?.1.size)
+    }
+
+    /// The newest checkpoint as it is stored, and what it says.
+    pub(super) fn signed(&self) -> Result<(String, Checkpoint), StoreError> {
+        let note = self.checkpoint()?;
+        let signed = Checkpoint::parse(&note, self.verifier()).map_err(|_| not_as_signed())?;
+        Ok((note, signed))
+    }
+
+    /// Damage that a reading meets ends all telling, as a failed commit does: what the log holds, a start finds out.
+    pub(super) fn noticed<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        read.inspect_err(|error| {
+            if matches!(error, StoreError::Damaged { .. }) {
+                self.writer.damage(error);
+            }
+        })
     }
 }
 
@@ -176,7 +207,7 @@ pub(super) fn verified(db: &Connection, keys: &Keys, setup: &Setup) -> Result<Op
         (Some(note), Some(signer)) => {
             let signed = Checkpoint::parse(&note, &signer.verifier()).map_err(|_| StoreError::LogKey)?;
             if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
-                return Err(StoreError::Damaged { what: "the access log is not the one that was signed" });
+                return Err(not_as_signed());
             }
             setup.require_anchor(frontier.size())?;
             Ok(Some(Log { frontier, signer, outbox: setup.outbox }))
@@ -201,14 +232,11 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
     };
     meet(&frontier)?;
     for found in query.query_map([], line)? {
-        let found = found?;
+        let found = found?.unchanged()?;
         if found.index != frontier.size() {
             return Err(StoreError::Damaged { what: "an entry of the access log is missing" });
         }
         gone.line(found.index, found.entry.as_deref());
-        if found.entry.is_some_and(|entry| leaf_hash(&entry) != found.leaf) {
-            return Err(StoreError::Damaged { what: "an entry of the access log was changed" });
-        }
         frontier.push(found.leaf);
         meet(&frontier)?;
     }
@@ -216,6 +244,10 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
     let removed = StoreError::Damaged { what: "contents of the access log are gone that no rule deleted" };
     gone.early().map_or(Ok(()), |_| Err(removed))?;
     retention::check_holds(db, gone.holds()).map(|()| frontier)
+}
+
+pub(super) fn not_as_signed() -> StoreError {
+    StoreError::Damaged { what: "the access log is not the one that was signed" }
 }
 
 pub(super) fn stored_note(db: &Connection) -> Result<Option<String>, StoreError> {
@@ -298,6 +330,28 @@ mod tests {
         ] {
             let error = tampered(sql);
             assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_was_changed_under_the_service_is_shown_to_nobody_and_ends_all_telling() {
+        let change = "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = 2";
+        let forget = "UPDATE checkpoint SET note = replace(note, '5', '4')";
+        let scan = |store: &Store| store.scan(&["done"], |_| Ok(true));
+        let reads: [(&str, &dyn Fn(&Store) -> Result<(), StoreError>); 3] = [
+            (change, &|store| store.entries(0..9).map(drop)),
+            (change, &scan),
+            (forget, &|store| store.log_size().map(drop)),
+        ];
+        for (sql, read) in reads {
+            let home = filled();
+            let store = open(&home);
+            assert!(read(&store).is_ok() && store.entries(0..9).is_ok() && !store.stats().damaged);
+            Connection::open(home.path().join("voorrang.db")).unwrap().execute_batch(sql).unwrap();
+            assert!(store.entries(0..2).is_ok(), "others were not changed");
+            assert!(matches!(read(&store), Err(StoreError::Damaged { .. })), "{sql}");
+            assert!(store.stats().damaged && store.stats().poisoned, "{sql}");
+            assert!(matches!(store.write(|tx| tx.append(&entry())), Err(StoreError::NotDurable)));
         }
     }
 

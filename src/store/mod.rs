@@ -1,6 +1,6 @@
 //! What must survive a power cut: the access log, epochs with their sealed shares, sealed loads and batches of questions,
 //! stocks and budgets.
-//! One SQLite file (WAL, synchronous=FULL), one thread that writes, many readers. Only this room knows SQL and the
+//! One SQLite file (WAL, synchronous=FULL), one desk where it is written, many readers. Only this room knows SQL and the
 //! sealing at rest; it knows no HTTP and no law.
 //!
 //! A [`Store::write`] returns only when its change is on the disk. Waiting jobs share one commit, so one sync; each
@@ -15,6 +15,7 @@ mod backup;
 mod batches;
 mod budgets;
 mod chunks;
+mod desk;
 mod destroy;
 mod epochs;
 mod inspect;
@@ -53,6 +54,7 @@ pub use backup::{BackedUp, back_up};
 pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult};
 pub use budgets::Asked;
 pub use chunks::{ChunkKept, Chunks, SealedChunk};
+pub use desk::Tx;
 pub use destroy::{Destruction, Registers};
 pub use epochs::{Reseal, Share};
 pub use inspect::{Inspection, Seen, in_use, inspect};
@@ -68,7 +70,7 @@ pub use retention::{Expiry, Hold, Step};
 pub use rotate::{HandOver, rotate_log_key};
 pub use steps::Taken;
 pub use stocks::Stock;
-pub use writer::{Stats, Tx};
+pub use writer::Stats;
 
 /// Why the store did not do it. One variant per thing a caller can do about it; none repeats content.
 #[derive(Debug, thiserror::Error)]
@@ -300,15 +302,12 @@ impl Store {
     ///
     /// # Errors
     /// The job's own, or [`StoreError::NotDurable`] or [`StoreError::Stopped`].
-    ///
-    /// # Panics
-    /// On a thread that drives async tasks.
     pub fn write<T, E>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<Written<T>, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.writer.send(job).blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        self.writer.wait(self.writer.put(job))
     }
 
     /// [`Store::write`] for async callers. The job is under way when this returns; dropping the future does not
@@ -327,20 +326,14 @@ impl Store {
     }
 
     /// [`Store::write`] for several jobs at once: they share commits, and each fails alone.
-    ///
-    /// # Panics
-    /// As [`Store::write`].
     pub fn write_each<T, E, F>(&self, jobs: impl IntoIterator<Item = F>) -> Vec<Result<Written<T>, E>>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let replies: Vec<_> = jobs.into_iter().map(|job| self.writer.send(job)).collect();
-        let reply = |reply: tokio::sync::oneshot::Receiver<Result<Written<T>, E>>| {
-            reply.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
-        };
-        replies.into_iter().map(reply).collect()
+        let answers: Vec<_> = jobs.into_iter().map(|job| self.writer.put(job)).collect();
+        answers.into_iter().map(|answer| self.writer.wait(answer)).collect()
     }
 
     /// Commits and jobs since the start, and whether writes are refused.

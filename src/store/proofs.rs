@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLockReadGuard};
 
 use rusqlite::Row;
 
-use super::log::int;
+use super::log::{int, not_as_signed};
 use super::{Store, StoreError};
 use crate::audit::{
     AuditError, Checkpoint, Hash, Subtrees, TILE_WIDTH, consistency_parts, inclusion_parts, verify_consistency,
@@ -38,8 +38,12 @@ impl Store {
     /// under the newest checkpoint.
     ///
     /// # Errors
-    /// [`StoreError::Entry`] if the log is smaller.
+    /// [`StoreError::Entry`] if the log is smaller; [`StoreError::Damaged`] as for proofs, as far as it shows here.
     pub fn hashes(&self, level: u32, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
+        self.noticed(self.hashes_of(level, range))
+    }
+
+    fn hashes_of(&self, level: u32, range: Range<u64>) -> Result<Vec<Hash>, StoreError> {
         let size = self.log_size()?;
         let beyond = || AuditError::OutOfRange { index: range.end, size };
         let width = (TILE_WIDTH as u64).checked_pow(level).ok_or_else(beyond)?;
@@ -54,13 +58,18 @@ impl Store {
     /// Proof that entry `index` is in the log of the newest checkpoint. It was checked against the root.
     ///
     /// # Errors
-    /// [`StoreError::Entry`] if there is no such entry.
+    /// [`StoreError::Entry`] if there is no such entry; [`StoreError::Damaged`] if the log is not the one that was
+    /// signed, and every write is refused then.
     pub fn inclusion(&self, index: u64) -> Result<InclusionProof, StoreError> {
+        self.noticed(self.inclusion_of(index))
+    }
+
+    fn inclusion_of(&self, index: u64) -> Result<InclusionProof, StoreError> {
         let (checkpoint, Checkpoint { size, root, .. }) = self.signed()?;
         let parts = inclusion_parts(size, index)?;
         let mut roots = self.roots(size, std::iter::once(index..index + 1).chain(parts))?;
         let leaf = roots.remove(0);
-        verify_inclusion(index, size, &leaf, &roots, &root).map_err(|_| changed())?;
+        verify_inclusion(index, size, &leaf, &roots, &root).map_err(|_| not_as_signed())?;
         Ok(InclusionProof { index, leaf, proof: roots, checkpoint })
     }
 
@@ -68,21 +77,18 @@ impl Store {
     /// root.
     ///
     /// # Errors
-    /// [`StoreError::Entry`] if the log is smaller than `old_size`.
+    /// [`StoreError::Entry`] if the log is smaller than `old_size`; [`StoreError::Damaged`] as [`Store::inclusion`].
     pub fn consistency(&self, old_size: u64) -> Result<ConsistencyProof, StoreError> {
+        self.noticed(self.consistency_of(old_size))
+    }
+
+    fn consistency_of(&self, old_size: u64) -> Result<ConsistencyProof, StoreError> {
         let (checkpoint, Checkpoint { size, root, .. }) = self.signed()?;
         let parts = consistency_parts(size, old_size)?;
         let mut roots = self.roots(size, std::iter::once(0..old_size).chain(parts))?;
         let old = roots.remove(0);
-        verify_consistency((old_size, &old), (size, &root), &roots).map_err(|_| changed())?;
+        verify_consistency((old_size, &old), (size, &root), &roots).map_err(|_| not_as_signed())?;
         Ok(ConsistencyProof { old_size, proof: roots, checkpoint })
-    }
-
-    /// The newest checkpoint as it is stored, and what it says.
-    fn signed(&self) -> Result<(String, Checkpoint), StoreError> {
-        let note = self.checkpoint()?;
-        let signed = Checkpoint::parse(&note, self.verifier())?;
-        Ok((note, signed))
     }
 
     /// Roots of parts of the log of this size.
@@ -114,19 +120,15 @@ impl Store {
             let mut query = db.prepare_cached("SELECT hash FROM leaf WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?;
             Ok(query.query_map([from, to], hash)?.collect::<Result<_, _>>()?)
         })?;
-        if leaves.len() as u64 == range.end - range.start { Ok(leaves) } else { Err(changed()) }
+        if leaves.len() as u64 == range.end - range.start { Ok(leaves) } else { Err(not_as_signed()) }
     }
-}
-
-fn changed() -> StoreError {
-    StoreError::Damaged { what: "the access log is not the one that was signed" }
 }
 
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
 
-    use super::super::fixture::{append, entry, folder, open, open_in};
+    use super::super::fixture::{entry, folder, open, open_in};
     use super::*;
     use crate::audit::{Tiles, consistency_proof, inclusion_proof};
 
@@ -187,17 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_changed_under_the_service_gets_no_proof() {
-        let home = folder();
-        let store = open(&home);
-        grow(&store, 300);
-        let other = Connection::open(home.path().join("voorrang.db")).unwrap();
-        let refused = |error| matches!(error, StoreError::Damaged { .. });
-        other.execute("UPDATE leaf SET hash = zeroblob(32) WHERE idx = 299", []).unwrap();
-        assert!(refused(store.inclusion(3).unwrap_err()) && refused(store.consistency(3).unwrap_err()));
-        other.pragma_update(None, "foreign_keys", false).unwrap();
-        other.execute("DELETE FROM leaf WHERE idx = 299", []).unwrap();
-        assert!(refused(store.inclusion(3).unwrap_err()) && refused(store.hashes(0, 256..300).unwrap_err()));
-        drop(append(&store));
+    fn a_log_that_was_changed_under_the_service_gets_no_proof_and_ends_all_telling() {
+        let changes = ["UPDATE leaf SET hash = zeroblob(32) WHERE idx = 299", "DELETE FROM leaf WHERE idx = 299"];
+        let missed: [&dyn Fn(&Store) -> Result<(), StoreError>; 3] =
+            [&|store| store.inclusion(3).map(drop), &|store| store.consistency(3).map(drop), &|store| {
+                store.hashes(0, 256..300).map(drop)
+            }];
+        for (sql, reads) in [(changes[0], &missed[..2]), (changes[1], &missed[..])] {
+            for read in reads {
+                let home = folder();
+                let store = open(&home);
+                grow(&store, 300);
+                assert!(read(&store).is_ok() && !store.stats().poisoned);
+                let other = Connection::open(home.path().join("voorrang.db")).unwrap();
+                other.pragma_update(None, "foreign_keys", false).unwrap();
+                other.execute(sql, []).unwrap();
+                assert!(matches!(read(&store), Err(StoreError::Damaged { .. })), "{sql}");
+                assert!(store.stats().damaged, "{sql}");
+                assert!(matches!(store.write(|tx| tx.append(&entry())), Err(StoreError::NotDurable)), "{sql}");
+            }
+        }
     }
 }

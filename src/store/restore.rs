@@ -11,10 +11,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::backup::{self, DATABASE, MANIFEST, SEALED};
+use super::desk::Tx;
 use super::keys::{self, Keys};
 use super::log::{self, Log};
 use super::wrapping::EpochKeys;
-use super::writer::Tx;
 use super::{Setup, StoreError, anchor, open};
 use crate::audit::{self, Action, Entry, Range};
 

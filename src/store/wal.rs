@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 
 use super::StoreError;
 
 /// Pages that the file has room for from the start: 4 MB.
 const ROOM: u64 = 1024;
 
-/// From so many pages on they are copied into the database;
+/// From so many pages on they are copied into the database,
 const COPY: i64 = 512;
 
-/// from so many on by the writer itself, because the copier does not keep up.
+/// and the last ones, while nobody writes, by the writer: the log begins anew only when all are copied.
+const LAST: i64 = 64;
+
+/// From so many on it copies all of them, because the copier does not keep up.
 const BEHIND: i64 = 8192;
 
 /// Header of the file, and of each page in it (<https://www.sqlite.org/fileformat2.html#walformat>).
@@ -89,8 +92,9 @@ impl Copier {
     /// [`StoreError::Sql`]: as after a failed commit, nobody knows what the disk holds.
     pub(super) fn look(&self, db: &Connection) -> Result<(), StoreError> {
         let sql = "PRAGMA wal_checkpoint(NOOP)";
-        let pages: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(1))?;
-        if pages >= BEHIND {
+        let look = |row: &Row<'_>| Ok((row.get(1)?, row.get(2)?));
+        let (pages, copied): (i64, i64) = db.prepare_cached(sql)?.query_row([], look)?;
+        if pages >= BEHIND || pages >= COPY && pages - copied <= LAST {
             return copy(db);
         }
         if let (true, Some(wake)) = (pages >= COPY, &self.wake) {
@@ -133,7 +137,8 @@ mod tests {
         assert_eq!(length(), FILE_HEADER + ROOM * PAGE);
         let (before, database) = (length(), home.path().join("voorrang.db"));
         let small = fs::metadata(&database).unwrap().len();
-        (0..50).for_each(|_| drop(append(&store)));
+        // Several times as many pages as it has room for.
+        (0..1500).for_each(|_| drop(append(&store)));
         assert_eq!(length(), before, "an append changes no metadata of the file");
         // Far beyond the room: the pages go into the database meanwhile.
         for _ in 0..40 {

@@ -1,72 +1,57 @@
-//! The one thread that writes. It takes every waiting job, runs each in a savepoint, signs one checkpoint, commits
-//! once, and only then answers.
+//! Who takes the desk. A caller that may block takes it when it is free, for itself and for all who wait: alone it wakes
+//! nobody, and nobody it. For async callers a thread does.
 
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, ErrorCode};
-use tokio::sync::oneshot;
+use rusqlite::Connection;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::anchor::AnchorDesk;
-use super::log::{Appended, Log};
+use super::desk::{Counts, Desk, Job, Tx, Waiting};
+use super::log::Log;
 use super::room::Room;
-use super::wal::Copier;
 use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
-use crate::audit::Receipt;
 
 /// Most jobs in one commit: bounds what one caller waits for others.
 const GROUP: usize = 256;
-
-/// Commits between two looks at the length of the write-ahead log.
-const LOOK: u64 = 8;
 
 /// What the writer has done since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     pub commits: u64,
     pub jobs: u64,
-    /// A commit failed: every write is refused until a restart.
+    /// A commit failed, or the log is damaged: every write is refused until a restart.
     pub poisoned: bool,
+    /// The access log in the database is not the one that was signed.
+    pub damaged: bool,
 }
 
-/// What a job changes the store through. It lives as long as the job.
-pub struct Tx<'a> {
-    pub(super) db: &'a Connection,
-    pub(super) log: &'a RefCell<Log>,
-    pub(super) keys: &'a EpochKeys,
-    pub(super) appended: RefCell<Vec<Appended>>,
-}
-
-#[derive(Debug)]
 pub(super) struct Writer {
-    /// `None` only while dropping: the closed channel ends the thread.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    office: Arc<Office>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where jobs wait, and the desk.
+struct Office {
+    queue: Mutex<Queue>,
+    /// A job came whose caller does not take the desk.
+    arrived: Condvar,
+    desk: Mutex<Desk>,
     counts: Arc<Counts>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    commits: AtomicU64,
-    jobs: AtomicU64,
-    poisoned: AtomicBool,
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    ending: bool,
 }
 
-impl Counts {
-    /// After a failed sync the kernel may have dropped the pages: reading back proves nothing, only a restart does.
-    fn poison(&self, error: &StoreError) {
-        self.poisoned.store(true, Ordering::Release);
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "the disk failed; every write is refused until a restart"
-        );
-    }
-}
+type Answer<T, E> = oneshot::Receiver<Result<Written<T>, E>>;
 
 impl Writer {
     /// `anchor` gets every checkpoint that is durable.
@@ -80,220 +65,159 @@ impl Writer {
         anchor: Option<Arc<AnchorDesk>>,
         room: Room,
     ) -> Result<Self, StoreError> {
-        let (jobs, waiting) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let uncertain = Arc::clone(&counts);
-        let database = PathBuf::from(db.path().unwrap_or_default());
-        let copier = Copier::start(&database, move |error| uncertain.poison(error))?;
-        let desk = Desk { copier, db, log: RefCell::new(log), keys, counts: Arc::clone(&counts), anchor, room };
-        let thread = thread::spawn(move || desk.run(&waiting));
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), counts })
+        let desk = Mutex::new(Desk::new(db, log, keys, Arc::clone(&counts), anchor, room)?);
+        let office = Arc::new(Office { queue: Mutex::default(), arrived: Condvar::new(), desk, counts });
+        let ours = Arc::clone(&office);
+        let thread = thread::spawn(move || while ours.serve_next() {});
+        Ok(Self { office, thread: Some(thread) })
     }
 
-    /// Hands in a job. A closed reply means that the writer stopped or the job panicked.
-    pub(super) fn send<T, E>(
-        &self,
-        job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> oneshot::Receiver<Result<Written<T>, E>>
+    /// Hands in a job for the thread. A closed reply means that the job panicked.
+    pub(super) fn send<T, E>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Answer<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let answer = self.put(job);
+        self.office.arrived.notify_one();
+        answer
+    }
+
+    /// Hands in a job whose caller then calls [`Writer::wait`]: nobody else might.
+    pub(super) fn put<T, E>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Answer<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { job: Some(job), result: None, reply };
-        if let Some(jobs) = &self.jobs {
-            // A writer that is gone drops the job, and with it the reply.
-            drop(jobs.send(Box::new(waiting)));
-        }
+        self.office.queue().jobs.push_back(Box::new(Waiting::new(job, reply)));
         answer
+    }
+
+    /// The answer to a job: from who has the desk, or at the desk itself. Blocks.
+    pub(super) fn wait<T, E: From<StoreError>>(&self, mut answer: Answer<T, E>) -> Result<Written<T>, E> {
+        let desk = self.office.desk();
+        loop {
+            match answer.try_recv() {
+                Ok(answer) => return answer,
+                Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
+                Err(TryRecvError::Empty) => desk.serve(self.office.group()),
+            }
+        }
     }
 
     /// Refuses every write until a restart.
     pub(super) fn poison(&self, error: &StoreError) {
-        self.counts.poison(error);
+        self.office.counts.poison(error);
+    }
+
+    /// As [`Writer::poison`], because the log is not the one that was signed.
+    pub(super) fn damage(&self, error: &StoreError) {
+        self.office.counts.damage(error);
     }
 
     pub(super) fn stats(&self) -> Stats {
+        let counts = &self.office.counts;
         Stats {
-            commits: self.counts.commits.load(Ordering::Relaxed),
-            jobs: self.counts.jobs.load(Ordering::Relaxed),
-            poisoned: self.counts.poisoned.load(Ordering::Acquire),
+            commits: counts.commits.load(Ordering::Relaxed),
+            jobs: counts.jobs.load(Ordering::Relaxed),
+            poisoned: counts.poisoned.load(Ordering::Acquire),
+            damaged: counts.damaged.load(Ordering::Acquire),
         }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.office.queue().ending = true;
+        self.office.arrived.notify_one();
         if let Some(thread) = self.thread.take() {
-            // The thread catches the panics of jobs; one of its own has already refused every caller.
+            // The desk catches the panics of jobs; one of its own has already refused every caller.
             drop(thread.join());
         }
     }
 }
 
-/// A job without its types.
-trait Job: Send {
-    /// Runs it; whether its savepoint is to be kept.
-    fn run(&mut self, tx: &Tx<'_>) -> bool;
-    fn answer(self: Box<Self>, receipts: Result<Vec<Receipt>, StoreError>);
-}
-
-struct Waiting<T, E, F> {
-    job: Option<F>,
-    result: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<Written<T>, E>>,
-}
-
-impl<T, E, F> Job for Waiting<T, E, F>
-where
-    T: Send,
-    E: From<StoreError> + Send,
-    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
-{
-    fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(job) = self.job.take() else { return false };
-        // What a panicking job has touched is rolled back, so nothing broken is seen.
-        self.result = catch_unwind(AssertUnwindSafe(|| job(tx))).ok();
-        matches!(self.result, Some(Ok(_)))
-    }
-
-    fn answer(self: Box<Self>, receipts: Result<Vec<Receipt>, StoreError>) {
-        let answer = match (self.result, receipts) {
-            (Some(Err(error)), _) => Err(error),
-            (_, Err(error)) => Err(error.into()),
-            (Some(Ok(value)), Ok(receipts)) => Ok(Written { value, receipts }),
-            (None, Ok(_)) => Err(StoreError::Stopped.into()),
-        };
-        // A caller that no longer waits has lost the answer, not the write.
-        drop(self.reply.send(answer));
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
-/// What the thread owns.
-struct Desk {
-    copier: Copier,
-    db: Connection,
-    log: RefCell<Log>,
-    keys: Arc<EpochKeys>,
-    counts: Arc<Counts>,
-    anchor: Option<Arc<AnchorDesk>>,
-    room: Room,
-}
-
-/// A job that has run, and the entries it appended.
-type Ran = (Box<dyn Job>, Vec<Appended>);
-
-impl Desk {
-    fn run(self, waiting: &mpsc::Receiver<Box<dyn Job>>) {
-        while let Ok(first) = waiting.recv() {
-            let group: Vec<_> = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1)).collect();
-            self.counts.jobs.fetch_add(group.len() as u64, Ordering::Relaxed);
-            if self.counts.poisoned.load(Ordering::Acquire) {
-                group.into_iter().for_each(|job| job.answer(Err(StoreError::NotDurable)));
-                continue;
-            }
-            // Even what deletes needs room to write.
-            if self.room.check().is_err() {
-                group.into_iter().for_each(|job| job.answer(Err(StoreError::Full)));
-                continue;
-            }
-            self.run_group(group);
-        }
+impl Office {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run_group(&self, group: Vec<Box<dyn Job>>) {
-        let mut ran: Vec<Ran> = Vec::with_capacity(group.len());
-        let mut kept = self.execute("BEGIN IMMEDIATE");
-        if matches!(&kept, Err(StoreError::Sql(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
-            // The end of an epoch empties the write-ahead log, and a disk may be slow. Nothing was begun, so all is known.
-            group.into_iter().for_each(|job| job.answer(Err(StoreError::Busy)));
-            return;
-        }
-        for mut job in group {
-            let appended = if kept.is_ok() { self.run_one(job.as_mut()) } else { Ok(Vec::new()) };
-            ran.push((
-                job,
-                appended.unwrap_or_else(|error| {
-                    kept = Err(error);
-                    Vec::new()
-                }),
-            ));
-        }
-        match kept.and_then(|()| self.commit(ran.iter().any(|(_, appended)| !appended.is_empty()))) {
-            Ok(note) => self.release(ran, &note),
-            Err(error) => self.poison(ran, &error),
-        }
+    /// The desk, when it is free. Who left it in a panic may have left half a transaction.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(|broken| {
+            self.counts.poison(&StoreError::Stopped);
+            broken.into_inner()
+        })
     }
 
-    /// Runs one job in its savepoint. An error is one of the transaction, not of the job.
-    fn run_one(&self, job: &mut dyn Job) -> Result<Vec<Appended>, StoreError> {
-        let before = self.log.borrow().frontier().clone();
-        self.execute("SAVEPOINT job")?;
-        let tx = Tx { db: &self.db, log: &self.log, keys: &self.keys, appended: RefCell::default() };
-        let keep = job.run(&tx);
-        let appended = tx.appended.into_inner();
-        if self.db.is_autocommit() {
-            // SQLite gave up the whole transaction (disk full, I/O error), the jobs before this one included.
-            return Err(StoreError::NotDurable);
-        }
-        if keep {
-            self.execute("RELEASE job")?;
-            return Ok(appended);
-        }
-        self.log.borrow_mut().rewind(before);
-        self.execute("ROLLBACK TO job")?;
-        self.execute("RELEASE job")?;
-        Ok(Vec::new())
+    /// The jobs of the next commit, in the order in which they came.
+    fn group(&self) -> Vec<Box<dyn Job>> {
+        let jobs = &mut self.queue().jobs;
+        let many = jobs.len().min(GROUP);
+        jobs.drain(..many).collect()
     }
 
-    /// The checkpoint goes into the same commit, so that a start finds exactly the log that was signed. Nobody sees
-    /// the note before the commit has succeeded.
-    fn commit(&self, log_grew: bool) -> Result<String, StoreError> {
-        let note = if log_grew { self.log.borrow().store_checkpoint(&self.db)? } else { String::new() };
-        self.execute("COMMIT")?;
-        self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(note)
-    }
-
-    /// The answers first: nothing else that a commit brings with it is theirs to wait for.
-    fn release(&self, ran: Vec<Ran>, note: &str) {
-        for (job, appended) in ran {
-            let receipt = |a: Appended| Receipt { index: a.index, leaf: a.leaf, checkpoint: note.to_owned() };
-            job.answer(Ok(appended.into_iter().map(receipt).collect()));
+    /// Waits for jobs and serves a group of them; `false` once the store ends and none is left.
+    fn serve_next(&self) -> bool {
+        let idle = |queue: &mut Queue| queue.jobs.is_empty() && !queue.ending;
+        let queue = self.arrived.wait_while(self.queue(), idle).unwrap_or_else(PoisonError::into_inner);
+        let left = !queue.jobs.is_empty();
+        drop(queue);
+        if left {
+            let desk = self.desk();
+            // Taken now: whoever had the desk may have served them.
+            desk.serve(self.group());
         }
-        if let (Some(anchor), false) = (&self.anchor, note.is_empty()) {
-            anchor.put(note);
-        }
-        if self.counts.commits.load(Ordering::Relaxed).is_multiple_of(LOOK)
-            && let Err(error) = self.copier.look(&self.db)
-        {
-            self.counts.poison(&error);
-        }
-    }
-
-    fn poison(&self, ran: Vec<Ran>, error: &StoreError) {
-        self.counts.poison(error);
-        if !self.db.is_autocommit() {
-            // Whether this succeeds changes nothing: nothing is written any more.
-            drop(self.execute("ROLLBACK"));
-        }
-        ran.into_iter().for_each(|(job, _)| job.answer(Err(StoreError::NotDurable)));
-    }
-
-    fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.db.prepare_cached(sql)?.execute([])?;
-        Ok(())
+        left
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::time::Duration;
 
     use super::super::fixture::{append, entry, folder, open, open_in};
     use super::*;
     use crate::store::Store;
+
+    #[test]
+    fn who_finds_the_desk_free_commits_on_its_own_thread() {
+        let home = folder();
+        let store = open(&home);
+        let at_the_desk = store.write(|_| Ok::<_, StoreError>(thread::current().id())).unwrap().value;
+        assert_eq!(at_the_desk, thread::current().id());
+    }
+
+    #[test]
+    fn everybody_is_answered_whoever_has_the_desk() {
+        let home = folder();
+        let store = open(&home);
+        let ask = |_| -> Vec<u64> {
+            let one = || store.writer.send(|tx| tx.append(&entry()));
+            let sent: Vec<_> = (0..25).map(|_| one()).collect();
+            let mut indexes: Vec<_> = (0..25).map(|_| append(&store).index).collect();
+            let each = (0..25).map(|_| |tx: &Tx<'_>| tx.append(&entry()));
+            indexes.extend(store.write_each(each).into_iter().map(|one| one.unwrap().value.index));
+            indexes.extend(sent.into_iter().map(|one| one.blocking_recv().unwrap().unwrap().value.index));
+            indexes
+        };
+        let mut indexes: Vec<u64> = thread::scope(|scope| {
+            let callers: Vec<_> = (0..8).map(|caller| scope.spawn(move || ask(caller))).collect();
+            callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+        });
+        indexes.sort_unstable();
+        assert_eq!(indexes, (0..600).collect::<Vec<_>>());
+        assert!(store.stats().commits < 600);
+    }
 
     #[test]
     fn waiting_jobs_share_a_commit() {
@@ -341,6 +265,25 @@ mod tests {
         let root = store.checkpoint().unwrap();
         drop(store);
         assert_eq!(open_in(home.path()).checkpoint().unwrap(), root);
+    }
+
+    #[test]
+    fn a_job_that_fails_among_others_fails_alone_and_one_that_fails_alone_costs_no_commit() {
+        let home = folder();
+        let store = open(&home);
+        let job = |fails: bool| {
+            move |tx: &Tx<'_>| {
+                tx.append(&entry())?;
+                if fails { Err(StoreError::NotFound("thing")) } else { Ok(()) }
+            }
+        };
+        let before = store.stats().commits;
+        let results = store.write_each([false, true, false].map(job));
+        let indexes: Vec<_> = results.into_iter().map(|one| one.ok().map(|one| one.receipts[0].index)).collect();
+        assert_eq!((indexes, store.stats().commits), (vec![Some(0), None, Some(1)], before + 1));
+        assert!(store.write(job(true)).is_err());
+        assert_eq!(store.stats().commits, before + 1);
+        assert_eq!(append(&store).index, 2);
     }
 
     /// A violation that SQLite finds only at COMMIT.

@@ -418,7 +418,7 @@ fn contents_that_an_administrator_deletes_are_missed_by_the_officer_and_at_the_n
         let error = verify(&VerifyArgs { log, ..VerifyArgs::new(house.party(OFFICER), vec![]) }).unwrap_err();
         assert_eq!(exit_code(&error), 5);
         match error.downcast_ref() {
-            Some(LogBroken::Verify(VerifyError::GoneEarly { index })) => *index,
+            Some(LogBroken::Verify(VerifyError::GoneEarly { index }, _)) => *index,
             _ => panic!("{error:#}"),
         }
     };

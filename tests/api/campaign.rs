@@ -1,4 +1,4 @@
-//! Long runs in a short form; `CAMPAIGN_KILLS=1000 cargo test --test api campaign::` is the long one.
+//! Long runs in a short form; the long one stands in docs/access-log.md, "Seen from outside".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -201,4 +201,5 @@ fn each_answer_leaves_after_a_sync_of_its_own() {
         }
     }
     assert_eq!(sent, questions.len(), "{text}");
+    eprintln!("{sent} answers, each behind a sync of its own");
 }

@@ -53,9 +53,9 @@ impl Told {
         told
     }
 
-    fn nothing_is_told(&self, house: &House) {
+    fn nothing_is_told(&self, house: &House, code: &str) {
         for reply in self.again(house) {
-            reply.is_problem(503, "store_not_durable");
+            reply.is_problem(503, code);
             assert_eq!(reply.header("retry-after"), Some("10"));
             for word in ["priority\"", "undetermined", "receipt", "minor"] {
                 assert!(!reply.text().contains(word), "{}", reply.text());
@@ -92,7 +92,7 @@ fn when_the_log_cannot_be_written_nothing_is_told_until_a_restart() {
     }
     let activate = house.line(ADMINISTRATOR).json("POST", "/v1/epochs/haarlem-1/activate", &Value::Null);
     activate.is_problem(503, "store_not_durable");
-    told.nothing_is_told(&house);
+    told.nothing_is_told(&house, "store_not_durable");
     house.restart();
     let since = house.log().split_off(size);
     assert!(since.iter().all(|entry| entry.object.is_none()), "nothing was answered, nothing stands there");
@@ -113,6 +113,30 @@ fn while_something_else_holds_the_database_nothing_is_told_and_then_all_goes_on(
     let since = house.log().split_off(size);
     assert!(since.iter().all(|entry| entry.object.is_none()), "nothing was answered, nothing stands there");
     house.line(CORPORATION).ask(&told.family).answered();
+}
+
+#[test]
+fn a_row_that_was_changed_is_noticed_by_whoever_asks_for_its_proof_and_ends_all_telling() {
+    for sql in [
+        "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = ?1",
+        "UPDATE leaf SET hash = zeroblob(32) WHERE idx = ?1",
+    ] {
+        let house = House::outside();
+        let inner = logged_port(&house, "internal=");
+        let told = Told::by(&house);
+        let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        assert_eq!(thief.execute(sql, [told.groups["case"].as_i64().unwrap()]).unwrap(), 1);
+        let proof = format!("/v1/access-log/proofs/{}", told.groups["case"]);
+        house.line(CORPORATION).get(&proof).is_problem(503, "store_damaged");
+        told.nothing_is_told(&house, "store_damaged");
+        let (status, ready) = inside(inner, "GET /readyz");
+        assert!(status == 503 && ready.contains("store_damaged") && !ready.contains("store_not_durable"), "{ready}");
+        let (_, numbers) = inside(inner, "GET /metrics");
+        assert!(numbers.contains(r#"voorrang_finding{code="store_damaged",grade="error"} 1"#), "{numbers}");
+        assert_eq!(inside(inner, "GET /livez").0, 503);
+        let stderr = std::fs::read_to_string(house.stderr()).unwrap();
+        assert_eq!(stderr.matches("the access log was changed under the service").count(), 1, "{stderr}");
+    }
 }
 
 /// Has every sync of the service fail while it runs; `None` where strace is not here or may not look.
@@ -152,7 +176,7 @@ fn the_first_sync_that_fails_ends_all_telling_though_the_next_ones_would_succeed
     strace.wait().unwrap();
     // The disk is whole again, and what it holds is as unknown as before.
     house.line(CORPORATION).ask(&told.family).is_problem(503, "store_not_durable");
-    told.nothing_is_told(&house);
+    told.nothing_is_told(&house, "store_not_durable");
     // Whoever watches over it restarts it.
     assert_eq!((inside(inner, "GET /livez").0, inside(inner, "GET /readyz").0), (503, 503));
     house.kill();

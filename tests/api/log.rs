@@ -240,7 +240,7 @@ fn a_clock_that_is_years_ahead_expires_nothing_and_no_officer_takes_its_word() {
         verify(&args)
     };
     let error = verified(NOW).unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(LogBroken::Verify(VerifyError::GoneEarly { .. }))), "{error:#}");
+    assert!(matches!(error.downcast_ref(), Some(LogBroken::Verify(VerifyError::GoneEarly { .. }, _))), "{error:#}");
     assert_eq!(exit_code(&error), 5);
     assert!(verified(house.clock.now()).unwrap().expired > 0);
 }

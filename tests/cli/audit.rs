@@ -102,6 +102,33 @@ fn a_copy_that_was_changed_ends_with_5_and_says_where() {
 }
 
 #[test]
+fn all_that_does_not_hold_is_one_object_for_a_program() {
+    let home = folder();
+    let path = home.path().join("memory/log/entries");
+    let mut bytes = fs::read(&path).unwrap();
+    let refused = br#""result":"refused:"#;
+    for at in (0..bytes.len() - refused.len()).filter(|at| bytes[*at..].starts_with(refused)).collect::<Vec<_>>() {
+        // A result that is none: each tenth entry is malformed, and the tree is another one.
+        bytes[at + 10] = b'R';
+    }
+    fs::write(&path, &bytes).unwrap();
+    let told = |code: i32| {
+        let output = audit(home.path(), &["verify", "--json"]).code(code).get_output().stdout.clone();
+        serde_json::from_slice::<serde_json::Value>(&output).unwrap()
+    };
+    let json = told(5);
+    assert_eq!((&json["verifies"], &json["exitCode"]), (&false.into(), &5.into()));
+    let broken = json["broken"].as_array().unwrap();
+    let malformed = broken.iter().filter(|one| one["code"] == "entry_malformed");
+    let entries: Vec<_> = malformed.map(|one| one["entry"].as_u64().unwrap()).collect();
+    assert_eq!(entries, (0..300).step_by(10).collect::<Vec<_>>());
+    let last = broken.last().unwrap();
+    assert_eq!((&last["code"], &last["entry"]), (&"history_differs".into(), &serde_json::Value::Null));
+    fs::remove_dir_all(home.path().join("memory/log")).unwrap();
+    assert_eq!(told(1)["broken"][0]["code"], "failed");
+}
+
+#[test]
 fn without_a_copy_offline_work_says_what_to_do() {
     let home = folder();
     let memory = home.path().join("memory");

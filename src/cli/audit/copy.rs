@@ -131,7 +131,7 @@ impl Copy {
                 let lines = source.lines(frontier.size())?;
                 if lines.is_empty() {
                     let (entries, size) = (frontier.size(), now.size);
-                    return Err(LogBroken::Verify(VerifyError::Size { entries, size }).into());
+                    return Err(LogBroken::verify(VerifyError::Size { entries, size }).into());
                 }
                 let missing = usize::try_from(now.size - frontier.size()).unwrap_or(usize::MAX);
                 for line in lines.into_iter().take(missing) {
@@ -280,7 +280,7 @@ fn damaged(what: &str) -> Unusable {
 /// # Errors
 /// [`LogBroken::Verify`] if contents are gone that no record covers, or that were not due.
 pub(super) fn in_time(gone: &Gone) -> Result<(), LogBroken> {
-    gone.early().map_or(Ok(()), |index| Err(LogBroken::Verify(VerifyError::GoneEarly { index })))
+    gone.early().map_or(Ok(()), |index| Err(LogBroken::verify(VerifyError::GoneEarly { index })))
 }
 
 /// Makes the folder and takes it for this run, whatever is in it.

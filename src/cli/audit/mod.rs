@@ -2,6 +2,7 @@
 //! works on her own copy of the log, which is held against what she remembers, so that she need not trust the service.
 
 mod announce;
+mod broken;
 pub mod copy;
 pub mod export;
 pub mod fetch;
@@ -87,8 +88,9 @@ pub struct LogArgs {
 /// The log is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum LogBroken {
+    /// The first of what does not hold, and the rest.
     #[error("the access log does not verify")]
-    Verify(#[source] VerifyError),
+    Verify(#[source] VerifyError, Vec<VerifyError>),
     #[error("the service's checkpoint cannot be used")]
     Checkpoint(#[source] AuditError),
     #[error("the service shows {size} entries where {known} were seen before: the log was rolled back")]
@@ -162,6 +164,10 @@ pub enum Unusable {
 }
 
 impl LogBroken {
+    fn verify(error: VerifyError) -> Self {
+        Self::Verify(error, Vec::new())
+    }
+
     /// In a word, for the program that a witness runs.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -119,14 +119,11 @@ fn last_sunday(year: i32, month: Month) -> Option<Date> {
     last.checked_sub(Duration::days(back))
 }
 
-/// A count as it may be published: small ones are hidden, and so are others where a small one could be computed from the
-/// sum that stands beside them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A count as it may be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cell {
     Count(u64),
-    /// Fewer than so many, perhaps none.
-    Below(u64),
-    /// Not small, but it would give a small one away; or small, where that is given away by which ones are.
+    /// Small, or one among which a small one is hidden.
     Hidden,
 }
 
@@ -134,41 +131,27 @@ impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Count(count) => f.pad(&count.to_string()),
-            Self::Below(limit) => f.pad(&format!("<{limit}")),
             Self::Hidden => f.pad("hidden"),
         }
     }
 }
 
-/// The cells of counts whose sum is known; none is smaller than `limit`.
+/// The cells of counts whose sum is known. Those below `limit` are hidden, and of the others the smallest, until two are
+/// hidden that differ: in another order they would be published alike, so none of them can be computed. Counts that are
+/// alike are hidden together, for which of them was chosen would tell where the small one is.
 pub fn publishable(counts: &[u64], limit: u64) -> Vec<Cell> {
-    let is_small = |count: u64| count < limit;
-    let mut small: Vec<u64> = counts.iter().copied().filter(|&count| is_small(count)).collect();
-    let mut rest: Vec<usize> = (0..counts.len()).filter(|&at| !is_small(counts[at])).collect();
-    rest.sort_by_key(|&at| std::cmp::Reverse(counts[at]));
-    let (few, mut hidden) = (small.len() as u64, Vec::new());
-    while let Some(&next) = rest.last().filter(|_| few > 0 && limit > 1) {
-        let (sum, others) = (small.iter().sum::<u64>(), hidden.len() as u64);
-        // Whoever knows that sum, and that the others among it are neither small nor larger than what is shown.
-        let most = few * (limit - 1);
-        let upper = most.min(sum.saturating_sub(others * limit));
-        let lower = if others == 0 { sum } else { sum.saturating_sub(others * counts[next]) };
-        let told = upper == 0 || lower == most || (few == 1 && lower >= upper);
-        if !told {
-            break;
-        }
-        rest.pop();
-        small.push(counts[next]);
-        hidden.push(next);
-    }
-    // That several small ones are none, or as many as they can be, is told by which ones are small, too.
-    let alike = few > 1 && !hidden.is_empty();
-    let cell = |(at, &count): (usize, &u64)| match is_small(count) {
-        true if !alike => Cell::Below(limit),
-        false if !hidden.contains(&at) => Cell::Count(count),
-        _ => Cell::Hidden,
+    let mut largest = counts.iter().copied().filter(|&count| count < limit).max();
+    let differ = |largest: u64| {
+        let mut hidden = counts.iter().filter(|&&count| count <= largest);
+        let first = hidden.next();
+        hidden.any(|count| Some(count) != first)
     };
-    counts.iter().enumerate().map(cell).collect()
+    while let Some(most) = largest.filter(|&most| !differ(most)) {
+        let Some(next) = counts.iter().copied().filter(|&count| count > most).min() else { break };
+        largest = Some(next);
+    }
+    let cell = |&count: &u64| if largest.is_some_and(|most| count <= most) { Cell::Hidden } else { Cell::Count(count) };
+    counts.iter().map(cell).collect()
 }
 
 #[cfg(test)]
@@ -245,20 +228,37 @@ mod tests {
     }
 
     #[test]
-    fn small_counts_are_hidden_and_cannot_be_computed_from_the_sum() {
-        use Cell::{Below, Count, Hidden};
+    fn small_counts_are_hidden_and_others_among_which_they_are() {
+        use Cell::{Count, Hidden};
         assert_eq!(publishable(&[30, 20, 9], 5), [Count(30), Count(20), Count(9)]);
-        assert_eq!(publishable(&[30, 20, 3], 5), [Count(30), Hidden, Below(5)]);
-        assert_eq!(publishable(&[30, 0, 3], 5), [Count(30), Below(5), Below(5)]);
-        assert_eq!(publishable(&[3], 5), [Below(5)]);
-        // Of 17, two of which are below 5: both are 4. Of 30: both are 0.
-        assert_eq!(publishable(&[9, 4, 4], 5), [Hidden, Hidden, Hidden]);
-        assert_eq!(publishable(&[30, 0, 0], 5), [Hidden, Hidden, Hidden]);
-        assert_eq!(publishable(&[6, 0, 0], 5), [Hidden, Hidden, Hidden]);
-        assert_eq!(publishable(&[30, 9, 4, 4], 5), [Count(30), Hidden, Hidden, Hidden]);
-        // One that is hidden is not small, and not larger than the next.
-        assert_eq!(publishable(&[30, 5, 0], 5), [Hidden, Hidden, Below(5)]);
-        assert_eq!(publishable(&[20, 20, 4], 5), [Hidden, Hidden, Below(5)]);
+        assert_eq!(publishable(&[30, 20, 3], 5), [Count(30), Hidden, Hidden]);
+        assert_eq!(publishable(&[30, 0, 3], 5), [Count(30), Hidden, Hidden]);
+        for all_hidden in [[9, 4, 4], [30, 0, 0], [20, 20, 4], [4, 4, 4]] {
+            assert_eq!(publishable(&all_hidden, 5), [Hidden; 3], "{all_hidden:?}");
+        }
         assert_eq!(publishable(&[3, 0], 0), [Count(3), Count(0)]);
+        assert_eq!(publishable(&[3], 5), [Hidden]);
+    }
+
+    /// Of whoever knows the sum and this very rule: every list of counts with that sum that is published alike is tried.
+    #[test]
+    fn no_hidden_count_can_be_computed_from_what_is_published() {
+        for (limit, most) in [(5, 30), (3, 20), (2, 12), (1, 12)] {
+            let mut alike: BTreeMap<(u64, Vec<Cell>), Vec<[u64; 3]>> = BTreeMap::new();
+            for at in 0..(most + 1_u64).pow(3) {
+                let counts = [at % (most + 1), at / (most + 1) % (most + 1), at / (most + 1).pow(2)];
+                let sum = counts.iter().sum();
+                // Where nobody was answered there is nobody to hide; a larger sum has lists that are not tried.
+                if (1..=most).contains(&sum) {
+                    alike.entry((sum, publishable(&counts, limit))).or_default().push(counts);
+                }
+            }
+            for ((sum, cells), lists) in alike {
+                for at in (0..3).filter(|&at| cells[at] == Cell::Hidden) {
+                    let first = lists[0][at];
+                    assert!(lists.iter().any(|list| list[at] != first), "{first} of {sum} at {at}: {cells:?}");
+                }
+            }
+        }
     }
 }

@@ -100,7 +100,7 @@ fn fewer_entries_than_the_checkpoint_covers_and_what_is_none_break_the_log() {
     };
     let error = fetch::follow_or_accuse(&mut copy, &mut source, &key, 1, keep).unwrap_err();
     assert_eq!((crate::cli::exit_code(&error), kept.get()), (5, 1));
-    assert!(matches!(broken::<()>(Err(error)), LogBroken::Verify(VerifyError::Size { entries: 3, size: 7 })));
+    assert!(matches!(broken::<()>(Err(error)), LogBroken::Verify(VerifyError::Size { entries: 3, size: 7 }, _)));
     for entry in [vec![], vec![b'x'; 70_000]] {
         log.lines[4] = Line::Entry(entry);
         assert!(matches!(broken(copy.follow(&mut log, &key, 1)), LogBroken::NoEntry { index: 4, .. }));
@@ -183,7 +183,7 @@ fn what_was_deleted_early_stays_in_the_copy() {
     log = log.expire(START + Duration::days(29), &[Range { from: 0, to: 2 }]);
     let key = log.key();
     let mut copy = Copy::open(home.path()).unwrap();
-    let early = |result| matches!(broken(result), LogBroken::Verify(VerifyError::GoneEarly { index: 0 }));
+    let early = |result| matches!(broken(result), LogBroken::Verify(VerifyError::GoneEarly { index: 0 }, _));
     assert!(early(copy.follow(&mut log, &key, 30)));
     assert!(copy.lines().unwrap().all(|line| matches!(line.unwrap().1, Line::Entry(_))));
     assert!(copy.follow(&mut log, &key, 29).is_ok());
@@ -192,7 +192,7 @@ fn what_was_deleted_early_stays_in_the_copy() {
     assert!(Copy::open(fresh.path()).unwrap().follow(&mut log, &key, 30).is_ok());
     log.lines[3] = Line::Expired(log.lines[3].leaf());
     let found = Copy::open(fresh.path().join("2").as_path()).unwrap().follow(&mut log, &key, 1);
-    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 3 })));
+    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 3 }, _)));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn what_expires_while_it_is_fetched_is_recorded_beyond_the_checkpoint() {
     log.lines[2] = Line::Expired(log.lines[2].leaf());
     let mut service = Deleting { log: log.grown(1), before };
     let found = Copy::open(&home.path().join("2")).unwrap().follow(&mut service, &key, 29);
-    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 2 })));
+    assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 2 }, _)));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn what_is_held_or_deleted_in_her_future_stays_in_the_copy() {
         let found = copy.follow(&mut log, &key, Due { log_days: 30, now: Some(now) });
         assert_eq!(found.is_err(), kept);
         if kept {
-            assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 1 })));
+            assert!(matches!(broken(found), LogBroken::Verify(VerifyError::GoneEarly { index: 1 }, _)));
             assert!(copy.lines().unwrap().all(|line| matches!(line.unwrap().1, Line::Entry(_))));
         }
     }
@@ -257,7 +257,7 @@ fn a_new_copy_is_held_against_the_old_one() {
     let new = log.copy(&home.path().join("new"));
     assert!(fetch::compare(&new, &old, 29).unwrap());
     let early = broken(fetch::compare(&new, &old, 30));
-    assert!(matches!(early, LogBroken::Verify(VerifyError::GoneEarly { index: 0 })));
+    assert!(matches!(early, LogBroken::Verify(VerifyError::GoneEarly { index: 0 }, _)));
     let path = home.path().join("old/entries");
     let text = fs::read(&path).unwrap();
     fs::write(&path, &text[..text.len() - 9]).unwrap();

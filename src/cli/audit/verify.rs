@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::copy::Copy;
 use super::receipts::{self, Answers, Incomparable};
-use super::{LogArgs, LogBroken, Memory, Unusable};
-use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_log};
+use super::{LogArgs, LogBroken, Memory, Unusable, broken};
+use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_all};
 
 /// What verifying takes.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct VerifyArgs {
     /// How many of the witnesses must have [default: all]
     #[arg(long, value_name = "N", requires = "witness")]
     pub quorum: Option<usize>,
-    /// Say on standard output, as JSON, what held
+    /// Say on standard output, as JSON, what held, or everything that does not
     #[arg(long)]
     pub json: bool,
 }
@@ -57,7 +57,12 @@ pub struct Verified {
 /// # Errors
 /// As [`verify`].
 pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
-    let Verified { report, incomparable, cosigned } = verified(args)?;
+    let told = |error: &anyhow::Error| {
+        if args.json {
+            println!("{}", broken::json(error));
+        }
+    };
+    let Verified { report, incomparable, cosigned } = verified(args).inspect_err(told)?;
     eprintln!(
         "The log holds {} entries and verifies; {} of them were remembered, {} receipts found.",
         report.entries, report.remembered_size, report.receipts
@@ -83,7 +88,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             .map(|(name, size, at)| serde_json::json!({ "witness": name, "size": size, "time": moment(*at) }))
             .collect();
         let told = serde_json::json!({
-            "entries": entries, "root": root, "expired": ranges, "remembered": remembered_size, "receipts": receipts,
+            "verifies": true, "entries": entries, "root": root, "expired": ranges, "remembered": remembered_size, "receipts": receipts,
             "notCompared": expired, "byFsc": by_fsc, "cosigned": cosigned,
         });
         println!("{told}");
@@ -178,12 +183,13 @@ fn none_newer(
 /// What is wrong with a file that was handed in is not wrong with the log.
 fn of_what_was_given(error: anyhow::Error, args: &VerifyArgs, memory: &Memory, files: &[Answers]) -> anyhow::Error {
     match error.downcast_ref() {
-        Some(LogBroken::Verify(VerifyError::RememberedUnusable { position, .. })) => {
+        Some(LogBroken::Verify(VerifyError::RememberedUnusable { position, .. }, _)) => {
             let given = position.checked_sub(memory.checkpoints.len()).and_then(|at| args.checkpoint.get(at));
             given.map_or(error, |path| Unusable::Checkpoint { path: path.clone() }.into())
         }
         Some(LogBroken::Verify(
             VerifyError::ReceiptUnusable { position, .. } | VerifyError::ReceiptFalse { position, .. },
+            _,
         )) => {
             let mut rows = files.iter().flat_map(|file| (0..file.kept.len()).map(move |at| (file, at)));
             rows.nth(*position).map_or(error, |(file, at)| file.invalid(at).into())
@@ -212,9 +218,12 @@ pub fn tree_of(
             None
         }
     });
-    let report = verify_log(lines, checkpoint, keys, remembered, receipts, due);
-    match unreadable {
-        Some(error) => Err(error),
-        None => Ok(report.map_err(LogBroken::Verify)?),
+    let report = verify_all(lines, checkpoint, keys, remembered, receipts, due);
+    let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), all));
+    match (report, unreadable) {
+        // An entry that was read before the rest could not be.
+        (Err(broken @ LogBroken::Verify(VerifyError::Entry { .. }, _)), _) => Err(broken.into()),
+        (_, Some(error)) => Err(error),
+        (report, None) => Ok(report?),
     }
 }

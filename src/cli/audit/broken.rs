@@ -1,0 +1,82 @@
+//! What does not hold of a log, for a program: `audit verify --json`.
+
+use std::ptr;
+
+use serde_json::{Value, json};
+
+use super::{LogBroken, Unusable};
+use crate::audit::VerifyError;
+use crate::cli::exit_code;
+
+/// One object, whatever the command failed of: the exit code, and each thing that does not hold, with the entry where
+/// there is one.
+pub fn json(error: &anyhow::Error) -> Value {
+    // What was said of an error afterwards is no cause of its chain.
+    let last = error.downcast_ref::<LogBroken>();
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<LogBroken>());
+    let causes = causes.filter(|cause| last.is_none_or(|last| !ptr::eq(last, *cause)));
+    let mut broken: Vec<Value> = last.into_iter().chain(causes).flat_map(each).collect();
+    if broken.is_empty() {
+        let code = if error.is::<Unusable>() { "unusable" } else { "failed" };
+        broken.push(fault(code, None, format!("{error:#}")));
+    }
+    json!({ "verifies": false, "exitCode": exit_code(error), "broken": broken })
+}
+
+fn fault(code: &str, entry: Option<u64>, detail: String) -> Value {
+    json!({ "code": code, "entry": entry, "detail": detail })
+}
+
+fn each(broken: &LogBroken) -> Vec<Value> {
+    match broken {
+        LogBroken::Verify(first, others) => std::iter::once(first).chain(others).map(of_the_tree).collect(),
+        _ => vec![fault(broken.code(), broken.entry(), broken.to_string())],
+    }
+}
+
+fn of_the_tree(error: &VerifyError) -> Value {
+    let entry = match error {
+        VerifyError::Entry { index, .. }
+        | VerifyError::Receipt { index, .. }
+        | VerifyError::ReceiptFalse { index, .. }
+        | VerifyError::GoneEarly { index } => Some(*index),
+        _ => None,
+    };
+    fault(error.code(), entry, error.to_string())
+}
+
+impl LogBroken {
+    /// Stable, for programs; never reworded.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Verify(first, _) => first.code(),
+            Self::Checkpoint(_) => "checkpoint_unusable",
+            Self::RolledBack { .. } | Self::Shorter { .. } => "rolled_back",
+            Self::Forked { .. } => "forked",
+            Self::Witness(_) => "not_cosigned",
+            Self::OtherKey { .. } => "other_key",
+            Self::NoEntry { .. } => "no_entry",
+            Self::Rewritten { .. } => "rewritten",
+            Self::OtherAnswer { .. } => "other_answer",
+            Self::Unsealed { .. } => "unsealed",
+            Self::Unproved { .. } => "unproved",
+            Self::ReceiptTwice { .. } => "receipt_twice",
+            Self::OtherParty { .. } => "other_party",
+            Self::OtherQuestion { .. } => "other_question",
+        }
+    }
+
+    fn entry(&self) -> Option<u64> {
+        match self {
+            Self::NoEntry { index, .. }
+            | Self::Rewritten { index }
+            | Self::OtherAnswer { index }
+            | Self::Unsealed { index }
+            | Self::Unproved { index, .. }
+            | Self::ReceiptTwice { index }
+            | Self::OtherParty { index }
+            | Self::OtherQuestion { index } => Some(*index),
+            _ => None,
+        }
+    }
+}
