@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+mod bodies;
 mod chunks;
 pub mod client;
 pub mod clk;
