@@ -174,8 +174,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
         // Its form is refused, after the role was judged.
         json!({"header": header, "dwellings": 10, "addresses": "AAAA"})
     };
-    let new =
-        json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});
+    let new = json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "0".repeat(64), "participants": []});
     let share = json!({"sealed": "no share"});
     let since = json!({"startTime": 0});
     let subject = json!({"epoch": "haarlem-1", "address": "BwcHBwcHBwcHBwcHBwcHBw=="});

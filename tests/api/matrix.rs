@@ -209,7 +209,7 @@ impl World {
             ("POST", "/loads/{load}/commit") => json!({"chunks": 7}),
             ("PUT", "/stock") => json!({"header": header, "dwellings": 10, "addresses": "AAAA"}),
             ("POST", "/epochs") => json!({
-                "id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []
+                "id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "0".repeat(64), "participants": []
             }),
             ("PUT", "/epochs/{epoch}/share") => json!({"sealed": "no share"}),
             ("PUT", "/epochs/{epoch}/participants/{oin}") => json!({"recipient": "no key", "shares": {}}),
