@@ -198,11 +198,14 @@ pub struct Record {
 pub struct CodeHeader {
     pub epoch: EpochId,
     /// Profile id, for example `nl-household-1`.
+    #[schema(min_length = 1, max_length = 100, example = "nl-household-1")]
     pub profile: String,
     /// SHA-256 of the profile's encoding half, hexadecimal.
+    #[schema(pattern = "^[0-9a-f]{64}$", example = "0000000000000000000000000000000000000000000000000000000000000000")]
     pub schema_hash: String,
     /// First 16 bytes of HMAC(check key, constant), hexadecimal: equal salts have equal values, and the value
     /// tells nothing about the salt.
+    #[schema(pattern = "^[0-9a-f]{32}$", example = "00112233445566778899aabbccddeeff")]
     pub key_check: String,
 }
 

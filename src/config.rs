@@ -2,6 +2,7 @@
 
 mod batches;
 mod collectors;
+mod documentation;
 mod internal;
 mod limits;
 mod tls;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::Batches;
 pub use collectors::{Ldv, Traces};
+pub use documentation::Documentation;
 pub use internal::Internal;
 pub use limits::Limits;
 pub use tls::Tls;
@@ -83,26 +85,6 @@ pub struct AccessLog {
 impl Default for AccessLog {
     fn default() -> Self {
         Self { anchor: "anchor/checkpoint".into(), witnessed: Vec::new(), witnesses: Vec::new() }
-    }
-}
-
-/// Where the interface's document is published.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Documentation {
-    pub listen: String,
-}
-
-impl Default for Documentation {
-    fn default() -> Self {
-        Self { listen: NONE.into() }
-    }
-}
-
-impl Documentation {
-    /// The listener's address, if there is one.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.listen.parse().ok()
     }
 }
 
@@ -274,14 +256,17 @@ impl Config {
             !inside(&self.epoch_keys),
             "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
         );
-        let documentation = &self.documentation;
-        require(
-            documentation.listen == NONE || documentation.address().is_some(),
-            "documentation.listen is an address and a port, or \"none\"",
-        );
         require(self.workers <= 1024, "workers is at most 1024");
         faults.extend(
-            [self.tls.fault(), self.limits.fault(), self.batches.fault(), self.internal.fault()].into_iter().flatten(),
+            [
+                self.tls.fault(),
+                self.limits.fault(),
+                self.batches.fault(),
+                self.internal.fault(),
+                self.documentation.fault(),
+            ]
+            .into_iter()
+            .flatten(),
         );
         if faults.is_empty() { Ok(()) } else { Err(ConfigError::Value(faults)) }
     }
@@ -405,6 +390,8 @@ mod tests {
             "[traces]\ncollector = 'localhost:4318'",
             "[ldv]\nregister = 'verwerkingen'",
             "[documentation]\nlisten = 'localhost'",
+            "[documentation]\nserver = 'https://voorrang.example:8443'",
+            "[documentation]\ncontact_email = 'nobody'",
         ] {
             assert!(matches!(read(bad, &[]), Err(ConfigError::Value(_))), "{bad}");
         }

@@ -17,12 +17,11 @@ use super::json::Json;
 use super::problem::Problem;
 use super::question_batches::one_of_many;
 use super::questions::Reached;
-use super::wire::law::{Batch, BatchAnswer, MOST_AT_ONCE as MOST};
+use super::wire::law::{Batch, BatchAnswer};
 use super::wire::{Answered, Fault, Question};
 use super::{App, Caller};
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::EpochId;
-use crate::link::MAX_TENANTS;
 use crate::store::{RepeatKey, Repeated};
 
 /// Bytes of a batch: it may be as long as its questions.
@@ -37,7 +36,6 @@ pub(super) async fn ask(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let questions = batch.into_inner().questions;
-    check_sizes(&questions).map_err(|problem| problem.traced(caller.trace))?;
     let judge = app.clone();
     let checked = aside(move || (judge.check_alike(&questions), questions)).await;
     let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
@@ -69,23 +67,6 @@ pub(super) async fn ask(
 fn body(answers: &[BatchAnswer]) -> Vec<u8> {
     let each: Vec<Vec<u8>> = answers.iter().map(|one| one_of_many(one, one.answered.is_some())).collect();
     [br#"{"answers":["#, &*each.join(&b','), b"]}"].concat()
-}
-
-/// What does not fit the document is refused as a whole, before anything is charged: by a count here, by all else where
-/// the body is read.
-fn check_sizes(questions: &[Question]) -> Result<(), Problem> {
-    if !(1..=MOST).contains(&questions.len()) {
-        let detail = format!("a batch has 1 to {MOST} questions");
-        return Err(Problem::unprocessable("batch_size", detail).at("/questions"));
-    }
-    let wrong = questions.iter().enumerate().filter(|(_, one)| !(1..=MAX_TENANTS).contains(&one.tenants.len()));
-    let detail = format!("has not 1 to {MAX_TENANTS} items");
-    let faults: Vec<Fault> = wrong.map(|(place, _)| fault(place, "tenants", &detail)).collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let detail = "a question has too few or too many tenants; nothing of the batch was asked";
-    Err(Problem::unprocessable("tenant_count", detail).with(faults))
 }
 
 fn fault(place: usize, member: &str, detail: &str) -> Fault {

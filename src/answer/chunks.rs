@@ -8,9 +8,11 @@ use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
 use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use super::problem::{Problem, json_fault};
-use super::wire::ChunkKept;
+use super::shape;
+use super::wire::{ChunkKept, Fault};
 use crate::audit::Hash;
 use crate::store;
 
@@ -20,13 +22,16 @@ const LINE_BYTES: usize = 64 << 10;
 /// Slowest that a chunk may arrive.
 const CHUNK_TIME: Duration = Duration::from_secs(60);
 
-/// A line that is not what it should be, by its place.
+/// The first line that is not what it should be, by its place; and all that is wrong with the chunk.
 #[derive(Debug, thiserror::Error)]
 #[error("chunk {chunk}, line {line}: {what}")]
 pub struct BadLine {
     pub chunk: usize,
     pub line: usize,
     pub what: String,
+    /// Whether it could be read, and was not taken. A chunk with a line that cannot be read is told that first.
+    pub is_read: bool,
+    pub faults: Vec<Fault>,
 }
 
 /// Whether lines are what is sent.
@@ -74,22 +79,45 @@ fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
 /// Takes each line of a chunk; returns how many there were.
 ///
 /// # Errors
-/// [`BadLine`] at the first that cannot be read, or is not taken.
-pub(super) fn each_line<T: DeserializeOwned>(
+/// [`BadLine`] if one cannot be read, or is not taken.
+pub(super) fn each_line<T: DeserializeOwned + ToSchema + 'static>(
     chunk: &[u8],
     number: usize,
     mut take: impl FnMut(T) -> Result<(), String>,
 ) -> Result<u32, BadLine> {
-    let mut count = 0;
-    for (line, text) in chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n').enumerate() {
-        let fail = |what: String| BadLine { chunk: number, line: line + 1, what };
-        if text.len() > LINE_BYTES {
-            return Err(fail(format!("longer than {LINE_BYTES} bytes")));
-        }
-        take(serde_json::from_slice(text).map_err(|cause| fail(json_fault(&cause)))?).map_err(fail)?;
+    let (mut count, mut faults) = (0, Vec::new());
+    let (mut unread, mut untaken) = (None, None);
+    for (line, text) in (1..).zip(chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n')) {
         count += 1;
+        let Err((is_read, what, mut told)) = take_line(text, &mut take) else { continue };
+        if told.is_empty() {
+            told.push(Fault::body("", &what));
+        }
+        faults.extend(told.into_iter().map(|fault| Fault { line: Some(line), ..fault }));
+        let first = if is_read { &mut untaken } else { &mut unread };
+        first.get_or_insert((line as usize, what, is_read));
+        if faults.len() >= shape::MOST {
+            faults.truncate(shape::MOST);
+            break;
+        }
     }
-    Ok(count)
+    match unread.or(untaken) {
+        None => Ok(count),
+        Some((line, what, is_read)) => Err(BadLine { chunk: number, line, what, is_read, faults }),
+    }
+}
+
+/// Takes a line; else whether it could be read, and what is wrong with it.
+fn take_line<T: DeserializeOwned + ToSchema + 'static>(
+    text: &[u8],
+    take: &mut impl FnMut(T) -> Result<(), String>,
+) -> Result<(), (bool, String, Vec<Fault>)> {
+    if text.len() > LINE_BYTES {
+        return Err((false, format!("longer than {LINE_BYTES} bytes"), Vec::new()));
+    }
+    let read = serde_json::from_slice(text);
+    let read = read.map_err(|cause| (false, json_fault(&cause), shape::faults_of_body::<T>(text)))?;
+    take(read).map_err(|what| (true, what, Vec::new()))
 }
 
 /// A chunk that is there, as its party is told of it.

@@ -19,7 +19,7 @@ use super::ending::nothing_behind;
 use super::framing::well_formed;
 use super::listener::{self, Socket};
 use super::negotiation::negotiated;
-use super::openapi::published;
+use super::openapi::Published;
 use super::server::{at_path, envelope, no_such_path};
 use super::strangers::{Strangers, paced};
 use super::tls::{self, Door};
@@ -49,11 +49,17 @@ pub(super) struct Bound(TcpListener);
 
 impl Bound {
     /// The server. It ends with the system that it runs in.
-    pub(super) fn run(self, door: &Arc<Door>) -> Result<Server, StartError> {
+    pub(super) fn run(self, door: &Arc<Door>, document: Data<Published>) -> Result<Server, StartError> {
         let strangers = Data::new(Strangers::default());
         let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed)).wrap(from_fn(paced));
         let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || wrapped().wrap(from_fn(nothing_behind)).app_data(strangers.clone()).configure(routes);
+        let factory = move || {
+            wrapped()
+                .wrap(from_fn(nothing_behind))
+                .app_data(strangers.clone())
+                .app_data(document.clone())
+                .configure(routes)
+        };
         let tls = tls::public(door)?;
         let socket =
             Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
@@ -75,8 +81,8 @@ fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The document.
-pub(super) async fn document() -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType::json()).body(published())
+pub(super) async fn document(text: Data<Published>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::json()).body(text.0.to_string())
 }
 
 async fn to_pages() -> HttpResponse {

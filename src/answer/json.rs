@@ -1,4 +1,5 @@
-//! JSON bodies, queries and paths as handlers take them. What cannot be read is refused with every fault that it has.
+//! JSON bodies, queries and paths as handlers take them. What is not what the document says is refused with every fault
+//! that it has.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -6,7 +7,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::aside::aside;
+use super::key::fault_of_key;
 use super::problem::{Problem, json_fault, trace_of};
 use super::shape;
 use super::wire::Fault;
@@ -56,6 +58,11 @@ impl<T: Serialize> Responder for Json<T> {
     }
 }
 
+/// What was made, and where it is.
+pub(super) fn created(body: &impl Serialize, place: &str) -> HttpResponse {
+    HttpResponse::Created().insert_header((LOCATION, format!("/v1/{place}"))).json(body)
+}
+
 impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest for Json<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
@@ -68,7 +75,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest for Json<T> {
                 let payload = payload.await.map_err(|_| unread())?;
                 let limit = request.app_data::<BodyLimit>().map_or(BYTES, |limit| limit.0);
                 let body = whole_body(&request, payload, limit).await?;
-                parse(body).await.map(Self)
+                parse(body).await.map(Self).map_err(|problem| problem.and(fault_of_key(request.headers())))
             };
             read.await.map_err(|problem: Problem| problem.traced(trace_of(&request)))
         })
@@ -107,17 +114,24 @@ fn unread() -> Problem {
 async fn parse<T: DeserializeOwned + ToSchema + Send + 'static>(body: Bytes) -> Result<T, Problem> {
     if body.len() <= AT_ONCE
         && let Ok(read) = serde_json::from_slice(&body)
+        && shape::fits::<T>(&body)
     {
         return Ok(read);
     }
-    let read = aside(move || serde_json::from_slice(&body).map_err(|cause| misfit::<T>(&body, &cause)));
-    read.await.map_err(|_| Problem::unavailable("the service is stopping"))?
+    aside(move || read(&body)).await.map_err(|_| Problem::unavailable("the service is stopping"))?
 }
 
-/// What is wrong with a body: where reading it ended, and every fault of it.
-fn misfit<T: ToSchema>(body: &[u8], cause: &serde_json::Error) -> Problem {
-    let detail = format!("the body is not the expected JSON: {}", json_fault(cause));
-    Problem::bad_request("json", detail).with(shape::faults_of_body::<T>(body))
+/// What a body says; else what is wrong with it: where reading it ended, and every fault of it.
+fn read<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Problem> {
+    let (detail, faults) = match serde_json::from_slice(body) {
+        Ok(read) if shape::fits::<T>(body) => return Ok(read),
+        Ok(_) => ("the body is not what the document says".to_owned(), shape::faults_of_readable::<T>(body)),
+        Err(cause) => {
+            let detail = format!("the body is not the expected JSON: {}", json_fault(&cause));
+            (detail, shape::faults_of_body::<T>(body))
+        }
+    };
+    Err(Problem::bad_request("json", detail).with(faults))
 }
 
 /// A query string of this shape.
@@ -137,17 +151,19 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let read = web::Query::<T>::from_query(request.query_string()).map(|query| Self(query.into_inner()));
-        std::future::ready(read.map_err(|_| {
-            let detail = "the query parameters are not those of this resource";
-            let faults = query_faults::<T>(request.query_string());
-            Problem::bad_request("query", detail).with(faults).traced(trace_of(request))
-        }))
+        let (text, detail) = (request.query_string(), "the query parameters are not those of this resource");
+        let read = web::Query::<T>::from_query(text).map(|query| Self(query.into_inner()));
+        let faults = query_faults::<T>(text);
+        std::future::ready(
+            read.ok()
+                .filter(|_| faults.is_empty())
+                .ok_or_else(|| Problem::bad_request("query", detail).with(faults).traced(trace_of(request))),
+        )
     }
 }
 
 /// Every fault of a query: what looks like a number is one.
-fn query_faults<T: ToSchema>(query: &str) -> Vec<Fault> {
+fn query_faults<T: ToSchema + 'static>(query: &str) -> Vec<Fault> {
     let Ok(pairs) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Vec::new() };
     let number = |text: &str| text.parse().ok().map(Value::Number);
     let value = |text: String| number(&text).unwrap_or(Value::String(text));

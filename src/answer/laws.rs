@@ -7,23 +7,20 @@ use std::sync::{Arc, RwLock};
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
-use serde::Deserialize;
 use time::Date;
 use time::format_description::well_known::Rfc3339;
-use utoipa::ToSchema;
 
 use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::{Json, Query};
 use super::problem::{Problem, trace_of};
 use super::sealing::officers_of;
-use super::wire;
-use super::wire::law::{Activate, Pending, RegulationTexts, StepView, Version};
+use super::wire::law::{Activate, Pending, RegulationTexts, Standing, StepView, Version};
 use super::{App, Caller, StartError, four_eyes::Proposed};
 use crate::audit::{Action, Entry, Outcome};
 use crate::config::Shipped;
 use crate::ids::RegulationId;
-use crate::regulate::{Act, Answer, Arrears, Party, Regulation, RegulationError, Signatures};
+use crate::regulate::{Act, Arrears, Party, Regulation, RegulationError, Signatures};
 use crate::store::ActivatedRegulation;
 
 /// Regulations by name.
@@ -265,20 +262,6 @@ pub(super) async fn view(
     }))
 }
 
-/// Where an arrears case stands. It names nobody.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Standing {
-    #[serde(deserialize_with = "wire::not_negative")]
-    #[schema(minimum = 0)]
-    months: f64,
-    #[serde(default)]
-    days: u32,
-    /// Of the last question about the household.
-    #[schema(schema_with = wire::answer_word)]
-    answer: String,
-}
-
 /// The steps that stage and answer oblige the caller to: a table of the regulation, no person involved.
 pub(super) async fn steps(
     app: Data<App>,
@@ -289,12 +272,8 @@ pub(super) async fn steps(
 ) -> Result<Json<Vec<StepView>>, Problem> {
     let trace = trace_of(&request);
     let regulation = app.visible_regulation(&identity, &id).map_err(|problem| problem.traced(trace))?;
-    let answer = Answer::from_word(&standing.answer).ok_or_else(|| {
-        let detail = "answer is priority, no_priority or undetermined";
-        Problem::unprocessable("answer", detail).traced(trace)
-    })?;
     let arrears = Arrears { months: standing.months, days: standing.days };
-    let steps = regulation.steps(&identity.oin, arrears, answer);
+    let steps = regulation.steps(&identity.oin, arrears, standing.answer);
     let view = steps.into_iter().map(|step| StepView {
         id: step.id.clone(),
         code: step.code.clone(),

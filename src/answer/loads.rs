@@ -5,15 +5,15 @@ mod parts;
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::aside::aside;
 use super::chunks::{self, BadLine};
 use super::decision::{only, store_problem};
 use super::identity::Identity;
-use super::json::Json;
+use super::json::{Json, created};
 use super::problem::Problem;
 use super::quality::LoadQuality;
 use super::repeats::{Kept, receipt_of};
@@ -31,9 +31,6 @@ use parts::Read;
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = 4 << 20;
-
-/// Most records of a load: there are 18 million people in the Netherlands.
-const RECORDS: u64 = 20_000_000;
 
 /// Superseded chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
 const SWEEP: u32 = 4;
@@ -79,7 +76,7 @@ pub(super) async fn begin(
     identity: Identity,
     request: HttpRequest,
     plan: Json<LoadPlan>,
-) -> Result<Json<LoadBegun>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let in_force = app.named_epoch(&caller, &plan.header.epoch, Action::Load).await?;
     let entry = app.load_entry(&caller, &in_force.epoch, plan.source).await?;
@@ -98,10 +95,15 @@ pub(super) async fn begin(
     let (once, now) = (caller.once, app.clock.now());
     let begun = app.store.write_async(move |tx: &Tx<'_>| {
         let begun = LoadBegun { load: tx.begin_load(&new)?, chunk_bytes: CHUNK_BYTES };
-        once.keep(tx, &Kept::body(&begun), now).map(|()| begun)
+        once.keep(tx, &Kept::created(&begun, place(&begun.load)), now).map(|()| begun)
     });
     let begun = begun.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(begun.value))
+    Ok(created(&begun.value, &place(&begun.value.load)))
+}
+
+/// Where a load is.
+fn place(id: &LoadId) -> String {
+    format!("loads/{id}")
 }
 
 /// A load in progress.
@@ -278,8 +280,8 @@ impl App {
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
         check_records(in_force, &plan.header)?;
         parts::check_base(&self.store, in_force, plan)?;
-        if plan.records > RECORDS || plan.records == 0 && plan.base.is_none() {
-            let detail = format!("a load has at least one record, and at most {RECORDS}");
+        if plan.records == 0 && plan.base.is_none() {
+            let detail = "a load that is whole has at least one record";
             return Err(Problem::unprocessable("load_records", detail).at("/records"));
         }
         if plan.reference_date > self.today() {
@@ -361,7 +363,9 @@ fn source_of(load: &Load) -> link::Source {
 
 fn load_problem(error: &LoadError) -> Problem {
     match error {
-        LoadError::Line(_) => Problem::unprocessable("record", format!("{error}; nothing was loaded")),
+        LoadError::Line(bad) => {
+            Problem::unprocessable("record", format!("{error}; nothing was loaded")).with(bad.faults.clone())
+        }
         LoadError::NotThere(_) => Problem::unprocessable("record_not_there", error.to_string()),
         LoadError::Link(error) => Problem::unprocessable(error.code(), format!("{error}; nothing was loaded")),
         LoadError::Store(error) => store_problem(error),

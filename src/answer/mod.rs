@@ -27,6 +27,7 @@ mod handshakes;
 mod identity;
 mod internal;
 mod json;
+mod key;
 mod knocks;
 mod laws;
 mod ldv;

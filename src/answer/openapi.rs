@@ -2,7 +2,7 @@
 //! that it reads and writes.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -22,6 +22,7 @@ use super::codes::CODES;
 use super::operation::{Answers, Operation, Shape};
 use super::operations::operations;
 use super::wire::ProblemBody;
+use crate::config::Documentation;
 use crate::ids::{BatchId, EpochId, LoadId, Oin, ProposalId, RegulationId};
 
 /// Groups of operations, as the document's pages show them.
@@ -38,9 +39,9 @@ const ALWAYS: [u16; 8] = [400, 403, 406, 414, 429, 431, 500, 503];
 const OF_A_BODY: [u16; 4] = [408, 413, 415, 422];
 const OF_A_KEY: [u16; 3] = [409, 413, 422];
 
-/// The document, OpenAPI 3.1.
+/// The document, OpenAPI 3.1, as this service is reached and by whom it is run.
 #[must_use]
-pub fn document() -> OpenApi {
+pub fn document(of: &Documentation) -> OpenApi {
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     let mut of_type = |shape: &Shape| schemas.extend((shape.all)());
     of_type(&Shape::of::<ProblemBody>());
@@ -61,8 +62,8 @@ pub fn document() -> OpenApi {
     );
     let tags = TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
     OpenApiBuilder::new()
-        .info(info())
-        .servers(Some([ServerBuilder::new().url("https://voorrang.example:8443/v1").build()]))
+        .info(info(of))
+        .servers(Some([ServerBuilder::new().url(or(&of.server, "https://voorrang.example:8443/v1")).build()]))
         .paths(paths.build())
         .components(Some(components.build()))
         .security(Some([SecurityRequirement::new("clientCertificate", Vec::<String>::new())]))
@@ -71,9 +72,18 @@ pub fn document() -> OpenApi {
 }
 
 /// The document's text. It is the same for everybody.
-pub(super) fn published() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| document().to_json().expect("the document has a JSON form"));
-    &TEXT
+#[derive(Clone)]
+pub(super) struct Published(pub Arc<str>);
+
+impl Published {
+    pub(super) fn new(of: &Documentation) -> Self {
+        Self(document(of).to_json().expect("the document has a JSON form").into())
+    }
+}
+
+/// What was configured, else an example.
+fn or<'a>(given: &'a str, example: &'a str) -> &'a str {
+    if given.is_empty() { example } else { given }
 }
 
 /// The codes that a problem may have. It is no closed list: a client takes one that it does not know by its status.
@@ -92,11 +102,11 @@ their own machines with a salt that this service never has; it answers one word,
 access log before the answer leaves.\n\nErrors are problem documents (RFC 9457) with a stable `code`. Times are UTC. \
 Changes and what becomes of old versions: docs/api.md of the project.";
 
-fn info() -> utoipa::openapi::Info {
+fn info(of: &Documentation) -> utoipa::openapi::Info {
     let contact = ContactBuilder::new()
-        .name(Some("Maintainers of Voorrang"))
-        .url(Some("https://example.org/voorrang"))
-        .email(Some("voorrang@example.org"));
+        .name(Some(or(&of.contact_name, "Whoever runs this service")))
+        .url(Some(or(&of.contact_url, "https://example.org/voorrang")))
+        .email(Some(or(&of.contact_email, "voorrang@example.org")));
     let licence = LicenseBuilder::new().name("EUPL-1.2").identifier(Some("EUPL-1.2"));
     InfoBuilder::new()
         .title("Voorrang")
@@ -108,8 +118,12 @@ fn info() -> utoipa::openapi::Info {
 }
 
 fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
-    let mut about =
-        OperationBuilder::new().operation_id(Some(operation.id)).tag(operation.tag).summary(Some(operation.summary));
+    let mut about = OperationBuilder::new()
+        .operation_id(Some(operation.id))
+        .tag(operation.tag)
+        .summary(Some(operation.summary))
+        .description(Some(in_words(operation)))
+        .extensions(Some(ExtensionsBuilder::new().add("x-roles", operation.by).build()));
     let mut statuses: Vec<u16> = ALWAYS.iter().chain(operation.refuses).copied().collect();
     for (name, shape) in path_parameters(operation.path) {
         about = about.parameter(parameter(name, ParameterIn::Path, Required::True, shape.place()));
@@ -136,14 +150,31 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     about.build()
 }
 
+/// Who does it, what they get, and whether it can be sent again.
+fn in_words(operation: &Operation) -> String {
+    let who = match operation.by {
+        [] => "Whoever has a certificate of this service's parties, or of others that it admits.".to_owned(),
+        by => format!(
+            "In the shipped regulation: {}. An article can refuse, as 403 or as if nothing was there.",
+            by.join(", ")
+        ),
+    };
+    let again = if operation.keyed { " Safe to send again under its `Idempotency-Key`." } else { "" };
+    format!("{}. {who}{again}", operation.gives.about())
+}
+
 fn success(answers: &Answers) -> Response {
     let mut response = ResponseBuilder::new().description(answers.about()).header("API-Version", version());
     if let Some(shape) = answers.shape() {
         response = response.content(shape.media, Content::new(Some(shape.place())));
     }
-    if answers.status() == 202 {
-        let place = text("Where its progress is told");
-        response = response.header("Location", Header::new(place));
+    let place = match answers.status() {
+        201 => Some("Where it is"),
+        202 => Some("Where its progress is told"),
+        _ => None,
+    };
+    if let Some(place) = place {
+        response = response.header("Location", Header::new(text(place)));
     }
     response.build()
 }
@@ -180,7 +211,7 @@ fn parameter(name: &str, place: ParameterIn, required: Required, schema: RefOr<S
 fn idempotency_key() -> Parameter {
     let about = "The same key with the same body is done once and answered alike, for a day, also when an answer was \
                  lost; with another body it is refused.";
-    let form = ObjectBuilder::new().schema_type(Type::String).pattern(Some(super::repeats::FORM));
+    let form = ObjectBuilder::new().schema_type(Type::String).pattern(Some(super::key::FORM));
     let built = parameter("Idempotency-Key", ParameterIn::Header, Required::False, Schema::from(form.build()).into());
     ParameterBuilder::from(built).description(Some(about)).build()
 }

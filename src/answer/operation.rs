@@ -6,6 +6,9 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, T
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::shape;
+use super::wire::Fault;
+
 /// One method of one path.
 pub(super) struct Operation {
     /// Below `/v1`, as actix takes it.
@@ -16,6 +19,8 @@ pub(super) struct Operation {
     pub id: &'static str,
     pub tag: &'static str,
     pub summary: &'static str,
+    /// Whom an article of the shipped regulation lets do it; nobody named: whoever has a certificate.
+    pub by: &'static [&'static str],
     pub query: Option<Shape>,
     pub takes: Option<Shape>,
     /// Most bytes of its body, where it is not the usual number.
@@ -27,6 +32,16 @@ pub(super) struct Operation {
     pub keyed: bool,
 }
 
+pub(super) const ADMINISTRATOR: &str = "administrator";
+pub(super) const POPULATION: &str = "population custodian";
+pub(super) const CARE: &str = "care custodian";
+pub(super) const TEAM: &str = "district team";
+pub(super) const CORPORATION: &str = "corporation";
+pub(super) const OFFICER: &str = "privacy officer";
+
+/// All of them.
+pub(super) const PARTIES: &[&str] = &[ADMINISTRATOR, POPULATION, CARE, TEAM, CORPORATION, OFFICER];
+
 /// A type of the interface, as the document shows it.
 pub(super) struct Shape {
     pub media: &'static str,
@@ -35,6 +50,8 @@ pub(super) struct Shape {
     pub schema: fn() -> RefOr<Schema>,
     /// All components that it needs, itself included.
     pub all: fn() -> Vec<(String, RefOr<Schema>)>,
+    /// All that is wrong with a body that is to be one.
+    pub faults: fn(&[u8]) -> Vec<Fault>,
     list: bool,
 }
 
@@ -42,28 +59,29 @@ const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 
 impl Shape {
-    pub(super) fn of<T: ToSchema>() -> Self {
+    pub(super) fn of<T: ToSchema + 'static>() -> Self {
         let all = || {
             let mut all = vec![(T::name().into_owned(), T::schema())];
             T::schemas(&mut all);
             all
         };
-        Self { media: JSON, name: Some(T::name().into_owned()), schema: T::schema, all, list: false }
+        let (name, faults) = (Some(T::name().into_owned()), shape::faults_of_body::<T>);
+        Self { media: JSON, name, schema: T::schema, all, faults, list: false }
     }
 
     /// A list of these.
-    pub(super) fn list<T: ToSchema>() -> Self {
+    pub(super) fn list<T: ToSchema + 'static>() -> Self {
         Self { list: true, ..Self::of::<T>() }
     }
 
     /// One of these a line.
-    pub(super) fn lines<T: ToSchema>() -> Self {
+    pub(super) fn lines<T: ToSchema + 'static>() -> Self {
         Self { media: LINES, ..Self::of::<T>() }
     }
 
     /// A form that has no name in the document.
     pub(super) fn plain<T: PartialSchema>() -> Self {
-        Self { media: JSON, name: None, schema: T::schema, all: Vec::new, list: false }
+        Self { media: JSON, name: None, schema: T::schema, all: Vec::new, faults: |_| Vec::new(), list: false }
     }
 
     /// As it stands where it is used.
@@ -117,30 +135,39 @@ impl Operation {
     fn new(path: &'static str, method: Method, route: Route) -> Self {
         let keyed = method != Method::GET;
         let gives = Answers { status: 204, about: "Done", shape: None };
-        let (id, tag, summary) = ("", "", "");
+        let (id, tag, summary, by) = ("", "", "", &[][..]);
         let (query, takes, most_bytes, refuses) = (None, None, None, &[][..]);
-        Self { path, method, route, id, tag, summary, query, takes, most_bytes, gives, refuses, keyed }
+        Self { path, method, route, id, tag, summary, by, query, takes, most_bytes, gives, refuses, keyed }
     }
 
     pub(super) fn is(self, id: &'static str, tag: &'static str, summary: &'static str) -> Self {
         Self { id, tag, summary, ..self }
     }
 
-    pub(super) fn takes<T: ToSchema>(self) -> Self {
+    pub(super) fn by(self, by: &'static [&'static str]) -> Self {
+        Self { by, ..self }
+    }
+
+    pub(super) fn takes<T: ToSchema + 'static>(self) -> Self {
         Self { takes: Some(Shape::of::<T>()), ..self }
     }
 
-    pub(super) fn takes_lines<T: ToSchema>(self) -> Self {
+    pub(super) fn takes_lines<T: ToSchema + 'static>(self) -> Self {
         // A part that is sent again replaces the first, without a key.
         Self { takes: Some(Shape::lines::<T>()), keyed: false, ..self }
     }
 
-    pub(super) fn asks<T: ToSchema>(self) -> Self {
+    pub(super) fn asks<T: ToSchema + 'static>(self) -> Self {
         Self { query: Some(Shape { name: None, all: Vec::new, ..Shape::of::<T>() }), ..self }
     }
 
     pub(super) fn gives(self, about: &'static str, shape: Shape) -> Self {
         Self { gives: Answers { status: 200, about, shape: Some(shape) }, ..self }
+    }
+
+    /// Something is there that was not, at the `Location`.
+    pub(super) fn creates(self, about: &'static str, shape: Shape) -> Self {
+        Self { gives: Answers { status: 201, about, shape: Some(shape) }, ..self }
     }
 
     /// It is taken, and done behind the answer.

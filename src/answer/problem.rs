@@ -75,6 +75,13 @@ impl Problem {
         Self { faults, ..self }
     }
 
+    /// The same problem, with what else is wrong with the request.
+    #[must_use]
+    pub fn and(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.faults.extend(faults);
+        self
+    }
+
     /// The same problem, at this place of the body.
     #[must_use]
     pub fn at(self, pointer: &str) -> Self {

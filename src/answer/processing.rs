@@ -28,7 +28,7 @@ pub(super) async fn read(
     let caller = Caller::of(identity, &request);
     let query = query.into_inner();
     let traced = |problem: Problem| problem.traced(caller.trace);
-    app.record_reading(&caller, &query).await.map_err(traced)?;
+    app.record_reading(&caller).await.map_err(traced)?;
     let found = aside(move || app.matching(&query)).await;
     let found = found.map_err(|_| traced(Problem::unavailable("the service is stopping")))?;
     let found = found.map_err(|error| traced(store_problem(&error)))?;
@@ -41,12 +41,7 @@ pub(super) async fn read(
 
 impl App {
     /// Whether the caller may ask this; she is recorded before she gets anything.
-    async fn record_reading(&self, caller: &Caller, query: &ProcessingQuery) -> Result<(), Problem> {
-        if *query == ProcessingQuery::default() {
-            let detail = "name at least one of traceId, dpl.core.processing_activity_id, dpl.core.data_subject_id, \
-                          startTime, endTime";
-            return Err(Problem::bad_request("empty_query", detail));
-        }
+    async fn record_reading(&self, caller: &Caller) -> Result<(), Problem> {
         let mut entry = self.officer_entry(caller, Action::LogRead).await?;
         let size = self.store.log_size().map_err(|error| store_problem(&error))?;
         entry.entries = Some(Range { from: 0, to: size });

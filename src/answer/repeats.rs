@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -21,22 +20,18 @@ use time::{Duration, OffsetDateTime};
 use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::json::whole_body;
-use super::operations::keyed;
+use super::json::{created, whole_body};
+use super::key::key_of;
+use super::operations::{Keyed, keyed};
 use super::problem::{Problem, trace_of};
 use super::questions::framed;
 use super::wire::law::GroupsTold;
-use super::wire::{Answered, Fault, Question};
-use super::{App, Caller, question_batches};
+use super::wire::{Answered, Question};
+use super::{App, Caller, epochs, question_batches};
 use crate::audit::{Action, Entry, Outcome, Range, Receipt};
 use crate::ids::{BatchId, EpochId, RegulationId};
 use crate::regulate::{Answer, Role};
 use crate::store::{Appended, RepeatKey, Repeated, StoreError, Tx};
-
-const HEADER: &str = "idempotency-key";
-
-/// What a key looks like.
-pub(super) const FORM: &str = "^[A-Za-z0-9_-]{16,64}$";
 
 /// How long an answer can be had again.
 pub(super) const KEPT: Duration = Duration::DAY;
@@ -52,12 +47,16 @@ pub(super) fn kept(answer: Answer, epoch: &EpochId) -> String {
 pub(super) enum Kept {
     /// The body. A receipt in it lacks its checkpoint, which is not known before the job is durable.
     Body(Value),
+    /// What was made, and where it is.
+    Created(Value, String),
     /// What an officer looked up, and the entry that says so.
     Found(Value, u64),
     /// What the care side was told, which is framed. Its receipt lacks its checkpoint, too.
     Groups(GroupsTold),
     /// An epoch was changed: it is shown as it is now.
     Epoch(EpochId),
+    /// An epoch was announced: it is shown likewise.
+    Announced(EpochId),
     /// An epoch was destroyed: the body gets its record, which is made behind the job.
     Ended(EpochId, Value),
     /// A batch was begun: its questions are kept one by one.
@@ -72,6 +71,11 @@ impl Kept {
     /// A body, with a receipt that gets its checkpoint later.
     pub(super) fn body(body: &impl Serialize) -> Self {
         Self::Body(serde_json::to_value(body).expect("plain data have a JSON form"))
+    }
+
+    /// What was made, at this place below `/v1`.
+    pub(super) fn created(body: &impl Serialize, place: String) -> Self {
+        Self::Created(serde_json::to_value(body).expect("plain data have a JSON form"), place)
     }
 
     /// What was looked up, as the entry at this position says.
@@ -144,14 +148,21 @@ const REUSED: &str = "idempotency_key_reused";
 
 /// The answer that this request got before; else it goes on to its handler, with its key beside it.
 async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
-    let Some((pattern, place, most)) = place_of(request) else { return Ok(None) };
+    let Some((pattern, place, keyed)) = place_of(request) else { return Ok(None) };
     let Some(app) = request.app_data::<Data<App>>().cloned() else { return Ok(None) };
-    let Some(key) = key_of(request.headers())? else { return Ok(None) };
+    let Some(key) = key_of(request.headers()).transpose() else { return Ok(None) };
     let (parts, payload) = request.parts_mut();
     // Whoever is nobody is told so by the handler.
     let Ok(identity) = Identity::from_request(parts, payload).await else { return Ok(None) };
     let body = web::Payload::from_request(parts, payload).await.map_err(|_| unread())?;
-    let body = whole_body(parts, body, most).await?;
+    let body = whole_body(parts, body, keyed.most_bytes).await?;
+    let key = match key {
+        Ok(key) => key,
+        Err(problem) => {
+            let faults = aside(move || (keyed.faults)(&body)).await.unwrap_or_default();
+            return Err(problem.and(faults));
+        }
+    };
     let caller = Caller { identity, trace: trace_of(request.request()), once: Once::default() };
     let (worker, oin, sent, bytes) = (app.clone(), caller.identity.oin.clone(), key.clone(), body.clone());
     let looked = aside(move || {
@@ -208,6 +219,7 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
     let mut response = HttpResponse::Ok();
     Ok(match kept {
         Kept::Body(body) => response.json(app.with_checkpoint(body)?),
+        Kept::Created(body, place) => created(&body, &place),
         Kept::Found(body, index) => {
             // Whoever was officer then may be none now.
             let _permit = app.officer(caller).await?;
@@ -223,6 +235,7 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
             return framed(&GroupsTold { receipt: Receipt { checkpoint, ..told.receipt }, ..told });
         }
         Kept::Epoch(id) => response.json(app.epoch_view(&*app.epoch(&id)?)?),
+        Kept::Announced(id) => created(&app.epoch_view(&*app.epoch(&id)?)?, &epochs::place(&id)),
         Kept::Ended(id, body) => {
             // The first one may be at it still: two at once would not know what became of the key.
             let _changing = app.changing.lock().await;
@@ -240,37 +253,18 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
     })
 }
 
-/// What a request is about and how long its body may be, if it is one of those that are answered here: a question has a
-/// way of its own, a load's chunk may come twice without a key, and what is no operation at all is refused as such,
-/// whatever its key.
-fn place_of(request: &ServiceRequest) -> Option<(String, String, usize)> {
+/// What a request is about and what its body may be, if it is one of those that are answered here: a question has a way
+/// of its own, a load's chunk may come twice without a key, and what is no operation at all is refused as such, whatever
+/// its key.
+fn place_of(request: &ServiceRequest) -> Option<(String, String, Keyed)> {
     let pattern = request.match_pattern().filter(|path| path != "/v1/priority-questions")?;
-    let most = keyed(request.method(), &pattern)?;
+    let keyed = keyed(request.method(), &pattern)?;
     let place = format!("{} {}\n", request.method(), request.path());
-    Some((pattern, place, most))
+    Some((pattern, place, keyed))
 }
 
 fn unread() -> Problem {
     Problem::bad_request("body", "the body could not be read to its end")
-}
-
-/// The key of a request, if it came with one.
-pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(HEADER);
-    let Some(value) = values.next() else { return Ok(None) };
-    // Of two a reader could take either.
-    let only = values.next().is_none().then(|| value.to_str().ok()).flatten();
-    let key = only.map(|text| text.trim_matches('"')).filter(|key| is_key(key));
-    let detail = "an Idempotency-Key is there once and has 16 to 64 characters of A-Z, a-z, 0-9, hyphen and underscore, as a UUID has";
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        let fault =
-            Fault { within: "header".into(), pointer: "/Idempotency-Key".into(), detail: "is not one key".into() };
-        Problem::bad_request("idempotency_key", detail).with(vec![fault])
-    })
-}
-
-fn is_key(text: &str) -> bool {
-    (16..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 fn reused() -> Problem {

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use time::{Duration, OffsetDateTime};
 
 use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::json::Json;
+use super::json::{Json, created};
 use super::problem::Problem;
 use super::repeats::{self, Kept};
 use super::wire::{Expired, HoldView, NewHold};
@@ -58,7 +58,7 @@ pub(super) async fn hold(
     identity: Identity,
     request: HttpRequest,
     new: Json<NewHold>,
-) -> Result<Json<HoldView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let mut entry = app.officer_entry(&caller, Action::LogHold).await?;
     if new.from >= new.to {
@@ -71,10 +71,15 @@ pub(super) async fn hold(
     let held = app.store.write_async(move |tx: &Tx<'_>| {
         tx.append(&entry)?;
         let hold = view(tx.hold(range, now)?);
-        once.keep(tx, &Kept::body(&hold), now).map(|()| hold)
+        once.keep(tx, &Kept::created(&hold, place(&hold)), now).map(|()| hold)
     });
     let held = held.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(held.value))
+    Ok(created(&held.value, &place(&held.value)))
+}
+
+/// Where a hold is.
+fn place(hold: &HoldView) -> String {
+    format!("access-log/holds/{}", hold.id)
 }
 
 /// All holds.

@@ -27,6 +27,7 @@ use super::knocks::Refused;
 use super::limits::Meters;
 use super::listener::{self, Socket};
 use super::negotiation::{Unread, negotiated};
+use super::openapi::Published;
 use super::operation::Operation;
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
@@ -34,7 +35,7 @@ use super::repeats::once;
 use super::spans::{Ended, Spans};
 use super::tls::{Door, Gate, Reloader};
 use super::trace::Trace;
-use super::{App, StartError, checkup, documentation, identity, tls};
+use super::{App, StartError, checkup, documentation, identity, shape, tls};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::TraceId;
@@ -136,6 +137,9 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let background = Background::start(&app, &config, &reloader, sender);
     let shared = web::Data::from(app.clone());
     let guarded = web::Data::from(door.clone());
+    shape::prepare();
+    let published = web::Data::new(Published::new(&config.documentation));
+    let document = published.clone();
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
     let stopping = Arc::<AtomicBool>::default();
@@ -150,7 +154,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
         let web = Web::new().wrap(from_fn(once)).wrap(from_fn(durable)).wrap(from_fn(negotiated));
         let web = web.wrap(from_fn(guard)).wrap(from_fn(envelope)).wrap(from_fn(nothing_behind));
         let web = web.app_data(shared.clone()).app_data(guarded.clone()).app_data(metered.clone());
-        web.app_data(spans.clone()).configure(routes)
+        web.app_data(spans.clone()).app_data(document.clone()).configure(routes)
     };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let socket = Socket {
@@ -183,7 +187,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             });
             let documentation = pages.as_ref().map(|(_, address)| *address);
             if let Some((pages, _)) = pages {
-                actix_web::rt::spawn(pages.run(&door)?);
+                actix_web::rt::spawn(pages.run(&door, published)?);
             }
             let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
             tracing::info!(%address, internal = shown(internal), documentation = shown(documentation), version = env!("CARGO_PKG_VERSION"), "the service listens");

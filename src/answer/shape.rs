@@ -1,28 +1,34 @@
-//! What is wrong with a body, all of it at once: held against the document's own schema, told by place and reason,
-//! never by value. Only bodies that could not be read come here.
+//! Whether a request is what the document says, and what is wrong with it, all of it at once: held against the document's
+//! own schema, told by place and reason, never by value.
 
+use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
-use jsonschema::error::TypeKind;
-use jsonschema::{Draft, ValidationError, Validator, error::ValidationErrorKind};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{Draft, JsonType, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::openapi;
-use super::wire::Fault;
+use super::wire::{Fault, Question};
+use crate::config::Documentation;
 
 /// Faults that are told of one body; who has more mends these first.
-const MOST: usize = 50;
+pub(super) const MOST: usize = 50;
 
 /// Values of a body of which all faults are looked for. The validator collects every fault before it tells the first,
-/// some 2 KB each; of a larger body only the place is told where reading it ended.
+/// some 2 KB each; of a larger body that could be read the first is told, of another the place where reading it ended.
 const MOST_VALUES: usize = 20_000;
+
+/// A longer body is looked at alone: its values take many times its bytes. Others wait, so that many are no more than one.
+const SHORT: usize = 64 << 10;
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The document, and the names of its members: no other text of a body is repeated.
 static DOCUMENT: LazyLock<(Value, BTreeSet<String>)> = LazyLock::new(|| {
-    let document = serde_json::to_value(openapi::document()).expect("the document has a JSON form");
+    let document =
+        serde_json::to_value(openapi::document(&Documentation::default())).expect("the document has a JSON form");
     let mut names = BTreeSet::new();
     members(&document["components"]["schemas"], &mut names);
     members(&document["paths"], &mut names);
@@ -45,56 +51,95 @@ fn members(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 /// Schemas that were needed before.
-static VALIDATORS: LazyLock<Mutex<HashMap<String, Option<Arc<Validator>>>>> = LazyLock::new(Mutex::default);
+static VALIDATORS: LazyLock<Mutex<HashMap<TypeId, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-fn validator<T: ToSchema>() -> Option<Arc<Validator>> {
+fn validator<T: ToSchema + 'static>() -> Arc<Validator> {
     let mut known = VALIDATORS.lock().unwrap_or_else(|broken| broken.into_inner());
     let build = || {
         let root = serde_json::json!({ "allOf": [T::schema()], "components": DOCUMENT.0["components"] });
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
-        options.build(&root).ok().map(Arc::new)
+        // None of the patterns needs more, and this engine's time is bounded.
+        let options = options.with_pattern_options(PatternOptions::regex());
+        Arc::new(options.build(&root).expect("the document's schemas are schemas"))
     };
-    known.entry(T::name().into_owned()).or_insert_with(build).clone()
+    known.entry(TypeId::of::<T>()).or_insert_with(build).clone()
+}
+
+/// Makes ready what the first question would have to wait for.
+pub(super) fn prepare() {
+    validator::<Question>();
+}
+
+/// Whether a body that could be read is what the document says.
+pub(super) fn fits<T: ToSchema + 'static>(body: &[u8]) -> bool {
+    let _alone = alone(body);
+    serde_json::from_slice(body).is_ok_and(|value| validator::<T>().is_valid(&value))
 }
 
 /// Everything that is wrong with a body, where it is JSON at all and not too large for that.
-pub(super) fn faults_of_body<T: ToSchema>(body: &[u8]) -> Vec<Fault> {
-    // In front of every value but the first stands one of these, so there are no more values than this.
-    let values = body.iter().filter(|byte| b"[{:,".contains(byte)).count();
-    if values > MOST_VALUES {
+pub(super) fn faults_of_body<T: ToSchema + 'static>(body: &[u8]) -> Vec<Fault> {
+    if is_large(body) {
         return Vec::new();
     }
-    // Another one waits, so that many bad bodies at once are no more than one.
-    let _alone = ALONE.lock().unwrap_or_else(|broken| broken.into_inner());
+    let _alone = alone(body);
     serde_json::from_slice(body).map(|value| faults::<T>(&value, "body")).unwrap_or_default()
+}
+
+/// The same of a body that could be read; of a large one the first fault.
+pub(super) fn faults_of_readable<T: ToSchema + 'static>(body: &[u8]) -> Vec<Fault> {
+    if !is_large(body) {
+        return faults_of_body::<T>(body);
+    }
+    let _alone = alone(body);
+    let first = |value| validator::<T>().validate(&value).map_err(|error| told(&error, "body")).err();
+    serde_json::from_slice(body).ok().and_then(first).unwrap_or_default()
+}
+
+fn is_large(body: &[u8]) -> bool {
+    // In front of every value but the first stands one of these, so there are no more values than this.
+    body.iter().filter(|byte| b"[{:,".contains(byte)).count() > MOST_VALUES
+}
+
+fn alone(body: &[u8]) -> Option<MutexGuard<'static, ()>> {
+    (body.len() > SHORT).then(|| ALONE.lock().unwrap_or_else(|broken| broken.into_inner()))
 }
 
 /// That a parameter is there more than once, if the document knows it.
 pub(super) fn twice(parameter: &str) -> Option<Fault> {
-    let known = DOCUMENT.1.contains(parameter);
-    let pointer = format!("/{parameter}");
-    known.then(|| Fault { within: "query".into(), pointer, detail: "is there more than once".into() })
+    DOCUMENT.1.contains(parameter).then(|| Fault::of("query", &format!("/{parameter}"), "is there more than once"))
 }
 
 /// Everything in which a JSON value differs from the documented shape; `within` is the part of the request.
-pub(super) fn faults<T: ToSchema>(value: &Value, within: &str) -> Vec<Fault> {
-    let Some(validator) = validator::<T>() else { return Vec::new() };
-    let mut faults: Vec<Fault> = validator.iter_errors(value).take(MOST).map(|error| fault(&error, within)).collect();
+pub(super) fn faults<T: ToSchema + 'static>(value: &Value, within: &str) -> Vec<Fault> {
+    let validator = validator::<T>();
+    let mut faults: Vec<Fault> =
+        validator.iter_errors(value).flat_map(|error| told(&error, within)).take(MOST).collect();
     faults.dedup();
     faults
 }
 
-fn fault(error: &ValidationError<'_>, within: &str) -> Fault {
+/// An error as it is told. Of a value that may be absent, what is wrong with the one that is there.
+fn told(error: &ValidationError<'_>, within: &str) -> Vec<Fault> {
+    let is_null = |error: &ValidationError<'_>| {
+        matches!(error.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Null) })
+    };
+    if let ValidationErrorKind::OneOfNotValid { context } = error.kind()
+        && let [branch] = context.iter().filter(|branch| !branch.iter().any(is_null)).collect::<Vec<_>>()[..]
+    {
+        return branch.iter().flat_map(|error| told(error, within)).collect();
+    }
     let mut pointer = known_part(error.instance_path().as_str());
     if let ValidationErrorKind::Required { property: Value::String(name) } = error.kind() {
         pointer = format!("{pointer}/{name}");
     }
-    Fault { within: within.to_owned(), pointer, detail: reason(error.kind()) }
+    vec![Fault::of(within, &pointer, &reason(error.kind()))]
 }
 
-/// The pointer as far as it is made of members that the document names, and of positions.
+/// The pointer as far as it is made of members that the document names, and of positions, which are short: a longer number
+/// may be somebody's, written as a member.
 fn known_part(pointer: &str) -> String {
-    let known = |part: &&str| DOCUMENT.1.contains(*part) || part.bytes().all(|b| b.is_ascii_digit());
+    let is_position = |part: &str| part.len() <= 6 && part.bytes().all(|b| b.is_ascii_digit());
+    let known = |part: &&str| DOCUMENT.1.contains(*part) || is_position(part);
     pointer.split('/').skip(1).take_while(known).map(|part| format!("/{part}")).collect()
 }
 
@@ -117,6 +162,7 @@ fn reason(kind: &ValidationErrorKind) -> String {
         ValidationErrorKind::MaxLength { limit } => format!("is longer than {limit} characters"),
         ValidationErrorKind::MinItems { limit } => format!("has fewer than {limit} items"),
         ValidationErrorKind::MaxItems { limit } => format!("has more than {limit} items"),
+        ValidationErrorKind::MinProperties { limit } => format!("has fewer than {limit} members"),
         _ => "is not what the document says".into(),
     }
 }

@@ -293,15 +293,23 @@ pub struct Fault {
     /// `body`, `query` or `header`.
     #[serde(rename = "in")]
     pub within: String,
+    /// Of a chunk: which line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// JSON pointer, as far as it is made of members that the document names.
     pub pointer: String,
     pub detail: String,
 }
 
 impl Fault {
+    /// A fault of this part of a request.
+    pub fn of(within: &str, pointer: &str, detail: &str) -> Self {
+        Self { within: within.into(), line: None, pointer: pointer.into(), detail: detail.into() }
+    }
+
     /// A fault of the body.
     pub fn body(pointer: &str, detail: &str) -> Self {
-        Self { within: "body".into(), pointer: pointer.into(), detail: detail.into() }
+        Self::of("body", pointer, detail)
     }
 }
 

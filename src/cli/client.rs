@@ -21,7 +21,7 @@ pub use patience::{ComeAgain, fresh_key};
 
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::Identity as CertificateName;
-use crate::answer::wire::{Envelope, EpochView, ProblemBody, RegulationView, ServiceView};
+use crate::answer::wire::{Envelope, EpochView, Fault, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
 use crate::ids::{EpochId, Oin, TraceId};
@@ -29,8 +29,13 @@ use crate::profile::Profile;
 
 /// A refusal or failure that the service reported.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the service refused ({}, {}): {}", .0.status, .0.code, .0.detail)]
+#[error("the service refused ({}, {}): {}{}", .0.status, .0.code, .0.detail, faults(&.0.errors))]
 pub struct Refused(pub ProblemBody);
+
+/// What is wrong with a request, by its places.
+fn faults(all: &[Fault]) -> String {
+    all.iter().map(|one| format!("; {} {}", one.pointer, one.detail)).collect()
+}
 
 impl Refused {
     /// A refusal inside an answer, fit to be shown.
@@ -371,6 +376,10 @@ fn printable(mut problem: ProblemBody) -> ProblemBody {
     let texts = [&mut problem.code, &mut problem.title, &mut problem.detail, &mut problem.trace_id];
     for text in texts.into_iter().chain(&mut problem.article) {
         text.retain(|sign| !sign.is_control());
+    }
+    for fault in &mut problem.errors {
+        fault.pointer.retain(|sign| !sign.is_control());
+        fault.detail.retain(|sign| !sign.is_control());
     }
     problem
 }

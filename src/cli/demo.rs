@@ -201,6 +201,7 @@ impl Story {
             profile: None,
             delta: false,
             dry_run: false,
+            bodies: None,
         })?;
         let mib = loaded.bytes as f64 / f64::from(1 << 20);
         let what = match kind {

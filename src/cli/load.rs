@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use time::Date;
 
+use super::bodies::Bodies;
 use super::client::{Client, Refused, fresh_key};
 use super::inputs::{file_digest, parse_day, read_profile, read_salt};
 use super::output::bar;
@@ -29,7 +30,7 @@ use crate::encode::{Address, Ages, CareMember, Encoder, Resident, Source, read};
 use crate::ids::{EpochId, LoadId, ProposalId};
 use crate::profile::Profile;
 use known::{Known, Stamp};
-use sending::Sending;
+use sending::{Lines, Sending};
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +89,9 @@ pub struct LoadArgs {
     /// Read and encode everything, send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write what would be sent into this new folder, as bodies of requests
+    #[arg(long, value_name = "FOLDER", requires = "dry_run")]
+    pub bodies: Option<PathBuf>,
 }
 
 /// What was loaded.
@@ -240,6 +244,8 @@ struct Session<'a> {
     /// SHA-256 of the input file, hexadecimal: a load that was cut goes on with the same file only.
     input: String,
     dry_run: bool,
+    /// Where what is not sent is written.
+    bodies: Option<PathBuf>,
     delta: bool,
 }
 
@@ -257,7 +263,8 @@ impl<'a> Session<'a> {
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;
-        Ok(Self { client, encoder, profile, day, input, dry_run: args.dry_run, delta: args.delta })
+        let (dry_run, bodies, delta) = (args.dry_run, args.bodies.clone(), args.delta);
+        Ok(Self { client, encoder, profile, day, input, dry_run, bodies, delta })
     }
 
     /// Sends the file, or what changed in it.
@@ -290,18 +297,16 @@ impl<'a> Session<'a> {
     ) -> anyhow::Result<Loaded> {
         let mut loaded = Loaded::of(order.len());
         let plan = self.plan(source, order.len(), None);
-        let mut sending = if self.dry_run { None } else { Some(Sending::open(self.client, &plan, &self.input)?) };
+        let mut sending = self.upload_of(&plan)?;
         let progress = bar(order.len(), &format!("loading {}", source.as_str()));
         let mut stamps = Vec::with_capacity(order.len());
         for line in progress.over(self.lines(order, encode)) {
             let (id, bytes) = loaded.take(line)?;
             stamps.push(known::stamp(id, &bytes));
             loaded.bytes += bytes.len() + 1;
-            sending.as_mut().map_or(Ok(()), |sending| sending.line(&bytes))?;
+            sending.line(&bytes)?;
         }
-        if let Some(sending) = sending {
-            self.commit(sending, source, &stamps, &mut loaded)?;
-        }
+        self.end(sending, source, &stamps, &mut loaded)?;
         Ok(loaded)
     }
 
@@ -329,14 +334,24 @@ impl<'a> Session<'a> {
         let gone = gone.into_iter().map(|id| serde_json::to_vec(&RecordLine::gone(id)));
         changes.extend(gone.collect::<Result<Vec<_>, _>>().context("a reference has a JSON form")?);
         loaded.bytes = changes.iter().map(|line| line.len() + 1).sum();
-        if !self.dry_run {
-            let plan = self.plan(source, changes.len(), Some(known.load));
-            let mut sending = Sending::open(self.client, &plan, &self.input)?;
-            let progress = bar(changes.len(), &format!("changing {}", source.as_str()));
-            progress.over(changes.iter()).try_for_each(|line| sending.line(line))?;
-            self.commit(sending, source, &stamps, &mut loaded)?;
-        }
+        let mut sending = self.upload_of(&self.plan(source, changes.len(), Some(known.load)))?;
+        let progress = bar(changes.len(), &format!("changing {}", source.as_str()));
+        progress.over(changes.iter()).try_for_each(|line| sending.line(line))?;
+        self.end(sending, source, &stamps, &mut loaded)?;
         Ok(loaded)
+    }
+
+    /// Where the lines of this plan go.
+    fn upload_of(&self, plan: &LoadPlan) -> anyhow::Result<Lines<'a>> {
+        match &self.bodies {
+            Some(folder) => {
+                let bodies = Bodies::create(folder)?;
+                bodies.body("plan.json", plan)?;
+                Ok(Lines::Written(bodies))
+            }
+            None if self.dry_run => Ok(Lines::Counted),
+            None => Sending::open(self.client, plan, &self.input).map(Box::new).map(Lines::Sent),
+        }
     }
 
     fn plan(&self, source: wire::Source, lines: usize, base: Option<LoadId>) -> LoadPlan {
@@ -354,13 +369,12 @@ impl<'a> Session<'a> {
         records.map(|record| RecordLine::new(record, &self.profile))
     }
 
-    fn commit(
-        &self,
-        sending: Sending<'_>,
-        source: wire::Source,
-        stamps: &[Stamp],
-        loaded: &mut Loaded,
-    ) -> anyhow::Result<()> {
+    fn end(&self, lines: Lines<'_>, source: wire::Source, stamps: &[Stamp], loaded: &mut Loaded) -> anyhow::Result<()> {
+        let sending = match lines {
+            Lines::Counted => return Ok(()),
+            Lines::Written(bodies) => return bodies.finish(),
+            Lines::Sent(sending) => sending,
+        };
         let load = sending.load();
         let report = sending.commit()?;
         known::remember(self.client, source, self.encoder.header(), load, stamps)?;
@@ -380,8 +394,11 @@ impl<'a> Session<'a> {
         let (persons, tokens) = (tokens.len(), tokens.into_iter().flatten().collect::<Vec<_>>());
         let bytes = tokens.len();
         let mut loaded = Loaded { persons, bytes, ..Loaded::of(addresses.len()) };
+        let stock = wire::Stock { header: self.encoder.header(), dwellings, addresses: STANDARD.encode(tokens) };
+        if let Some(folder) = &self.bodies {
+            Bodies::create(folder)?.body("stock.json", &stock)?;
+        }
         if !self.dry_run {
-            let stock = wire::Stock { header: self.encoder.header(), dwellings, addresses: STANDARD.encode(tokens) };
             let key = fresh_key();
             let pending: Pending = self.client.patiently(|| self.client.put_once("stock", &stock, &key))?;
             receipts::keep(self.client, "stock", &self.encoder.header().epoch, &pending.receipt)?;

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+mod bodies;
 mod chunks;
 pub mod client;
 pub mod clk;
@@ -84,7 +85,7 @@ enum Command {
     #[command(subcommand)]
     Regulation(regulation::RegulationCommand),
     /// Print the OpenAPI document of the service's interface
-    Openapi,
+    Openapi(openapi::OpenapiArgs),
     /// Read and verify the access log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -139,7 +140,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Query(args) => query::run(&args),
         Command::Epoch(command) => epoch::run(&command),
         Command::Regulation(command) => regulation::run(&command),
-        Command::Openapi => openapi::run(),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Audit(command) => audit::run(&command),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

@@ -254,7 +254,10 @@ fn service_file(place: &Path, service: &str) -> anyhow::Result<String> {
     table.insert("regulations".into(), toml::Value::Array(vec![place.into()]));
     // Any free one, as for the service itself; or behind that of the internal listener.
     let port = port.parse::<u16>().ok().filter(|port| *port > 0).map_or(0, |port| port.saturating_add(2));
-    let documentation = toml::Table::from_iter([("listen".to_owned(), format!("127.0.0.1:{port}").into())]);
+    let server = format!("https://{service}/v1");
+    let documentation = [("listen", format!("127.0.0.1:{port}")), ("server", server)];
+    let documentation = documentation.map(|(key, value)| (key.to_owned(), toml::Value::from(value)));
+    let documentation = toml::Table::from_iter(documentation);
     table.insert("documentation".into(), documentation.into());
     // The development authority keeps no list.
     let tls = table.get_mut("tls").and_then(toml::Value::as_table_mut).context("the shipped defaults")?;

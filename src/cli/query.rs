@@ -8,21 +8,23 @@ mod groups;
 mod lost;
 mod proving;
 mod run;
+mod vera;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use time::Date;
 
+use super::bodies::Bodies;
 use super::client::Client;
 use super::inputs::{parse_day, read_profile};
 use super::interrupt;
-use super::output::{bar, refuse_input};
+use super::output::{Output, bar, refuse_input};
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire;
-use crate::answer::wire::law::MOST_AT_ONCE;
+use crate::answer::wire::law::{Batch, MOST_AT_ONCE};
 use crate::clock::Clock;
 use crate::encode::Arrears;
 use crate::encode::read::{self, Household};
@@ -51,6 +53,9 @@ pub struct QueryArgs {
     /// Answers to write; refused questions go into a file of the same name with `.refused.csv`
     #[arg(short, long)]
     pub output: PathBuf,
+    /// Write the answers into this file as well, as JSON with VERA's names: agreement, answer and trace id, no receipts
+    #[arg(long, value_name = "FILE")]
+    pub vera: Option<PathBuf>,
     /// Go on where a run with the same -o, files, day, purpose and conditions was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
@@ -60,6 +65,9 @@ pub struct QueryArgs {
     /// Read and encode everything, ask nothing and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write what would be asked into this new folder, as bodies of requests
+    #[arg(long, value_name = "FOLDER", requires = "dry_run")]
+    pub bodies: Option<PathBuf>,
     /// Purpose [default: client.toml's]
     #[arg(long)]
     pub purpose: Option<String>,
@@ -84,9 +92,11 @@ impl QueryArgs {
             format: FormatName::Csv,
             config,
             output,
+            vera: None,
             resume: false,
             batch: false,
             dry_run: false,
+            bodies: None,
             purpose: None,
             day: None,
             salt_file: None,
@@ -141,7 +151,10 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
 /// If a file has errors or the service cannot be reached; refusals are no error here. Answers that came before an
 /// error are kept in a file of their own: they are logged and charged.
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
-    refuse_input(&args.output, [args.arrears.as_path(), &args.tenants, &args.config])?;
+    let inputs = [args.arrears.as_path(), &args.tenants, &args.config];
+    for output in args.vera.iter().chain([&args.output]) {
+        refuse_input(output, inputs)?;
+    }
     let people = PeopleArgs { format: args.format, ..PeopleArgs::default() };
     let households = read::households(&args.arrears, people.tenants(&args.tenants)?)?;
     let day = args.day.unwrap_or_else(|| Clock::System.today());
@@ -162,8 +175,13 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let minimum = client.minimum_batch()?;
     let mut asker = Asker::open(client, read_profile(args.profile.as_deref())?, args, run.clone(), day)?;
     if args.dry_run {
+        if let Some(folder) = &args.bodies {
+            write_bodies(&asker, &households, folder)?;
+        }
         return Ok(dry_run(&asker, &households, minimum));
     }
+    // Before anybody is asked about: what cannot be written is said at once.
+    let vera = args.vera.as_deref().map(Output::create).transpose()?;
     run.sign(&args.output)?;
     let mut files = Files::create(&args.output, households.len(), known)?;
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
@@ -174,6 +192,9 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     match asked {
         Ok(()) => {
             let summary = files.finish()?;
+            if let Some(out) = vera {
+                vera::write(&args.output, out, Clock::System.now())?;
+            }
             asker.forget()?;
             Ok(summary)
         }
@@ -201,6 +222,24 @@ fn kept(args: &QueryArgs, run: &Run) -> anyhow::Result<BTreeMap<String, Row>> {
         files::set_aside(&args.output)?;
     }
     Ok(BTreeMap::new())
+}
+
+/// The first question, as many as are answered at once, and all of them as a batch.
+fn write_bodies(asker: &Asker, households: &[Household], folder: &Path) -> anyhow::Result<()> {
+    let mut bodies = Bodies::create(folder)?;
+    let count = u32::try_from(households.len()).context("too many households")?;
+    bodies.body("plan.json", &asker.plan(count))?;
+    for (at, some) in households.chunks(MOST_AT_ONCE).enumerate() {
+        let questions = asker.questions(&some.iter().collect::<Vec<_>>());
+        for question in &questions {
+            bodies.line(&serde_json::to_vec(question).context("a question has a JSON form")?)?;
+        }
+        if at == 0 {
+            bodies.body("question.json", &questions[0])?;
+            bodies.body("batch.json", &Batch { questions })?;
+        }
+    }
+    bodies.finish()
 }
 
 fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {

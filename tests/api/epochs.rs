@@ -292,7 +292,7 @@ fn an_announcement_that_makes_no_salt_is_refused_and_logged() {
     let (population, care) = (with("00000099000000002000"), with("00000099000000003000"));
     let officer = json!({"oin": "00000099000000005001", "recipient": population["recipient"]});
     let mut other = new("haarlem-2", all.clone());
-    other["schemaHash"] = json!("00");
+    other["schemaHash"] = json!("00".repeat(32));
     for (body, status, code) in [
         (new("haarlem-2", json!([])), 422, "too_few_custodians"),
         (new("haarlem-2", json!([population])), 422, "too_few_custodians"),

@@ -174,8 +174,7 @@ fn every_role_may_do_exactly_what_this_table_says() {
         // Its form is refused, after the role was judged.
         json!({"header": header, "dwellings": 10, "addresses": "AAAA"})
     };
-    let new =
-        json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []});
+    let new = json!({"id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "0".repeat(64), "participants": []});
     let share = json!({"sealed": "no share"});
     let since = json!({"startTime": 0});
     let subject = json!({"epoch": "haarlem-1", "address": "BwcHBwcHBwcHBwcHBwcHBw=="});
@@ -189,8 +188,8 @@ fn every_role_may_do_exactly_what_this_table_says() {
         ("GET", "/v1/ping", &none, [204, 204, 204, 204, 204, 204]),
         ("GET", "/v1/service", &none, [200, 200, 200, 200, 200, 200]),
         ("POST", "/v1/priority-questions", &question, [403, 403, 403, 200, 403, 403]),
-        ("POST", "/v1/loads", &plan_p, [403, 200, 403, 403, 403, 403]),
-        ("POST", "/v1/loads", &plan_c, [403, 403, 200, 403, 403, 403]),
+        ("POST", "/v1/loads", &plan_p, [403, 201, 403, 403, 403, 403]),
+        ("POST", "/v1/loads", &plan_c, [403, 403, 201, 403, 403, 403]),
         ("PUT", &chunk_p, &none, [404, 422, 404, 404, 404, 404]),
         ("PUT", &chunk_c, &none, [404, 404, 422, 404, 404, 404]),
         ("POST", &commit_p, &commit, [404, 409, 404, 404, 404, 404]),

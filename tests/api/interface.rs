@@ -10,7 +10,7 @@ use super::support::*;
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"];
 
 /// A path with something in every place of it that has the right form and is nowhere.
-fn filled(template: &str) -> String {
+pub fn filled(template: &str) -> String {
     let value = |part: &str| match part {
         "{epoch}" => "nowhere-1",
         "{regulation}" => "nowhere",
@@ -97,59 +97,52 @@ fn every_fault_of_a_body_is_told_at_once_by_place_and_never_by_value() {
 }
 
 #[test]
-fn a_bound_that_a_request_breaks_is_named_by_its_place() {
+fn what_is_wrong_with_the_header_and_the_body_is_told_together() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
-    let good = value(&encoder, FAMILY);
-    let question = |spoil: fn(&mut Value)| {
-        let mut bad = good.clone();
-        spoil(&mut bad);
-        bad
-    };
-    let plan = |records: u64, day: &str| {
-        json!({"header": encoder.header(), "source": "population", "records": records,
-        "referenceDate": day})
-    };
-    let many =
-        |questions: u64| json!({"header": encoder.header(), "purpose": "eviction-prevention", "questions": questions});
-    let today = house.reference().to_string();
-    for (stem, path, body, status, code, pointer) in [
-        (CORPORATION, "priority-questions", question(|q| q["tenants"] = json!([])), 422, "tenant_count", "/tenants"),
-        (
-            CORPORATION,
-            "priority-questions",
-            question(|q| q["arrears"]["months"] = json!(-1)),
-            400,
-            "json",
-            "/arrears/months",
-        ),
-        (
-            CORPORATION,
-            "priority-questions",
-            question(|q| q["arrears"]["days"] = json!(-1)),
-            400,
-            "json",
-            "/arrears/days",
-        ),
-        (CORPORATION, "priority-batches", json!({"questions": []}), 422, "batch_size", "/questions"),
-        (
-            CORPORATION,
-            "priority-batches",
-            json!({"questions": vec![good.clone(); 101]}),
-            422,
-            "batch_size",
-            "/questions",
-        ),
-        (CORPORATION, "question-batches", many(0), 422, "batch_size", "/questions"),
-        (CORPORATION, "question-batches", many(500_001), 422, "batch_size", "/questions"),
-        (POPULATION, "loads", plan(0, &today), 422, "load_records", "/records"),
-        (POPULATION, "loads", plan(1_000_000_000_000_000, &today), 422, "load_records", "/records"),
-        (POPULATION, "loads", plan(1, "2999-01-01"), 422, "reference_date", "/referenceDate"),
+    let mut question = value(&encoder, FAMILY);
+    question["tenants"] = json!([]);
+    question["arrears"]["months"] = json!(-1);
+    let plan = json!({"header": encoder.header(), "source": "population", "records": 20_000_001, "referenceDate": "x"});
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "short")];
+    for (stem, path, body, pointers) in [
+        (CORPORATION, "priority-questions", &question, ["/Idempotency-Key", "/arrears/months", "/tenants"]),
+        (POPULATION, "loads", &plan, ["/Idempotency-Key", "/records", "/referenceDate"]),
     ] {
-        let reply = house.line(stem).json("POST", &format!("/v1/{path}"), &body);
-        let told: Vec<String> = reply.is_problem(status, code).errors.into_iter().map(|fault| fault.pointer).collect();
-        assert_eq!(told, [pointer], "{path}");
+        let body = body.to_string();
+        let reply = house.line(stem).send("POST", &format!("/v1/{path}"), &headers, body.as_bytes()).unwrap();
+        let problem = reply.problem();
+        let told: BTreeSet<(&str, &str)> =
+            problem.errors.iter().map(|fault| (fault.within.as_str(), fault.pointer.as_str())).collect();
+        let [key, one, other] = pointers;
+        assert_eq!(told, [("header", key), ("body", one), ("body", other)].into(), "{path}: {problem:?}");
+        assert_eq!(problem.status, 400, "{path}");
     }
+}
+
+#[test]
+fn of_bad_lines_each_is_told_by_its_number_and_member() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let plan = json!({"header": encoder.header(), "source": "population", "records": 90,
+                      "referenceDate": house.reference().to_string()});
+    let mut line = house.line(POPULATION);
+    let begun: Value = serde_json::from_slice(&line.json("POST", "/v1/loads", &plan).body).unwrap();
+    let path = format!("/v1/loads/{}/chunks/0", begun["load"].as_str().unwrap());
+    let mut put = |lines: &[&str]| {
+        let headers = [("Content-Type", "application/x-ndjson")];
+        let reply = line.send("PUT", &path, &headers, lines.join("\n").as_bytes()).unwrap();
+        assert!(!reply.text().contains("CANARY"), "{}", reply.text());
+        reply.is_problem(422, "record").errors
+    };
+    let token = "AAAAAAAAAAAAAAAAAAAAAA==";
+    let child = format!("{{\"id\":\"{token}\",\"household\":\"{token}\",\"groups\":[\"minor\"]}}");
+    let bad = child.replace("minor", "CANARY").replace("\"id\":\"AA", "\"id\":\"!!");
+    let told = put(&[&bad, &child, "CANARY", &child, "{\"removed\":1}"]);
+    let told: BTreeSet<_> = told.iter().map(|fault| (fault.line.unwrap(), fault.pointer.as_str())).collect();
+    let want = [(1, "/groups/0"), (1, "/id"), (3, ""), (4, ""), (5, "/removed"), (5, "/id")];
+    assert_eq!(told, want.into(), "4 repeats 2");
+    assert_eq!(put(&[bad.as_str(); 90]).len(), 50);
 }
 
 #[test]
@@ -177,12 +170,26 @@ fn media_that_are_not_spoken_are_refused() {
 #[test]
 fn the_document_is_published_to_everybody_and_nothing_else_is() {
     let mut house = House::built(false);
+    house.configure(|table| {
+        drop(
+            table["documentation"]
+                .as_table_mut()
+                .unwrap()
+                .insert("contact_email".into(), "beheer@haarlem.example".into()),
+        );
+    });
     house.start();
     let port = house.documentation();
     let mut line = Line::open(port, house.tls(None)).unwrap();
     let reply = line.send("GET", "/v1/openapi.json", &[("Origin", "https://elsewhere.example")], b"").unwrap();
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, Some("*")));
-    assert_eq!(&serde_json::from_slice::<Value>(&reply.body).unwrap(), document());
+    let mut published: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(published["servers"][0]["url"], "https://localhost:0/v1", "as it is configured");
+    assert_eq!(published["info"]["contact"]["email"], "beheer@haarlem.example");
+    for place in ["/servers/0/url", "/info/contact/email"] {
+        *published.pointer_mut(place).unwrap() = document().pointer(place).unwrap().clone();
+    }
+    assert_eq!(&published, document());
     assert_eq!(document()["openapi"], "3.1.0");
     assert_eq!(reply.header("api-version"), document()["info"]["version"].as_str());
     assert_eq!(house.line(OFFICER).get("/v1/openapi.json").body, reply.body, "the same behind mutual TLS");

@@ -26,7 +26,9 @@ struct ByHand {
 impl ByHand {
     fn begin(house: &House, stem: &str, encoder: &Encoder, source: Source, records: usize) -> Self {
         let reply = house.line(stem).json("POST", "/v1/loads", &plan(house, encoder, source, records));
-        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        let place = reply.header("location").unwrap();
+        assert!(reply.text().contains(place.strip_prefix("/v1/loads/").unwrap()), "{place}");
         let begun: Value = serde_json::from_slice(&reply.body).unwrap();
         Self { id: begun["load"].as_str().unwrap().to_owned() }
     }
@@ -176,7 +178,7 @@ fn a_load_takes_no_more_than_it_announced() {
     load.commit(&house, POPULATION, 2).problem();
     let mut large = plan(&house, &encoder, Source::Population, 1);
     large["records"] = json!(u32::MAX);
-    house.line(POPULATION).json("POST", "/v1/loads", &large).is_problem(422, "load_records");
+    house.line(POPULATION).json("POST", "/v1/loads", &large).is_problem(400, "json");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod audit;
 mod authority;
 mod away;
 mod backups;
+mod bounds;
 mod campaign;
 mod ceremony;
 mod cut;

@@ -16,6 +16,7 @@ use voorrang::cli::regulation::activate_at;
 use voorrang::regulate::Regulation;
 
 use super::authority::{Root, pin};
+use super::document;
 use super::regulation::of_case;
 use super::support::*;
 use super::walls::{house_of, ping, soon};
@@ -208,7 +209,7 @@ impl World {
             ("POST", "/loads/{load}/commit") => json!({"chunks": 7}),
             ("PUT", "/stock") => json!({"header": header, "dwellings": 10, "addresses": "AAAA"}),
             ("POST", "/epochs") => json!({
-                "id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "x", "participants": []
+                "id": "haarlem-3", "regulation": "haarlem", "profile": "x", "schemaHash": "0".repeat(64), "participants": []
             }),
             ("PUT", "/epochs/{epoch}/share") => json!({"sealed": "no share"}),
             ("PUT", "/epochs/{epoch}/participants/{oin}") => json!({"recipient": "no key", "shares": {}}),
@@ -353,4 +354,44 @@ fn the_table_has_every_operation_of_the_document_and_no_other() {
     let known: BTreeSet<_> =
         table(TABLE).1.into_keys().map(|(path, method)| (path.to_owned(), method.to_owned())).collect();
     assert_eq!(known, served);
+}
+
+#[test]
+fn the_document_names_the_roles_that_the_table_does() {
+    const COLUMNS: [(&str, &[&str]); 6] = [
+        ("administrator", &["administrator"]),
+        ("population custodian", &["population"]),
+        ("care custodian", &["care"]),
+        ("district team", &["team"]),
+        ("corporation", &["corporation"]),
+        // A proposal is another officer's to confirm.
+        ("privacy officer", &["officer", "second-officer"]),
+    ];
+    let page = include_str!("../../docs/api.md");
+    let (roles, rights) = table(TABLE);
+    for ((path, method), row) in &rights {
+        let may = |role: &str| row[roles.iter().position(|one| *one == role).unwrap()] == "yes";
+        let operation = &document::document()["paths"][path][method.to_lowercase()];
+        let told: BTreeSet<&str> = operation["x-roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let mut want: BTreeSet<&str> = COLUMNS
+            .into_iter()
+            .filter(|(_, columns)| columns.iter().any(|one| may(one)))
+            .map(|(role, _)| role)
+            .collect();
+        if path.starts_with("/loads") {
+            // The table's load is the population's; a care list is loaded likewise.
+            want.insert("care custodian");
+        }
+        let everybody = may("stranger");
+        assert_eq!(told, if everybody { BTreeSet::new() } else { want }, "{method} {path}");
+        let all: Vec<&str> = operation["x-roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let who = match all.len() {
+            0 => "everybody".to_owned(),
+            6 => "every party".to_owned(),
+            _ => all.join(", "),
+        };
+        let summary = operation["summary"].as_str().unwrap();
+        let line = format!("| `{method} {path}` | {summary} | {who} |");
+        assert!(page.contains(&line), "docs/api.md lacks: {line}");
+    }
 }

@@ -17,7 +17,7 @@ fn a_batch_that_mixes_is_refused_whole_says_where_and_charges_nothing() {
     let spoilt: [Spoilt; 6] = [
         (|one| one["header"]["epoch"] = json!("haarlem-2"), "batch_mixed", "header"),
         (|one| one["header"]["epoch"] = json!("h-9"), "batch_mixed", "header"),
-        (|one| one["header"]["keyCheck"] = json!("0011223344556677"), "batch_mixed", "header"),
+        (|one| one["header"]["keyCheck"] = json!("00112233445566770011223344556677"), "batch_mixed", "header"),
         (|one| one["purpose"] = json!("tenant-screening"), "batch_mixed", "purpose"),
         (|one| drop(one.as_object_mut().unwrap().remove("purpose")), "batch_mixed", "purpose"),
         (|one| one["tenants"][0]["codes"]["names"][0] = json!(STANDARD.encode([0x55; 120])), "code_shape", "tenants"),

@@ -207,8 +207,6 @@ fn what_cannot_be_answered_at_all_is_refused_at_the_beginning_and_stands_in_the_
     refuse(|plan| plan["header"]["keyCheck"] = json!("00".repeat(16)), 422, "other_salt", None);
     refuse(|plan| plan["purpose"] = json!("tenant-screening"), 403, "refused", Some("purpose"));
     refuse(|plan| drop(plan.as_object_mut().unwrap().remove("purpose")), 422, "purpose_missing", None);
-    refuse(|plan| plan["questions"] = json!(500_001), 422, "batch_size", None);
-    refuse(|plan| plan["questions"] = json!(0), 422, "batch_size", None);
     for _ in 0..4 {
         begin(&house, &good, 3);
     }

@@ -305,7 +305,6 @@ fn codes_of_another_epoch_profile_schema_or_salt_are_refused_with_the_remedy_whe
         ("profile", json!("nl-household-0"), 422, "other_profile", "take the profile"),
         ("schemaHash", json!("00".repeat(32)), 422, "other_schema", "update the program"),
         ("keyCheck", json!("00".repeat(16)), 422, "other_salt", "fetch the envelope again"),
-        ("keyCheck", json!("short"), 422, "no_key_check", "encode anew"),
     ] {
         for (stem, method, path, body) in [
             (CORPORATION, "POST", "/v1/priority-questions", &question),

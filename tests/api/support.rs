@@ -423,6 +423,7 @@ impl House {
             profile: None,
             delta: false,
             dry_run: false,
+            bodies: None,
         }
     }
 

@@ -1,84 +1,100 @@
 //! The requests that the documentation shows, made as it says and sent.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use voorrang::audit::{Action, Outcome};
+use voorrang::cli::query::{self, QueryArgs};
 
 use super::support::*;
 
-/// The script of docs/api.md, run beside what `voorrang encode` made of a file.
-fn bodies(house: &House, stem: &str, kind: &str, file: &Path) {
-    let folder = house.folder();
-    let run = |args: &[&str]| {
-        let run = Command::new(env!("CARGO_BIN_EXE_voorrang")).args(args).current_dir(folder).output().unwrap();
-        assert!(run.status.success(), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
-    };
-    let place = |name: String| house.keys().join(name).display().to_string();
-    run(&["epoch", "fetch", EPOCH, "--config", &place(format!("{stem}.toml")), "-o", "envelope"]);
-    let day = house.reference().to_string();
-    run(&[
-        "encode",
-        kind,
-        &file.display().to_string(),
-        "--envelope",
-        "envelope",
-        "--identity",
-        &place(format!("{stem}.age")),
-        "--parties",
-        &place("parties.toml".into()),
-        "--reference-date",
-        &day,
-        "-o",
-        "codes.ndjson",
-    ]);
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).unwrap();
-    let script = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
-    fs::write(folder.join("own.key"), [7; 32]).unwrap();
-    let made = Command::new("python3").args(["-c", script, kind, &day]).current_dir(folder).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+/// What README shows under this heading, in the first block of this language.
+fn block(heading: &str, language: &str) -> String {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
+    block.split_once("```").unwrap().0.to_owned()
 }
 
 #[test]
-fn bodies_made_as_the_documentation_says_are_taken() {
-    let house = House::open();
-    let text = |name: &str| fs::read_to_string(house.file(name)).unwrap();
-    let value = |name: &str| -> Value { serde_json::from_str(&text(name)).unwrap() };
+fn the_requests_of_the_front_page_are_answered_as_they_stand_there() {
+    let house = House::outside();
+    // Where the walk above them put its files.
+    symlink(house.keys(), house.file("parties")).unwrap();
+    symlink(demo("."), house.file("data")).unwrap();
+    fs::rename(house.stock_of("C1"), house.file("tenants.csv")).unwrap();
+    let rows: String = contracts().iter().map(|contract| format!("{contract},3\n")).collect();
+    fs::write(house.file("arrears.csv"), format!("contract_id,maanden\n{rows}")).unwrap();
 
-    bodies(&house, POPULATION, "population", &demo("brp.csv"));
-    let mut line = house.line(POPULATION);
-    let begun: Value = serde_json::from_slice(&line.json("POST", "/v1/loads", &value("plan.json")).body).unwrap();
-    let load = begun["load"].as_str().unwrap();
-    assert!(text("chunk.ndjson").len() <= begun["chunkBytes"].as_u64().unwrap() as usize);
+    let script = block("Requests with curl", "sh").replace(":8443/", &format!(":{}/", house.port()));
+    assert!(script.matches("as ymere").count() >= 3 && script.matches("as $city").count() >= 4, "{script}");
+    let program = Path::new(env!("CARGO_BIN_EXE_voorrang")).parent().unwrap().display().to_string();
+    let path = format!("{program}:{}", std::env::var("PATH").unwrap());
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", &script]).env("PATH", path).current_dir(house.folder());
+    let run = bash.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{out}{err}");
+    assert!(out.contains("HTTP/1.1 204") && out.contains("\"answer\":\"priority\""), "{out}");
+    let last = |action: Action| house.log().into_iter().rfind(|entry| entry.action == action).unwrap().result;
+    assert_eq!((last(Action::Ask), last(Action::Load)), (Outcome::Answered, Outcome::Done));
+    // The custodian's numbers stay where they are.
     let number =
         fs::read_to_string(demo("brp.csv")).unwrap().lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
-    assert!(text("codes.ndjson").contains(&number) && !text("chunk.ndjson").contains(&number));
-    let lines = [("Content-Type", "application/x-ndjson")];
-    let chunk = format!("/v1/loads/{load}/chunks/0");
-    assert_eq!(line.send("PUT", &chunk, &lines, text("chunk.ndjson").as_bytes()).unwrap().status, 200);
-    let committed = line.json("POST", &format!("/v1/loads/{load}/commit"), &json!({"chunks": 1}));
-    assert_eq!(committed.status, 200, "{}", committed.text());
+    for file in fs::read_dir(house.file("loaded")).unwrap() {
+        assert!(!fs::read_to_string(file.unwrap().path()).unwrap().contains(&number));
+    }
+}
 
-    bodies(&house, CORPORATION, "tenants", &house.stock_of("C1"));
+#[test]
+fn bodies_of_questions_are_answered_together_and_as_a_batch() {
+    let house = House::open();
+    let asked = house.file("asked");
+    let rows: String = contracts().iter().map(|contract| format!("{contract},3\n")).collect();
+    fs::write(house.file("arrears.csv"), format!("contract_id,maanden\n{rows}")).unwrap();
+    let args = QueryArgs {
+        dry_run: true,
+        bodies: Some(asked.clone()),
+        ..QueryArgs::new(house.file("arrears.csv"), house.stock_of("C1"), house.party(CORPORATION), house.file("f.csv"))
+    };
+    query::ask_all(&args).unwrap();
+    assert!(query::ask_all(&args).is_err(), "chunks of two runs do not mix");
+    let text = |name: &str| fs::read_to_string(asked.join(name)).unwrap();
+    let value = |name: &str| -> Value { serde_json::from_str(&text(name)).unwrap() };
     let mut line = house.line(CORPORATION);
-    assert_eq!(
-        line.json("POST", "/v1/priority-questions", &value("question.json")).answered().epoch.to_string(),
-        EPOCH
-    );
     let told = line.json("POST", "/v1/priority-batches", &value("batch.json"));
     let told: Value = serde_json::from_slice(&told.body).unwrap();
-    assert!(told["answers"].as_array().unwrap().iter().all(|one| one["answered"].is_object()), "{told}");
+    let told = told["answers"].as_array().unwrap();
+    assert!(told.len() == contracts().len() && told.iter().all(|one| one["answered"].is_object()), "{told:?}");
     let begun = line.json("POST", "/v1/question-batches", &value("plan.json"));
     let batch = serde_json::from_slice::<Value>(&begun.body).unwrap()["batch"].as_str().unwrap().to_owned();
-    let chunk = format!("/v1/question-batches/{batch}/chunks/0");
-    assert_eq!(line.send("PUT", &chunk, &lines, text("questions.ndjson").as_bytes()).unwrap().status, 200);
-    let committed = line.json("POST", &format!("/v1/question-batches/{batch}/commit"), &json!({"chunks": 1}));
+    let path = format!("/v1/question-batches/{batch}");
+    let headers = [("Content-Type", "application/x-ndjson")];
+    let put = line.send("PUT", &format!("{path}/chunks/0"), &headers, text("chunk-0.ndjson").as_bytes()).unwrap();
+    assert_eq!(put.status, 200, "{}", put.text());
+    let committed = line.json("POST", &format!("{path}/commit"), &value("commit.json"));
     assert_eq!(committed.status, 200, "{}", committed.text());
-    let asked =
-        house.log().iter().filter(|entry| entry.action == Action::Ask && entry.result == Outcome::Answered).count();
-    assert!(asked > contracts().len());
+}
+
+#[test]
+fn answers_for_a_system_that_speaks_vera_have_its_names_and_no_more_than_the_answer() {
+    let house = House::open();
+    fs::write(house.file("arrears.csv"), format!("contract_id,maanden\n{FAMILY},3\n")).unwrap();
+    let vera = house.file("answers.json");
+    let args = QueryArgs {
+        vera: Some(vera.clone()),
+        ..QueryArgs::new(house.file("arrears.csv"), house.stock_of("C1"), house.party(CORPORATION), house.file("f.csv"))
+    };
+    query::ask_all(&args).unwrap();
+    let told: Value = serde_json::from_str(&fs::read_to_string(vera).unwrap()).unwrap();
+    assert!(told["tijdstipBericht"].as_str().unwrap().ends_with('Z'));
+    let [one] = &told["huurovereenkomsten"].as_array().unwrap()[..] else { panic!("{told}") };
+    let trace = house.log().into_iter().rfind(|entry| entry.action == Action::Ask).unwrap().trace_id.to_string();
+    assert_eq!(*one, json!({"idExtern": FAMILY, "antwoord": "priority", "referentienummer": trace}));
+    assert!(!told.to_string().contains("ignalering"), "it is nothing to keep");
 }
 
 #[test]

@@ -177,7 +177,7 @@ try:
     assert [one["answer"] for one in told][0] == "no_priority" and len(told) == 2, told
     bad = Question.from_dict({**question(header, family), "tenants": []})
     refused = ask_priority.sync_detailed(client=ymere, body=bad)
-    assert refused.status_code == 422 and refused.parsed.code == "tenant_count", refused
+    assert refused.status_code == 400 and refused.parsed.errors[0].pointer == "/tenants", refused
 
     index = answers[0].receipt.index
     proof = get_proof.sync_detailed(index, client=ymere)

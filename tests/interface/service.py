@@ -1,12 +1,15 @@
 """A service with development keys and the demonstration's register, as a process of its own, for tests that are not Rust."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "config" / "demo"
@@ -14,6 +17,8 @@ ADMINISTRATOR = "ict-dienst-kennemerland"
 POPULATION = "gemeente-haarlem-burgerzaken"
 CARE = "sociaal-wijkteam-en-zorgnetwerk-haarlem"
 CORPORATION = "ymere"
+CORPORATION_OIN = "00000099000000004001"
+TEAM = "sociaal-wijkteam-haarlem"
 OFFICER = "functionaris-gegevensbescherming-van-de-gemeente"
 ROLES = {
     "administrator": ADMINISTRATOR,
@@ -21,7 +26,7 @@ ROLES = {
     "care custodian": CARE,
     "corporation": CORPORATION,
     "privacy officer": OFFICER,
-    "district team": "sociaal-wijkteam-haarlem",
+    "district team": TEAM,
 }
 EPOCH = "haarlem-1"
 
@@ -68,6 +73,17 @@ class Service:
             raise SystemExit(f"voorrang {' '.join(map(str, arguments))}: {done.stderr}")
         return done
 
+    def day(self):
+        """Today, by the service's clock."""
+        return time.strftime("%Y-%m-%d", time.gmtime())
+
+    def ask(self, party, path):
+        """What the interface tells a party."""
+        tls = ssl.create_default_context(cafile=self.keys / "ca.pem")
+        tls.load_cert_chain(self.keys / f"{party}.pem", self.keys / f"{party}.key")
+        with urllib.request.urlopen(f"{self.url}/{path}", context=tls) as answer:
+            return json.load(answer)
+
     def start(self):
         self.log = open(self.folder / "service.log", "a")
         command = [self.voorrang, "serve", "--config", self.keys / "voorrang.toml"]
@@ -89,7 +105,7 @@ class Service:
         self.run("epoch", "new", EPOCH, "--config", self.config(ADMINISTRATOR))
         for party in (POPULATION, CARE):
             self.run("epoch", "contribute", EPOCH, "--config", self.config(party))
-        day = time.strftime("%Y-%m-%d", time.gmtime())
+        day = self.day()
         for kind, party, file in (("population", POPULATION, "brp.csv"), ("care", CARE, "oggz.csv")):
             self.run("load", kind, DEMO / file, "--reference-date", day, "--config", self.config(party))
         self.run("epoch", "activate", EPOCH, "--config", self.config(ADMINISTRATOR))

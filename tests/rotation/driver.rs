@@ -142,6 +142,7 @@ impl<'a> Driver<'a> {
             profile: None,
             delta: false,
             dry_run: false,
+            bodies: None,
         })?;
         let officer = || self.town.client(Role::PrivacyOfficer);
         loaded.pending.map_or(Ok(()), |stock| confirm(&stock, &officer()).map(drop))

@@ -12,13 +12,13 @@ mod view;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use time::Duration;
 
 use super::decision::{only, store_problem};
 use super::identity::Identity;
-use super::json::Json;
+use super::json::{Json, created};
 use super::problem::{Problem, trace_of};
 use super::repeats::Kept;
 use super::wire::{self, EpochView, NewEpoch, Source};
@@ -43,7 +43,7 @@ pub(super) async fn announce(
     identity: Identity,
     request: HttpRequest,
     new: Json<NewEpoch>,
-) -> Result<Json<EpochView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let regulation = app.regulation(&new.regulation).map_err(|problem| problem.traced(caller.trace))?;
     let mut entry = app.epoch_entry(&caller, &regulation, Act::AnnounceEpoch, Action::EpochAnnounce, None).await?;
@@ -55,12 +55,17 @@ pub(super) async fn announce(
     entry.epoch = Some(epoch.id.clone());
     let row = epoch.clone();
     let _changing = app.changing.lock().await;
-    let kept = Kept::Epoch(row.id.clone());
+    let kept = Kept::Announced(row.id.clone());
     app.change(&caller, entry, move |tx, entry| tx.insert_epoch(&row, entry.index).map(|()| kept)).await?;
     let in_force = EpochInForce { epoch, contributed: vec![], population: None, care: None, registers: None };
     let view = app.epoch_view(&in_force).map_err(|problem| problem.traced(caller.trace))?;
     app.replace(in_force);
-    Ok(Json(view))
+    Ok(created(&view, &place(&view.id)))
+}
+
+/// Where an epoch is.
+pub(super) fn place(id: &EpochId) -> String {
+    format!("epochs/{id}")
 }
 
 /// One epoch.

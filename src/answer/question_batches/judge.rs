@@ -7,7 +7,7 @@ use super::super::decision::{refusal_problem, refused, store_problem, unanswered
 use super::super::problem::Problem;
 use super::super::questions::check_header;
 use super::super::wire::Question;
-use super::super::wire::batches::{BatchPlan, MOST_IN_BATCH};
+use super::super::wire::batches::BatchPlan;
 use super::super::{App, Caller, EpochInForce};
 use super::{Came, damaged};
 use crate::audit::{Action, Entry, Outcome};
@@ -59,10 +59,6 @@ impl App {
             entry.result = refused(&refusal);
             return Err(refusal_problem(&refusal));
         }
-        if !(1..=MOST_IN_BATCH).contains(&plan.questions) {
-            let detail = format!("a batch has 1 to {MOST_IN_BATCH} questions");
-            return Err(Problem::unprocessable("batch_size", detail).at("/questions"));
-        }
         let under_way = self.store.unfinished_batches(&caller.identity.oin).map_err(|error| store_problem(&error))?;
         if under_way >= self.desk.bounds.each {
             let detail = format!("{under_way} of your batches are being sent or answered; wait, or cancel one");
@@ -105,16 +101,19 @@ impl App {
         let mut refusal = None;
         let read = chunks::each_line(body, number as usize, |question: Question| {
             self.check_question(&plan, &question).map_err(|problem| {
-                refusal = Some(problem.clone());
+                refusal.get_or_insert_with(|| problem.clone());
                 problem.detail
             })
         });
-        let records = read.map_err(|bad: BadLine| match refusal.take() {
+        let records = read.map_err(|bad: BadLine| match refusal.take().filter(|_| bad.is_read) {
             Some(problem) => {
                 let detail = format!("{bad}; the batch is refused as a whole, nothing of it was asked");
-                BadChunk::Refused(Problem { detail, ..problem })
+                BadChunk::Refused(Problem { detail, ..problem }.with(bad.faults))
             }
-            None => BadChunk::Unreadable(Problem::unprocessable("question", format!("{bad}; send the chunk again"))),
+            None => {
+                let detail = format!("{bad}; send the chunk again");
+                BadChunk::Unreadable(Problem::unprocessable("question", detail).with(bad.faults))
+            }
         })?;
         let sealed = self.store.seal_questions(batch, number, records, body).map_err(failed)?;
         Ok((sealed, records))

@@ -19,7 +19,9 @@ time::serde::format_description!(optional_date, Date, "[year]-[month]-[day]");
 pub struct NewEpoch {
     pub id: EpochId,
     pub regulation: RegulationId,
+    #[schema(min_length = 1, max_length = 100)]
     pub profile: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub schema_hash: String,
     pub participants: Vec<Participant>,
     /// Day by which every custodian contributes.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use time::Date;
 use utoipa::ToSchema;
 
-use super::words::{moment, whole};
+use super::words::{answer_word, moment, not_negative, whole};
 use super::{Answered, ProblemBody, Question, date_only};
 use crate::audit::{Hash, Receipt};
 use crate::ids::{Oin, ProposalId, RegulationId};
+use crate::regulate::Answer;
 
 /// `POST /v1/regulations/{id}/activate`: the version that the caller read and means.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -87,6 +89,26 @@ pub struct Version {
     pub valid_until: Date,
     /// `in-force`, `not-yet`, `ended` or `replaced`, by the service's clock.
     pub state: String,
+}
+
+/// Where an arrears case stands. It names nobody.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    #[serde(deserialize_with = "not_negative")]
+    #[schema(minimum = 0)]
+    pub months: f64,
+    #[serde(default)]
+    pub days: u32,
+    /// Of the last question about the household.
+    #[serde(deserialize_with = "one_answer")]
+    #[schema(schema_with = answer_word)]
+    pub answer: Answer,
+}
+
+fn one_answer<'de, D: Deserializer<'de>>(from: D) -> Result<Answer, D::Error> {
+    let word = String::deserialize(from)?;
+    Answer::from_word(&word).ok_or_else(|| D::Error::custom("no answer"))
 }
 
 /// One agreed step of `GET /v1/regulations/{id}/steps`.

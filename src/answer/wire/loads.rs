@@ -20,7 +20,7 @@ use crate::profile::Profile;
 pub struct LoadPlan {
     pub header: CodeHeader,
     pub source: Source,
-    /// Records that will follow; of a load of changes, so many changes.
+    /// Records that will follow; of a load of changes, so many changes. There are 18 million people in the Netherlands.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 20000000)]
     pub records: u64,

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::super::bodies::Bodies;
 use super::super::chunks::Chunks;
 use super::super::client::{Client, Refused, fresh_key};
 use crate::answer::wire::{LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadView};
@@ -65,6 +66,25 @@ impl<'a> Sending<'a> {
         let report = self.client.patiently(|| self.client.post_once(&place, &commit, &self.memory.key))?;
         forget(&self.client.remembered(&file_of(&self.memory.plan)))?;
         Ok(report)
+    }
+}
+
+/// Lines of a load on their way.
+pub(super) enum Lines<'a> {
+    Sent(Box<Sending<'a>>),
+    Written(Bodies),
+    /// A dry run.
+    Counted,
+}
+
+impl Lines<'_> {
+    /// Takes a record.
+    pub(super) fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Sent(sending) => sending.line(line),
+            Self::Written(bodies) => bodies.line(line),
+            Self::Counted => Ok(()),
+        }
     }
 }
 

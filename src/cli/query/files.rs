@@ -23,15 +23,15 @@ pub(in crate::cli) const COLUMNS: [&str; 8] =
 /// One answer in the file of answers: [`COLUMNS`].
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub(in crate::cli) struct Row {
-    contract_id: String,
-    answer: String,
+    pub(super) contract_id: String,
+    pub(super) answer: String,
     epoch: EpochId,
     log_index: u64,
     leaf_hash: String,
     /// Base64 of the signed note.
     checkpoint: String,
     /// Of the request, as its log entry has it.
-    trace_id: Option<TraceId>,
+    pub(super) trace_id: Option<TraceId>,
     /// Base64 of the c2sp.org/tlog-proof; empty where none was asked for.
     proof: String,
 }
