@@ -6,13 +6,16 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::{date, datetime};
 
-use super::{NewLoad, Store};
+use super::{NewLoad, Store, StoreError};
 use crate::audit::{Action, Actor, Entry, Outcome, Receipt};
 use crate::epoch::{Epoch, Participant, State};
 use crate::ids::{EpochId, LoadId, Oin, TraceId};
 
 pub const ORIGIN: &str = "linkage.example/access-log";
 pub const NOW: OffsetDateTime = datetime!(2026-11-02 9:30 UTC);
+
+/// Something that is read of a store.
+pub type Reading = dyn Fn(&Store) -> Result<(), StoreError>;
 
 pub fn folder() -> TempDir {
     tempfile::tempdir().unwrap()

@@ -280,7 +280,7 @@ pub(super) fn int(value: u64) -> Result<i64, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{ORIGIN, append, entry, folder, open, open_in};
+    use super::super::fixture::{ORIGIN, Reading, append, entry, folder, open, open_in};
     use super::*;
     use crate::audit::verify_log;
     use tempfile::TempDir;
@@ -338,7 +338,7 @@ mod tests {
         let change = "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = 2";
         let forget = "UPDATE checkpoint SET note = replace(note, '5', '4')";
         let scan = |store: &Store| store.scan(&["done"], |_| Ok(true));
-        let reads: [(&str, &dyn Fn(&Store) -> Result<(), StoreError>); 3] = [
+        let reads: [(&str, &Reading); 3] = [
             (change, &|store| store.entries(0..9).map(drop)),
             (change, &scan),
             (forget, &|store| store.log_size().map(drop)),

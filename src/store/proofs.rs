@@ -128,7 +128,7 @@ impl Store {
 mod tests {
     use rusqlite::Connection;
 
-    use super::super::fixture::{entry, folder, open, open_in};
+    use super::super::fixture::{Reading, entry, folder, open, open_in};
     use super::*;
     use crate::audit::{Tiles, consistency_proof, inclusion_proof};
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_log_that_was_changed_under_the_service_gets_no_proof_and_ends_all_telling() {
         let changes = ["UPDATE leaf SET hash = zeroblob(32) WHERE idx = 299", "DELETE FROM leaf WHERE idx = 299"];
-        let missed: [&dyn Fn(&Store) -> Result<(), StoreError>; 3] =
+        let missed: [&Reading; 3] =
             [&|store| store.inclusion(3).map(drop), &|store| store.consistency(3).map(drop), &|store| {
                 store.hashes(0, 256..300).map(drop)
             }];
