@@ -144,6 +144,38 @@ fn a_schema_s_error_names_the_path_and_no_content() {
 }
 
 #[test]
+fn what_clkhash_reads_and_cannot_encode_is_refused_before_the_first_row() {
+    let setup = |schema: &Value| {
+        let schema = Schema::parse(schema.to_string().as_bytes()).expect("clkhash reads it");
+        Encoder::new(&schema, b"secret").map(|_| ()).map_err(|error| error.to_string())
+    };
+    let numeric = json!({"type": "numeric", "thresholdDistance": 5.0, "resolution": 2.0, "fractional_precision": 1.0});
+    for (pointer, key, value, path) in [
+        ("", "features", json!([]), "/features: "),
+        ("/clkConfig", "l", json!(1024.0), "/clkConfig/l: "),
+        ("/clkConfig", "xor_folds", json!(0.0), "/clkConfig/xor_folds: "),
+        ("/clkConfig/kdf", "keySize", json!(64.0), "/clkConfig/kdf/keySize: "),
+        ("/features/0/hashing/comparison", "n", json!(2.0), "/features/0/hashing/comparison/n: "),
+        ("/features/0/hashing", "comparison", numeric, "/features/0/hashing/comparison/resolution: "),
+    ] {
+        let mut bad = schema(name());
+        bad.pointer_mut(pointer).unwrap()[key] = value;
+        let said = setup(&bad).unwrap_err();
+        assert!(said.starts_with(path), "{said}");
+    }
+    // These it counts with as they are.
+    let mut good = schema(name());
+    good["features"][0]["hashing"]["strategy"]["bitsPerFeature"] = json!(60.0);
+    good["features"][0]["format"] = json!({"type": "string", "minLength": 2.0, "maxLength": 20.0});
+    assert_eq!(setup(&good), Ok(()));
+    assert_eq!(clk(&good, b"secret", &["Jansen"]), clk(&schema(name()), b"secret", &["Jansen"]));
+    let ignored = json!({"identifier": "old", "ignored": true, "format": {"type": "string"},
+        "hashing": {"comparison": {"type": "ngram", "n": 2.0}, "strategy": {"bitsPerToken": 5}}});
+    good["features"].as_array_mut().unwrap().push(ignored);
+    assert_eq!(setup(&good), Ok(()));
+}
+
+#[test]
 fn an_old_schema_s_error_names_its_version() {
     let bad = json!({"version": 2, "clkConfig": {"l": 64, "kdf": {"type": "HKDF"}}, "features": [{"identifier": "a",
         "format": {"type": "string"}, "hashing": {"ngram": 0, "strategy": {"k": 5}}}]});

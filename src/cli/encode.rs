@@ -208,28 +208,30 @@ impl File<'_> {
             // As long as codes: nothing else would keep them from being taken for some.
             header.profile += " filters";
         }
-        let encoded = |at: usize, people: &[T], is_first: bool| {
-            let mut bytes = Vec::with_capacity(people.len() * USUAL_LINE);
+        let encoded = |at: usize, people: &[T], is_first: bool, bytes: &mut Vec<u8>| {
+            bytes.clear();
             let mut header = (is_first && at == 0).then_some(&header);
             for (one, mut record) in people.iter().zip(encode(people)) {
                 let (id, source, person) = own(one);
                 if self.lab_filters && !record.codes.passes.is_empty() {
                     record.codes = self.encoder.lab_filters(source, &id, person);
                 }
-                self.writer.line(self.own_ids.then_some(&*id), header.take(), &record, &mut bytes);
+                self.writer.line(self.own_ids.then_some(&*id), header.take(), &record, bytes);
             }
-            bytes
         };
         let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
         let (mut mac, mut place) = (self.encoder.file_mac(), None);
+        // Used again for every chunk: what is freed is overwritten, and what is new is emptied by the system.
+        let mut lines = vec![Vec::with_capacity(SHARE * USUAL_LINE); CHUNK.div_ceil(SHARE)];
         let mut chunk = people.next_chunk(CHUNK);
         while !chunk.is_empty() {
-            let shares = || chunk.par_chunks(SHARE).enumerate().map(|(at, share)| encoded(at, share, written == 0));
-            let (bytes, next) = rayon::join(|| shares().collect::<Vec<_>>(), || people.next_chunk(CHUNK));
-            for bytes in bytes {
+            let shares = chunk.par_chunks(SHARE).zip(&mut lines).enumerate();
+            let encode = || shares.for_each(|(at, (share, bytes))| encoded(at, share, written == 0, bytes));
+            let ((), next) = rayon::join(encode, || people.next_chunk(CHUNK));
+            for bytes in &lines[..chunk.len().div_ceil(SHARE)] {
                 place = place.or_else(|| authentic::place_of_mac(bytes.split(|byte| *byte == b'\n').next()?));
-                mac.add(&bytes);
-                out.write_all(&bytes).context("cannot write the codes")?;
+                mac.add(bytes);
+                out.write_all(bytes).context("cannot write the codes")?;
             }
             written += chunk.len() as u64;
             bar.at(so_far.bytes(), written);

@@ -23,9 +23,6 @@ pub enum BadDate {
     Future,
 }
 
-/// Days of birth this many years ahead are no newborn's whatever this machine's clock and the register's day are.
-const YEARS_AHEAD: i32 = 1;
-
 /// How a file's dates of birth are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Dates {
@@ -54,7 +51,9 @@ impl Dates {
             return read(text, |year| Ok(self.whole_year(year)));
         }
         let date = BirthDate::parse(text)?;
-        let last = (self.today.year() + YEARS_AHEAD, self.today.month().into(), self.today.day());
+        // Where the register is, the day can have begun that this machine's clock (UTC) calls tomorrow.
+        let last = self.today.next_day().unwrap_or(self.today);
+        let last = (last.year(), last.month().into(), last.day());
         if date.earliest().is_some_and(|day| day > last) { Err(BadDate::Future) } else { Ok(date) }
     }
 
@@ -242,12 +241,12 @@ mod tests {
     #[test]
     fn a_register_has_nobody_who_is_still_to_be_born() {
         let day = date!(2026 - 06 - 15);
-        for text in ["20270616", "20991231", "20280000", "20270700", "31-12-2027"] {
+        for text in ["20260617", "20991231", "20270000", "20260700", "31-12-2026"] {
             assert_eq!(Dates::of_register(day).birth(text), Err(BadDate::Future), "{text}");
             // A typing error of a corporation.
             assert_eq!(Dates::of_list(day).birth(text), BirthDate::parse(text), "{text}");
         }
-        for text in ["20260615", "20260000", "20270600", "00001231", "00000000", ""] {
+        for text in ["20260615", "20260616", "20260000", "20260600", "00001231", "00000000", ""] {
             assert!(Dates::of_register(day).birth(text).is_ok(), "{text}");
         }
     }

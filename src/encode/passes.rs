@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::diffuse::Diffusion;
 use super::filter::{Filters, Ink, Sheet, Strokes};
-use super::keys::{Keys, Numbers, Root, Seed, shuffle};
+use super::keys::{Key, Keys, Numbers, Root, Seed, shuffle};
+use super::person::street_start;
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
 use crate::code::Code;
@@ -34,23 +35,25 @@ pub(super) struct Places {
     street: Option<Numbers>,
 }
 
-/// Makes places. Neighbours often follow each other, and their postcode is made once.
+/// Makes places. Neighbours often follow each other, and their postcode and street are made once.
 #[derive(Default)]
 pub(super) struct Neighbours {
     address: Last<Address, Rc<Places>>,
     postcode: Last<String, Rc<Numbers>>,
+    street: Last<String, String>,
 }
 
 impl Neighbours {
     pub(super) fn at(&mut self, keys: &Keys, address: &Address) -> Rc<Places> {
-        let Self { address: last, postcode } = self;
-        let numbers = |key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
+        let Self { address: last, postcode, street } = self;
+        let numbers = |key: &Key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
         let make = || {
             let of_postcode = |place| postcode.of(place, || Rc::new(Numbers::of_place(&keys.postcode, place))).clone();
+            let street = street.of(address.street(), || street_start(address.street()));
             Rc::new(Places {
                 address: numbers(&keys.address, address.key()),
                 postcode: address.postcode_key().map(of_postcode),
-                street: numbers(&keys.street, address.street_key()),
+                street: numbers(&keys.street, address.street_key(street)),
             })
         };
         last.of(address, make).clone()

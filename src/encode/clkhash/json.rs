@@ -90,6 +90,11 @@ impl<'a> Node<'a> {
         found.filter(|value| (least..=most).contains(value)).ok_or_else(bad)
     }
 
+    /// Where it stands, if it is a number that was written with a point or an exponent: a float to Python.
+    pub(super) fn float(&self) -> Option<&str> {
+        self.value.is_f64().then_some(&self.path)
+    }
+
     /// An integer of any size; none if it was written as a fraction or with an exponent, which Python reads as floats.
     pub(super) fn exact(&self) -> Option<BigInt> {
         let number = self.value.as_number()?;

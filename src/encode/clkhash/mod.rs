@@ -98,6 +98,12 @@ impl Encoder {
     /// [`SetupError`], with the path in the schema.
     pub fn new(schema: &Schema, secret: &[u8]) -> Result<Self, SetupError> {
         let features = schema.features.len();
+        if features == 0 {
+            return Err(SetupError::NoFeatures);
+        }
+        if let Some(path) = &schema.float {
+            return Err(SetupError::Float { path: path.clone() });
+        }
         let keys = hash::derive(&schema.kdf, secret, features).ok_or(SetupError::TooManyKeys { features })?;
         let bits = schema.clk_bits << schema.folds;
         let pairs = keys.chunks_exact(2 * schema.kdf.key_bytes);

@@ -6,6 +6,10 @@ use std::io;
 /// Why no encoder can be made of a schema that is valid by itself. Paths are those of version 3.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
+    #[error("/features: has none; describe the columns")]
+    NoFeatures,
+    #[error("{path}: is written with a point or an exponent, which clkhash cannot count with; write it without")]
+    Float { path: String },
     #[error(
         "/clkConfig/kdf: HKDF cannot derive two keys of this size for each of {features} features; choose a smaller \
          keySize, SHA512, or fewer columns (ignored ones count)"

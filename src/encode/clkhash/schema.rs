@@ -74,6 +74,8 @@ pub struct Schema {
     pub(super) unheard_folds: bool,
     pub(super) kdf: Kdf,
     pub(super) features: Vec<Feature>,
+    /// Path of a number that is an integer and written as a float, where clkhash cannot use one.
+    pub(super) float: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -215,7 +217,29 @@ fn parse(root: &Node) -> Result<Schema, SchemaError> {
         unheard_folds: unheard > 0 && unheard != u64::from(folds),
         kdf: kdf(&config.need("kdf")?)?,
         features: root.need("features")?.items()?.iter().map(feature).collect::<Result<_, _>>()?,
+        float: float(root),
     })
+}
+
+/// The first of the integers that clkhash counts with, if it is written as a float: its schema allows 1024.0, and its
+/// encoder does not.
+fn float(root: &Node) -> Option<String> {
+    let config = root.at("clkConfig")?;
+    let sizes = [config.at("l"), config.at("xor_folds"), config.at("kdf")?.at("keySize")];
+    let features = root.at("features")?.items().ok()?;
+    let used = features.iter().filter(|feature| !feature.at("ignored").is_some_and(|ignored| ignored.is_true()));
+    let all = sizes.into_iter().chain(used.map(counted)).flatten();
+    all.into_iter().find_map(|node| node.float().map(str::to_owned))
+}
+
+/// What a feature's comparison counts with.
+fn counted<'a>(feature: &Node<'a>) -> Option<Node<'a>> {
+    let comparison = feature.at("hashing")?.at("comparison")?;
+    match comparison.at("type")?.text().ok()? {
+        "ngram" => comparison.at("n"),
+        "numeric" => comparison.at("resolution"),
+        _ => None,
+    }
 }
 
 fn optional<'a, T>(

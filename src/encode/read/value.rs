@@ -17,6 +17,11 @@ pub(super) fn today() -> Date {
     Clock::System.today()
 }
 
+/// Whether values one behind the other are short and without control characters.
+pub(super) fn is_plain(values: &str) -> bool {
+    values.len() <= LONGEST && !values.bytes().fold(false, |any, byte| any | byte.is_ascii_control())
+}
+
 /// Whether a value can be one.
 pub(super) fn check_text(text: &str) -> Result<(), Problem> {
     // C1 controls are let through: misread names have them, and normalisation repairs those.
