@@ -132,7 +132,7 @@ pub const CODES: &[Code] = &[
     code("slow", &[408], Again, "the chunk took more than a minute"),
     code("slow_body", &[408], Again, "the body came too slowly"),
     code("slow_head", &[408], Again, "the head came too slowly"),
-    code("source_changed", &[409], Again, "a load came in between"),
+    code("source_changed", &[409], Mend, "a register has many more or fewer records than the one before"),
     code("source_missing", &[409], Wait, "a register is not loaded yet"),
     code("source_stale", &[409], Wait, "a register is too old to answer from"),
     code("stock_addresses", &[422], Mend, "the addresses of a stock are none, too many or too few"),

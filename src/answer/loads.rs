@@ -12,6 +12,7 @@ use actix_web::web::{Data, Path, Payload};
 use super::aside::aside;
 use super::chunks::{self, BadLine};
 use super::decision::{only, store_problem};
+use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
@@ -174,6 +175,7 @@ pub(super) async fn commit(
     }
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
+    let before = in_force.clone();
     // The epoch may have moved on since the load was begun; another load may have told its salt.
     if let Err(problem) = check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?) {
         return Err(app.refuse(entry, problem).await);
@@ -191,14 +193,14 @@ pub(super) async fn commit(
     };
     // In an epoch that answers this load would answer at once; another one is judged at its activation.
     let complete = report.lines == read.lines;
-    if complete
-        && next.epoch.state != State::Loading
-        && let Err(problem) = app.check_inference(&next)
-    {
-        return Err(app
-            .refuse(entry, if read.source == Source::Population.as_str() { tells_too_much() } else { problem })
-            .await);
-    }
+    let changed = if complete && next.epoch.state != State::Loading {
+        match app.check_answering(&before, &next, &read, *plan) {
+            Ok(changed) => changed,
+            Err(problem) => return Err(app.refuse(entry, problem).await),
+        }
+    } else {
+        false
+    };
     let Reported { records, persons, quality, changes, .. } = report;
     let inference = app.inference(&next);
     let summary = LoadSummary { persons, inference: inference.clone(), quality: quality.clone() };
@@ -210,6 +212,9 @@ pub(super) async fn commit(
         tx.set_key_check(&epoch, &key_check)?;
         tx.commit_load(&read, records as u64, now, &summary)?;
         let receipt = receipt_of(tx.append(&done)?);
+        if changed {
+            tx.append(&Entry { action: Action::LoadAcceptShrink, salt: Entry::fresh_salt(), ..done })?;
+        }
         // As in `tells_too_much`: officers read it.
         let inference = inference.filter(|_| read.source != Source::Population.as_str());
         let report = LoadReport { records, persons, changes, inference, quality, receipt };
@@ -287,6 +292,30 @@ impl App {
             return Err(Problem::unprocessable("reference_date", detail).at("/referenceDate"));
         }
         Ok(())
+    }
+
+    /// Whether a load may answer at once: as young, and as large beside the one before, as a cut-over asks of it, and
+    /// telling no more than the parties accept. Whether it has another size, which was accepted.
+    fn check_answering(
+        &self,
+        before: &EpochInForce,
+        next: &EpochInForce,
+        load: &Load,
+        how: LoadCommit,
+    ) -> Result<bool, Problem> {
+        let regulation = self.regulation(&next.epoch.regulation)?;
+        if !self.is_young(&regulation, load, source_of(load)) {
+            let detail = "the register is too old to answer from, and the epoch answers; read it anew, and load that";
+            return Err(Problem::conflict("source_stale", detail));
+        }
+        let changed = changed(&regulation, next, &counts_of(before));
+        if !changed.is_empty() && !how.accept_shrink {
+            return Err(too_changed(&regulation, &changed, "in the load that answers"));
+        }
+        match self.check_inference(next) {
+            Err(_) if source_of(load) == link::Source::Population => Err(tells_too_much()),
+            judged => judged.map(|()| !changed.is_empty()),
+        }
     }
 
     /// The epoch as it will be with this load, and what is said of the load.

@@ -21,6 +21,8 @@ pub enum Action {
     Connect,
     Load,
     LoadAbort,
+    /// A load that has many more or fewer records than the one before took its place in an epoch that answers.
+    LoadAcceptShrink,
     Stock,
     EpochAnnounce,
     EpochContribute,

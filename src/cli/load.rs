@@ -85,6 +85,9 @@ pub struct LoadArgs {
     /// Send only what changed since the load that answers now; the whole file where that is not known
     #[arg(long)]
     pub delta: bool,
+    /// Although the epoch answers and the file has many more or fewer records than the load before; logged
+    #[arg(long)]
+    pub accept_shrink: bool,
     /// Read and encode everything, send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -211,6 +214,7 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
         Kind::Stock => {
             ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
             ensure!(!args.delta, "a stock is sent as a whole; leave --delta out");
+            ensure!(!args.accept_shrink, "a stock is confirmed by an officer; leave --accept-shrink out");
             let addresses = read::stock(&args.input)?;
             let client = Client::at_night(&args.config)?;
             let _alone = alone(&client, args)?;
@@ -241,6 +245,7 @@ struct Session<'a> {
     input: String,
     dry_run: bool,
     delta: bool,
+    accept_shrink: bool,
 }
 
 impl<'a> Session<'a> {
@@ -257,7 +262,8 @@ impl<'a> Session<'a> {
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;
-        Ok(Self { client, encoder, profile, day, input, dry_run: args.dry_run, delta: args.delta })
+        let LoadArgs { dry_run, delta, accept_shrink, .. } = *args;
+        Ok(Self { client, encoder, profile, day, input, dry_run, delta, accept_shrink })
     }
 
     /// Sends the file, or what changed in it.
@@ -362,7 +368,7 @@ impl<'a> Session<'a> {
         loaded: &mut Loaded,
     ) -> anyhow::Result<()> {
         let load = sending.load();
-        let report = sending.commit()?;
+        let report = sending.commit(self.accept_shrink)?;
         known::remember(self.client, source, self.encoder.header(), load, stamps)?;
         receipts::keep(self.client, source.as_str(), &self.encoder.header().epoch, &report.receipt)?;
         (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);

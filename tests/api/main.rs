@@ -36,6 +36,7 @@ mod reports;
 mod rotation;
 mod salts;
 mod silence;
+mod sizes;
 mod spans;
 mod strangers;
 mod support;

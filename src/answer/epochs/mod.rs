@@ -29,7 +29,7 @@ use crate::ids::EpochId;
 use crate::regulate::{Act, Facts, Party, Regulation, Role};
 use crate::store::{Appended, StoreError, Taken, Tx};
 
-pub(super) use cutover::activate;
+pub(super) use cutover::{activate, changed, counts_of, too_changed};
 pub(super) use end::{End, abort, destroy, retire};
 pub(super) use reports::reports;
 pub(super) use shares::{contribute, reseal, shares};
