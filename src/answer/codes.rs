@@ -69,7 +69,7 @@ pub const CODES: &[Code] = &[
     code("epoch_dates", &[422], Mend, "the dates of an epoch are out of order, or its grace is too long"),
     code("epoch_destroyed", &[409, 410], Stop, "the epoch is destroyed"),
     code("epoch_incomplete", &[409], Wait, "shares are missing"),
-    code("epoch_not_active", &[409], Wait, "the epoch does not answer yet"),
+    code("epoch_not_active", &[409], Wait, "the epoch does not answer yet, or no more"),
     code("epoch_not_loading", &[409], Stop, "the epoch takes no loads"),
     code("epoch_not_retiring", &[409], Stop, "the epoch is not retiring"),
     code("epoch_retired", &[410], Stop, "the epoch answers no more; ask in the one that took over"),

@@ -36,6 +36,8 @@ pub enum Action {
     EpochRetire,
     EpochAbort,
     EpochDestroy,
+    /// The signed record of an epoch that is gone was read once more.
+    EpochRecord,
     RegulationActive,
     /// An act that waits for a second person.
     Propose,
