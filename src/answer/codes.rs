@@ -109,6 +109,7 @@ pub const CODES: &[Code] = &[
     code("other_salt", &[422], Stop, "the codes are of another salt; fetch the envelope again"),
     code("other_schema", &[422], Mend, "the linkage schema is not the epoch's"),
     code("participant", &[422], Mend, "a participant is none of the regulation, or stands there twice"),
+    code("participant_left_out", &[422], Mend, "somebody who encodes would take no part, and nobody said so"),
     code("path", &[404], Mend, "a part of the path does not have its form"),
     code("posterior_bound", &[409], Stop, "answers from this register would tell more than was agreed"),
     code("purpose_missing", &[422], Mend, "a question without a purpose"),

@@ -25,7 +25,7 @@ use super::wire::{self, EpochView, NewEpoch, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome, Receipt};
 use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Oin};
 use crate::regulate::{Act, Facts, Party, Regulation, Role};
 use crate::store::{Appended, StoreError, Taken, Tx};
 
@@ -127,6 +127,7 @@ impl App {
         let participants = participants(regulation, &new.participants, contributes)?;
         check_custodians(regulation, &participants)?;
         let (rotation, today) = (regulation.rotation(), self.today());
+        check_left_out(regulation, &participants, &new.without)?;
         let after = |days: u32| today + Duration::days(days.into());
         let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
         let load_by = new.load_by.unwrap_or_else(|| after(rotation.load_days).max(contribute_by));
@@ -245,10 +246,31 @@ fn check_custodians(regulation: &Regulation, participants: &[Participant]) -> Re
 }
 
 /// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run
+/// Whether who is left out is so by somebody's will: a party without the salt cannot ask once the epoch before is silent.
+fn check_left_out(regulation: &Regulation, participants: &[Participant], without: &[Oin]) -> Result<(), Problem> {
+    let left_out = |party: &&Party| {
+        let named = participants.iter().map(|one| &one.oin).chain(without).any(|oin| *oin == party.oin);
+        is_encoder(party.role) && !named
+    };
+    let left_out: Vec<_> = regulation.parties().iter().filter(left_out).map(|party| party.oin.as_str()).collect();
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} would have no salt and could not ask: put its public key into parties.toml, or leave it out with --without",
+        left_out.join(", ")
+    );
+    Err(Problem::unprocessable("participant_left_out", detail))
+}
+
+/// Whether a party of this role makes codes.
+fn is_encoder(role: Role) -> bool {
+    !matches!(role, Role::Administrator | Role::PrivacyOfficer)
+}
+
 /// the service: whatever its role, it would hold a salt.
 fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
-    let encodes = |role| !matches!(role, Role::Administrator | Role::PrivacyOfficer);
-    let party = regulation.party(&one.oin).filter(|party| encodes(party.role)).ok_or_else(|| {
+    let party = regulation.party(&one.oin).filter(|party| is_encoder(party.role)).ok_or_else(|| {
         let detail = format!("{} is no custodian, corporation or district team of the regulation", one.oin);
         Problem::unprocessable("participant", detail)
     })?;

@@ -36,13 +36,19 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
         profile: profile.id.clone(),
         schema_hash: profile.schema_hash(),
         participants,
+        without: args.without.clone(),
         contribute_by: args.contribute_by,
         load_by: args.load_by,
         grace_days: args.grace_days,
     };
     let view: EpochView = client.post("epochs", &epoch)?;
     let (all, missing, by) = (view.participants.len(), view.missing.len(), view.contribute_by);
-    Ok(format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id))
+    let mut said =
+        format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id);
+    for oin in &args.without {
+        said += &format!("\nIt is without {oin}, which has no salt of it.");
+    }
+    Ok(said)
 }
 
 pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
