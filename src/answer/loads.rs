@@ -136,11 +136,12 @@ pub(super) async fn put_chunk(
     chunks::check_media(&request).map_err(traced)?;
     let (id, number) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
+    let in_force = app.epoch(&load.epoch).map_err(traced)?;
     // Read only now: nobody without the right to load fills this machine's memory.
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = aside(move || {
-        let records = parts::check(&body, number as usize, &worker.profile, &load)?;
+        let records = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
     let (sealed, records) =
@@ -318,13 +319,19 @@ impl App {
         }
     }
 
+    /// The profile of an epoch that loads: without it the service does not start.
+    fn profile_of(&self, epoch: &Epoch) -> Result<&Profile, LoadError> {
+        self.profiles.of(epoch).ok_or(LoadError::Store(StoreError::Damaged { what: "the profile of an epoch" }))
+    }
+
     /// The epoch as it will be with this load, and what is said of the load.
     fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, Reported), LoadError> {
         let mut epoch = in_force.epoch.clone();
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
-        let Read { register, lines, changes } = parts::read(&self.store, &self.profile, &load)?;
+        let profile = self.profile_of(&epoch)?;
+        let Read { register, lines, changes } = parts::read(&self.store, profile, &load)?;
         let load = Load { records: register.records() as u64, ..load };
         *(if is_population { &mut population } else { &mut care }) = Some(load);
         let read = Arc::new(register);
@@ -334,7 +341,7 @@ impl App {
             Some(before) if is_population => Some(before.rejoin(read, before.care().cloned())),
             Some(before) => Some(before.rejoin(before.population().clone(), Some(read))),
             None if is_population => {
-                let care = care.as_ref().map(|care| parts::read(&self.store, &self.profile, care)).transpose()?;
+                let care = care.as_ref().map(|care| parts::read(&self.store, profile, care)).transpose()?;
                 Some(Registers::join(read, care.map(|care| Arc::new(care.register))))
             }
             None => None,
@@ -342,7 +349,7 @@ impl App {
         let registers = registers.map(Arc::new);
         // How many are on the care list is the care custodian's to know.
         let joined = registers.as_deref().filter(|_| !is_population);
-        let quality = LoadQuality::of(&self.profile, &loaded, joined);
+        let quality = LoadQuality::of(profile, &loaded, joined);
         let (records, persons) = (loaded.records(), loaded.persons());
         let report = Reported { lines, changes, records, persons, quality };
         let contributed = in_force.contributed.clone();

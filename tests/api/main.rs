@@ -28,6 +28,7 @@ mod matrix;
 mod mixed;
 mod operations;
 mod probing;
+mod profiles;
 mod question_batches;
 mod questions;
 mod records;

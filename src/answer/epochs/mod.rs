@@ -116,8 +116,9 @@ impl App {
 
     /// The epoch that an announcement describes, if it can be one.
     fn announced(&self, caller: &Caller, regulation: &Regulation, new: NewEpoch) -> Result<Epoch, Problem> {
-        if (&new.profile, &new.schema_hash) != (&self.profile.id, &self.profile.schema_hash()) {
-            let detail = "the service runs with another profile; announce with the one of its configuration";
+        if self.profiles.find(&new.schema_hash).is_none_or(|profile| profile.id != new.profile) {
+            let detail = "the service has no such profile; announce with one of its configuration (`profile`, \
+                          `other_profiles`)";
             return Err(Problem::unprocessable("other_profile", detail));
         }
         let contributes = |one: &wire::Participant| {
@@ -126,8 +127,8 @@ impl App {
         };
         let participants = participants(regulation, &new.participants, contributes)?;
         check_custodians(regulation, &participants)?;
-        let (rotation, today) = (regulation.rotation(), self.today());
         check_left_out(regulation, &participants, &new.without)?;
+        let (rotation, today) = (regulation.rotation(), self.today());
         let after = |days: u32| today + Duration::days(days.into());
         let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
         let load_by = new.load_by.unwrap_or_else(|| after(rotation.load_days).max(contribute_by));
@@ -245,7 +246,6 @@ fn check_custodians(regulation: &Regulation, participants: &[Participant]) -> Re
     Err(Problem::unprocessable("custodian_left_out", detail))
 }
 
-/// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run
 /// Whether who is left out is so by somebody's will: a party without the salt cannot ask once the epoch before is silent.
 fn check_left_out(regulation: &Regulation, participants: &[Participant], without: &[Oin]) -> Result<(), Problem> {
     let left_out = |party: &&Party| {
@@ -268,6 +268,7 @@ fn is_encoder(role: Role) -> bool {
     !matches!(role, Role::Administrator | Role::PrivacyOfficer)
 }
 
+/// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run
 /// the service: whatever its role, it would hold a salt.
 fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
     let party = regulation.party(&one.oin).filter(|party| is_encoder(party.role)).ok_or_else(|| {
