@@ -146,6 +146,7 @@ pub struct Config {
     pub epoch_credentials: PathBuf,
     pub regulations: Vec<Shipped>,
     pub profile: Shipped,
+    pub other_profiles: Vec<Shipped>,
     pub log_origin: String,
     pub workers: usize,
     pub shutdown_seconds: u64,
@@ -172,6 +173,7 @@ impl Default for Config {
             epoch_credentials: PathBuf::new(),
             regulations: vec![Shipped::Path("regulations/haarlem".into())],
             profile: Shipped::BuiltIn("nl-household-1".into()),
+            other_profiles: Vec::new(),
             log_origin: "voorrang.example/access-log".into(),
             workers: 0,
             shutdown_seconds: 20,
@@ -275,7 +277,8 @@ impl Config {
         let log = &mut self.access_log;
         let credentials = Some(&mut self.epoch_credentials).filter(|path| !path.as_os_str().is_empty());
         let files = [&mut self.state, &mut self.epoch_keys, &mut log.anchor];
-        let shipped = self.regulations.iter_mut().chain([&mut self.profile]).filter_map(|place| match place {
+        let profiles = self.other_profiles.iter_mut().chain([&mut self.profile]);
+        let shipped = self.regulations.iter_mut().chain(profiles).filter_map(|place| match place {
             Shipped::Path(path) => Some(path),
             Shipped::BuiltIn(_) => None,
         });

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::aside::aside;
 use super::chunks::{self, BadLine};
 use super::decision::{only, store_problem};
+use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
 use super::json::{Json, created};
 use super::problem::Problem;
@@ -137,11 +138,12 @@ pub(super) async fn put_chunk(
     chunks::check_media(&request).map_err(traced)?;
     let (id, number) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
+    let in_force = app.epoch(&load.epoch).map_err(traced)?;
     // Read only now: nobody without the right to load fills this machine's memory.
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = aside(move || {
-        let records = parts::check(&body, number as usize, &worker.profile, &load)?;
+        let records = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
     let (sealed, records) =
@@ -176,6 +178,7 @@ pub(super) async fn commit(
     }
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
+    let before = in_force.clone();
     // The epoch may have moved on since the load was begun; another load may have told its salt.
     if let Err(problem) = check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?) {
         return Err(app.refuse(entry, problem).await);
@@ -193,14 +196,14 @@ pub(super) async fn commit(
     };
     // In an epoch that answers this load would answer at once; another one is judged at its activation.
     let complete = report.lines == read.lines;
-    if complete
-        && next.epoch.state != State::Loading
-        && let Err(problem) = app.check_inference(&next)
-    {
-        return Err(app
-            .refuse(entry, if read.source == Source::Population.as_str() { tells_too_much() } else { problem })
-            .await);
-    }
+    let changed = if complete && next.epoch.state != State::Loading {
+        match app.check_answering(&before, &next, &read, *plan) {
+            Ok(changed) => changed,
+            Err(problem) => return Err(app.refuse(entry, problem).await),
+        }
+    } else {
+        false
+    };
     let Reported { records, persons, quality, changes, .. } = report;
     let inference = app.inference(&next);
     let summary = LoadSummary { persons, inference: inference.clone(), quality: quality.clone() };
@@ -212,6 +215,9 @@ pub(super) async fn commit(
         tx.set_key_check(&epoch, &key_check)?;
         tx.commit_load(&read, records as u64, now, &summary)?;
         let receipt = receipt_of(tx.append(&done)?);
+        if changed {
+            tx.append(&Entry { action: Action::LoadAcceptShrink, salt: Entry::fresh_salt(), ..done })?;
+        }
         // As in `tells_too_much`: officers read it.
         let inference = inference.filter(|_| read.source != Source::Population.as_str());
         let report = LoadReport { records, persons, changes, inference, quality, receipt };
@@ -291,13 +297,43 @@ impl App {
         Ok(())
     }
 
+    /// Whether a load may answer at once: as young, and as large beside the one before, as a cut-over asks of it, and
+    /// telling no more than the parties accept. Whether it has another size, which was accepted.
+    fn check_answering(
+        &self,
+        before: &EpochInForce,
+        next: &EpochInForce,
+        load: &Load,
+        how: LoadCommit,
+    ) -> Result<bool, Problem> {
+        let regulation = self.regulation(&next.epoch.regulation)?;
+        if !self.is_young(&regulation, load, source_of(load)) {
+            let detail = "the register is too old to answer from, and the epoch answers; read it anew, and load that";
+            return Err(Problem::conflict("source_stale", detail));
+        }
+        let changed = changed(&regulation, next, &counts_of(before));
+        if !changed.is_empty() && !how.accept_shrink {
+            return Err(too_changed(&regulation, &changed, "in the load that answers"));
+        }
+        match self.check_inference(next) {
+            Err(_) if source_of(load) == link::Source::Population => Err(tells_too_much()),
+            judged => judged.map(|()| !changed.is_empty()),
+        }
+    }
+
+    /// The profile of an epoch that loads: without it the service does not start.
+    fn profile_of(&self, epoch: &Epoch) -> Result<&Profile, LoadError> {
+        self.profiles.of(epoch).ok_or(LoadError::Store(StoreError::Damaged { what: "the profile of an epoch" }))
+    }
+
     /// The epoch as it will be with this load, and what is said of the load.
     fn with_load(&self, in_force: &EpochInForce, load: Load) -> Result<(EpochInForce, Reported), LoadError> {
         let mut epoch = in_force.epoch.clone();
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
         let is_population = source_of(&load) == link::Source::Population;
-        let Read { register, lines, changes } = parts::read(&self.store, &self.profile, &load)?;
+        let profile = self.profile_of(&epoch)?;
+        let Read { register, lines, changes } = parts::read(&self.store, profile, &load)?;
         let load = Load { records: register.records() as u64, ..load };
         *(if is_population { &mut population } else { &mut care }) = Some(load);
         let read = Arc::new(register);
@@ -307,7 +343,7 @@ impl App {
             Some(before) if is_population => Some(before.rejoin(read, before.care().cloned())),
             Some(before) => Some(before.rejoin(before.population().clone(), Some(read))),
             None if is_population => {
-                let care = care.as_ref().map(|care| parts::read(&self.store, &self.profile, care)).transpose()?;
+                let care = care.as_ref().map(|care| parts::read(&self.store, profile, care)).transpose()?;
                 Some(Registers::join(read, care.map(|care| Arc::new(care.register))))
             }
             None => None,
@@ -315,7 +351,7 @@ impl App {
         let registers = registers.map(Arc::new);
         // How many are on the care list is the care custodian's to know.
         let joined = registers.as_deref().filter(|_| !is_population);
-        let quality = LoadQuality::of(&self.profile, &loaded, joined);
+        let quality = LoadQuality::of(profile, &loaded, joined);
         let (records, persons) = (loaded.records(), loaded.persons());
         let report = Reported { lines, changes, records, persons, quality };
         let contributed = in_force.contributed.clone();

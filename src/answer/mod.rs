@@ -43,6 +43,7 @@ mod operations;
 mod pace;
 mod problem;
 mod processing;
+mod profiles;
 pub mod quality;
 mod question_batches;
 mod questions;
@@ -103,6 +104,13 @@ pub enum StartError {
     NoRegulation,
     #[error("the profile {place} cannot be used")]
     Profile { place: String, source: ProfileError },
+    #[error("the profile {0} is configured twice")]
+    ProfileTwice(String),
+    #[error(
+        "the epoch {epoch} is {state} and has the profile {profile} of schema {schema_hash}, which is not configured: name \
+         its file in `other_profiles` until that epoch is over"
+    )]
+    OtherProfile { epoch: EpochId, state: State, profile: String, schema_hash: String },
     #[error("cannot read {place}")]
     Read { place: String, source: std::io::Error },
     #[error(transparent)]
@@ -117,7 +125,7 @@ pub enum StartError {
 pub struct App {
     clock: Clock,
     store: Store,
-    profile: Profile,
+    profiles: profiles::Profiles,
     laws: laws::Laws,
     latest: today::Latest,
     steady: steady::Steady,
@@ -168,7 +176,7 @@ impl App {
     /// # Errors
     /// [`StartError`]: without a log, a regulation or a readable register nothing is answered.
     pub fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let profile = open_profile(&config.profile)?;
+        let profiles = profiles::Profiles::open(config)?;
         let sealing = sealing::Sealing::default();
         let store = Store::open_with(&setup(config))?;
         let laws = laws::Laws::open(&config.regulations, store.regulations()?)?;
@@ -180,7 +188,7 @@ impl App {
         let app = Self {
             clock,
             store,
-            profile,
+            profiles,
             laws,
             latest,
             steady,
@@ -196,6 +204,7 @@ impl App {
         };
         app.bury_the_dead()?;
         for epoch in app.store.epochs()? {
+            app.profiles.check(&epoch, app.latest())?;
             let id = epoch.id.clone();
             if let Err(error) = app.refresh(&id) {
                 // The log and the other epochs must go on. This one answers undetermined until it is loaded again.
@@ -266,8 +275,11 @@ impl App {
         let contributed = self.contributed(id)?;
         let load = |source: wire::Source| self.store.current_load(id, source.as_str());
         let (population, care) = (load(wire::Source::Population)?, load(wire::Source::Care)?);
-        let assembled = |population: &Load| loads::assemble(&self.store, &self.profile, population, care.as_ref());
-        let registers = population.as_ref().map(assembled).transpose()?.map(Arc::new);
+        // One that is over answers nothing: its profile need not be there any more.
+        let readable = self.profiles.of(&epoch).zip(population.as_ref());
+        let assembled =
+            |(profile, population): (&Profile, &Load)| loads::assemble(&self.store, profile, population, care.as_ref());
+        let registers = readable.map(assembled).transpose()?.map(Arc::new);
         self.replace(EpochInForce { epoch, contributed, population, care, registers });
         Ok(())
     }
@@ -283,7 +295,8 @@ impl App {
                 .epoch(&next.epoch.id)
                 .is_ok_and(|old| old.registers.as_ref().is_some_and(|r| Arc::ptr_eq(r, registers)))
         {
-            self.pace.measure(&next.epoch.id, &self.profile, registers);
+            let profile = self.profiles.of(&next.epoch).expect("registers were read with it");
+            self.pace.measure(&next.epoch.id, profile, registers);
         }
         let mut epochs = self.epochs.write().unwrap_or_else(|broken| broken.into_inner());
         epochs.insert(next.epoch.id.clone(), Arc::new(next));

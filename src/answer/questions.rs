@@ -14,7 +14,7 @@ use super::decision::{only, refusal_problem, refused, store_problem, unanswered}
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
-use super::wire::{ANSWER_BYTES, Answered, Question, in_order};
+use super::wire::{ANSWER_BYTES, Answered, Question};
 use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
 use crate::code::{AddressToken, CodeHeader};
@@ -299,14 +299,6 @@ impl App {
             let status = if silent == Silent::NotYet { StatusCode::CONFLICT } else { StatusCode::GONE };
             Problem::new(status, silent.code(), silent.to_string())
         })
-    }
-
-    pub(super) fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
-        let unfit = |code, detail: &str| Problem::unprocessable(code, detail).at("/tenants");
-        let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), &self.profile));
-        let tenants = tenants.collect::<Result<_, _>>().map_err(|other| unfit("code_shape", &other.to_string()))?;
-        HouseholdQuestion::new(&self.profile, question.address, tenants)
-            .map_err(|error| unfit(error.code(), &error.to_string()))
     }
 
     /// The keyed pseudonym that a household has in the log: of its address, or of its codes where it has none.

@@ -22,6 +22,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
         Action::EpochAbort | Action::EpochDestroy => Some("vernietigen-register"),
         Action::Backup | Action::Restore => Some("veiligstellen"),
         Action::Connect
+        | Action::LoadAcceptShrink
         | Action::EpochAnnounce
         | Action::EpochContribute
         | Action::EpochFetch
@@ -30,6 +31,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::EpochAcceptShrink
         | Action::EpochAcceptMissingStock
         | Action::EpochRetire
+        | Action::EpochRecord
         | Action::RegulationActive
         | Action::Propose
         | Action::Probing

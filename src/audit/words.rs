@@ -21,6 +21,8 @@ pub enum Action {
     Connect,
     Load,
     LoadAbort,
+    /// A load that has many more or fewer records than the one before took its place in an epoch that answers.
+    LoadAcceptShrink,
     Stock,
     EpochAnnounce,
     EpochContribute,
@@ -34,6 +36,8 @@ pub enum Action {
     EpochRetire,
     EpochAbort,
     EpochDestroy,
+    /// The signed record of an epoch that is gone was read once more.
+    EpochRecord,
     RegulationActive,
     /// An act that waits for a second person.
     Propose,

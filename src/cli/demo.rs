@@ -200,6 +200,7 @@ impl Story {
             salt_file: None,
             profile: None,
             delta: false,
+            accept_shrink: false,
             dry_run: false,
             bodies: None,
         })?;

@@ -86,6 +86,9 @@ pub struct LoadArgs {
     /// Send only what changed since the load that answers now; the whole file where that is not known
     #[arg(long)]
     pub delta: bool,
+    /// Although the epoch answers and the file has many more or fewer records than the load before; logged
+    #[arg(long)]
+    pub accept_shrink: bool,
     /// Read and encode everything, send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -215,6 +218,7 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
         Kind::Stock => {
             ensure!(args.people.format == FormatName::Csv, "a stock comes as csv; leave --format out");
             ensure!(!args.delta, "a stock is sent as a whole; leave --delta out");
+            ensure!(!args.accept_shrink, "a stock is confirmed by an officer; leave --accept-shrink out");
             let addresses = read::stock(&args.input)?;
             let client = Client::at_night(&args.config)?;
             let _alone = alone(&client, args)?;
@@ -247,6 +251,7 @@ struct Session<'a> {
     /// Where what is not sent is written.
     bodies: Option<PathBuf>,
     delta: bool,
+    accept_shrink: bool,
 }
 
 impl<'a> Session<'a> {
@@ -263,8 +268,9 @@ impl<'a> Session<'a> {
         let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;
-        let (dry_run, bodies, delta) = (args.dry_run, args.bodies.clone(), args.delta);
-        Ok(Self { client, encoder, profile, day, input, dry_run, bodies, delta })
+        let LoadArgs { dry_run, delta, accept_shrink, .. } = *args;
+        let bodies = args.bodies.clone();
+        Ok(Self { client, encoder, profile, day, input, dry_run, bodies, delta, accept_shrink })
     }
 
     /// Sends the file, or what changed in it.
@@ -376,7 +382,7 @@ impl<'a> Session<'a> {
             Lines::Sent(sending) => sending,
         };
         let load = sending.load();
-        let report = sending.commit()?;
+        let report = sending.commit(self.accept_shrink)?;
         known::remember(self.client, source, self.encoder.header(), load, stamps)?;
         receipts::keep(self.client, source.as_str(), &self.encoder.header().epoch, &report.receipt)?;
         (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);

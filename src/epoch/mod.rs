@@ -123,6 +123,11 @@ impl Epoch {
         self.participants.iter().filter(|one| one.contributes).map(|one| &one.oin)
     }
 
+    /// Whether this party takes part.
+    pub fn has(&self, oin: &Oin) -> bool {
+        self.participants.iter().any(|one| one.oin == *oin)
+    }
+
     /// Whether codes with this header can be compared with the epoch's.
     ///
     /// # Errors

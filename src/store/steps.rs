@@ -34,6 +34,16 @@ impl Tx<'_> {
         self.insert_step(epoch, n + 1, taken)
     }
 
+    /// Keeps how many records a source has as its epoch begins to answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn keep_opening(&self, epoch: &EpochId, source: &str, records: u64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO opening (epoch, source, records) VALUES (?1, ?2, ?3)";
+        self.db.execute(sql, params![epoch.as_str(), source, int(records)?])?;
+        Ok(())
+    }
+
     pub(super) fn insert_step(&self, epoch: &EpochId, n: i64, taken: &Taken) -> Result<(), StoreError> {
         let sql = "INSERT INTO step (epoch, n, state, at, answers_until, log_index) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let until = taken.answers_until.map(OffsetDateTime::unix_timestamp);
@@ -59,6 +69,16 @@ impl Store {
             })
         };
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], taken)?.collect::<Result<_, _>>()?))
+    }
+
+    /// Sources with the records that they had when the epoch began to answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn opening(&self, epoch: &EpochId) -> Result<Vec<(String, u64)>, StoreError> {
+        let sql = "SELECT source, records FROM opening WHERE epoch = ?1";
+        let source = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], source)?.collect::<Result<_, _>>()?))
     }
 }
 

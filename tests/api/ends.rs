@@ -83,7 +83,13 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     assert!(house.announce(EPOCH).is_err(), "a name is never used again");
     let ended: Vec<_> = house.log().into_iter().filter(|e| e.action == Action::EpochDestroy).collect();
     let results: Vec<_> = ended.into_iter().map(|entry| String::from(entry.result)).collect();
-    assert_eq!(results, ["refused:epoch_not_retiring", "refused:epoch_answers", "done", "done"]);
+    assert_eq!(results, ["refused:epoch_not_retiring", "refused:epoch_answers", "done"], "nothing ends twice");
+    let error = format!("{:#}", proposed(&house, EPOCH, EpochCommand::Abort).unwrap_err());
+    assert!(error.contains("epoch_answers"), "what answered was never aborted: {error}");
+    let read: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::EpochRecord).collect();
+    assert_eq!(read.len(), 1, "to read the record again is no end");
+    let aborted = |entry: &Entry| entry.action == Action::EpochAbort && String::from(entry.result.clone()) == "done";
+    assert!(!house.log().iter().any(aborted));
     house.verify(&[]).unwrap();
 }
 
@@ -108,6 +114,11 @@ fn an_epoch_is_retired_by_hand_without_a_successor() {
     house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
     house.restart();
     house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
+    let until = view(&house, EPOCH)["answersUntil"].clone();
+    house.clock.set(NOW + Duration::days(40));
+    let error = format!("{:#}", retire(&house, EPOCH).unwrap_err());
+    assert!(error.contains("epoch_not_active") && error.contains("destroy it"), "{error}");
+    assert_eq!(view(&house, EPOCH)["answersUntil"], until, "the day of its destruction stays");
     destroy(&house, EPOCH).unwrap();
     assert!(format!("{:#}", retire(&house, EPOCH).unwrap_err()).contains("epoch_destroyed"));
 }
@@ -121,7 +132,7 @@ fn nothing_of_a_destroyed_epoch_is_left_in_the_database_or_its_log() {
     destroy(&house, EPOCH).unwrap();
     house.stop();
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    for table in ["chunk", "load", "share", "resealed", "stock"] {
+    for table in ["chunk", "load", "opening", "share", "resealed", "stock"] {
         let rows: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 0, "{table}");
     }
@@ -504,7 +515,9 @@ fn the_list_names_who_must_confirm_what_was_proposed() {
     // A stock that waits: its corporation has done its part, the others have not.
     house.agree("haarlem-2");
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
-    let owing = |todo: Vec<(String, String)>| todo.iter().filter(|(_, command)| command == "load stock").count();
+    let owing = |todo: Vec<(String, String)>| {
+        todo.iter().filter(|(_, command)| command == "load stock --epoch haarlem-2").count()
+    };
     let before = owing(todo("haarlem-2"));
     let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
     let stock = voorrang::cli::load::load(&args).unwrap().pending.unwrap().to_string();

@@ -298,6 +298,7 @@ fn an_announcement_that_makes_no_salt_is_refused_and_logged() {
         (new("haarlem-2", json!([population])), 422, "too_few_custodians"),
         (new("haarlem-2", json!([population, population, care])), 422, "participant"),
         (new("haarlem-2", json!([population, care, officer])), 422, "participant"),
+        (new("haarlem-2", json!([population, care])), 422, "participant_left_out"),
         (other, 422, "other_profile"),
         (new(EPOCH, all.clone()), 409, "store_conflict"),
     ] {

@@ -40,7 +40,7 @@ impl ByHand {
     }
 
     fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
-        house.line(stem).json("POST", &self.commit_path(), &json!({ "chunks": chunks }))
+        house.line(stem).json("POST", &self.commit_path(), &json!({ "chunks": chunks, "acceptShrink": true }))
     }
 
     fn commit_path(&self) -> String {

@@ -422,6 +422,7 @@ impl House {
             salt_file: None,
             profile: None,
             delta: false,
+            accept_shrink: false,
             dry_run: false,
             bodies: None,
         }

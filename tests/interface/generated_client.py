@@ -52,7 +52,7 @@ from voorrang_client.api.questions import (  # noqa: E402
     put_questions)
 from voorrang_client.api.regulations import confirm_proposal, get_proposals  # noqa: E402
 from voorrang_client.models import (  # noqa: E402
-    Activation, Batch, BatchPlan, LoadCommit, LoadPlan, Problem, Question)
+    Activation, Batch, BatchCommit, BatchPlan, LoadCommit, LoadPlan, Problem, Question)
 from voorrang_client.types import File  # noqa: E402
 
 
@@ -128,7 +128,7 @@ def in_the_background(client, header, asked):
     begun, other = [good(begin_batch.sync_detailed(client=client, body=plan)).batch for _ in range(2)]
     lines = "\n".join(map(json.dumps, asked)).encode()
     good(put_questions.sync_detailed(begun, 0, client=client, body=File(io.BytesIO(lines))))
-    good(commit_batch.sync_detailed(begun, client=client, body=LoadCommit(chunks=1)))
+    good(commit_batch.sync_detailed(begun, client=client, body=BatchCommit(chunks=1)))
     while (view := good(get_batch.sync_detailed(begun, client=client))).state == "answering":
         time.sleep(0.05)
     assert (view.state, view.answered, view.refused) == ("done", len(asked), 0), view

@@ -141,6 +141,7 @@ impl<'a> Driver<'a> {
             salt_file: None,
             profile: None,
             delta: false,
+            accept_shrink: false,
             dry_run: false,
             bodies: None,
         })?;

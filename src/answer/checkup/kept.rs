@@ -5,6 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Area, Finding, chain, epoch_key, no_epoch, of_laws, unusable};
 use crate::answer::laws::Laws;
+use crate::answer::profiles::Profiles;
 use crate::answer::steady::LEAP;
 use crate::answer::{setup, wire};
 use crate::audit::Entry;
@@ -69,6 +70,11 @@ fn of_inspection(config: &Config, clock: &Clock, there: Inspection) -> Vec<Findi
     let living: Vec<&Seen> = there.epochs.iter().filter(|seen| seen.epoch.state != State::Destroyed).collect();
     if !living.iter().any(|seen| seen.epoch.state == State::Active) {
         found.push(no_epoch());
+    }
+    // One that cannot be used is told of itself.
+    if let Ok(profiles) = Profiles::open(config) {
+        let unread = living.iter().filter_map(|seen| profiles.check(&seen.epoch, now).err());
+        found.extend(unread.map(|error| Finding::error(Area::Epoch, "epoch_profile", chain(&error))));
     }
     found.extend(living.into_iter().map(|seen| of_epoch(seen, now)));
     let undead = there.epochs.iter().filter(|seen| seen.epoch.state == State::Destroyed && seen.key);

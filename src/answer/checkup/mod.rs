@@ -8,8 +8,9 @@ use serde::Serialize;
 use time::{Date, Duration, OffsetDateTime};
 
 use super::laws::Laws;
+use super::profiles::Profiles;
 use super::tls::Gate;
-use super::{StartError, open_profile, open_regulation};
+use super::{StartError, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
 use crate::ids::EpochId;
@@ -161,8 +162,8 @@ enum Who {
 fn surroundings(config: &Config, now: OffsetDateTime, who: Who) -> Vec<Finding> {
     let mut found =
         vec![Finding::fine(Area::Configuration, "configuration", "every key is known and holds what it takes")];
-    found.push(match open_profile(&config.profile) {
-        Ok(profile) => Finding::fine(Area::Profile, "profile", format!("{} can be used", profile.id)),
+    found.push(match Profiles::open(config) {
+        Ok(profiles) => Finding::fine(Area::Profile, "profile", format!("{} can be used", profiles.names())),
         Err(error) => Finding::error(Area::Profile, "profile_unusable", chain(&error)),
     });
     found.extend(folders(&config.regulations));

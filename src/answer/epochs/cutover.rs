@@ -21,6 +21,8 @@ use crate::ids::{EpochId, Oin};
 use crate::regulate::{Act, Regulation, Role};
 use crate::store::{Appended, Load, StoreError, Taken};
 
+const SOURCES: [Source; 2] = [Source::Population, Source::Care];
+
 /// Cuts over to a loaded epoch.
 pub(in super::super) async fn activate(
     app: Data<App>,
@@ -35,15 +37,17 @@ pub(in super::super) async fn activate(
     let Asked { caller, in_force, regulation, entry } =
         app.asked(caller, &id, Act::ActivateEpoch, Action::EpochActivate).await?;
     let before = app.answering(&regulation);
-    let lacking = app.lacking_stocks(&in_force, before.as_deref());
+    let lacking = app.lacking_stocks(&regulation, &in_force, before.as_deref());
     let lacking = lacking.map_err(|error| store_problem(&error).traced(caller.trace))?;
-    let checked = check(&regulation, &in_force, before.as_deref(), &lacking, how);
+    let counts = app.counts(before.as_deref());
+    let counts = counts.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let checked = check(&regulation, &in_force, &counts, &lacking, how);
     let checked = checked.and_then(|step| app.check_age(&regulation, &in_force).map(|()| step));
     let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let shrunk = how.accept_shrink && !changed(&regulation, &in_force, before.as_deref()).is_empty();
+    let shrunk = how.accept_shrink && !changed(&regulation, &in_force, &counts).is_empty();
     let silenced = how.accept_missing_stock && !lacking.is_empty();
     let accepted = [(shrunk, Action::EpochAcceptShrink), (silenced, Action::EpochAcceptMissingStock)].into_iter();
     let accepted: Vec<Entry> = accepted
@@ -57,12 +61,14 @@ pub(in super::super) async fn activate(
     });
     let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();
     let (next, taken) = (id.clone(), app.taken(step, 0));
+    let opening = counts_of(&in_force);
     let kept = Kept::Epoch(id.clone());
     app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
         if let Some((old, step, taken)) = retiring {
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;
+        opening.iter().try_for_each(|(source, records)| tx.keep_opening(&next, source.as_str(), *records))?;
         accepted.iter().try_for_each(|accepted| tx.append(accepted).map(drop)).map(|()| kept)
     })
     .await?;
@@ -97,13 +103,27 @@ impl App {
         Err(Problem::conflict("source_stale", detail))
     }
 
-    /// Participants of the next epoch that can ask now and could not ask in it, because their stock is not there.
-    fn lacking_stocks(&self, next: &EpochInForce, before: Option<&EpochInForce>) -> Result<Vec<Oin>, StoreError> {
-        let Some(before) = before.filter(|one| one.epoch.answers(self.clock.now()).is_ok()) else { return Ok(vec![]) };
+    /// What the next epoch is held against: the records of the one before now, and when it began to answer. With the
+    /// first alone, whatever happened to a register in between would pass.
+    fn counts(&self, before: Option<&EpochInForce>) -> Result<Vec<(Source, u64)>, StoreError> {
+        let Some(before) = before else { return Ok(vec![]) };
+        let opening = self.store.opening(&before.epoch.id)?;
+        let began =
+            |source: Source| opening.iter().find(|(name, _)| name == source.as_str()).map(|(_, n)| (source, *n));
+        Ok(counts_of(before).into_iter().chain(SOURCES.into_iter().filter_map(began)).collect())
+    }
+
+    /// Parties that can ask now and could not ask in the next epoch, whether they take part in it or not.
+    fn lacking_stocks(
+        &self,
+        regulation: &Regulation,
+        next: &EpochInForce,
+        before: Option<&EpochInForce>,
+    ) -> Result<Vec<Oin>, StoreError> {
+        let Some(before) = before.filter(|one| one.epoch.answers(self.latest()).is_ok()) else { return Ok(vec![]) };
         let there = self.store.stock_parties(&next.epoch.id)?;
-        let takes_part = |oin: &Oin| next.epoch.participants.iter().any(|one| one.oin == *oin);
         let mut asking = self.store.stock_parties(&before.epoch.id)?;
-        asking.retain(|oin| takes_part(oin) && !there.contains(oin));
+        asking.retain(|oin| regulation.party(oin).is_some() && !there.contains(oin));
         Ok(asking)
     }
 }
@@ -112,7 +132,7 @@ impl App {
 fn check(
     regulation: &Regulation,
     next: &EpochInForce,
-    before: Option<&EpochInForce>,
+    counts: &[(Source, u64)],
     lacking: &[Oin],
     how: Activation,
 ) -> Result<Move, Problem> {
@@ -123,35 +143,59 @@ fn check(
         let detail = format!("not loaded yet: {}; those custodians must load first", missing.join(", "));
         return Err(Problem::conflict("source_missing", detail));
     }
-    let changed = changed(regulation, next, before);
+    let changed = changed(regulation, next, counts);
     if !changed.is_empty() && !how.accept_shrink {
-        let most = regulation.rotation().most_change * 100.0;
-        let detail = format!(
-            "{}: more or fewer records than in the epoch before by over {most} %; have the custodian check its file, or \
-             accept it with --accept-shrink, which is logged",
-            changed.join(", ")
-        );
-        return Err(Problem::conflict("source_changed", detail));
+        return Err(too_changed(regulation, &changed, "in the epoch before"));
     }
     if !lacking.is_empty() && !how.accept_missing_stock {
-        let who = lacking.iter().map(Oin::as_str).collect::<Vec<_>>().join(", ");
-        let detail = format!(
-            "no confirmed stock in this epoch of {who}, which can ask now; have it loaded and confirmed first, or accept \
-             with --accept-missing-stock that it asks in the old epoch until the grace ends, which is logged"
+        let names = |oins: &[&Oin]| oins.iter().map(|oin| oin.as_str()).collect::<Vec<_>>().join(", ");
+        let outside: Vec<&Oin> = lacking.iter().filter(|oin| !next.epoch.has(oin)).collect();
+        let mut detail = format!(
+            "no confirmed stock in this epoch of {}, which can ask now; have it loaded and confirmed first, or accept \
+             with --accept-missing-stock that it asks in the old epoch until the grace ends, which is logged",
+            names(&lacking.iter().collect::<Vec<_>>())
         );
+        if !outside.is_empty() {
+            detail += &format!(
+                "; {} takes no part in it: a custodian that contributed runs `epoch reseal {} --for` its OIN",
+                names(&outside),
+                next.epoch.id
+            );
+        }
         return Err(Problem::conflict("stock_missing", detail));
     }
     Ok(step)
 }
 
-/// Sources with another number of records than the regulation expects.
-fn changed(regulation: &Regulation, next: &EpochInForce, before: Option<&EpochInForce>) -> Vec<&'static str> {
-    let records = |epoch: &EpochInForce, source| load_of(epoch, source).map(|load| load.records);
-    let differs = |source: &Source| {
-        let counts = before.and_then(|before| records(before, *source)).zip(records(next, *source));
-        counts.is_some_and(|(before, after)| !regulation.rotation().allows(before, after))
+/// Sources with another number of records than the regulation expects behind any of these counts.
+pub(in super::super) fn changed(
+    regulation: &Regulation,
+    next: &EpochInForce,
+    counts: &[(Source, u64)],
+) -> Vec<&'static str> {
+    let differs = |(source, after): &(Source, u64)| {
+        let mut before = counts.iter().filter(|(known, _)| known == source);
+        before.any(|(_, before)| !regulation.rotation().allows(*before, *after))
     };
-    sources(regulation).filter(differs).map(Source::as_str).collect()
+    let needed: Vec<Source> = sources(regulation).collect();
+    let counted = counts_of(next).into_iter().filter(|(source, _)| needed.contains(source));
+    counted.filter(differs).map(|(source, _)| source.as_str()).collect()
+}
+
+/// Records of each source that is loaded.
+pub(in super::super) fn counts_of(epoch: &EpochInForce) -> Vec<(Source, u64)> {
+    SOURCES.into_iter().filter_map(|source| load_of(epoch, source).map(|load| (source, load.records))).collect()
+}
+
+/// Why sources that differ from what was there before do not take its place unasked.
+pub(in super::super) fn too_changed(regulation: &Regulation, changed: &[&str], than: &str) -> Problem {
+    let most = regulation.rotation().most_change * 100.0;
+    let detail = format!(
+        "{}: more or fewer records than {than} by over {most} %; have the custodian check its file, or accept it with \
+         --accept-shrink, which is logged",
+        changed.join(", ")
+    );
+    Problem::conflict("source_changed", detail)
 }
 
 /// The sources that the regulation has a custodian for and that somebody is told something from.

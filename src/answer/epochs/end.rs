@@ -19,7 +19,7 @@ use super::super::wire::{Destroyed, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::illegal;
 use crate::audit::{Action, Outcome};
-use crate::epoch::{Move, State, Step};
+use crate::epoch::{IllegalStep, Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
 use crate::store::{Registers, StoreError, Taken, Tx};
@@ -105,6 +105,11 @@ async fn propose(app: Data<App>, caller: Caller, id: EpochId, end: End) -> Resul
     entry.epoch = Some(id.clone());
     entry.articles = permit.articles().to_vec();
     if in_force.epoch.state == State::Destroyed && end != End::Retire {
+        if let Err(problem) = app.ended_as(&id, end) {
+            return Err(app.refuse(entry, problem).await);
+        }
+        // Nothing ends a second time.
+        entry.action = Action::EpochRecord;
         app.record(entry).await?;
         return Ok(Json(Ending::Destroyed(erase(app.clone(), &caller, id, Registers::Unseen).await?)));
     }
@@ -166,6 +171,11 @@ impl App {
         let step = end.step().from(in_force.epoch.state).map_err(illegal)?;
         let taken = self.taken(step, 0);
         if end == End::Retire {
+            if in_force.epoch.answers(self.latest()).is_err() {
+                // Else the day by which it is to be destroyed could be put off for ever.
+                let detail = "the epoch has stopped answering already; destroy it instead";
+                return Err(Problem::conflict("epoch_not_active", detail));
+            }
             return Ok((step, Taken { answers_until: Some(self.clock.now()), ..taken }));
         }
         match in_force.epoch.answers_until {
@@ -176,6 +186,16 @@ impl App {
                 Err(Problem::conflict("epoch_answers", detail))
             }
             _ => Ok((step, taken)),
+        }
+    }
+
+    /// Whether an epoch that is gone ended in this way: one that answered was never aborted.
+    fn ended_as(&self, id: &EpochId, end: End) -> Result<(), Problem> {
+        let answered = |step: &Taken| step.state == State::Active;
+        let steps = self.store.steps(id).map_err(|error| store_problem(&error))?;
+        match end {
+            End::Abort if steps.iter().any(answered) => Err(illegal(IllegalStep::Answers(State::Destroyed))),
+            _ => Ok(()),
         }
     }
 

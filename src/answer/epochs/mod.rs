@@ -25,11 +25,11 @@ use super::wire::{self, EpochView, NewEpoch, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome, Receipt};
 use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Oin};
 use crate::regulate::{Act, Facts, Party, Regulation, Role};
 use crate::store::{Appended, StoreError, Taken, Tx};
 
-pub(super) use cutover::activate;
+pub(super) use cutover::{activate, changed, counts_of, too_changed};
 pub(super) use end::{End, abort, destroy, retire};
 pub(super) use reports::reports;
 pub(super) use shares::{contribute, reseal, shares};
@@ -121,8 +121,9 @@ impl App {
 
     /// The epoch that an announcement describes, if it can be one.
     fn announced(&self, caller: &Caller, regulation: &Regulation, new: NewEpoch) -> Result<Epoch, Problem> {
-        if (&new.profile, &new.schema_hash) != (&self.profile.id, &self.profile.schema_hash()) {
-            let detail = "the service runs with another profile; announce with the one of its configuration";
+        if self.profiles.find(&new.schema_hash).is_none_or(|profile| profile.id != new.profile) {
+            let detail = "the service has no such profile; announce with one of its configuration (`profile`, \
+                          `other_profiles`)";
             return Err(Problem::unprocessable("other_profile", detail));
         }
         let contributes = |one: &wire::Participant| {
@@ -131,6 +132,7 @@ impl App {
         };
         let participants = participants(regulation, &new.participants, contributes)?;
         check_custodians(regulation, &participants)?;
+        check_left_out(regulation, &participants, &new.without)?;
         let (rotation, today) = (regulation.rotation(), self.today());
         let after = |days: u32| today + Duration::days(days.into());
         let contribute_by = new.contribute_by.unwrap_or_else(|| after(rotation.contribute_days));
@@ -249,11 +251,32 @@ fn check_custodians(regulation: &Regulation, participants: &[Participant]) -> Re
     Err(Problem::unprocessable("custodian_left_out", detail))
 }
 
+/// Whether who is left out is so by somebody's will: a party without the salt cannot ask once the epoch before is silent.
+fn check_left_out(regulation: &Regulation, participants: &[Participant], without: &[Oin]) -> Result<(), Problem> {
+    let left_out = |party: &&Party| {
+        let named = participants.iter().map(|one| &one.oin).chain(without).any(|oin| *oin == party.oin);
+        is_encoder(party.role) && !named
+    };
+    let left_out: Vec<_> = regulation.parties().iter().filter(left_out).map(|party| party.oin.as_str()).collect();
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} would have no salt and could not ask: put its public key into parties.toml, or leave it out with --without",
+        left_out.join(", ")
+    );
+    Err(Problem::unprocessable("participant_left_out", detail))
+}
+
+/// Whether a party of this role makes codes.
+fn is_encoder(role: Role) -> bool {
+    !matches!(role, Role::Administrator | Role::PrivacyOfficer)
+}
+
 /// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run
 /// the service: whatever its role, it would hold a salt.
 fn encodes<'a>(regulation: &'a Regulation, one: &wire::Participant) -> Result<&'a Party, Problem> {
-    let encodes = |role| !matches!(role, Role::Administrator | Role::PrivacyOfficer);
-    let party = regulation.party(&one.oin).filter(|party| encodes(party.role)).ok_or_else(|| {
+    let party = regulation.party(&one.oin).filter(|party| is_encoder(party.role)).ok_or_else(|| {
         let detail = format!("{} is no custodian, corporation or district team of the regulation", one.oin);
         Problem::unprocessable("participant", detail)
     })?;

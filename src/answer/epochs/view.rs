@@ -1,5 +1,7 @@
 //! An epoch as its parties may see it: what is there, what is missing, and who must act.
 
+use std::sync::Arc;
+
 use time::{Date, Duration};
 
 use super::super::decision::store_problem;
@@ -12,7 +14,7 @@ use super::cutover::{load_of, sources};
 use crate::epoch::{Participant, State};
 use crate::ids::Oin;
 use crate::regulate::{Party, Regulation, Role};
-use crate::store::Taken;
+use crate::store::{StoreError, Taken};
 
 impl App {
     /// An epoch as its parties may see it.
@@ -27,7 +29,9 @@ impl App {
         let missing: Vec<Oin> =
             epoch.contributors().filter(|oin| !in_force.contributed.contains(oin)).cloned().collect();
         let waiting = self.waiting_about(in_force, &regulation)?;
-        let todos = Todos { regulation: &regulation, in_force, waiting: &waiting, today: self.today() };
+        let left_out = self.left_out(in_force, &regulation).map_err(|error| store_problem(&error))?;
+        let todos =
+            Todos { regulation: &regulation, in_force, waiting: &waiting, left_out: &left_out, today: self.today() };
         Ok(EpochView {
             id: epoch.id.clone(),
             regulation: epoch.regulation.clone(),
@@ -56,11 +60,32 @@ impl App {
 
 const LOAD_STOCK: &str = "load stock";
 
+impl App {
+    /// Who can ask now in another epoch and has no part in this one, which could answer in its place.
+    fn left_out(&self, in_force: &EpochInForce, regulation: &Regulation) -> Result<Vec<Oin>, StoreError> {
+        let mut left_out = Vec::new();
+        if !in_force.epoch.state.loads() {
+            return Ok(left_out);
+        }
+        let answers = |one: &&Arc<EpochInForce>| {
+            let (other, this) = (&one.epoch, &in_force.epoch);
+            other.id != this.id && other.regulation == this.regulation && other.answers(self.latest()).is_ok()
+        };
+        for other in self.all_epochs().iter().filter(answers) {
+            let asking = self.store.stock_parties(&other.epoch.id)?.into_iter();
+            left_out.extend(asking.filter(|oin| regulation.party(oin).is_some() && !in_force.epoch.has(oin)));
+        }
+        Ok(left_out)
+    }
+}
+
 /// Who must do what next.
 struct Todos<'a> {
     regulation: &'a Regulation,
     in_force: &'a EpochInForce,
     waiting: &'a [Waits],
+    /// Who can ask now and takes no part.
+    left_out: &'a [Oin],
     today: Date,
 }
 
@@ -96,7 +121,8 @@ impl Todos<'_> {
                 let mut todo = Vec::new();
                 for source in sources(self.regulation).filter(|source| load_of(self.in_force, *source).is_none()) {
                     let who = self.parties(|party| party.role == custodian(source));
-                    todo.extend(self.todo(who, &format!("load {}", source.as_str()), Some(epoch.load_by)));
+                    let command = format!("load {} --epoch {}", source.as_str(), epoch.id);
+                    todo.extend(self.todo(who, &command, Some(epoch.load_by)));
                 }
                 if todo.is_empty() {
                     let who = self.parties(|party| party.role == Role::Administrator);
@@ -106,9 +132,10 @@ impl Todos<'_> {
                 }
                 // Before a load, no stock can be taken.
                 todo.extend(epoch.key_check.iter().flat_map(|_| self.stocks(stocks)));
+                todo.extend(self.let_in());
                 todo
             }
-            State::Active => self.stocks(stocks),
+            State::Active => self.stocks(stocks).into_iter().chain(self.let_in()).collect(),
             State::Retiring if !answers => {
                 let who = self.parties(|party| party.role == Role::Administrator);
                 let kept = Duration::days(i64::from(self.regulation.retention().register_days));
@@ -126,10 +153,20 @@ impl Todos<'_> {
 
     /// Corporations that are not yet able to ask in this epoch.
     fn stocks(&self, there: &[Oin]) -> Vec<Todo> {
-        let takes_part = |oin: &Oin| self.in_force.epoch.participants.iter().any(|one| one.oin == *oin);
+        let epoch = &self.in_force.epoch;
         let lacks =
-            |party: &Party| party.role == Role::Corporation && takes_part(&party.oin) && !there.contains(&party.oin);
-        self.todo(self.parties(lacks), LOAD_STOCK, None)
+            |party: &Party| party.role == Role::Corporation && epoch.has(&party.oin) && !there.contains(&party.oin);
+        self.todo(self.parties(lacks), &format!("{LOAD_STOCK} --epoch {}", epoch.id), None)
+    }
+
+    /// One that contributed lets in who would lose its answers with the epoch before.
+    fn let_in(&self) -> Vec<Todo> {
+        let epoch = &self.in_force.epoch;
+        let contributor = epoch.contributors().find_map(|oin| self.regulation.party(oin));
+        let todo = |oin: &Oin| {
+            self.todo(contributor.into_iter().collect(), &format!("epoch reseal {} --for {oin}", epoch.id), None)
+        };
+        self.left_out.iter().flat_map(todo).collect()
     }
 
     fn parties(&self, wanted: impl Fn(&Party) -> bool) -> Vec<&Party> {

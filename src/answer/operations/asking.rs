@@ -1,9 +1,9 @@
 //! The operations of those who ask.
 
 use super::super::operation::{Bytes, CARE, CORPORATION, Operation, Shape, TEAM, delete, get, post, put};
-use super::super::wire::batches::{BatchBegun, BatchPlan, BatchView, ResultLine};
+use super::super::wire::batches::{BatchBegun, BatchCommit, BatchPlan, BatchView, ResultLine};
 use super::super::wire::law::{Batch, BatchAnswers, GroupQuestion, GroupsTold};
-use super::super::wire::{Answered, ChunkKept, LoadCommit, Question, ServiceView};
+use super::super::wire::{Answered, ChunkKept, Question, ServiceView};
 use super::super::{batches, documentation, groups, question_batches, questions, service};
 
 const TAG: &str = "questions";
@@ -61,7 +61,7 @@ pub(super) fn batches() -> Vec<Operation> {
         post("/question-batches/{batch}/commit", question_batches::commit)
             .is("commitBatch", TAG, "Has a complete batch answered")
             .by(&[CORPORATION])
-            .takes::<LoadCommit>()
+            .takes::<BatchCommit>()
             .gives("The batch", batch())
             .refuses(&[409]),
         get("/question-batches/{batch}/results", question_batches::results)

@@ -26,8 +26,8 @@ use super::json::{Json, Query};
 use super::problem::Problem;
 use super::repeats::Kept;
 use super::tls::Shown;
-use super::wire::batches::{BatchBegun, BatchPlan, BatchView};
-use super::wire::{ChunkKept, LoadCommit, ProblemBody};
+use super::wire::batches::{BatchBegun, BatchCommit, BatchPlan, BatchView};
+use super::wire::{ChunkKept, ProblemBody};
 use super::{App, Caller, chunks};
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{BatchId, TraceId};
@@ -151,7 +151,7 @@ pub(super) async fn commit(
     identity: Identity,
     request: HttpRequest,
     id: Path<BatchId>,
-    plan: Json<LoadCommit>,
+    plan: Json<BatchCommit>,
 ) -> Result<Json<BatchView>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);

@@ -38,6 +38,15 @@ pub struct BatchBegun {
     pub chunk_bytes: usize,
 }
 
+/// `POST /v1/question-batches/{batch}/commit`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchCommit {
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 4294967295_u32)]
+    pub chunks: u32,
+}
+
 /// `GET /v1/question-batches/{batch}`: how far it is.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -24,6 +24,9 @@ pub struct NewEpoch {
     #[schema(pattern = "^[0-9a-f]{64}$")]
     pub schema_hash: String,
     pub participants: Vec<Participant>,
+    /// Parties that would encode and take no part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Oin>,
     /// Day by which every custodian contributes.
     #[serde(default, with = "optional_date::option", skip_serializing_if = "Option::is_none")]
     pub contribute_by: Option<Date>,

@@ -131,12 +131,15 @@ impl RecordLine {
 }
 
 /// `POST /v1/loads/{load}/commit`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadCommit {
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 4294967295_u32)]
     pub chunks: u32,
+    /// In an epoch that answers: although it has many more or fewer records than the load before. Logged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_shrink: bool,
 }
 
 /// A finished load, as its custodian may know it.

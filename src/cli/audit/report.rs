@@ -18,7 +18,7 @@ use crate::ids::Oin;
 const ALARM_PART: f64 = 0.1;
 
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 15] = [
+const TOLD: [&str; 16] = [
     "connect",
     "log-export",
     "subject-read",
@@ -32,6 +32,7 @@ const TOLD: [&str; 15] = [
     "log-key",
     "backup",
     "restore",
+    "load-accept-shrink",
     "epoch-accept-shrink",
     "epoch-accept-missing-stock",
 ];

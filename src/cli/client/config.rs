@@ -68,6 +68,12 @@ impl ClientConfig {
         }
         Ok(config)
     }
+
+    /// The files that it names: none is ever an output.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let always = [&self.ca, &self.certificate, &self.key, &self.parties];
+        always.into_iter().chain(&self.identity).chain(&self.note_key).map(PathBuf::as_path)
+    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 //! list of keys before anything secret is sealed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
 
-use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs};
-use crate::answer::wire::{EpochView, NewEpoch, Participant, Resealed, SealedShare};
+use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs, own_files};
+use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
 use crate::cli::inputs::{SALT_VARIABLE, read_profile};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, refuse_input};
 use crate::cli::pki::write_secret;
 use crate::epoch::share;
 use crate::ids::Oin;
@@ -35,13 +36,19 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
         profile: profile.id.clone(),
         schema_hash: profile.schema_hash(),
         participants,
+        without: args.without.clone(),
         contribute_by: args.contribute_by,
         load_by: args.load_by,
         grace_days: args.grace_days,
     };
     let view: EpochView = client.post("epochs", &epoch)?;
     let (all, missing, by) = (view.participants.len(), view.missing.len(), view.contribute_by);
-    Ok(format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id))
+    let mut said =
+        format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id);
+    for oin in &args.without {
+        said += &format!("\nIt is without {oin}, which has no salt of it.");
+    }
+    Ok(said)
 }
 
 pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
@@ -122,20 +129,23 @@ const NO_PARTICIPANT: &str = "this party's identity is none of the epoch's parti
 
 pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
+    if let Some(path) = &args.output {
+        ensure!(args.salt_file.as_ref() != Some(path), "the envelope and the salt go into different files");
+        refuse_input(path, own_files(&client, &args.epoch).chain(args.profile.as_deref()))?;
+    }
     let profile = read_profile(args.profile.as_deref())?;
     let envelope = client.envelope(&args.epoch.epoch)?;
     // Opened in any case: an envelope that does not open is of no use to anybody.
     let salt = open_envelope(&envelope, &profile, &client.identity()?, &client.parties()?)?;
     let mut done = Vec::new();
-    if let Some(path) = &args.output {
-        let mut file = Output::create(path)?;
-        std::io::Write::write_all(&mut file, &serde_json::to_vec_pretty(&envelope)?)?;
-        file.finish()?;
-        done.push(format!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display()));
-    }
+    // The secret first, which replaces nothing: where it cannot be written, no envelope is left behind.
     if let Some(path) = &args.salt_file {
         write_secret(path, salt.to_file().as_bytes())?;
         done.push(format!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display()));
+    }
+    if let Some(path) = &args.output {
+        write_envelope(path, &envelope)?;
+        done.push(format!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display()));
     }
     if args.print_salt {
         // The shell reads standard output; whatever else there is to say goes elsewhere.
@@ -143,6 +153,12 @@ pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
         return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file().trim_end()));
     }
     Ok(done.join("\n"))
+}
+
+fn write_envelope(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
+    let mut file = Output::create(path)?;
+    std::io::Write::write_all(&mut file, &serde_json::to_vec_pretty(envelope)?)?;
+    file.finish()
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@
 mod ceremony;
 mod list;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use time::Date;
 
 use super::client::Client;
 use super::inputs::parse_day;
-use super::output::Output;
+use super::output::{Output, refuse_input};
 use super::{quality_report, regulation};
 use crate::answer::wire::{Activation, Ending, EpochView, SourceReport};
 use crate::ids::{EpochId, Oin};
@@ -223,10 +223,18 @@ fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
     Ok(done.join("\n"))
 }
 
+/// What the party itself has: no output takes its place.
+fn own_files<'a>(client: &'a Client, args: &'a EpochArgs) -> impl Iterator<Item = &'a Path> {
+    client.config.files().chain([args.config.as_path()])
+}
+
 /// Proposes an end, which somebody of another party confirms; of an epoch that is gone, its record. A record is the
 /// log's, or it is worth nothing.
 fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
+    if let Some(path) = &args.output {
+        refuse_input(path, own_files(&client, &args.epoch))?;
+    }
     let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))? {
         Ending::Waits(pending) => {
             eprintln!("{}", regulation::waits(&pending.proposal));

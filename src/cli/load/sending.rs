@@ -60,8 +60,8 @@ impl<'a> Sending<'a> {
     }
 
     /// Makes it the load that answers.
-    pub(super) fn commit(self) -> anyhow::Result<LoadReport> {
-        let commit = LoadCommit { chunks: self.chunks.finish()? };
+    pub(super) fn commit(self, accept_shrink: bool) -> anyhow::Result<LoadReport> {
+        let commit = LoadCommit { chunks: self.chunks.finish()?, accept_shrink };
         let place = format!("{}/commit", place(&self.memory));
         let report = self.client.patiently(|| self.client.post_once(&place, &commit, &self.memory.key))?;
         forget(&self.client.remembered(&file_of(&self.memory.plan)))?;

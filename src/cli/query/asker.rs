@@ -331,7 +331,7 @@ fn drawn(of: usize, most: usize) -> anyhow::Result<BTreeSet<usize>> {
 
 /// The encoder of the epoch in which to ask. A salt that was given is of one epoch, and says which.
 fn encoder_in_force(client: &Client, profile: &Profile, salt: Option<&Path>) -> anyhow::Result<Encoder> {
-    let answering = answering(client)?;
+    let answering = of_profile(answering(client)?, profile);
     let none =
         || format!("the regulation {} has no epoch that answers; see `voorrang epoch list`", client.config.regulation);
     let first = answering.first().with_context(none)?;
@@ -347,6 +347,24 @@ fn encoder_in_force(client: &Client, profile: &Profile, salt: Option<&Path>) -> 
         );
     }
     encoder(client, epoch, profile, None)
+}
+
+/// The epochs of this profile, if any is: one that still answers is asked in until we have the profile of the next.
+fn of_profile(all: Vec<EpochView>, profile: &Profile) -> Vec<EpochView> {
+    let schema_hash = profile.schema_hash();
+    let is_ours = |epoch: &EpochView| epoch.schema_hash == schema_hash;
+    let newest_is_ours = all.first().is_none_or(is_ours);
+    let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_ours);
+    if ours.is_empty() {
+        return others;
+    }
+    if !newest_is_ours {
+        let (next, profile, old) = (&others[0].id, &others[0].profile, &ours[0].id);
+        eprintln!(
+            "The epoch {next} has the profile {profile}: give it with --profile; asking in {old}, which still answers."
+        );
+    }
+    ours
 }
 
 /// The epochs of our regulation that answer: the active one, then those that retire, the newest first.

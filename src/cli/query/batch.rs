@@ -18,8 +18,8 @@ use super::super::output::bar;
 use super::asker::Asker;
 use super::files::{Files, remove};
 use super::{Household, grouped, leave_few};
-use crate::answer::wire::batches::{BatchBegun, BatchPlan, BatchView, MOST_IN_BATCH, ResultLine};
-use crate::answer::wire::{LoadCommit, Question};
+use crate::answer::wire::Question;
+use crate::answer::wire::batches::{BatchBegun, BatchCommit, BatchPlan, BatchView, MOST_IN_BATCH, ResultLine};
 use crate::ids::{BatchId, EpochId};
 
 /// Households that are asked about in one batch without being told to; fewer are answered sooner one by one.
@@ -185,7 +185,7 @@ impl Under<'_> {
                 progress.step();
             }
         }
-        let commit = LoadCommit { chunks: chunks.finish()? };
+        let commit = BatchCommit { chunks: chunks.finish()? };
         let _view: BatchView =
             asker.client().patiently(|| asker.client().post_once(&format!("{place}/commit"), &commit, &batch.key))?;
         Ok(())

@@ -48,6 +48,13 @@ CREATE TABLE step (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER step_is_not_changed BEFORE UPDATE ON step BEGIN SELECT RAISE(ABORT, 'steps are only added'); END;
 CREATE TRIGGER step_is_not_deleted BEFORE DELETE ON step BEGIN SELECT RAISE(ABORT, 'steps are only added'); END;
+-- Records of each source when the epoch began to answer.
+CREATE TABLE opening (
+    epoch   TEXT NOT NULL REFERENCES epoch (id),
+    source  TEXT NOT NULL,
+    records INTEGER NOT NULL CHECK (records >= 0),
+    PRIMARY KEY (epoch, source)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE participant (
     epoch       TEXT NOT NULL REFERENCES epoch (id),
     oin         TEXT NOT NULL,
