@@ -238,11 +238,11 @@ fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
     load.commit(&house, CARE, 0).is_problem(404, "unknown_load");
     // The tool says what is wrong before it sends anything.
     let path = house.file("other.salt");
-    fs::write(&path, salt.to_file().as_bytes()).unwrap();
+    fs::write(&path, salt.to_file(&EPOCH.parse().unwrap()).as_bytes()).unwrap();
     let mut args = house.load_args(CARE, Kind::Care, &demo("oggz.csv"));
     args.salt_file = Some(path);
     let error = voorrang::cli::load::load(&args).err().unwrap();
-    assert!(format!("{error:#}").contains("this salt is not the one"), "{error:#}");
+    assert!(format!("{error:#}").contains("not the one in the envelope"), "{error:#}");
 }
 
 #[test]

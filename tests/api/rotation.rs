@@ -142,8 +142,9 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
     let (envelope, file) = (house.file("envelope.json"), house.file("salt"));
     fetch(Some(envelope.clone()), Some(file.clone()), false);
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
-    assert_eq!((mode & 0o777, fs::read_to_string(&file).unwrap().trim()), (0o600, hex::encode(&agreed).as_str()));
-    assert_eq!(fetch(None, None, true), format!("export VOORRANG_SALT={}", hex::encode(&agreed)));
+    let written = format!("{EPOCH}:{}", hex::encode(&agreed));
+    assert_eq!((mode & 0o777, fs::read_to_string(&file).unwrap().trim()), (0o600, written.as_str()));
+    assert_eq!(fetch(None, None, true), format!("export VOORRANG_SALT={written}"));
     assert!(!fs::read_to_string(envelope).unwrap().contains(&hex::encode(&agreed)));
 
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();

@@ -20,9 +20,9 @@ use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
 use crate::cli::client::{Client, Refused};
 use crate::cli::inputs::read_profile;
-use crate::cli::load::encoder;
 use crate::cli::output::Output;
 use crate::cli::people::PeopleArgs;
+use crate::cli::salt::{encoder, read_salt};
 use crate::code::AddressToken;
 use crate::encode::Encoder;
 use crate::ids::EpochId;
@@ -128,7 +128,7 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
 fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Option<&Path>) -> anyhow::Result<Encoder> {
     let gone = epoch.state == "destroyed" && kept.is_none();
     ensure!(!gone, "it is destroyed; if its salt was kept for this, give it with --salt {}=FILE", epoch.id);
-    encoder(client, epoch, profile, kept)
+    encoder(client, epoch, profile, kept.map(read_salt).transpose()?)
 }
 
 /// Everything that the log says about an address, and where it was looked for.

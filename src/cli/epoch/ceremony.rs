@@ -10,10 +10,10 @@ use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs};
 use crate::answer::wire::{EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
-use crate::cli::inputs::{SALT_VARIABLE, read_profile};
+use crate::cli::inputs::read_profile;
 use crate::cli::output::Output;
-use crate::cli::pki::write_secret;
-use crate::epoch::share;
+use crate::cli::salt::{SALT_VARIABLE, keep_salt};
+use crate::epoch::{same_recipient, share};
 use crate::ids::Oin;
 
 pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
@@ -134,13 +134,12 @@ pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
         done.push(format!("Wrote the sealed shares of {} to {}.", envelope.epoch, path.display()));
     }
     if let Some(path) = &args.salt_file {
-        write_secret(path, salt.to_file().as_bytes())?;
-        done.push(format!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display()));
+        done.push(keep_salt(path, &envelope.epoch, &salt)?);
     }
     if args.print_salt {
         // The shell reads standard output; whatever else there is to say goes elsewhere.
         done.iter().for_each(|line| eprintln!("{line}"));
-        return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file().trim_end()));
+        return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file(&envelope.epoch).trim_end()));
     }
     Ok(done.join("\n"))
 }

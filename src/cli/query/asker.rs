@@ -12,7 +12,7 @@ use time::Date;
 
 use super::super::client::{Client, ComeAgain, Refused, trace_of};
 use super::super::interrupt;
-use super::super::load::encoder;
+use super::super::salt::{encoder, read_salt};
 use super::files::remove;
 use super::lost::Lost;
 use super::proving::Prover;
@@ -194,7 +194,7 @@ impl Asker {
     fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Option<Encoder>> {
         let epochs = self.client.service()?.epochs;
         let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
-        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()) {
+        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref().map(read_salt).transpose()?) {
             Ok(encoder) => Ok(Some(encoder)),
             Err(error) if error.is::<ComeAgain>() => Err(error),
             // Its shares are gone, or the salt that was given is of another one.
@@ -335,9 +335,9 @@ fn encoder_in_force(client: &Client, profile: &Profile, salt: Option<&Path>) -> 
     let none =
         || format!("the regulation {} has no epoch that answers; see `voorrang epoch list`", client.config.regulation);
     let first = answering.first().with_context(none)?;
-    if salt.is_some() {
-        let fits = answering.iter().find_map(|epoch| encoder(client, epoch, profile, salt).ok());
-        return fits.map_or_else(|| encoder(client, first, profile, salt), Ok);
+    if let Some(kept) = salt.map(read_salt).transpose()? {
+        let its = answering.iter().find(|epoch| kept.epoch.as_ref() == Some(&epoch.id));
+        return encoder(client, its.unwrap_or(first), profile, Some(kept));
     }
     let epoch = to_ask(client, &answering)?.unwrap_or(first);
     if epoch.id != first.id {
