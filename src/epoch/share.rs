@@ -39,11 +39,11 @@ pub enum ShareError {
     Forged { from: Oin, why: &'static str },
     #[error("only {0} shares: at least {MIN_CONTRIBUTORS} custodians must contribute")]
     TooFew(usize),
-    #[error("salt files hold 32 bytes or more, or 64 hexadecimal digits")]
+    #[error(
+        "a salt is kept as the name of its epoch, a colon and 64 hexadecimal digits; a laboratory's has 32 bytes or more, \
+             or the digits alone"
+    )]
     SaltFile,
-}
-
-/// The salt of an epoch. It exists on custodians' machines only; `Debug` hides it and dropping wipes it.
     #[error(
         "the salt that was given is of the epoch {is}, not of {wanted}; `voorrang epoch fetch {wanted}` has that \
              one's, until it is destroyed"
@@ -54,6 +54,9 @@ pub enum ShareError {
              with its name"
     )]
     NoEpoch { wanted: EpochId },
+}
+
+/// The salt of an epoch. It exists on custodians' machines only; `Debug` hides it and dropping wipes it.
 #[derive(Clone)]
 pub struct Salt(Zeroizing<Vec<u8>>);
 
@@ -164,10 +167,12 @@ fn recipient(key: &str) -> Option<Box<dyn Recipient>> {
     Some(Box::new(key.parse::<x25519::Recipient>().ok()?))
 }
 
-/// Whether two public keys are the same one. What follows an ssh key is a comment.
-pub fn same_recipient(one: &str, other: &str) -> bool {
-    let key = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
-    key(one) == key(other)
+/// Whether shares can be sealed for a party's public key.
+///
+/// # Errors
+/// [`ShareError::Recipient`] names the party.
+pub fn check_recipient(oin: &Oin, key: &str) -> Result<(), ShareError> {
+    recipient(key).map(drop).ok_or_else(|| ShareError::Recipient(oin.clone()))
 }
 
 /// A participant's secret key: of age, or of ssh.
@@ -334,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn salt_files_are_hexadecimal_or_raw() {
+    fn a_salt_that_was_kept_is_of_one_epoch_and_a_laboratorys_of_none() {
         let salt = Salt::random();
         let kept = |text: &[u8]| KeptSalt::from_file(text);
         let file = salt.to_file(&id("e-1"));

@@ -29,6 +29,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
     };
     let staying = parties.party.into_iter().filter(|party| !args.without.contains(&party.oin));
     let participants: Vec<_> = staying.filter_map(keyed).collect();
+    check_keys(&participants)?;
     let epoch = NewEpoch {
         id: args.epoch.epoch.clone(),
         regulation: client.config.regulation.clone(),
@@ -42,6 +43,18 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
     let view: EpochView = client.post("epochs", &epoch)?;
     let (all, missing, by) = (view.participants.len(), view.missing.len(), view.contribute_by);
     Ok(format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id))
+}
+
+/// Whether shares can be sealed for every key, and no two parties have the same one: later only an end by two people helps.
+fn check_keys(participants: &[Participant]) -> anyhow::Result<()> {
+    for (at, one) in participants.iter().enumerate() {
+        share::check_recipient(&one.oin, &one.recipient)?;
+        let same = |other: &&Participant| same_recipient(&other.recipient, &one.recipient);
+        if let Some(other) = participants[..at].iter().find(same) {
+            bail!("parties.toml has the same key for {} and {}; ask both for their own", other.oin, one.oin);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
@@ -99,7 +112,7 @@ fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<B
     let mut recipients = BTreeMap::new();
     for participant in &view.participants {
         let known = parties.find(&participant.oin).and_then(|party| party.recipient.as_ref());
-        if !known.is_some_and(|known| share::same_recipient(known, &participant.recipient)) {
+        if !known.is_some_and(|known| same_recipient(known, &participant.recipient)) {
             bail!(
                 "the service announces a key for {} that is not the one in parties.toml; nothing was contributed, ask that party",
                 participant.oin
@@ -113,7 +126,7 @@ fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<B
 /// This party's OIN: the participant whose announced key belongs to our identity.
 fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
     let public = client.identity()?.public();
-    let own = view.participants.iter().find(|participant| share::same_recipient(&participant.recipient, &public));
+    let own = view.participants.iter().find(|participant| same_recipient(&participant.recipient, &public));
     Ok(own.context(NO_PARTICIPANT)?.oin.clone())
 }
 

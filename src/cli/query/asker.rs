@@ -24,7 +24,6 @@ use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_n
 use crate::audit::LogKeys;
 use crate::code::{AddressToken, CodeHeader};
 use crate::encode::{Encoder, Tenant};
-use crate::epoch::share::same_recipient;
 use crate::ids::{EpochId, TraceId};
 use crate::profile::Profile;
 use crate::regulate::Answer;
@@ -361,12 +360,8 @@ fn answering(client: &Client) -> anyhow::Result<Vec<EpochView>> {
 /// The first of these epochs in which our own stock is confirmed; where it is in none, the first: in the others nobody of
 /// ours is answered. So no question is lost between a cut-over and the confirmation of a stock.
 fn to_ask<'a>(client: &Client, answering: &'a [EpochView]) -> anyhow::Result<Option<&'a EpochView>> {
-    let public = client.identity()?.public();
-    let has_stock = |epoch: &&EpochView| {
-        let own = epoch.participants.iter().find(|one| same_recipient(&one.recipient, &public));
-        own.is_some_and(|own| epoch.stocks.contains(&own.oin))
-    };
-    Ok(answering.iter().find(has_stock).or_else(|| answering.first()))
+    let own = client.oin()?;
+    Ok(answering.iter().find(|epoch| epoch.stocks.contains(&own)).or_else(|| answering.first()))
 }
 
 /// What each question came to. Where the service failed at one, the request is to be sent again: those that it answered
