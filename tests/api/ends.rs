@@ -418,6 +418,35 @@ fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them()
     house.line(CORPORATION).ask(&question).answered();
     let key = house.state().join(format!("keys/subject-{EPOCH}.key"));
     let look_up = json!({"epoch": EPOCH, "address": question["address"]});
+/// As docs/rotation.md has it but for the salt, which nobody keeps; and with tokens that do not even name that epoch.
+#[test]
+fn an_epoch_whose_salt_nobody_kept_is_named_in_the_reply() {
+    let house = House::open();
+    house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered();
+    house.fill("haarlem-2");
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    let (person, tokens, output) = (house.file("person.csv"), house.file("token.json"), house.file("reply"));
+    rows(&demo("brp.csv"), &person, |row| row.contains(",Lange Haversingel,58,"));
+    let (people, config) = (PeopleArgs::default(), house.party(POPULATION));
+    let made = TokenArgs { person, people, config, output: tokens.clone(), profile: None, salt: vec![] };
+    subject::token(&made).unwrap();
+    let reply = |json: bool| {
+        let log = LogArgs::new(house.party(OFFICER));
+        subject::run(&SubjectArgs { tokens: tokens.clone(), log, output: output.clone(), json }).unwrap();
+        fs::read_to_string(&output).unwrap()
+    };
+    let found: Value = serde_json::from_str(&reply(true)).unwrap();
+    assert_eq!(found["notSearched"], json!({ EPOCH: "salt-not-kept" }));
+    let letter = reply(false);
+    assert!(letter.contains("**haarlem-1: niet doorzocht, het zout van deze periode is niet bewaard"), "{letter}");
+    assert!(!letter.contains("haarlem-2: niet"), "{letter}");
+    let mut silent: Value = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
+    silent.as_object_mut().unwrap().remove("notSearched");
+    fs::write(&tokens, silent.to_string()).unwrap();
+    assert!(reply(false).contains("**haarlem-1: niet doorzocht, voor deze periode is geen adrescode gemaakt"));
+}
+
     retire(&house, EPOCH).unwrap();
     destroy(&house, EPOCH).unwrap();
     let mut officer = house.line(OFFICER);
@@ -438,7 +467,7 @@ fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them()
         let log = LogArgs { clock: house.clock.clone(), ..LogArgs::new(house.party(OFFICER)) };
         subject::run(&SubjectArgs { tokens: tokens.clone(), log, output: output.clone(), json }).unwrap();
         let report = fs::read_to_string(&output).unwrap();
-        let named = if json { format!("\"{EPOCH}\"") } else { format!("- {EPOCH}: niet meer") };
+        let named = if json { format!("\"{EPOCH}\": \"key-ended\"") } else { format!("- **{EPOCH}: niet meer") };
         assert!(report.contains(&named), "{report}");
     }
     let page: LogPage = serde_json::from_slice(&searching.get("/v1/access-log/entries?from=0").body).unwrap();
