@@ -7,6 +7,7 @@ use std::path::Path;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use time::Duration;
+use voorrang::answer::checkup::{Area, examine};
 use voorrang::answer::server;
 use voorrang::answer::wire::law::Pending;
 use voorrang::answer::wire::{LogPage, SubjectView};
@@ -296,11 +297,17 @@ fn the_key_of_an_epoch_may_be_a_credential_that_only_the_machine_s_administrator
     house.start();
     house.fill(EPOCH);
     retire(&house, EPOCH).unwrap();
-    let error = format!("{:#}", destroy(&house, EPOCH).unwrap_err());
+    // Whoever is asked to confirm hears of nothing that cannot be done.
+    let error = format!("{:#}", proposed(&house, EPOCH, EpochCommand::Destroy).unwrap_err());
     assert!(error.contains("store_epoch_credential") && error.contains("service's unit"), "{error}");
+    let waiting: Vec<Value> = house.client(OFFICER).get("proposals").unwrap();
+    assert_eq!(waiting.len(), 0);
     assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is half done");
     fs::remove_file(key).unwrap();
     house.restart();
+    let told = examine(&house.config(), &house.clock);
+    let epoch = told.iter().find(|one| one.about == Area::Epoch && one.detail.starts_with(EPOCH)).unwrap();
+    assert!(epoch.code == "epoch_over" && epoch.detail.contains("its key is gone: destroy it"), "{epoch:?}");
     let record = destroy(&house, EPOCH).unwrap();
     assert!(record.contains("\nwrapping key NOT overwritten"), "{record}");
 }
@@ -411,13 +418,6 @@ fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
     house.verify(&[asked]).unwrap();
 }
 
-#[test]
-fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them() {
-    let house = House::open();
-    let question = value(&house.encoder(EPOCH), FAMILY);
-    house.line(CORPORATION).ask(&question).answered();
-    let key = house.state().join(format!("keys/subject-{EPOCH}.key"));
-    let look_up = json!({"epoch": EPOCH, "address": question["address"]});
 /// As docs/rotation.md has it but for the salt, which nobody keeps; and with tokens that do not even name that epoch.
 #[test]
 fn an_epoch_whose_salt_nobody_kept_is_named_in_the_reply() {
@@ -447,6 +447,13 @@ fn an_epoch_whose_salt_nobody_kept_is_named_in_the_reply() {
     assert!(reply(false).contains("**haarlem-1: niet doorzocht, voor deze periode is geen adrescode gemaakt"));
 }
 
+#[test]
+fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them() {
+    let house = House::open();
+    let question = value(&house.encoder(EPOCH), FAMILY);
+    house.line(CORPORATION).ask(&question).answered();
+    let key = house.state().join(format!("keys/subject-{EPOCH}.key"));
+    let look_up = json!({"epoch": EPOCH, "address": question["address"]});
     retire(&house, EPOCH).unwrap();
     destroy(&house, EPOCH).unwrap();
     let mut officer = house.line(OFFICER);
