@@ -197,15 +197,20 @@ fn no_chunk_is_read_of_whoever_may_not_load() {
 }
 
 #[test]
-fn a_regulation_that_changed_stops_a_custodian() {
+fn a_regulation_whose_ages_changed_stops_a_custodian_and_one_with_another_title_does_not() {
     let house = House::open();
     let memory = house.keys().join(format!("{POPULATION}.memory/regulation-haarlem.json"));
     let known = fs::read_to_string(&memory).unwrap();
     fs::write(&memory, known.replace("\"minorBelow\":18", "\"minorBelow\":16")).unwrap();
     let error = house.load(POPULATION, Kind::Population, &demo("brp.csv")).err().unwrap();
     assert!(format!("{error:#}").contains("regulation-haarlem.json"), "{error:#}");
-    fs::write(&memory, known).unwrap();
-    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert!(format!("{error:#}").contains("minors below 18, seniors from 65) than"), "{error:#}");
+    // As an earlier program remembered it, of the version before.
+    let before = r#"{"id":"haarlem","title":"Before","digest":"0","minorBelow":18,"seniorFrom":65,"minimumBatch":9}"#;
+    for text in [known.as_str(), before] {
+        fs::write(&memory, text).unwrap();
+        house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    }
 }
 
 #[test]
