@@ -29,7 +29,9 @@ impl Tx<'_> {
     pub fn insert_epoch(&self, new: &Epoch, log_index: u64) -> Result<(), StoreError> {
         let exists = "SELECT 1 FROM epoch WHERE id = ?1";
         if self.db.prepare_cached(exists)?.exists([new.id.as_str()])? {
-            return Err(StoreError::Conflict("epoch exists already"));
+            return Err(StoreError::Conflict(
+                "epoch exists already; see `voorrang epoch list`, or announce it under another name",
+            ));
         }
         let key = self.keys.create(&new.id)?;
         self.keys.subjects.create(&new.id)?;
@@ -82,7 +84,7 @@ impl Tx<'_> {
     pub fn set_key_check(&self, id: &EpochId, key_check: &str) -> Result<(), StoreError> {
         let sql = "UPDATE epoch SET key_check = ?2 WHERE id = ?1 AND coalesce(key_check, ?2) = ?2";
         let changed = self.db.execute(sql, params![id.as_str(), key_check])?;
-        self.require_change(changed, id, "epoch has another key-check value")
+        self.require_change(changed, id, "epoch has another key-check value; read it again and decide anew")
     }
 
     /// Keeps a custodian's share, as [`Store::seal_share`] made it. A share is never replaced: others may have opened it.
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_sealed_again_is_its_readers_only_and_all_come_together() {
+    fn shares_sealed_again_are_their_readers_only_stay_and_come_together() {
         let home = folder();
         let store = open(&home);
         insert_epoch(&store);
