@@ -234,17 +234,16 @@ impl Client {
         Err(failure(status.as_u16(), &body, after))
     }
 
-    /// This party's regulation as the service has it in force. What it was at the first call is remembered, and must
-    /// stay: a custodian computes ages by it.
+    /// This party's regulation as the service has it in force. Its ages at the first call are remembered, and must stay: a
+    /// custodian makes group codes by them. Other versions with the same ages change nothing here.
     ///
     /// # Errors
-    /// As [`Client::service`]; or the regulation is not in force, or another one than remembered.
+    /// As [`Client::service`]; or the regulation is not in force, or has other ages than remembered.
     pub fn regulation(&self) -> anyhow::Result<RegulationView> {
         let regulations = self.service()?.regulations;
         let ours = regulations.into_iter().find(|regulation| regulation.id == self.config.regulation);
         let ours = ours.context("the service has no such regulation in force")?;
-        let name = format!("regulation-{}.json", ours.id);
-        self.hold(&name, &serde_json::to_string(&ours)?, "regulation; read what it says now")?;
+        self.hold_ages(&ours)?;
         Ok(ours)
     }
 

@@ -12,17 +12,21 @@ use serde_json::json;
 use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
-use super::inputs::{parse_day, read_profile, read_salt};
+use super::inputs::{parse_day, read_profile};
 use super::output::{Output, file_bar, refuse_input};
 use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
+use super::salt::read_salt;
 use crate::answer::wire::Envelope;
 use crate::clock::Clock;
 use crate::code::Record;
 use crate::encode::read::{self, Chunks, Format};
 use crate::encode::{Ages, CareMember, Encoder, Person, Resident, Source, Tenant, authentic, file};
-use crate::epoch::share::Salt;
+use crate::epoch::share::KeptSalt;
 use crate::ids::EpochId;
 use crate::profile::Profile;
+
+/// The epoch of a salt that is of none.
+const LABORATORY: &str = "laboratory";
 
 /// What is in the input file.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,9 +65,9 @@ pub struct EncodeArgs {
     /// Public keys of the parties, to check who contributed
     #[arg(long)]
     pub parties: Option<PathBuf>,
-    /// Epoch that the salt file belongs to
-    #[arg(long, default_value = "laboratory", conflicts_with = "envelope")]
-    pub epoch: EpochId,
+    /// Epoch of a salt that names none [default: laboratory]
+    #[arg(long, conflicts_with = "envelope")]
+    pub epoch: Option<EpochId>,
     /// Day on which ages are counted [default: today]
     #[arg(long, value_parser = parse_day)]
     pub reference_date: Option<Date>,
@@ -111,7 +115,8 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     };
     let others = [&args.salt_file, &args.envelope, &args.identity, &args.parties, &args.profile];
     refuse_input(output, others.into_iter().flatten().chain([input]).map(PathBuf::as_path))?;
-    let (salt, epoch) = salt(args, &profile)?;
+    let KeptSalt { epoch, salt } = salt(args, &profile)?;
+    let epoch = epoch.unwrap_or_else(|| LABORATORY.parse().expect("a name of an epoch"));
     let encoder = Encoder::new(&profile, salt.expose(), &epoch);
     let mut out = Output::create(output)?.in_any_order()?;
     let written = write_codes(args, kind, input, &encoder, &profile, &mut out)?;
@@ -120,22 +125,23 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether header and records are those that were written; the epoch of a salt file is the header's.
+/// Whether header and records are those that were written; the epoch of a laboratory's salt is the header's.
 fn check(args: &EncodeArgs, codes: &Path, profile: &Profile) -> anyhow::Result<()> {
-    let (salt, epoch) = salt(args, profile)?;
+    let KeptSalt { epoch, salt } = salt(args, profile)?;
     let file = fs::File::open(codes).with_context(|| format!("cannot read {}", codes.display()))?;
-    let encoder = |named: &EpochId| {
-        let epoch = if args.envelope.is_some() { &epoch } else { named };
-        Encoder::new(profile, salt.expose(), epoch)
-    };
+    let encoder = |named: &EpochId| Encoder::new(profile, salt.expose(), epoch.as_ref().unwrap_or(named));
     let records = authentic::check(BufReader::new(file), &codes.display().to_string(), encoder)?;
     eprintln!("{}: as it was written with this salt; {records} records.", codes.display());
     Ok(())
 }
 
-fn salt(args: &EncodeArgs, profile: &Profile) -> anyhow::Result<(Salt, EpochId)> {
+fn salt(args: &EncodeArgs, profile: &Profile) -> anyhow::Result<KeptSalt> {
     if let Some(path) = &args.salt_file {
-        return Ok((read_salt(path)?, args.epoch.clone()));
+        let kept = read_salt(path)?;
+        return match (&args.epoch, &kept.epoch) {
+            (Some(said), Some(_)) => Ok(KeptSalt { epoch: Some(said.clone()), salt: kept.of(said)? }),
+            (said, is) => Ok(KeptSalt { epoch: is.clone().or_else(|| said.clone()), ..kept }),
+        };
     }
     let (Some(envelope), Some(identity), Some(parties)) = (&args.envelope, &args.identity, &args.parties) else {
         bail!("give --salt-file, or --envelope with --identity and --parties");
@@ -144,7 +150,7 @@ fn salt(args: &EncodeArgs, profile: &Profile) -> anyhow::Result<(Salt, EpochId)>
     let envelope: Envelope =
         serde_json::from_slice(&text).with_context(|| format!("{} is no envelope", envelope.display()))?;
     let salt = open_envelope(&envelope, profile, &read_identity(identity)?, &PartyBook::load(parties)?)?;
-    Ok((salt, envelope.epoch))
+    Ok(KeptSalt { epoch: Some(envelope.epoch), salt })
 }
 
 fn write_codes(

@@ -1,4 +1,4 @@
-//! Values and files that several commands take: days, profiles, salts, regulations.
+//! Values and files that several commands take: days, profiles, regulations.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -8,9 +8,7 @@ use anyhow::Context;
 use ring::digest::{Context as Digest, SHA256};
 use time::Date;
 use time::macros::format_description;
-use zeroize::Zeroizing;
 
-use crate::epoch::share::Salt;
 use crate::profile::Profile;
 use crate::regulate::Regulation;
 
@@ -30,26 +28,6 @@ pub fn read_profile(path: Option<&Path>) -> anyhow::Result<Profile> {
     let Some(path) = path else { return Ok(Profile::built_in()) };
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Profile::from_toml(&text).with_context(|| path.display().to_string())
-}
-
-/// The environment variable in which `voorrang epoch fetch --print-salt` hands a salt to the shell.
-pub const SALT_VARIABLE: &str = "VOORRANG_SALT";
-
-/// What stands in the place of a salt file for the environment.
-const FROM_ENVIRONMENT: &str = "env:";
-
-/// A salt file's content; `env:VOORRANG_SALT` is the environment variable of that name.
-///
-/// # Errors
-/// Names the file or the variable.
-pub fn read_salt(path: &Path) -> anyhow::Result<Salt> {
-    if let Some(name) = path.to_str().and_then(|text| text.strip_prefix(FROM_ENVIRONMENT)) {
-        let value = std::env::var(name).map(Zeroizing::new);
-        let value = value.map_err(|_| anyhow::anyhow!("the environment variable {name} holds no salt"))?;
-        return Salt::from_file(value.as_bytes()).with_context(|| format!("environment variable {name}"));
-    }
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Salt::from_file(&bytes).with_context(|| path.display().to_string())
 }
 
 /// The regulation in a folder, or the built-in Haarlem one.

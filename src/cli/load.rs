@@ -6,9 +6,9 @@ mod sending;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use rayon::prelude::*;
@@ -16,13 +16,14 @@ use time::Date;
 
 use super::bodies::Bodies;
 use super::client::{Client, Refused, fresh_key};
-use super::inputs::{file_digest, parse_day, read_profile, read_salt};
+use super::inputs::{file_digest, parse_day, read_profile};
 use super::output::bar;
 use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use super::quality_report;
+use super::salt::{encoder, read_salt};
 use crate::answer::quality::LoadQuality;
 use crate::answer::wire::law::{InferenceView, Pending};
-use crate::answer::wire::{self, Changes, EpochView, LoadPlan, RecordLine};
+use crate::answer::wire::{self, Changes, LoadPlan, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
 use crate::code::{Record, RecordRef};
@@ -265,7 +266,8 @@ impl<'a> Session<'a> {
         ensure!(ours, "the epoch {} is {} and takes no loads; see `voorrang epoch list`", epoch.id, epoch.state);
         let doing = if args.dry_run { "Encoding" } else { "Loading" };
         eprintln!("{doing} {} for the epoch {}, which is {}.", args.kind.word(), epoch.id, epoch.state);
-        let encoder = encoder(client, &epoch, &profile, args.salt_file.as_deref())?;
+        let kept = args.salt_file.as_deref().map(read_salt).transpose()?;
+        let encoder = encoder(client, &epoch, &profile, kept)?;
         let day = args.reference_date.unwrap_or_else(|| Clock::System.today());
         let input = file_digest(&args.input)?;
         let LoadArgs { dry_run, delta, accept_shrink, .. } = *args;
@@ -411,31 +413,5 @@ impl<'a> Session<'a> {
             (loaded.receipt, loaded.pending) = (Some(pending.receipt), Some(pending.proposal));
         }
         Ok(loaded)
-    }
-}
-
-/// The encoder of an epoch, its salt from a file or from the envelope.
-///
-/// # Errors
-/// If the profile is not the epoch's, or the salt cannot be had.
-pub fn encoder(client: &Client, epoch: &EpochView, profile: &Profile, salt: Option<&Path>) -> anyhow::Result<Encoder> {
-    if (&epoch.profile, &epoch.schema_hash) != (&profile.id, &profile.schema_hash()) {
-        bail!(
-            "the epoch {} wants the profile {} (schema {}); give it with --profile",
-            epoch.id,
-            epoch.profile,
-            epoch.schema_hash
-        );
-    }
-    let salt = match salt {
-        Some(path) => read_salt(path)?,
-        None => client.salt(&epoch.id, profile)?,
-    };
-    let encoder = Encoder::new(profile, salt.expose(), &epoch.id);
-    match &epoch.key_check {
-        Some(check) if *check != encoder.header().key_check => {
-            bail!("this salt is not the one that the epoch {} was loaded with; fetch the envelope again", epoch.id)
-        }
-        _ => Ok(encoder),
     }
 }

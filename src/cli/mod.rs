@@ -27,6 +27,7 @@ pub mod privacy_report;
 mod quality_report;
 pub mod query;
 pub mod regulation;
+mod salt;
 pub mod serve;
 
 use std::process::ExitCode;

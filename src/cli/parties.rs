@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::wire::Envelope;
 use crate::audit::NoteVerifier;
-use crate::epoch::share::{Identity, Salt, derive};
+use crate::epoch::share::{Identity, Salt, ShareError, derive};
 use crate::ids::Oin;
 use crate::profile::Profile;
 
@@ -121,12 +121,21 @@ pub fn open_shares(
         let key = contributors.get(from);
         let key =
             key.with_context(|| format!("parties.toml has no verifier key for {from}, who contributed a share"))?;
-        let note = identity.open(sealed, from)?;
-        let text = NoteVerifier::from_vkey(key)?.verify(&note).with_context(|| {
-            format!("the share of {from} is not signed with that party's key; do not use this epoch")
-        })?;
-        let text = Zeroizing::new(text.to_owned());
-        opened.insert(from.clone(), Opened { note, text });
+        let verifier = NoteVerifier::from_vkey(key)?;
+        let again = envelope.resealed.get(from).into_iter().flatten();
+        let tried = std::iter::once(sealed).chain(again).map(|sealed| open_share(sealed, from, identity, &verifier));
+        // One that is right is enough: what somebody sealed wrongly takes nothing away. Forged ones are told first.
+        let rank = |tried: &anyhow::Result<Opened>| tried.as_ref().err().map(|error| error.is::<ShareError>());
+        opened.insert(from.clone(), tried.min_by_key(rank).expect("the share itself is tried")?);
     }
     Ok(opened)
+}
+
+fn open_share(sealed: &str, from: &Oin, identity: &Identity, verifier: &NoteVerifier) -> anyhow::Result<Opened> {
+    let note = identity.open(sealed, from)?;
+    let text = verifier
+        .verify(&note)
+        .with_context(|| format!("the share of {from} is not signed with that party's key; do not use this epoch"))?;
+    let text = Zeroizing::new(text.to_owned());
+    Ok(Opened { note, text })
 }

@@ -28,6 +28,12 @@ pub struct Participant {
     pub contributes: bool,
 }
 
+/// Whether two public keys are the same one. What follows an ssh key is a comment.
+pub fn same_recipient(one: &str, other: &str) -> bool {
+    let key = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+    key(one) == key(other)
+}
+
 /// The linkage unit's record of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {

@@ -39,8 +39,21 @@ pub enum ShareError {
     Forged { from: Oin, why: &'static str },
     #[error("only {0} shares: at least {MIN_CONTRIBUTORS} custodians must contribute")]
     TooFew(usize),
-    #[error("salt files hold 32 bytes or more, or 64 hexadecimal digits")]
+    #[error(
+        "a salt is kept as the name of its epoch, a colon and 64 hexadecimal digits; a laboratory's has 32 bytes or more, \
+             or the digits alone"
+    )]
     SaltFile,
+    #[error(
+        "the salt that was given is of the epoch {is}, not of {wanted}; `voorrang epoch fetch {wanted}` has that \
+             one's, until it is destroyed"
+    )]
+    OtherEpoch { is: EpochId, wanted: EpochId },
+    #[error(
+        "the salt that was given names no epoch, as a laboratory's does not; `voorrang epoch fetch {wanted}` keeps it \
+             with its name"
+    )]
+    NoEpoch { wanted: EpochId },
 }
 
 /// The salt of an epoch. It exists on custodians' machines only; `Debug` hides it and dropping wipes it.
@@ -48,23 +61,6 @@ pub enum ShareError {
 pub struct Salt(Zeroizing<Vec<u8>>);
 
 impl Salt {
-    /// From the bytes of a salt file: 64 hexadecimal digits, or 32 bytes and more taken as they are.
-    ///
-    /// # Errors
-    /// [`ShareError::SaltFile`] if there are fewer.
-    pub fn from_file(bytes: &[u8]) -> Result<Self, ShareError> {
-        let trimmed = bytes.trim_ascii();
-        if trimmed.len() == 64
-            && let Ok(raw) = hex::decode(trimmed)
-        {
-            return Ok(Self(Zeroizing::new(raw)));
-        }
-        if bytes.len() < 32 {
-            return Err(ShareError::SaltFile);
-        }
-        Ok(Self(Zeroizing::new(bytes.to_vec())))
-    }
-
     /// A fresh salt for laboratory use, where no ceremony is needed.
     pub fn random() -> Self {
         Self(Zeroizing::new(random_bytes().to_vec()))
@@ -75,9 +71,55 @@ impl Salt {
         &self.0
     }
 
-    /// The text of a salt file.
-    pub fn to_file(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(&*self.0) + "\n")
+    /// The text of a salt file: with the epoch's name, so that no other epoch is made with it.
+    pub fn to_file(&self, epoch: &EpochId) -> Zeroizing<String> {
+        let digits = Zeroizing::new(hex::encode(&*self.0));
+        Zeroizing::new(format!("{epoch}:{}\n", *digits))
+    }
+
+    fn from_digits(digits: &[u8]) -> Option<Self> {
+        let raw = hex::decode(digits).ok().filter(|raw| raw.len() == 32)?;
+        Some(Self(Zeroizing::new(raw)))
+    }
+}
+
+/// A salt as it was kept, with the epoch that it is of. A laboratory's is of none in particular.
+#[derive(Debug)]
+pub struct KeptSalt {
+    pub epoch: Option<EpochId>,
+    pub salt: Salt,
+}
+
+impl KeptSalt {
+    /// From the bytes of a salt file as [`Salt::to_file`] writes it; of a laboratory 64 hexadecimal digits alone, or 32
+    /// bytes and more taken as they are.
+    ///
+    /// # Errors
+    /// [`ShareError::SaltFile`] if it is neither.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, ShareError> {
+        let trimmed = bytes.trim_ascii();
+        let text = std::str::from_utf8(trimmed).ok();
+        let named = text.and_then(|text| text.split_once(':'));
+        if let Some((epoch, digits)) = named.and_then(|(name, digits)| Some((name.parse().ok()?, digits))) {
+            let salt = Salt::from_digits(digits.as_bytes()).ok_or(ShareError::SaltFile)?;
+            return Ok(Self { epoch: Some(epoch), salt });
+        }
+        let raw = || (bytes.len() >= 32).then(|| Salt(Zeroizing::new(bytes.to_vec())));
+        let salt = Salt::from_digits(trimmed).or_else(raw).ok_or(ShareError::SaltFile)?;
+        Ok(Self { epoch: None, salt })
+    }
+
+    /// The salt, if it is this epoch's.
+    ///
+    /// # Errors
+    /// [`ShareError::OtherEpoch`], [`ShareError::NoEpoch`].
+    pub fn of(self, wanted: &EpochId) -> Result<Salt, ShareError> {
+        let wanted = wanted.clone();
+        match self.epoch {
+            Some(is) if is == wanted => Ok(self.salt),
+            Some(is) => Err(ShareError::OtherEpoch { is, wanted }),
+            None => Err(ShareError::NoEpoch { wanted }),
+        }
     }
 }
 
@@ -125,10 +167,12 @@ fn recipient(key: &str) -> Option<Box<dyn Recipient>> {
     Some(Box::new(key.parse::<x25519::Recipient>().ok()?))
 }
 
-/// Whether two public keys are the same one. What follows an ssh key is a comment.
-pub fn same_recipient(one: &str, other: &str) -> bool {
-    let key = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
-    key(one) == key(other)
+/// Whether shares can be sealed for a party's public key.
+///
+/// # Errors
+/// [`ShareError::Recipient`] names the party.
+pub fn check_recipient(oin: &Oin, key: &str) -> Result<(), ShareError> {
+    recipient(key).map(drop).ok_or_else(|| ShareError::Recipient(oin.clone()))
 }
 
 /// A participant's secret key: of age, or of ssh.
@@ -295,11 +339,22 @@ mod tests {
     }
 
     #[test]
-    fn salt_files_are_hexadecimal_or_raw() {
+    fn a_salt_that_was_kept_is_of_one_epoch_and_a_laboratorys_of_none() {
         let salt = Salt::random();
-        assert_eq!(Salt::from_file(salt.to_file().as_bytes()).unwrap().expose(), salt.expose());
-        assert_eq!(Salt::from_file(&[7; 40]).unwrap().expose(), [7; 40]);
-        assert!(matches!(Salt::from_file(b"short"), Err(ShareError::SaltFile)));
+        let kept = |text: &[u8]| KeptSalt::from_file(text);
+        let file = salt.to_file(&id("e-1"));
+        assert_eq!(kept(file.as_bytes()).unwrap().of(&id("e-1")).unwrap().expose(), salt.expose());
+        let other = kept(file.as_bytes()).unwrap().of(&id("e-2")).unwrap_err().to_string();
+        assert!(other.contains("of the epoch e-1, not of e-2"), "{other}");
+        for raw in [&hex::encode(salt.expose()).into_bytes(), &[7; 40][..]] {
+            let refused = kept(raw).unwrap().of(&id("e-1"));
+            assert!(matches!(refused, Err(ShareError::NoEpoch { .. })));
+        }
+        assert_eq!(kept(&[7; 40]).unwrap().salt.expose(), [7; 40]);
+        // Cut short, it is not taken for the bytes of a laboratory's.
+        for wrong in [b"short".as_slice(), &file.as_bytes()[..60], b"e-1:", format!("{}00", file.trim()).as_bytes()] {
+            assert!(matches!(kept(wrong), Err(ShareError::SaltFile)));
+        }
         assert_eq!(format!("{salt:?}"), "Salt(..)");
     }
 

@@ -146,7 +146,9 @@ impl Tx<'_> {
     pub fn commit_batch(&self, read: &Batch, households: u32, asker: &str) -> Result<(), StoreError> {
         let batch = self.batch_in(&read.id, BatchState::Open)?;
         if batch.revision != read.revision {
-            return Err(StoreError::Conflict("batch got another chunk while it was committed"));
+            return Err(StoreError::Conflict(
+                "batch got another chunk while it was committed; read it again and decide anew",
+            ));
         }
         let id = read.id.to_string();
         chunks::complete(self.db, &id, batch.questions.into())?;
@@ -164,7 +166,7 @@ impl Tx<'_> {
         let sql = "UPDATE batch SET answered = answered + ?2, refused = refused + 1 - ?2
                    WHERE id = ?1 AND state = 'answering'";
         if self.db.prepare_cached(sql)?.execute(params![id, result.answered])? == 0 {
-            return Err(StoreError::Conflict("batch has ended"));
+            return Err(StoreError::Conflict("batch has ended; read it again and decide anew"));
         }
         let sql = "INSERT OR IGNORE INTO result (batch, n, idx, sealed) VALUES (?1, ?2, ?3, ?4)";
         let row = params![id, result.n, int(entry.index)?, result.sealed];
@@ -234,7 +236,11 @@ impl Tx<'_> {
 
     fn batch_in(&self, id: &BatchId, state: BatchState) -> Result<Batch, StoreError> {
         let batch = find(self.db, id)?;
-        if batch.state == state { Ok(batch) } else { Err(StoreError::Conflict("batch is no longer open")) }
+        if batch.state == state {
+            Ok(batch)
+        } else {
+            Err(StoreError::Conflict("batch is no longer open; read it again and decide anew"))
+        }
     }
 }
 

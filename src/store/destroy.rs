@@ -71,6 +71,16 @@ pub struct Destruction {
     pub note: String,
 }
 
+impl Store {
+    /// Whether the epoch's wrapping key is one that this process can remove.
+    ///
+    /// # Errors
+    /// [`StoreError::EpochCredential`] says who must.
+    pub fn check_removable(&self, epoch: &EpochId) -> Result<(), StoreError> {
+        self.epoch_keys.refuse_credential(epoch)
+    }
+}
+
 impl Tx<'_> {
     /// Takes the last step: from the commit on nothing of the epoch opens, though its bytes are still there.
     /// [`Store::erase`] must follow.
@@ -133,7 +143,7 @@ impl Store {
     ) -> Result<Destruction, StoreError> {
         let epoch = self.epoch(id)?;
         let end = self.steps(id)?.pop().filter(|step| step.state == State::Destroyed);
-        let end = end.ok_or(StoreError::Conflict("epoch has not ended"))?;
+        let end = end.ok_or(StoreError::Conflict("epoch has not ended; read it again and decide anew"))?;
         if let Some(note) = self.destruction(id)? {
             // A tombstone that somebody removed is set again; so is the end of a key file that came back.
             self.epoch_keys.bury(id, &note)?;

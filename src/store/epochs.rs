@@ -29,7 +29,9 @@ impl Tx<'_> {
     pub fn insert_epoch(&self, new: &Epoch, log_index: u64) -> Result<(), StoreError> {
         let exists = "SELECT 1 FROM epoch WHERE id = ?1";
         if self.db.prepare_cached(exists)?.exists([new.id.as_str()])? {
-            return Err(StoreError::Conflict("epoch exists already"));
+            return Err(StoreError::Conflict(
+                "epoch exists already; see `voorrang epoch list`, or announce it under another name",
+            ));
         }
         let key = self.keys.create(&new.id)?;
         self.keys.subjects.create(&new.id)?;
@@ -53,20 +55,24 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps shares that a custodian sealed again for one participant, as [`Store::seal_share`] made them, who comes to the epoch with this or has a new
-    /// key. Every share that is there must be among them, and no other.
+    /// Keeps shares that a custodian sealed again for one participant, as [`Store::seal_share`] made them, who comes to the
+    /// epoch with this or has a new key. Every share that is there must be among them, and no other. Those for another key
+    /// stay: who seals with an outdated one locks nobody out.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if shares are missing, or one came in between.
     pub fn put_resealed(&self, epoch: &EpochId, to: &Participant, reseals: &[Reseal]) -> Result<(), StoreError> {
         if !contributed(self.db, epoch)?.iter().eq(reseals.iter().map(|one| &one.from_oin)) {
-            return Err(StoreError::Conflict("shares of the epoch are others than those that were sealed again"));
+            return Err(StoreError::Conflict(
+                "shares of the epoch are others than those that were sealed again; read it again and decide anew",
+            ));
         }
         self.put_participant(epoch, to)?;
-        let sql = "INSERT INTO resealed (epoch, from_oin, for_oin, sealed) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (epoch, from_oin, for_oin) DO UPDATE SET sealed = excluded.sealed";
+        let sql = "INSERT INTO resealed (epoch, from_oin, for_oin, recipient, sealed) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
         for Share { from_oin, sealed } in reseals {
-            self.db.execute(sql, params![epoch.as_str(), from_oin.as_str(), to.oin.as_str(), sealed])?;
+            let row = params![epoch.as_str(), from_oin.as_str(), to.oin.as_str(), to.recipient, sealed];
+            self.db.execute(sql, row)?;
         }
         Ok(())
     }
@@ -78,7 +84,7 @@ impl Tx<'_> {
     pub fn set_key_check(&self, id: &EpochId, key_check: &str) -> Result<(), StoreError> {
         let sql = "UPDATE epoch SET key_check = ?2 WHERE id = ?1 AND coalesce(key_check, ?2) = ?2";
         let changed = self.db.execute(sql, params![id.as_str(), key_check])?;
-        self.require_change(changed, id, "epoch has another key-check value")
+        self.require_change(changed, id, "epoch has another key-check value; read it again and decide anew")
     }
 
     /// Keeps a custodian's share, as [`Store::seal_share`] made it. A share is never replaced: others may have opened it.
@@ -147,14 +153,15 @@ impl Store {
         Ok(self.place(epoch, "share", &[from.as_str()])?.seal_part(0, share))
     }
 
-    /// The shares of an epoch as this participant opens them: those that were sealed again for it in their place.
+    /// The shares of an epoch, by contributor; behind each those that were sealed again for this participant.
     ///
     /// # Errors
     /// [`StoreError::EpochKey`], [`StoreError::Damaged`] if a share is not what [`Store::seal_share`] made.
     pub fn shares_for(&self, epoch: &EpochId, reader: &Oin) -> Result<Vec<Share>, StoreError> {
-        let sql = "SELECT share.from_oin, coalesce(resealed.sealed, share.sealed) FROM share
-                   LEFT JOIN resealed ON resealed.epoch = share.epoch AND resealed.from_oin = share.from_oin
-                   AND for_oin = ?2 WHERE share.epoch = ?1 ORDER BY share.from_oin";
+        let sql = "SELECT from_oin, sealed FROM (
+                   SELECT from_oin, 0 AS n, sealed FROM share WHERE epoch = ?1 UNION ALL
+                   SELECT from_oin, rowid, sealed FROM resealed WHERE epoch = ?1 AND for_oin = ?2)
+                   ORDER BY from_oin, n";
         let row = [epoch.as_str(), reader.as_str()];
         let share = |row: &Row<'_>| Ok(Share { from_oin: parsed(row, 0)?, sealed: row.get(1)? });
         let found: Vec<Share> =
@@ -265,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_sealed_again_is_its_readers_only_and_all_come_together() {
+    fn shares_sealed_again_are_their_readers_only_stay_and_come_together() {
         let home = folder();
         let store = open(&home);
         insert_epoch(&store);
@@ -275,14 +282,20 @@ mod tests {
         store.write(move |tx| tx.put_share(&epoch_id(), &oin(), &for_all)).unwrap();
         let later: Oin = "00000099000000004001".parse().unwrap();
         let to = Participant { oin: later.clone(), recipient: "age1later".into(), contributes: false };
-        let put = |reseals: Vec<Reseal>| {
+        let put = |to: &Participant, reseals: Vec<Reseal>| {
             let to = to.clone();
             store.write(move |tx| tx.put_resealed(&epoch_id(), &to, &reseals))
         };
-        assert!(matches!(put(vec![]), Err(StoreError::Conflict(_))));
-        assert!(put(vec![Share { from_oin: oin(), sealed: seal(b"for one") }]).is_ok());
-        let sealed = |reader: &Oin| store.shares_for(&epoch_id(), reader).unwrap().remove(0).sealed;
-        assert_eq!((sealed(&later), sealed(&oin())), (b"for one".to_vec(), b"for all".to_vec()));
+        assert!(matches!(put(&to, vec![]), Err(StoreError::Conflict(_))));
+        let other = Participant { recipient: "age1other".into(), ..to.clone() };
+        for (to, share) in [(&to, b"for one".as_slice()), (&other, b"for key"), (&to, b"for two")] {
+            assert!(put(to, vec![Share { from_oin: oin(), sealed: seal(share) }]).is_ok());
+        }
+        let sealed = |reader: &Oin| -> Vec<Vec<u8>> {
+            store.shares_for(&epoch_id(), reader).unwrap().into_iter().map(|share| share.sealed).collect()
+        };
+        assert_eq!(sealed(&later), [b"for all".to_vec(), b"for two".to_vec(), b"for key".to_vec()]);
+        assert_eq!(sealed(&oin()), [b"for all"]);
         assert!(store.epoch(&epoch_id()).unwrap().participants.contains(&to));
     }
 }

@@ -114,7 +114,9 @@ impl Tx<'_> {
         let id = &read.id;
         let load = self.staging(id)?;
         if load.revision != read.revision {
-            return Err(StoreError::Conflict("load got another chunk while it was committed"));
+            return Err(StoreError::Conflict(
+                "load got another chunk while it was committed; read it again and decide anew",
+            ));
         }
         let text = id.to_string();
         chunks::complete(self.db, &text, load.lines)?;
@@ -122,7 +124,9 @@ impl Tx<'_> {
             Some(base) => {
                 let before = "UPDATE load SET state = 'base' WHERE id = ?1 AND state = 'current'";
                 if self.db.execute(before, [base.to_string()])? == 0 {
-                    return Err(StoreError::Conflict("load that this one changes is no longer the one that answers"));
+                    return Err(StoreError::Conflict(
+                        "load that this one changes is no longer the one that answers; read it again and decide anew",
+                    ));
                 }
             }
             None => {

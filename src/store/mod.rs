@@ -138,7 +138,7 @@ pub enum StoreError {
     #[error("no such {0}")]
     NotFound(&'static str),
     /// Somebody else changed it first, or it is already there.
-    #[error("the {0}: read it again and decide anew")]
+    #[error("the {0}")]
     Conflict(&'static str),
     #[error("{expected} records were announced and {got} are there, or a chunk is missing: send what is missing")]
     LoadIncomplete { expected: u64, got: u64 },

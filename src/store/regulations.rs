@@ -46,7 +46,7 @@ impl Tx<'_> {
         let values = params![row.id.as_str(), row.digest, row.toml, row.cedar, row.signatures, at];
         match self.db.prepare_cached(sql)?.execute(values)? {
             1 => Ok(()),
-            _ => Err(StoreError::Conflict("regulation was activated before")),
+            _ => Err(StoreError::Conflict("regulation was activated before; read it again and decide anew")),
         }
     }
 
@@ -74,7 +74,7 @@ impl Tx<'_> {
     pub fn take_proposal(&self, id: &ProposalId) -> Result<(), StoreError> {
         match self.db.execute("DELETE FROM proposal WHERE id = ?1", [id.to_string()])? {
             1 => Ok(()),
-            _ => Err(StoreError::Conflict("proposal is no longer there")),
+            _ => Err(StoreError::Conflict("proposal is no longer there; read it again and decide anew")),
         }
     }
 
@@ -103,7 +103,7 @@ impl Tx<'_> {
     pub fn open_tap(&self, regulation: &RegulationId, oin: &Oin) -> Result<(), StoreError> {
         let who = [regulation.as_str(), oin.as_str()];
         if self.db.execute("DELETE FROM tap WHERE regulation = ?1 AND oin = ?2", who)? == 0 {
-            return Err(StoreError::Conflict("tap is not closed"));
+            return Err(StoreError::Conflict("tap is not closed; read it again and decide anew"));
         }
         self.db.execute("UPDATE budget SET misses = 0, day_misses = 0 WHERE regulation = ?1 AND oin = ?2", who)?;
         Ok(())

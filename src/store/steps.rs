@@ -29,7 +29,7 @@ impl Tx<'_> {
     pub fn take_step(&self, epoch: &EpochId, step: Move, taken: &Taken) -> Result<(), StoreError> {
         let (n, state) = last(self.db, epoch)?.ok_or(StoreError::NotFound("epoch"))?;
         if (state, taken.state) != (step.from(), step.to()) {
-            return Err(StoreError::Conflict("epoch is in another state"));
+            return Err(StoreError::Conflict("epoch is in another state; read it again and decide anew"));
         }
         self.insert_step(epoch, n + 1, taken)
     }

@@ -77,7 +77,9 @@ impl EpochKeys {
     /// [`StoreError::Conflict`] if there is a tombstone of that name.
     pub(super) fn create(&self, epoch: &EpochId) -> Result<Wrapped, StoreError> {
         if self.tombstone(epoch).exists() {
-            return Err(StoreError::Conflict("epoch was destroyed; a name is never used again"));
+            return Err(StoreError::Conflict(
+                "epoch was destroyed and a name is never used again; announce another one",
+            ));
         }
         let wrapping = match self.wrapping(epoch)? {
             Some(key) => key,

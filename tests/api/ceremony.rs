@@ -265,6 +265,76 @@ fn nobody_seals_shares_again_for_an_administrator_or_for_a_party_of_its_organisa
     assert_eq!(view(&house, EPOCH).participants.len(), 5);
 }
 
+/// The care custodian's list has a key that the register holder had before.
+#[test]
+fn shares_sealed_again_for_an_outdated_key_lock_nobody_out() {
+    let house = House::empty();
+    house.agree(EPOCH);
+    let agreed = salt(&house, POPULATION, EPOCH).unwrap();
+    let register: Oin = "00000099000000002000".parse().unwrap();
+    let own = PartyBook::load(&house.keys().join("parties.toml")).unwrap().find(&register).unwrap().recipient.clone();
+    let known = |key: &str| {
+        let set = |book: &mut PartyBook| {
+            book.party.iter_mut().find(|party| party.oin == register).unwrap().recipient = Some(key.into());
+        };
+        tell(&house, set);
+    };
+    let reseal = |by: &str| {
+        let args = ResealArgs { epoch: house.epoch_args(by, EPOCH), party: register.clone() };
+        epoch::perform(&EpochCommand::Reseal(args))
+    };
+    known(&share::generate_identity().1);
+    reseal(CARE).unwrap();
+    assert_eq!(salt(&house, POPULATION, EPOCH).unwrap(), agreed);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    // It puts its key right by itself.
+    known(own.as_ref().unwrap());
+    reseal(POPULATION).unwrap();
+    // With a new key, and the old one in somebody's list again.
+    let (identity, public) = share::generate_identity();
+    known(&public);
+    reseal(CARE).unwrap();
+    fs::write(house.keys().join(format!("{POPULATION}.age")), identity.as_bytes()).unwrap();
+    known(own.as_ref().unwrap());
+    reseal(CARE).unwrap();
+    assert_eq!(salt(&house, POPULATION, EPOCH).unwrap(), agreed);
+}
+
+/// As the tool announces it; and as one would that does not look.
+#[test]
+fn an_epoch_is_announced_with_whole_keys_of_which_no_two_are_the_same() {
+    let house = House::empty();
+    let path = house.keys().join("parties.toml");
+    let good = PartyBook::load(&path).unwrap();
+    let key = |oin: &str| good.find(&oin.parse().unwrap()).unwrap().recipient.clone().unwrap();
+    let whole = key(LEAVER_OIN);
+    for (wrong, says) in [(&whole[..whole.len() - 3], "has no valid public key"), (&key(CARE_OIN), "the same key for")]
+    {
+        tell(&house, |book| {
+            book.party.iter_mut().find(|party| party.oin.as_str() == LEAVER_OIN).unwrap().recipient =
+                Some(wrong.into());
+        });
+        let (done, said) = announce(&house, EPOCH, &[]);
+        assert!(!done && said.contains(says) && said.contains(LEAVER_OIN), "{said}");
+        fs::write(&path, toml::to_string(&good).unwrap()).unwrap();
+    }
+    let profile = Profile::built_in();
+    let participant = |oin: &str, recipient: &str| json!({"oin": oin, "recipient": recipient});
+    let care = key(CARE_OIN);
+    let (register, twice) = ("00000099000000002000", format!("{care} "));
+    let body = json!({"id": EPOCH, "regulation": "haarlem", "profile": profile.id, "schemaHash": profile.schema_hash(),
+        "participants": [participant(register, &key(register)), participant(CARE_OIN, &care),
+            participant(LEAVER_OIN, &twice)]});
+    let problem = house.line(ADMINISTRATOR).json("POST", "/v1/epochs", &body).is_problem(422, "recipient");
+    assert!(problem.detail.contains("have the same key"), "{}", problem.detail);
+    house.agree(EPOCH);
+    // Nor does a key come to a second party later.
+    let shares: BTreeMap<Oin, String> = BTreeMap::new();
+    let body = json!(Resealed { recipient: care, shares });
+    let path = format!("/v1/epochs/{EPOCH}/participants/{LEAVER_OIN}");
+    house.line(CARE).json("PUT", &path, &body).is_problem(422, "recipient");
+}
+
 #[test]
 fn a_custodian_that_contributes_again_is_told_that_its_share_is_there() {
     let house = House::empty();
@@ -439,9 +509,13 @@ fn a_rotation_is_a_few_commands_of_each_role() {
     let said = typed.types(&house, admin, ADMINISTRATOR, &["epoch", "list"]);
     assert!(said.contains(&format!("epoch activate {NEXT}")), "{said}");
     typed.types(&house, admin, ADMINISTRATOR, &["epoch", "activate", NEXT]);
-    // The grace ends by itself.
+    // The grace ends by itself. Who asked about a person in it is answered with its salt.
     house.clock.set(NOW + Duration::days(31));
+    let kept = house.file("haarlem-1.salt");
+    let keep = ["epoch", "fetch", EPOCH, "--salt-file", kept.to_str().unwrap()];
+    typed.types(&house, population, POPULATION, &keep);
     let said = typed.types(&house, admin, ADMINISTRATOR, &["epoch", "destroy", EPOCH]);
+    assert!(said.contains("epoch fetch haarlem-1 --salt-file haarlem-1.salt"), "{said}");
     let said = typed.types(&house, officer, OFFICER, &["regulation", "confirm", &proposed(&said)]);
     assert!(said.contains("voorrang destruction record v1"), "{said}");
     assert_eq!((view(&house, EPOCH).state.as_str(), view(&house, NEXT).state.as_str()), ("destroyed", "active"));
@@ -451,5 +525,5 @@ fn a_rotation_is_a_few_commands_of_each_role() {
     let all: usize = typed.0.values().map(|(commands, _)| commands).sum();
     let waited: Wait = typed.0.values().map(|(_, waited)| *waited).sum();
     eprintln!("all: {all} commands, {:.1} s", waited.as_secs_f64());
-    assert!(all == 11 && typed.0.values().all(|(commands, _)| *commands <= 4) && waited < Wait::from_mins(5));
+    assert!(all == 12 && typed.0.values().all(|(commands, _)| *commands <= 4) && waited < Wait::from_mins(5));
 }

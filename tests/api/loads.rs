@@ -199,15 +199,20 @@ fn no_chunk_is_read_of_whoever_may_not_load() {
 }
 
 #[test]
-fn a_regulation_that_changed_stops_a_custodian() {
+fn a_regulation_whose_ages_changed_stops_a_custodian_and_one_with_another_title_does_not() {
     let house = House::open();
     let memory = house.keys().join(format!("{POPULATION}.memory/regulation-haarlem.json"));
     let known = fs::read_to_string(&memory).unwrap();
     fs::write(&memory, known.replace("\"minorBelow\":18", "\"minorBelow\":16")).unwrap();
     let error = house.load(POPULATION, Kind::Population, &demo("brp.csv")).err().unwrap();
     assert!(format!("{error:#}").contains("regulation-haarlem.json"), "{error:#}");
-    fs::write(&memory, known).unwrap();
-    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert!(format!("{error:#}").contains("minors below 18, seniors from 65) than"), "{error:#}");
+    // As an earlier program remembered it, of the version before.
+    let before = r#"{"id":"haarlem","title":"Before","digest":"0","minorBelow":18,"seniorFrom":65,"minimumBatch":9}"#;
+    for text in [known.as_str(), before] {
+        fs::write(&memory, text).unwrap();
+        house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    }
 }
 
 #[test]
@@ -240,11 +245,11 @@ fn codes_of_another_salt_or_for_another_source_are_refused_and_logged() {
     load.commit(&house, CARE, 0).is_problem(404, "unknown_load");
     // The tool says what is wrong before it sends anything.
     let path = house.file("other.salt");
-    fs::write(&path, salt.to_file().as_bytes()).unwrap();
+    fs::write(&path, salt.to_file(&EPOCH.parse().unwrap()).as_bytes()).unwrap();
     let mut args = house.load_args(CARE, Kind::Care, &demo("oggz.csv"));
     args.salt_file = Some(path);
     let error = voorrang::cli::load::load(&args).err().unwrap();
-    assert!(format!("{error:#}").contains("this salt is not the one"), "{error:#}");
+    assert!(format!("{error:#}").contains("not the one in the envelope"), "{error:#}");
 }
 
 #[test]

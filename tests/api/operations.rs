@@ -288,7 +288,7 @@ fn nothing_of_a_person_or_the_salt_is_on_the_disk_or_in_the_operational_log() {
     let epoch = EPOCH.parse().unwrap();
     let salt = house.client(CORPORATION).salt(&epoch, &Profile::built_in()).unwrap();
     needles.push(("the salt".into(), salt.expose().to_vec()));
-    needles.push(("the salt in hexadecimal".into(), salt.to_file().trim().as_bytes().to_vec()));
+    needles.push(("the salt in hexadecimal".into(), hex::encode(salt.expose()).into_bytes()));
     needles.push(("the salt in base64".into(), STANDARD.encode(salt.expose()).into_bytes()));
     let envelope: voorrang::answer::wire::Envelope =
         house.client(CORPORATION).get(&format!("epochs/{EPOCH}/shares")).unwrap();

@@ -142,8 +142,9 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
     let (envelope, file) = (house.file("envelope.json"), house.file("salt"));
     fetch(Some(envelope.clone()), Some(file.clone()), false);
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
-    assert_eq!((mode & 0o777, fs::read_to_string(&file).unwrap().trim()), (0o600, hex::encode(&agreed).as_str()));
-    assert_eq!(fetch(None, None, true), format!("export VOORRANG_SALT={}", hex::encode(&agreed)));
+    let written = format!("{EPOCH}:{}", hex::encode(&agreed));
+    assert_eq!((mode & 0o777, fs::read_to_string(&file).unwrap().trim()), (0o600, written.as_str()));
+    assert_eq!(fetch(None, None, true), format!("export VOORRANG_SALT={written}"));
     assert!(!fs::read_to_string(envelope).unwrap().contains(&hex::encode(&agreed)));
 
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
@@ -173,9 +174,8 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
 fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_sealer_knows() {
     let house = House::empty();
     house.agree(EPOCH);
-    // A service that hands over shares of its own under a custodian's name is found out by the reader.
-    let corporation = house.client(CORPORATION);
-    let public = corporation.identity().unwrap().public();
+    // Shares of somebody's own under a custodian's name are found out by the reader.
+    let (identity, public) = share::generate_identity();
     let oin: Oin = "00000099000000004001".parse().unwrap();
     let forged = |from: &str| {
         let text = NoteSigner::generate("nobody")
@@ -188,8 +188,16 @@ fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_seal
     let body = Resealed { recipient: public.clone(), shares };
     let path = format!("epochs/{EPOCH}/participants/{oin}");
     let _: Value = house.client(CARE).put(&path, &body).unwrap();
+    // Who opens the contributors' own loses nothing by them.
+    assert_eq!(salt(&house, CORPORATION, EPOCH).unwrap(), salt(&house, CARE, EPOCH).unwrap());
+    let path_of_key = house.keys().join(format!("{CORPORATION}.age"));
+    fs::write(&path_of_key, identity.as_bytes()).unwrap();
     let error = format!("{:#}", salt(&house, CORPORATION, EPOCH).unwrap_err());
     assert!(error.contains("is not signed with that party's key"), "{error}");
+    // One that is right helps, whatever else was sealed.
+    tell(&house, |book| book.party.iter_mut().find(|p| p.oin == oin).unwrap().recipient = Some(public.clone()));
+    reseal(&house, CARE, EPOCH, oin.as_str()).unwrap();
+    assert_eq!(salt(&house, CORPORATION, EPOCH).unwrap(), salt(&house, CARE, EPOCH).unwrap());
     // Half of the shares are refused.
     let half = Resealed { recipient: public.clone(), shares: BTreeMap::from([forged(CARE_OIN)]) };
     let error = house.client(CARE).put::<Value>(&path, &half).unwrap_err().to_string();

@@ -2,11 +2,12 @@
 //! happens to loads while an administrator activates.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use voorrang::answer::wire::{Source, SourceReport};
+use voorrang::answer::wire::{EpochView, Source, SourceReport};
 use voorrang::cli::epoch::{self, EpochCommand, FetchArgs};
-use voorrang::cli::load::Kind;
+use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 
@@ -62,15 +63,63 @@ fn an_envelope_a_salt_file_and_a_salt_in_the_environment_make_the_same_codes() {
     assert!(code == Some(0) && by_envelope.lines().count() > 500);
     let text = fs::read_to_string(house.file("salt.hex")).unwrap();
     let environment = ["--salt-file", "env:VOORRANG_SALT", "--epoch", EPOCH];
-    assert_eq!(encoded(&["--salt-file", "salt.hex", "--epoch", EPOCH], None).2, by_envelope);
+    assert_eq!(encoded(&["--salt-file", "salt.hex"], None).2, by_envelope, "it says of which epoch it is");
+    let (code, stderr, _) = encoded(&["--salt-file", "salt.hex", "--epoch", "haarlem-2"], None);
+    assert!(code == Some(1) && stderr.contains("of the epoch haarlem-1, not of haarlem-2"), "{stderr}");
     assert_eq!(encoded(&environment, Some(text.trim())).2, by_envelope);
     // Nothing, half of one and another one.
     for (wrong, says) in [(None, "VOORRANG_SALT"), (Some(&text.trim()[..30]), "salt")] {
         let (code, stderr, codes) = encoded(&environment, wrong);
         assert!(code != Some(0) && codes.is_empty() && stderr.contains(says), "{stderr}");
-        assert!(!stderr.contains(&text[..8]), "the error repeats the salt");
+        assert!(!stderr.contains(&text[10..20]), "the error repeats the salt");
     }
     assert_ne!(encoded(&environment, Some(&"5a".repeat(32))).2, by_envelope);
+}
+
+/// The files of the epoch before lie in every party's folder, and every nightly job names them.
+#[test]
+fn a_rotation_with_the_salt_files_of_the_epoch_before_loads_nothing() {
+    let house = House::open();
+    let parties = [(POPULATION, Kind::Population, demo("brp.csv")), (CARE, Kind::Care, demo("oggz.csv"))].into_iter();
+    let parties: Vec<_> = parties.chain([(CORPORATION, Kind::Stock, house.stock_of("C1"))]).collect();
+    let kept = |stem: &str| format!("salt-{stem}");
+    parties.iter().for_each(|(stem, ..)| fetch(&house, stem, None, Some(&kept(stem))));
+    house.agree("haarlem-2");
+    let load = |stem: &str, kind: Kind, input: &Path, file: &str| {
+        let args = LoadArgs { salt_file: Some(house.file(file)), ..house.load_args(stem, kind, input) };
+        format!("{:#}", load::load(&args).err().expect("it is refused"))
+    };
+    for (stem, kind, input) in &parties {
+        // The job fetches first, and goes on.
+        let epoch = house.epoch_args(stem, "haarlem-2");
+        let salt_file = Some(house.file(&kept(stem)));
+        let fetch = FetchArgs { epoch, output: None, salt_file, print_salt: false, profile: None };
+        let error = format!("{:#}", epoch::perform(&EpochCommand::Fetch(fetch)).unwrap_err());
+        assert!(error.contains("holds the salt of haarlem-1; it stays; give haarlem-2 a file of its own"), "{error}");
+        let error = load(stem, *kind, input, &kept(stem));
+        assert!(error.contains("of the epoch haarlem-1, not of haarlem-2"), "{error}");
+        assert!(error.contains("`voorrang epoch fetch haarlem-2`"), "{error}");
+        // Another name before the same digits, and digits without a name.
+        let digits = fs::read_to_string(house.file(&kept(stem))).unwrap().replace("haarlem-1:", "");
+        fs::write(house.file("renamed"), format!("haarlem-2:{digits}")).unwrap();
+        let error = load(stem, *kind, input, "renamed");
+        assert!(error.contains("not the one in the envelope of haarlem-2"), "{error}");
+        fs::write(house.file("nameless"), digits).unwrap();
+        let error = load(stem, *kind, input, "nameless");
+        assert!(error.contains("names no epoch"), "{error}");
+    }
+    let view: EpochView = house.client(OFFICER).get("epochs/haarlem-2").unwrap();
+    assert!(view.loaded.is_empty() && view.key_check.is_none(), "{view:?}");
+    // The new epoch's own does.
+    fetch(&house, POPULATION, None, Some("new"));
+    let error = load(POPULATION, Kind::Population, &parties[0].2, "new");
+    assert!(error.contains("of the epoch haarlem-1, not of haarlem-2"), "the one that still answers: {error}");
+    let salt_file = Some(house.file("haarlem-2.salt"));
+    let epoch = house.epoch_args(POPULATION, "haarlem-2");
+    let own = FetchArgs { epoch, output: None, salt_file: salt_file.clone(), print_salt: false, profile: None };
+    epoch::perform(&EpochCommand::Fetch(own)).unwrap();
+    let args = LoadArgs { salt_file, ..house.load_args(POPULATION, Kind::Population, &parties[0].2) };
+    load::load(&args).unwrap();
 }
 
 /// Whoever activates meets the list whole or not at all.

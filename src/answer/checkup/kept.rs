@@ -96,7 +96,8 @@ fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
             "was destroyed, and the database is from before: the next start destroys it".into(),
         );
     }
-    if !seen.key {
+    let is_over = epoch.state == State::Retiring && epoch.answers(now).is_err();
+    if !seen.key && !is_over {
         return epoch_key(id);
     }
     let missing = |source: wire::Source| !seen.loaded.iter().any(|loaded| loaded == source.as_str());
@@ -114,8 +115,9 @@ fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
         State::Active if missing(wire::Source::Care) => {
             warn("epoch_unloaded", "has no care list: nobody in it is found; have it loaded".into())
         }
-        State::Retiring if epoch.answers(now).is_err() => {
-            warn("epoch_over", "has stopped answering: destroy it with `voorrang epoch destroy`".into())
+        State::Retiring if is_over => {
+            let key = if seen.key { "" } else { ", and its key is gone" };
+            warn("epoch_over", format!("has stopped answering{key}: destroy it with `voorrang epoch destroy`"))
         }
         state => Finding::fine(Area::Epoch, "epoch", format!("{id} is {}, its key opens", state.as_str())),
     }

@@ -185,7 +185,7 @@ impl App {
                 let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
                 Err(Problem::conflict("epoch_answers", detail))
             }
-            _ => Ok((step, taken)),
+            _ => self.store.check_removable(&in_force.epoch.id).map(|()| (step, taken)).map_err(|e| store_problem(&e)),
         }
     }
 

@@ -24,7 +24,7 @@ use super::repeats::Kept;
 use super::wire::{self, EpochView, NewEpoch, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome, Receipt};
-use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State};
+use crate::epoch::{Epoch, IllegalStep, MIN_CONTRIBUTORS, Move, Participant, State, same_recipient};
 use crate::ids::{EpochId, Oin};
 use crate::regulate::{Act, Facts, Party, Regulation, Role};
 use crate::store::{Appended, StoreError, Taken, Tx};
@@ -227,6 +227,9 @@ fn participants(
     if participants.windows(2).any(|pair| pair[0].oin == pair[1].oin) {
         return Err(Problem::unprocessable("participant", "a participant is named twice"));
     }
+    for (at, one) in participants.iter().enumerate() {
+        own_key(one, &participants[..at])?;
+    }
     if organisations.len() < MIN_CONTRIBUTORS {
         let detail = "a salt needs at least two custodians of different organisations";
         return Err(Problem::unprocessable("too_few_custodians", detail));
@@ -271,6 +274,14 @@ fn check_left_out(regulation: &Regulation, participants: &[Participant], without
 /// Whether a party of this role makes codes.
 fn is_encoder(role: Role) -> bool {
     !matches!(role, Role::Administrator | Role::PrivacyOfficer)
+}
+
+/// Whether a participant's key is nobody else's: who has it would open what was sealed for both.
+fn own_key(one: &Participant, others: &[Participant]) -> Result<(), Problem> {
+    let same = |other: &&Participant| other.oin != one.oin && same_recipient(&other.recipient, &one.recipient);
+    let Some(other) = others.iter().find(same) else { return Ok(()) };
+    let detail = format!("{} and {} have the same key; each party has one of its own", other.oin, one.oin);
+    Err(Problem::unprocessable("recipient", detail))
 }
 
 /// The party behind a participant, if it is one that encodes, its key looks like one, and its organisation does not run

@@ -1,5 +1,8 @@
 //! Sealed shares of a salt: contributed, fetched, sealed again for who comes later. None can be opened here.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
@@ -11,12 +14,12 @@ use super::super::problem::Problem;
 use super::super::repeats::{Kept, receipt_of};
 use super::super::wire::{self, Envelope, Resealed, SealedShare};
 use super::super::{App, Caller, EpochInForce};
-use super::{Asked, encodes, illegal};
+use super::{Asked, encodes, illegal, own_key};
 use crate::audit::{Action, Receipt};
 use crate::epoch::{IllegalStep, Participant, State, Step, sealed};
 use crate::ids::{EpochId, Oin};
 use crate::regulate::Act;
-use crate::store::{Reseal, StoreError, Taken};
+use crate::store::{Reseal, Share, StoreError, Taken};
 
 /// Takes a custodian's sealed share. The last one that is missing opens the epoch for loads.
 pub(in super::super) async fn contribute(
@@ -71,12 +74,17 @@ pub(in super::super) async fn shares(
     let shares = app.store.shares_for(&id, &caller.identity.oin);
     let shares = shares.map_err(|error| store_problem(&error).traced(caller.trace))?;
     app.record(entry).await?;
-    let text = |sealed: Vec<u8>| String::from_utf8(sealed).expect("only armored shares are kept");
-    Ok(Json(Envelope {
-        epoch: id.into_inner(),
-        schema_hash: in_force.epoch.schema_hash.clone(),
-        shares: shares.into_iter().map(|share| (share.from_oin, text(share.sealed))).collect(),
-    }))
+    let (epoch, schema_hash) = (id.into_inner(), in_force.epoch.schema_hash.clone());
+    let mut envelope = Envelope { epoch, schema_hash, shares: BTreeMap::new(), resealed: BTreeMap::new() };
+    for Share { from_oin, sealed } in shares {
+        let text = String::from_utf8(sealed).expect("only armored shares are kept");
+        // A contributor's own comes before those that were sealed again.
+        match envelope.shares.entry(from_oin) {
+            Entry::Vacant(place) => drop(place.insert(text)),
+            Entry::Occupied(place) => envelope.resealed.entry(place.key().clone()).or_default().push(text),
+        }
+    }
+    Ok(Json(envelope))
 }
 
 /// Takes every share, sealed again by a custodian for a party that joins after the announcement or has a new key.
@@ -93,17 +101,18 @@ pub(in super::super) async fn reseal(
     let Asked { caller, in_force, regulation, entry } =
         app.asked(caller, &id, Act::ContributeShare, Action::EpochReseal).await?;
     let Resealed { recipient, shares } = body.into_inner();
+    let to = Participant { oin: oin.clone(), recipient: recipient.clone(), contributes: false };
     let checked = || {
         check_contributor(&in_force, &caller.identity.oin)?;
         check_complete(in_force.epoch.state)?;
         encodes(&regulation, &wire::Participant { oin: oin.clone(), recipient: recipient.clone() })?;
+        own_key(&to, &in_force.epoch.participants)?;
         let key = || std::iter::once(recipient.as_str());
         shares.iter().try_for_each(|(from, sealed)| check_share(sealed, &id, from, key()))
     };
     if let Err(problem) = checked() {
         return Err(app.refuse(entry, problem).await);
     }
-    let to = Participant { oin, recipient, contributes: false };
     let epoch = id.clone();
     let seal = |(from_oin, share): (Oin, String)| {
         Ok(Reseal { sealed: app.store.seal_share(&id, &from_oin, share.as_bytes())?, from_oin })

@@ -134,8 +134,11 @@ pub struct Resealed {
 pub struct Envelope {
     pub epoch: EpochId,
     pub schema_hash: String,
-    /// By contributor.
+    /// By contributor, as they came.
     pub shares: BTreeMap<Oin, String>,
+    /// By contributor, those that custodians sealed again for the reader. Each is one more way to open a share.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resealed: BTreeMap<Oin, Vec<String>>,
 }
 
 /// `POST /v1/epochs/{epoch}/activate`.

@@ -1,6 +1,7 @@
-//! An index beside the copy of the log: when each entry was made and about whom, so that a day or a household is found
-//! among millions without reading them. It is rebuilt when it does not fit.
+//! An index beside the copy of the log: when each entry was made and about whom, and which epochs it tells of, so that a
+//! day or a household is found among millions without reading them. It is rebuilt when it does not fit.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 
@@ -13,9 +14,10 @@ use time::format_description::well_known::Rfc3339;
 use super::copy::Copy;
 use crate::audit::Line;
 use crate::cli::output::Output;
+use crate::ids::EpochId;
 
 /// Begins the file; another format has another number.
-const MAGIC: &[u8; 8] = b"voorix01";
+const MAGIC: &[u8; 8] = b"voorix02";
 /// Magic, the copy's id (32 bytes), entries, bytes.
 const HEAD: usize = 8 + 32 + 8 + 8;
 const RECORD: usize = 24;
@@ -33,9 +35,11 @@ pub struct Place {
 }
 
 /// Every entry's place, by position in the log.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Index {
     places: Vec<Place>,
+    /// Epochs with entries about somebody.
+    epochs: BTreeSet<EpochId>,
 }
 
 /// The fields of an entry that the index holds.
@@ -44,6 +48,7 @@ pub struct Index {
 struct Fields<'a> {
     time: &'a str,
     object: Option<&'a str>,
+    epoch: Option<&'a str>,
     #[serde(borrow)]
     day_key: Option<Id<'a>>,
 }
@@ -60,15 +65,14 @@ impl Index {
     /// If the copy cannot be read or the index cannot be written.
     pub fn open(copy: &Copy) -> anyhow::Result<Self> {
         let known = fs::read(copy.folder().join("index")).ok().and_then(|bytes| parse(&bytes, copy));
-        let (mut places, offset) = known.unwrap_or_default();
-        if places.len() as u64 == copy.size() {
-            return Ok(Self { places });
+        let (mut index, offset) = known.unwrap_or_default();
+        if index.places.len() as u64 == copy.size() {
+            return Ok(index);
         }
-        for line in copy.lines_from(places.len() as u64, offset)? {
+        for line in copy.lines_from(index.places.len() as u64, offset)? {
             let (offset, line) = line?;
-            places.push(place(offset, &line));
+            index.add(offset, &line);
         }
-        let index = Self { places };
         index.write(copy)?;
         Ok(index)
     }
@@ -83,6 +87,11 @@ impl Index {
     pub fn about(&self, id: &str) -> Vec<u64> {
         let wanted = handle(id);
         self.positions(|place| place.handle == wanted)
+    }
+
+    /// Epochs in which somebody was asked about.
+    pub fn epochs(&self) -> &BTreeSet<EpochId> {
+        &self.epochs
     }
 
     /// Where the entry of a position begins.
@@ -105,6 +114,9 @@ impl Index {
             bytes.extend(seconds.to_be_bytes());
             bytes.extend(handle.to_be_bytes());
         }
+        for epoch in &self.epochs {
+            bytes.extend(format!("{epoch}\n").as_bytes());
+        }
         bytes.extend(digest(&SHA256, &bytes).as_ref());
         let mut file = Output::create(&copy.folder().join("index"))?;
         file.write_all(&bytes).context("cannot write the index of the log")?;
@@ -112,14 +124,15 @@ impl Index {
     }
 }
 
-/// The places in a file and the byte at which the next entry begins, if it was made from this copy or its beginning.
-fn parse(bytes: &[u8], copy: &Copy) -> Option<(Vec<Place>, u64)> {
+/// The index in a file and the byte at which the next entry begins, if it was made from this copy or its beginning.
+fn parse(bytes: &[u8], copy: &Copy) -> Option<(Index, u64)> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
-    let (head, records) = body.split_at_checked(HEAD)?;
+    let (head, rest) = body.split_at_checked(HEAD)?;
     let size = u64_at(head, 40);
+    let length = usize::try_from(size).ok()?.checked_mul(RECORD)?;
+    let (records, epochs) = rest.split_at_checked(length)?;
     let whole = head.starts_with(MAGIC)
         && head[8..40] == *copy.id().as_bytes()
-        && size.checked_mul(RECORD as u64) == Some(records.len() as u64)
         && size <= copy.size()
         && digest(&SHA256, body).as_ref() == sum;
     let place = |record: &[u8]| Place {
@@ -127,21 +140,33 @@ fn parse(bytes: &[u8], copy: &Copy) -> Option<(Vec<Place>, u64)> {
         seconds: u64_at(record, 8).cast_signed(),
         handle: u64_at(record, 16),
     };
-    whole.then(|| (records.chunks_exact(RECORD).map(place).collect(), u64_at(head, 48)))
+    let epochs = std::str::from_utf8(epochs).ok()?.lines().map(str::parse).collect::<Result<_, _>>().ok()?;
+    let places = || records.chunks_exact(RECORD).map(place).collect();
+    whole.then(|| (Index { places: places(), epochs }, u64_at(head, 48)))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(bytes[at..at + 8].try_into().expect("a slice of 8 bytes"))
 }
 
-/// An entry that cannot be read has no place in time; verifying reports it.
-fn place(offset: u64, line: &Line) -> Place {
-    let nowhere = Place { offset, seconds: i64::MIN, handle: 0 };
-    let Line::Entry(entry) = line else { return nowhere };
-    let Ok(fields) = serde_json::from_slice::<Fields<'_>>(entry) else { return nowhere };
-    let Ok(time) = OffsetDateTime::parse(fields.time, &Rfc3339) else { return nowhere };
-    let id = fields.day_key.map(|key| key.id).or(fields.object);
-    Place { offset, seconds: time.unix_timestamp(), handle: id.map_or(0, handle) }
+impl Index {
+    /// An entry that cannot be read has no place in time; verifying reports it.
+    fn add(&mut self, offset: u64, line: &Line) {
+        let nowhere = Place { offset, seconds: i64::MIN, handle: 0 };
+        let place = self.place(offset, line).unwrap_or(nowhere);
+        self.places.push(place);
+    }
+
+    fn place(&mut self, offset: u64, line: &Line) -> Option<Place> {
+        let Line::Entry(entry) = line else { return None };
+        let fields = serde_json::from_slice::<Fields<'_>>(entry).ok()?;
+        let seconds = OffsetDateTime::parse(fields.time, &Rfc3339).ok()?.unix_timestamp();
+        if fields.object.is_some() && self.epochs.iter().all(|known| Some(known.as_str()) != fields.epoch) {
+            self.epochs.extend(fields.epoch.and_then(|epoch| epoch.parse().ok()));
+        }
+        let id = fields.day_key.map(|key| key.id).or(fields.object);
+        Some(Place { offset, seconds, handle: id.map_or(0, handle) })
+    }
 }
 
 /// 0 where the text does not begin with 16 hexadecimal digits.

@@ -1,19 +1,21 @@
 //! The answer to a person who asks under article 15 of the GDPR who asked about the household, and what was told: a
 //! Markdown text for the officer to send, Dutch with English beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::list::name;
 use super::reading::Found;
+use super::subject::Why;
 use crate::audit::Action;
 use crate::cli::client::PartyBook;
+use crate::ids::EpochId;
 
 /// The letter. It names organisations and says what they were told; it has no name of a person, because the log has
 /// none.
 pub fn letter(
     found: &[Found],
     pseudonyms: &BTreeMap<String, Vec<String>>,
-    not_searched: &BTreeSet<String>,
+    not_searched: &BTreeMap<EpochId, Why>,
     parties: &PartyBook,
     entries: u64,
 ) -> String {
@@ -21,7 +23,11 @@ pub fn letter(
     let (care, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|f| f.entry.action == Action::AskGroups);
     let mut text = String::from(HEAD);
     text += "\n## Vragen over dit adres · Questions about this address\n\n";
-    text += if questions.is_empty() { "Geen. · None.\n" } else { COLUMNS };
+    text += match (questions.is_empty(), not_searched.is_empty()) {
+        (false, _) => COLUMNS,
+        (true, true) => "Geen. · None.\n",
+        (true, false) => "Geen in de periodes die zijn doorzocht. · None in the epochs that were searched.\n",
+    };
     for found in questions {
         text += &format!("| {} |\n", cells(found, parties).join(" | "));
     }
@@ -43,15 +49,11 @@ pub fn letter(
     for (epoch, objects) in pseudonyms {
         text += &format!("- {epoch}: {}\n", objects.join(", "));
     }
-    for epoch in not_searched {
-        text += &format!("- {epoch}: {NOT_SEARCHED}\n");
+    for (epoch, why) in not_searched {
+        text += &format!("- **{epoch}: {} · {}**\n", why.dutch(), why.english());
     }
     text + FOOT
 }
-
-/// The key goes with the last contents that it was needed for, so that nobody can look there any more.
-const NOT_SEARCHED: &str = "niet meer te doorzoeken, de sleutel van de pseudoniemen is vernietigd · cannot be searched \
-any more, the key of its pseudonyms is destroyed";
 
 const COLUMNS: &str = "\
 | nr | moment (UTC) | wie · who | doel · purpose | maanden achterstand · months of arrears | uitkomst · outcome | \
@@ -168,8 +170,8 @@ Wat dit overzicht niet kan tonen · what this overview cannot show:
 eerdere bewoners of buren met hetzelfde nummer gaan. Laat weg wat niet over de aanvrager gaat. · The log knows an \
 address, no person: postcode and number without the suffix. Entries can be about others who live or lived there, or \
 neighbours of the same number. Leave out what is not about who asks.
-- Periodes waarvan het zout is vernietigd, zijn niet meer te doorzoeken; ook niet door ons. · Epochs whose salt is \
-destroyed cannot be searched any more, by nobody.
+- Wat er is gevraagd in een periode die hierboven niet doorzocht heet, staat hier niet bij. · What was asked in an epoch \
+that is named above as not searched is not in here.
 - Vragen zonder volledig adres staan onder een ander pseudoniem; die worden geweigerd voordat er iets wordt vergeleken. \
 · Questions without a whole address have another pseudonym; they are refused before anything is compared.
 - De inhoud van regels vervalt na de bewaartermijn van de regeling. · Contents of entries expire after the regulation's \

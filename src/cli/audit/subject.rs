@@ -20,9 +20,9 @@ use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
 use crate::cli::client::{Client, Refused};
 use crate::cli::inputs::read_profile;
-use crate::cli::load::encoder;
 use crate::cli::output::Output;
 use crate::cli::people::PeopleArgs;
+use crate::cli::salt::{encoder, read_salt};
 use crate::code::AddressToken;
 use crate::encode::Encoder;
 use crate::ids::EpochId;
@@ -74,9 +74,26 @@ pub struct SubjectArgs {
 
 /// The file that goes from the register holder to the officer.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Tokens {
     tokens: Vec<Token>,
+    /// Epochs for which none could be made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    not_searched: BTreeMap<EpochId, Why>,
+}
+
+/// Why nobody looked in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It is destroyed, and the register holder kept no salt of it.
+    SaltNotKept,
+    /// The register holder's salt is another one, or its envelope does not open.
+    SaltUnusable,
+    /// The register holder made no token of it.
+    NoToken,
+    /// The key of its pseudonyms ended with the last contents that it was needed for.
+    KeyEnded,
 }
 
 /// One address in one epoch.
@@ -96,7 +113,7 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.config)?;
     let profile = read_profile(args.profile.as_deref())?;
     let residents = args.people.residents(&args.person)?;
-    let mut tokens = Vec::new();
+    let (mut tokens, mut not_searched) = (Vec::new(), BTreeMap::new());
     let mut epochs = client.service()?.epochs;
     epochs.retain(|epoch| epoch.regulation == client.config.regulation);
     if let Some((unknown, _)) = args.salt.iter().find(|(kept, _)| epochs.iter().all(|epoch| epoch.id != *kept)) {
@@ -110,17 +127,23 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
                 let found = residents.iter().filter_map(|resident| encoder.address(resident.person.address.as_ref()?));
                 tokens.extend(found.map(|address| Token { epoch: epoch.id.clone(), address }));
             }
-            Err(error) => eprintln!("NOT SEARCHED: questions of the epoch {}: {error:#}", epoch.id),
+            Err(error) => {
+                eprintln!("NOT SEARCHED: questions of the epoch {}: {error:#}", epoch.id);
+                let gone = epoch.state == "destroyed" && kept.is_none();
+                not_searched.insert(epoch.id.clone(), if gone { Why::SaltNotKept } else { Why::SaltUnusable });
+            }
         }
     }
     ensure!(!tokens.is_empty(), "no line has a postcode and a house number, or no epoch has a salt");
     tokens.sort();
     tokens.dedup();
     let mut file = Output::create(&args.output)?;
-    serde_json::to_writer_pretty(&mut file, &Tokens { tokens: tokens.clone() })?;
+    let made = Tokens { tokens, not_searched };
+    serde_json::to_writer_pretty(&mut file, &made)?;
     file.finish()?;
-    let epochs: BTreeSet<_> = tokens.iter().map(|token| token.epoch.as_str()).collect();
-    eprintln!("Tokens made: {}, of the epochs {}.", tokens.len(), epochs.into_iter().collect::<Vec<_>>().join(", "));
+    let epochs: BTreeSet<_> = made.tokens.iter().map(|token| token.epoch.as_str()).collect();
+    let epochs = epochs.into_iter().collect::<Vec<_>>().join(", ");
+    eprintln!("Tokens made: {}, of the epochs {epochs}.", made.tokens.len());
     Ok(())
 }
 
@@ -128,7 +151,29 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
 fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Option<&Path>) -> anyhow::Result<Encoder> {
     let gone = epoch.state == "destroyed" && kept.is_none();
     ensure!(!gone, "it is destroyed; if its salt was kept for this, give it with --salt {}=FILE", epoch.id);
-    encoder(client, epoch, profile, kept)
+    encoder(client, epoch, profile, kept.map(read_salt).transpose()?)
+}
+
+impl Why {
+    /// For who asked, in Dutch.
+    pub(super) fn dutch(self) -> &'static str {
+        match self {
+            Self::SaltNotKept => "niet doorzocht, het zout van deze periode is niet bewaard",
+            Self::SaltUnusable => "niet doorzocht, de registerhouder heeft het zout van deze periode niet",
+            Self::NoToken => "niet doorzocht, voor deze periode is geen adrescode gemaakt",
+            Self::KeyEnded => "niet meer te doorzoeken, de sleutel van de pseudoniemen is vernietigd",
+        }
+    }
+
+    /// The same in English.
+    pub(super) fn english(self) -> &'static str {
+        match self {
+            Self::SaltNotKept => "not searched, the salt of this epoch was not kept",
+            Self::SaltUnusable => "not searched, the register holder has no salt of this epoch",
+            Self::NoToken => "not searched, no token was made for this epoch",
+            Self::KeyEnded => "cannot be searched any more, the key of its pseudonyms is destroyed",
+        }
+    }
 }
 
 /// Everything that the log says about an address, and where it was looked for.
@@ -136,17 +181,16 @@ fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Optio
 struct Report {
     /// By epoch.
     pseudonyms: BTreeMap<String, Vec<String>>,
-    /// Epochs in which nobody can look any more.
+    /// Epochs in which nobody looked.
     #[serde(rename = "notSearched")]
-    not_searched: BTreeSet<String>,
+    not_searched: BTreeMap<EpochId, Why>,
     /// Log entries up to here were read.
     entries: u64,
     checkpoint: String,
     found: Vec<serde_json::Value>,
 }
 
-/// Finds the entries and writes the report. An epoch whose pseudonyms' key has ended with its contents is named in it, and
-/// the others go on.
+/// Finds the entries and writes the report. Every epoch of the log in which nobody looked is named in it, and why.
 ///
 /// # Errors
 /// As [`super::run`]; then no file is left.
@@ -156,15 +200,14 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
         .with_context(|| format!("{} is no file of `voorrang audit token`", args.tokens.display()))?;
     ensure!(!args.log.offline, "the service makes the pseudonyms: this cannot be done with --offline");
     let client = Client::open(&args.log.config)?;
-    let (mut pseudonyms, mut not_searched) = (BTreeMap::<String, Vec<String>>::new(), BTreeSet::new());
-    for Token { epoch, address } in tokens.tokens {
+    let Tokens { tokens, mut not_searched } = tokens;
+    let mut pseudonyms = BTreeMap::<String, Vec<String>>::new();
+    for Token { epoch, address } in tokens {
         let question = SubjectQuestion { epoch: epoch.clone(), address };
         match client.post::<SubjectView>("access-log/subjects", &question).map_err(anyhow::Error::downcast) {
             Ok(view) => pseudonyms.entry(epoch.to_string()).or_default().push(view.object),
             Err(Ok(Refused(problem))) if problem.code == "store_not_found" => {
-                if not_searched.insert(epoch.to_string()) {
-                    eprintln!("NOT SEARCHED: questions of the epoch {epoch}: the service has no key of its pseudonyms");
-                }
+                not_searched.insert(epoch, Why::KeyEnded);
             }
             Err(Ok(refused)) => return Err(refused.into()),
             Err(Err(error)) => return Err(error),
@@ -173,6 +216,13 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
     // Only now, so that these look-ups are in the copy too.
     let mut reading = args.log.reading()?;
     let found = about(&mut reading, pseudonyms.values().flatten().map(String::as_str))?;
+    // What the register holder does not name, the log does.
+    for epoch in reading.index.epochs().iter().filter(|epoch| !pseudonyms.contains_key(epoch.as_str())) {
+        not_searched.entry(epoch.clone()).or_insert(Why::NoToken);
+    }
+    for (epoch, why) in &not_searched {
+        eprintln!("{epoch}: {}", why.english());
+    }
     let mut file = Output::create(&args.output)?;
     if args.json {
         let checkpoint = reading.copy.checkpoint().unwrap_or_default().to_owned();

@@ -278,6 +278,7 @@ fn an_index_that_does_not_fit_is_made_anew() {
         assert_eq!(Index::open(&copy).unwrap(), whole, "byte {at}");
         assert_eq!(fs::read(&path).unwrap(), good);
     }
+    assert!(!whole.epochs().is_empty(), "entries about somebody name their epoch");
     for cut in [0, 30, good.len() - 24] {
         fs::write(&path, &good[..cut]).unwrap();
         assert_eq!(Index::open(&copy).unwrap(), whole);

@@ -1,33 +1,55 @@
 //! A party's memory folder: what it keeps between runs, and which run has it.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 
 use super::super::output::Output;
 use super::Client;
+use crate::answer::wire::RegulationView;
 use crate::clock::Clock;
 
+/// What a custodian computes by: the youngest age that is no minor's, and the youngest of a senior.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ages {
+    minor_below: u16,
+    senior_from: u16,
+}
+
+impl fmt::Display for Ages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "minors below {}, seniors from {}", self.minor_below, self.senior_from)
+    }
+}
+
 impl Client {
-    /// Remembers what the service shows the first time, and holds every later time against it.
-    pub(super) fn hold(&self, name: &str, shown: &str, what: &str) -> anyhow::Result<()> {
-        let place = self.remembered(name);
-        match fs::read_to_string(&place) {
-            Ok(known) if known.trim() == shown => Ok(()),
-            Ok(_) => bail!(
-                "the service shows another one than the one remembered in {}: {what}; ask the administrator, and do not \
-                 go on before that file may be removed",
-                place.display()
-            ),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.remember(name, shown),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read {}; do not go on without it", place.display()))
+    /// Remembers the ages of a regulation the first time, and holds every later time against them.
+    pub(super) fn hold_ages(&self, shown: &RegulationView) -> anyhow::Result<()> {
+        let name = format!("regulation-{}.json", shown.id);
+        let place = self.remembered(&name);
+        let ages = Ages { minor_below: shown.minor_below, senior_from: shown.senior_from };
+        let text = match fs::read_to_string(&place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return self.remember(&name, &serde_json::to_string(&ages)?);
             }
-        }
+            text => text.with_context(|| format!("cannot read {}; do not go on without it", place.display()))?,
+        };
+        let known: Ages = serde_json::from_str(&text)
+            .with_context(|| format!("{} holds no ages; do not go on without them", place.display()))?;
+        ensure!(
+            known == ages,
+            "the service's regulation has other ages ({ages}) than those remembered in {} ({known}); if your party signed \
+             a version with them (`voorrang regulation show`), remove that file, else ask the administrator",
+            place.display()
+        );
+        Ok(())
     }
 
     /// A file in the party's memory folder.

@@ -11,10 +11,10 @@ use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs, own_files};
 use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
-use crate::cli::inputs::{SALT_VARIABLE, read_profile};
+use crate::cli::inputs::read_profile;
 use crate::cli::output::{Output, refuse_input};
-use crate::cli::pki::write_secret;
-use crate::epoch::share;
+use crate::cli::salt::{SALT_VARIABLE, keep_salt};
+use crate::epoch::{same_recipient, share};
 use crate::ids::Oin;
 
 pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
@@ -30,6 +30,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
     };
     let staying = parties.party.into_iter().filter(|party| !args.without.contains(&party.oin));
     let participants: Vec<_> = staying.filter_map(keyed).collect();
+    check_keys(&participants)?;
     let epoch = NewEpoch {
         id: args.epoch.epoch.clone(),
         regulation: client.config.regulation.clone(),
@@ -49,6 +50,18 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
         said += &format!("\nIt is without {oin}, which has no salt of it.");
     }
     Ok(said)
+}
+
+/// Whether shares can be sealed for every key, and no two parties have the same one: later only an end by two people helps.
+fn check_keys(participants: &[Participant]) -> anyhow::Result<()> {
+    for (at, one) in participants.iter().enumerate() {
+        share::check_recipient(&one.oin, &one.recipient)?;
+        let same = |other: &&Participant| same_recipient(&other.recipient, &one.recipient);
+        if let Some(other) = participants[..at].iter().find(same) {
+            bail!("parties.toml has the same key for {} and {}; ask both for their own", other.oin, one.oin);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn contribute(args: &EpochArgs) -> anyhow::Result<String> {
@@ -106,7 +119,7 @@ fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<B
     let mut recipients = BTreeMap::new();
     for participant in &view.participants {
         let known = parties.find(&participant.oin).and_then(|party| party.recipient.as_ref());
-        if !known.is_some_and(|known| share::same_recipient(known, &participant.recipient)) {
+        if !known.is_some_and(|known| same_recipient(known, &participant.recipient)) {
             bail!(
                 "the service announces a key for {} that is not the one in parties.toml; nothing was contributed, ask that party",
                 participant.oin
@@ -120,7 +133,7 @@ fn checked_recipients(view: &EpochView, parties: &PartyBook) -> anyhow::Result<B
 /// This party's OIN: the participant whose announced key belongs to our identity.
 fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
     let public = client.identity()?.public();
-    let own = view.participants.iter().find(|participant| share::same_recipient(&participant.recipient, &public));
+    let own = view.participants.iter().find(|participant| same_recipient(&participant.recipient, &public));
     Ok(own.context(NO_PARTICIPANT)?.oin.clone())
 }
 
@@ -140,8 +153,7 @@ pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let mut done = Vec::new();
     // The secret first, which replaces nothing: where it cannot be written, no envelope is left behind.
     if let Some(path) = &args.salt_file {
-        write_secret(path, salt.to_file().as_bytes())?;
-        done.push(format!("Wrote the salt of {} to {}; it stays on this machine.", envelope.epoch, path.display()));
+        done.push(keep_salt(path, &envelope.epoch, &salt)?);
     }
     if let Some(path) = &args.output {
         write_envelope(path, &envelope)?;
@@ -150,7 +162,7 @@ pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     if args.print_salt {
         // The shell reads standard output; whatever else there is to say goes elsewhere.
         done.iter().for_each(|line| eprintln!("{line}"));
-        return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file().trim_end()));
+        return Ok(format!("export {SALT_VARIABLE}={}", salt.to_file(&envelope.epoch).trim_end()));
     }
     Ok(done.join("\n"))
 }

@@ -238,6 +238,9 @@ fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))? {
         Ending::Waits(pending) => {
             eprintln!("{}", regulation::waits(&pending.proposal));
+            if verb == "destroy" {
+                eprintln!("{}", keep_first(&args.epoch.epoch));
+            }
             return Ok(format!("{}\n", pending.proposal));
         }
         Ending::Destroyed(done) => done,
@@ -248,6 +251,14 @@ fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     std::io::Write::write_all(&mut file, done.record.as_bytes())?;
     file.finish()?;
     Ok(format!("{} is destroyed; the signed record is in {}.", done.epoch, path.display()))
+}
+
+/// What must be done before a destruction: with the shares goes the only way to the salt.
+fn keep_first(epoch: &EpochId) -> String {
+    format!(
+        "Before that the register holder keeps its salt, or nobody can say any more who asked about a person in it:\n  \
+         voorrang epoch fetch {epoch} --salt-file {epoch}.salt --config <register holder>.toml"
+    )
 }
 
 /// Whether a record of destruction is signed with the key that the log had at its entry, or has now.

@@ -12,7 +12,7 @@ use time::Date;
 
 use super::super::client::{Client, ComeAgain, Refused, trace_of};
 use super::super::interrupt;
-use super::super::load::encoder;
+use super::super::salt::{encoder, read_salt};
 use super::files::remove;
 use super::lost::Lost;
 use super::proving::Prover;
@@ -24,7 +24,6 @@ use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_n
 use crate::audit::LogKeys;
 use crate::code::{AddressToken, CodeHeader};
 use crate::encode::{Encoder, Tenant};
-use crate::epoch::share::same_recipient;
 use crate::ids::{EpochId, TraceId};
 use crate::profile::Profile;
 use crate::regulate::Answer;
@@ -194,7 +193,7 @@ impl Asker {
     fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Option<Encoder>> {
         let epochs = self.client.service()?.epochs;
         let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
-        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref()) {
+        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref().map(read_salt).transpose()?) {
             Ok(encoder) => Ok(Some(encoder)),
             Err(error) if error.is::<ComeAgain>() => Err(error),
             // Its shares are gone, or the salt that was given is of another one.
@@ -335,9 +334,9 @@ fn encoder_in_force(client: &Client, profile: &Profile, salt: Option<&Path>) -> 
     let none =
         || format!("the regulation {} has no epoch that answers; see `voorrang epoch list`", client.config.regulation);
     let first = answering.first().with_context(none)?;
-    if salt.is_some() {
-        let fits = answering.iter().find_map(|epoch| encoder(client, epoch, profile, salt).ok());
-        return fits.map_or_else(|| encoder(client, first, profile, salt), Ok);
+    if let Some(kept) = salt.map(read_salt).transpose()? {
+        let its = answering.iter().find(|epoch| kept.epoch.as_ref() == Some(&epoch.id));
+        return encoder(client, its.unwrap_or(first), profile, Some(kept));
     }
     let epoch = to_ask(client, &answering)?.unwrap_or(first);
     if epoch.id != first.id {
@@ -379,12 +378,8 @@ fn answering(client: &Client) -> anyhow::Result<Vec<EpochView>> {
 /// The first of these epochs in which our own stock is confirmed; where it is in none, the first: in the others nobody of
 /// ours is answered. So no question is lost between a cut-over and the confirmation of a stock.
 fn to_ask<'a>(client: &Client, answering: &'a [EpochView]) -> anyhow::Result<Option<&'a EpochView>> {
-    let public = client.identity()?.public();
-    let has_stock = |epoch: &&EpochView| {
-        let own = epoch.participants.iter().find(|one| same_recipient(&one.recipient, &public));
-        own.is_some_and(|own| epoch.stocks.contains(&own.oin))
-    };
-    Ok(answering.iter().find(has_stock).or_else(|| answering.first()))
+    let own = client.oin()?;
+    Ok(answering.iter().find(|epoch| epoch.stocks.contains(&own)).or_else(|| answering.first()))
 }
 
 /// What each question came to. Where the service failed at one, the request is to be sent again: those that it answered
