@@ -34,6 +34,7 @@ mod limits;
 mod listener;
 mod loads;
 mod log;
+mod manager;
 mod metrics;
 mod negotiation;
 pub mod openapi;
