@@ -60,6 +60,7 @@ mod subject;
 mod tls;
 mod today;
 mod trace;
+mod turns;
 mod unsent;
 pub mod upkeep;
 pub mod wire;
@@ -129,6 +130,7 @@ pub struct App {
     /// URI of the register of processing activities, see [`crate::config::Ldv`].
     register: String,
     desk: question_batches::Desk,
+    turns: turns::Turns,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
@@ -190,6 +192,7 @@ impl App {
             sealing,
             register,
             desk,
+            turns: turns::Turns::default(),
             knocks,
             metrics,
             changing,
