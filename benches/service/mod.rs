@@ -1,31 +1,20 @@
 //! A running service with a loaded register of invented people, for the benches that ask it.
 
 use std::fs;
-use std::io::Write;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tempfile::TempDir;
+use premises::{Asked, CORPORATION, Premises};
 use voorrang::answer::server::{self, Running};
-use voorrang::answer::wire::{self, Answered, Question, by_name};
+use voorrang::answer::wire::{Answered, Question};
 use voorrang::cli::client::Client;
-use voorrang::cli::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
-use voorrang::cli::load::{self, Kind, LoadArgs};
-use voorrang::cli::people::PeopleArgs;
-use voorrang::cli::pki;
 use voorrang::clock::Clock;
 use voorrang::config::Config;
-use voorrang::encode::{Encoder, read};
-use voorrang::profile::Profile;
-use voorrang::regulate::Regulation;
 
-/// Households of which the tenants ask, of those who live at their address and of those who are nobody.
-pub const HOUSEHOLDS: usize = 4000;
-const RESIDENTS_PER_HOUSEHOLD: usize = 3;
+mod premises;
 
 /// A running service with a loaded register, and everything to ask it with.
 pub struct Bench {
-    _folder: TempDir,
+    _premises: Premises,
     pub service: Running,
     pub asker: Client,
     /// Of tenants who live at their address.
@@ -39,228 +28,18 @@ impl Bench {
     /// and the folder of its state.
     pub fn set_up(persons: usize, care_every: usize) -> anyhow::Result<(Self, PathBuf)> {
         let persons = std::env::var("VOORRANG_BENCH_PERSONS").ok().and_then(|n| n.parse().ok()).unwrap_or(persons);
-        let folder = tempfile::tempdir()?;
-        let regulation_folder = folder.path().join("haarlem");
-        write_regulation(&regulation_folder)?;
-        let regulation = Regulation::load(&regulation_folder)?;
-        let keys = folder.path().join("keys");
-        pki::make(&keys, &regulation, "localhost:0")?;
-        let law = pki::sign_all(&keys, &regulation)?;
-        let config = fs::read_to_string(keys.join("voorrang.toml"))?;
-        let mut config = Config::from_parts(&config, "voorrang.toml", &keys, std::iter::empty())?;
-        let state = state_folder(&folder);
+        let premises = Premises::new()?;
+        let config = fs::read_to_string(premises.keys.join("voorrang.toml"))?;
+        let mut config = Config::from_parts(&config, "voorrang.toml", &premises.keys, std::iter::empty())?;
+        let state = premises.state.clone();
         config.state.clone_from(&state);
         let service = server::start(config, Clock::System)?;
-        point_clients_at(&keys, &regulation, service.address.port())?;
-        let party = |name: &str| keys.join(format!("{name}.toml"));
-        let [administrator, population, care, corporation] = [
-            "ict-dienst-kennemerland",
-            "gemeente-haarlem-burgerzaken",
-            "sociaal-wijkteam-en-zorgnetwerk-haarlem",
-            "ymere",
-        ]
-        .map(party);
-        let officer = party("functionaris-gegevensbescherming-van-de-gemeente");
-        voorrang::cli::regulation::activate_at(&law, &administrator, &officer)?;
-        let files = Files::write(folder.path(), persons, care_every)?;
-        let step = |config: &Path| EpochArgs { epoch: "haarlem-bench".parse().expect("a name"), config: config.into() };
-        epoch::run(&EpochCommand::New(NewArgs::of(step(&administrator))))?;
-        epoch::run(&EpochCommand::Contribute(step(&population)))?;
-        epoch::run(&EpochCommand::Contribute(step(&care)))?;
-        upload(Kind::Population, &files.residents, &population)?;
-        upload(Kind::Care, &files.care, &care)?;
-        let activate = ActivateArgs::of(step(&administrator));
-        epoch::run(&EpochCommand::Activate(activate))?;
-        // All addresses of the register: a stock declares at most 50 dwellings an address.
-        upload(Kind::Stock, &files.residents, &corporation)?;
-        let asker = Client::open(&corporation)?;
-        let profile = Profile::built_in();
-        let epoch = asker.epoch_in(&["active"])?;
-        let salt = asker.salt(&epoch.id, &profile)?;
-        let encoder = Encoder::new(&profile, salt.expose(), &epoch.id);
-        let at_home = questions(&files.tenants, &encoder, &profile)?;
-        let unknown = questions(&files.strangers, &encoder, &profile)?;
-        Ok((Self { _folder: folder, service, asker, at_home, unknown }, state))
+        let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every)?;
+        let asker = Client::open(&premises.party(CORPORATION))?;
+        Ok((Self { _premises: premises, service, asker, at_home, unknown }, state))
     }
 
     pub fn ask(&self, question: &Question) -> Answered {
         self.asker.post("priority-questions", question).expect("the question is answered")
     }
-}
-
-/// Where the service keeps its state: a real disk. The system's temporary folder may be memory.
-fn state_folder(folder: &TempDir) -> PathBuf {
-    std::env::var_os("VOORRANG_BENCH_STATE").map_or_else(|| folder.path().join("state"), PathBuf::from)
-}
-
-/// Haarlem's regulation with the widest budgets, which bound a corporation, not a machine, and for a care list of any size.
-fn write_regulation(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    let text = include_str!("../../config/regulations/haarlem/regulation.toml")
-        .replace("stop_share = 0.25", "stop_share = 1.0")
-        .replace("household_per_month = 4", "household_per_month = 31")
-        .replace("miss_share = 0.25", "miss_share = 0.99")
-        .replace("bound = 0.5", "bound = 0.99");
-    fs::write(folder.join("regulation.toml"), text)?;
-    fs::write(folder.join("articles.cedar"), include_str!("../../config/regulations/haarlem/articles.cedar"))?;
-    Ok(())
-}
-
-fn point_clients_at(keys: &Path, regulation: &Regulation, port: u16) -> anyhow::Result<()> {
-    for party in regulation.parties() {
-        let path = keys.join(format!("{}.toml", pki::file_stem(&party.name)));
-        let text = fs::read_to_string(&path)?.replace("localhost:0", &format!("localhost:{port}"));
-        fs::write(path, text)?;
-    }
-    Ok(())
-}
-
-fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
-    let args = LoadArgs {
-        kind,
-        input: input.into(),
-        people: PeopleArgs::default(),
-        config: config.into(),
-        reference_date: None,
-        dwellings: Some(400_000).filter(|_| kind == Kind::Stock),
-        epoch: None,
-        salt_file: None,
-        profile: None,
-        delta: false,
-        dry_run: false,
-    };
-    if let Some(pending) = &load::load(&args)?.pending {
-        let officer = config.with_file_name("functionaris-gegevensbescherming-van-de-gemeente.toml");
-        voorrang::cli::regulation::confirm(pending, &Client::open(&officer)?)?;
-    }
-    Ok(())
-}
-
-/// Invented people: every syllable and number from the row number, so that all runs are alike.
-struct Files {
-    residents: PathBuf,
-    care: PathBuf,
-    tenants: PathBuf,
-    strangers: PathBuf,
-}
-
-impl Files {
-    fn write(folder: &Path, persons: usize, care_every: usize) -> anyhow::Result<Self> {
-        let place = |name: &str| folder.join(name);
-        let files = Self {
-            residents: place("brp.csv"),
-            care: place("oggz.csv"),
-            tenants: place("huurders.csv"),
-            strangers: place("strangers.csv"),
-        };
-        let mut residents = fs::File::create(&files.residents)?;
-        writeln!(
-            residents,
-            "person_id,bsn,huishouden_id,adres_id,voornamen,voorvoegsel,geslachtsnaam,geslacht,\
-geboortedatum,naamgebruik,partner_voorvoegsel,partner_geslachtsnaam,rol,straat,huisnummer,huisletter,toevoeging,\
-postcode,woonplaats"
-        )?;
-        for n in 0..persons {
-            let (household, person) = (n / RESIDENTS_PER_HOUSEHOLD, Invented::new(n));
-            let Invented { first, last, sex, birth } = person;
-            writeln!(
-                residents,
-                "P{n},,H{household},,{first},,{last},{sex},{birth},E,,,,Straat {},{},,,{},Stad",
-                household / 200,
-                1 + household % 200,
-                postcode(household)
-            )?;
-        }
-        let mut care = fs::File::create(&files.care)?;
-        writeln!(
-            care,
-            "oggz_id,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats"
-        )?;
-        for n in (0..persons).step_by(care_every) {
-            let Invented { first, last, sex, birth } = Invented::new(n);
-            let household = n / RESIDENTS_PER_HOUSEHOLD;
-            let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
-            writeln!(
-                care,
-                "O{n},{first},,{last},{sex},{birth},Straat {},{},,{},Stad",
-                household / 200,
-                1 + household % 200,
-                postcode(household)
-            )?;
-        }
-        let households = persons / RESIDENTS_PER_HOUSEHOLD;
-        Self::write_tenants(&files.tenants, 0..households.min(HOUSEHOLDS), 0)?;
-        // At other addresses, if there are enough: a month has questions enough for one comparison of an address.
-        Self::write_tenants(&files.strangers, households.saturating_sub(HOUSEHOLDS)..households, 7_777_777)?;
-        Ok(files)
-    }
-
-    /// Tenants of the first person of a household; with an offset they are people who live nowhere.
-    fn write_tenants(path: &Path, households: Range<usize>, offset: usize) -> anyhow::Result<()> {
-        let mut file = fs::File::create(path)?;
-        writeln!(
-            file,
-            "contract_id,volgnr,corporatie,voorletters,voornaam,tussenvoegsel,achternaam,geslacht,\
-geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats,ingangsdatum"
-        )?;
-        for household in households {
-            let Invented { first, last, sex, birth } = Invented::new(household * RESIDENTS_PER_HOUSEHOLD + offset);
-            let birth = format!("{}-{}-{}", &birth[..4], &birth[4..6], &birth[6..]);
-            writeln!(
-                file,
-                "K{household},1,C1,,{first},,{last},{sex},{birth},Straat {},{},,{},Stad,2020-01-01",
-                household / 200,
-                1 + household % 200,
-                postcode(household)
-            )?;
-        }
-        Ok(())
-    }
-}
-
-struct Invented {
-    first: String,
-    last: String,
-    sex: char,
-    birth: String,
-}
-
-impl Invented {
-    fn new(n: usize) -> Self {
-        const SYLLABLES: [&str; 16] =
-            ["ba", "der", "fi", "gro", "hen", "ja", "kel", "lo", "mun", "ne", "pol", "ra", "sti", "ter", "vo", "wim"];
-        // Knuth's multiplicative hash: neighbours get unlike names.
-        let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let part = |shift: usize| SYLLABLES[(mixed >> shift) & 15];
-        let birth = format!("{}{:02}{:02}", 1940 + (mixed >> 40) % 60, 1 + (mixed >> 46) % 12, 1 + (mixed >> 52) % 28);
-        let last = format!("{}{}{}{}", part(8), part(12), part(16), part(20));
-        Self { first: format!("{}{}", part(24), part(28)), last, sex: if mixed >> 63 == 0 { 'M' } else { 'V' }, birth }
-    }
-}
-
-fn postcode(household: usize) -> String {
-    let block = household / 200;
-    let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).expect("below 26"));
-    format!("{}{}{}", 1000 + block / 676, letter(block / 26), letter(block))
-}
-
-fn questions(tenants: &Path, encoder: &Encoder, profile: &Profile) -> anyhow::Result<Vec<Question>> {
-    let ask = |tenant| {
-        let (codes, address) = encoder.tenants(&[tenant]).remove(0);
-        Question {
-            header: encoder.header(),
-            purpose: Some("eviction-prevention".into()),
-            arrears: wire::Arrears { months: 3.0, days: 0 },
-            conditions: wire::Conditions {
-                personal_contact: true,
-                help_offered: true,
-                reminder_sent: true,
-                no_objection: true,
-                tenant_agrees: false,
-            },
-            address,
-            tenants: vec![wire::Tenant { codes: by_name(codes, profile) }],
-        }
-    };
-    Ok(read::tenants(tenants)?.into_iter().map(ask).collect())
 }

@@ -174,15 +174,19 @@ pub(super) async fn answer_one(
     within: Within,
     repeat: Result<Option<Arc<RepeatKey>>, Problem>,
 ) -> Result<Answered, Problem> {
-    let (started, epoch, tenants) = (Instant::now(), question.header.epoch.clone(), question.tenants.len());
+    let (epoch, tenants) = (question.header.epoch.clone(), question.tenants.len());
     // Where another question took the last of the budget in between, the second decision is the refusal.
     for left in [true, false] {
+        let turn = app.turns.take(&caller.identity.oin).await;
+        let started = Instant::now();
         let (deciding, caller, question, repeat) = (app.clone(), caller.clone(), question.clone(), repeat.clone());
         let reached = aside(move || {
             let _first = deciding.desk.ahead();
             deciding.reach(&caller, question, within, repeat)
         });
-        let reached = reached.await.map_err(|_| Problem::unavailable("the service is stopping"))?;
+        let reached = reached.await;
+        drop(turn);
+        let reached = reached.map_err(|_| Problem::unavailable("the service is stopping"))?;
         let answered = match reached? {
             Reached::Again(answered) => Some(answered),
             Reached::Decided(decision) => {

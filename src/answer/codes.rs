@@ -75,6 +75,7 @@ pub const CODES: &[Code] = &[
     code("export", &[422], Mend, "the range of an export has no entries"),
     code("fsc_transaction_id", &[400], Mend, "the transaction id is no UUID of version 7"),
     code("group_unwanted", &[422], Mend, "a record names a group that its source does not have"),
+    code("header_twice", &[400], Mend, "a header that says one thing stands there twice"),
     code("headers_too_large", &[431], Mend, "the head of the request is too long"),
     code("hold", &[422], Mend, "the range of a hold has no entries"),
     code("host", &[400], Mend, "not one `Host` with the service's name"),

@@ -16,6 +16,8 @@ const HEADERS: usize = 64;
 /// Bytes of all headers, names included.
 const HEADER_BYTES: usize = 16 << 10;
 const HOST_BYTES: usize = 255;
+/// Of what says one thing, two readers could take either.
+const ONCE: [&str; 4] = ["accept", "content-digest", "content-type", "traceparent"];
 
 /// What is wrong with a head, if anything is.
 pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
@@ -45,6 +47,9 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
     let has_length = head.headers.contains_key(CONTENT_LENGTH);
     if has_length && !only(&head.headers, &CONTENT_LENGTH).is_some_and(|value| is_length(value.as_bytes())) {
         return bad("content_length", "send one Content-Length, a number without leading zeros");
+    }
+    if let Some(name) = ONCE.iter().find(|name| head.headers.get_all(**name).count() > 1) {
+        return bad("header_twice", &format!("send the header {name} once"));
     }
     None
 }
@@ -127,6 +132,11 @@ mod tests {
                 Some((400, "content_length")),
                 "{length}"
             );
+        }
+        for name in ["Accept", "Content-Digest", "Content-Type", "traceparent"] {
+            let same = get("/").append_header((name, "application/json")).append_header((name, "application/json"));
+            assert_eq!(bad(same), Some((400, "header_twice")), "{name}");
+            assert_eq!(bad(get("/").append_header((name, "a, b"))), None, "{name}");
         }
         assert_eq!(bad(get("https://localhost/v1/ping")), Some((400, "absolute_uri")));
         for path in ["/v1/priority-batche%73", "/v1/%2e%2E/x", "/v1/p%7Eq", "/v1/%", "/v1/%4", "/v1/%zz"] {

@@ -65,10 +65,12 @@ pub(super) async fn ask(
     question: Json<GroupQuestion>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
+    let turn = app.turns.take(&caller.identity.oin).await;
     let (started, trace) = (Instant::now(), caller.trace);
     let (epoch, tenants) = (question.question.header.epoch.clone(), question.question.tenants.len());
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = aside(move || deciding.decide_groups(&caller, question)).await;
+    drop(turn);
     let Decided { entry, told, counts } =
         decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let told = match told {

@@ -34,6 +34,8 @@ use crate::telemetry;
 
 /// The listener serves a handful of people and one scraper.
 const WORKERS: usize = 1;
+/// Of all readers; whoever comes then waits until one is silent for five seconds, as actix has it.
+const CONNECTIONS: usize = 64;
 const SHUTDOWN_SECONDS: u64 = 1;
 const LEVEL_BYTES: usize = 16;
 /// For a body of one word.
@@ -71,6 +73,7 @@ pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketA
     let server = HttpServer::new(factory)
         .on_connect(ending::on_connect)
         .workers(WORKERS)
+        .max_connections(CONNECTIONS)
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(socket)?

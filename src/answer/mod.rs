@@ -35,6 +35,7 @@ mod limits;
 mod listener;
 mod loads;
 mod log;
+mod manager;
 mod metrics;
 mod negotiation;
 pub mod openapi;
@@ -61,6 +62,7 @@ mod subject;
 mod tls;
 mod today;
 mod trace;
+mod turns;
 mod unsent;
 pub mod upkeep;
 pub mod wire;
@@ -137,6 +139,7 @@ pub struct App {
     /// URI of the register of processing activities, see [`crate::config::Ldv`].
     register: String,
     desk: question_batches::Desk,
+    turns: turns::Turns,
     knocks: Arc<knocks::Knocks>,
     metrics: Arc<metrics::Metrics>,
     /// Held from reading an epoch or stock to replacing it, the store's change in between: two changes at once would
@@ -198,6 +201,7 @@ impl App {
             sealing,
             register,
             desk,
+            turns: turns::Turns::default(),
             knocks,
             metrics,
             changing,

@@ -26,6 +26,7 @@ use super::json::{BodyLimit, path_error};
 use super::knocks::Refused;
 use super::limits::Meters;
 use super::listener::{self, Socket};
+use super::manager::{Told, tell};
 use super::negotiation::{Unread, negotiated};
 use super::openapi::Published;
 use super::operation::Operation;
@@ -183,6 +184,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             let server = server.run();
             actix_web::rt::spawn(async move {
                 stopped.notified().await;
+                tell(Told::Stopping);
                 stopping.store(true, Ordering::Relaxed);
             });
             let documentation = pages.as_ref().map(|(_, address)| *address);
@@ -191,6 +193,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             }
             let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
             tracing::info!(%address, internal = shown(internal), documentation = shown(documentation), version = env!("CARGO_PKG_VERSION"), "the service listens");
+            tell(Told::Ready);
             if let Some(ready) = ready {
                 // Whoever started us may be gone already; then nobody stops us but a signal.
                 drop(ready.send((Places { address, internal, documentation }, server.handle())));
@@ -228,9 +231,11 @@ fn hangups() -> Option<Signal> {
 async fn reload_on_hangup(mut hangups: Signal, reloader: Arc<Reloader>) {
     while hangups.recv().await.is_some() {
         let reloader = Arc::clone(&reloader);
+        tell(Told::Reloading);
         if aside(move || reloader.reload()).await.is_err() {
             return;
         }
+        tell(Told::Ready);
     }
 }
 

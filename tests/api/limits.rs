@@ -298,6 +298,8 @@ pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
         ("absolute", format!("GET https://evil{path} HTTP/1.1\r\nHost: localhost\r\n\r\n{hidden}")),
         ("both", format!("{begin}Content-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}")),
         ("two lengths", format!("{begin}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),
+        ("two types", format!("{begin}Content-Type: application/json\r\nContent-Type: text/plain\r\n\r\n{hidden}")),
+        ("two forms", format!("{begin}Accept: */*\r\nAccept: text/plain\r\n\r\n{hidden}")),
         ("zeros", format!("{begin}Content-Length: 00\r\n\r\n{hidden}")),
         ("coding", format!("{begin}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}")),
         ("space", format!("{begin}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}")),

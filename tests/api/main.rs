@@ -38,6 +38,7 @@ mod repeats;
 mod reports;
 mod rotation;
 mod salts;
+mod shares;
 mod silence;
 mod sizes;
 mod spans;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,29 @@ fn a_hangup_while_it_starts_ends_nothing() {
     assert!(child.try_wait().unwrap().is_none(), "the last one ended nothing either");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "it stops as it should");
+}
+
+#[test]
+fn the_service_manager_is_told_when_it_answers_reloads_and_stops() {
+    let mut house = House::built(true);
+    let place = house.file("notify");
+    let manager = UnixDatagram::bind(&place).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 64];
+        let length = manager.recv(&mut bytes).expect("it is told");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let mut command = serve(&house.keys().join("voorrang.toml"));
+    command.env("NOTIFY_SOCKET", &place);
+    house.command = Some(command);
+    house.start();
+    assert_eq!(heard(), "READY=1");
+    house.signal("HUP");
+    assert_eq!([heard(), heard()], ["RELOADING=1", "READY=1"]);
+    house.terminate();
+    assert_eq!(heard(), "STOPPING=1");
+    assert_eq!(house.exit_code(), Some(0));
 }
 
 #[test]

@@ -472,6 +472,20 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
 }
 
 #[test]
+fn whoever_fills_the_internal_listener_is_silent_for_a_moment_only() {
+    let mut house = House::built(true);
+    house.start();
+    let port = logged_port(&house, "internal=");
+    let silent: Vec<_> = (0..64).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    sleep(Wait::from_millis(500));
+    let began = Instant::now();
+    assert_eq!(inside(port, "GET /livez"), (200, "ok\n".into()));
+    let waited = began.elapsed();
+    assert!((Wait::from_secs(2)..Wait::from_secs(15)).contains(&waited), "{waited:?}");
+    drop(silent);
+}
+
+#[test]
 fn a_lost_key_of_an_epoch_and_a_stop_are_told_inside() {
     let mut house = House::outside();
     house.stop();

@@ -34,6 +34,7 @@ GIVEN = {
     "regulations": ["haarlem", "zaanstad"],
     "extraConfig": "level = \"warn\"\n\n[traces]\ncollector = \"http://collector.example:4318/v1/traces\"",
     "podMonitor": True,
+    "prometheusRule": True,
 }
 
 
@@ -64,7 +65,7 @@ def demand(holds, what):
 documents = render(GIVEN)
 demand(isinstance(documents, list), documents)
 by_kind = {one["kind"]: one for one in documents}
-demand(sorted(by_kind) == ["ConfigMap", "NetworkPolicy", "PodMonitor", "Service", "StatefulSet"],
+demand(sorted(by_kind) == ["ConfigMap", "NetworkPolicy", "PodMonitor", "PrometheusRule", "Service", "StatefulSet"],
        f"kinds: {list(by_kind)}")
 for one in documents:
     demand(one["metadata"]["labels"]["app.kubernetes.io/instance"] == "vr", f"{one['kind']} has no instance label")
@@ -114,7 +115,9 @@ ignored = (ROOT / ".containerignore").read_text().split("\n")
 demand({"target", ".git", "**/*.key"} <= set(ignored), "keys or builds come into the image")
 # The alarms name the job, which is what the monitor makes of this label.
 label = by_kind["PodMonitor"]["spec"]["jobLabel"]
-rules = yaml.safe_load((ROOT / "packaging/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+alarms = yaml.safe_load((ROOT / "packaging/prometheus/alerts.yml").read_text())
+demand(by_kind["PrometheusRule"]["spec"] == alarms, "the chart's alarms are others than those of packaging/prometheus")
+rules = alarms["groups"][0]["rules"]
 down, = [rule["expr"] for rule in rules if rule["alert"] == "VoorrangDown"]
 demand(f'job="{state["template"]["metadata"]["labels"][label]}"' in down and "absent" in down, "nobody hears that it is gone")
 volumes = {mount_of(path)["name"] for path in written}
@@ -154,6 +157,10 @@ demand(opened == {**ports, "documentation": int(listen.rsplit(":", 1)[1])}, f"po
 demand([port["targetPort"] for port in public["Service"]["spec"]["ports"]] == ["https", "documentation"], "no way to it")
 demand(public["NetworkPolicy"]["spec"]["ingress"][2:] == [{"ports": [{"port": "documentation"}], "from": peers}],
        "the document's peers are not those that were named")
+
+by_tag = [one for one in render(merged(GIVEN, {"image": {"digest": ""}})) if one["kind"] == "StatefulSet"]
+demand(by_tag[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example/voorrang:" + META["appVersion"],
+       "without a digest the image is not the one of this version")
 
 # What must be given is asked for by name, and nothing else is needed.
 for missing in ("logOrigin", "tls.secretName", "regulations", "image.repository"):

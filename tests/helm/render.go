@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/template"
 )
@@ -24,10 +25,11 @@ func render(file, data string) error {
 	if err != nil {
 		return err
 	}
-	var values any
+	var values map[string]any
 	if err := json.Unmarshal([]byte(data), &values); err != nil {
 		return err
 	}
+	values["Files"] = files(filepath.Dir(filepath.Dir(file)))
 	functions := template.FuncMap{
 		"quote":     func(value any) string { return fmt.Sprintf("%q", fmt.Sprint(value)) },
 		"indent":    indent,
@@ -41,6 +43,18 @@ func render(file, data string) error {
 		return err
 	}
 	return parsed.Execute(os.Stdout, values)
+}
+
+// The chart's folder.
+type files string
+
+// As Helm's: what is not there is empty.
+func (chart files) Get(name string) string {
+	text, err := os.ReadFile(filepath.Join(string(chart), name))
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func indent(spaces int, text string) string {

@@ -1,7 +1,7 @@
 //! What the handlers of batches and their worker share: who goes first, and whether there is something to do.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::tls::Door;
@@ -12,12 +12,17 @@ use crate::ids::Oin;
 /// How long a batch's question waits for questions that came alone. Longer, and a busy service never answers a batch.
 const COURTESY: Duration = Duration::from_millis(2);
 
+/// So long after a question that came alone more are awaited.
+const BUSY: Duration = Duration::from_millis(250);
+
 /// What handlers and the worker share.
 #[derive(Debug)]
 pub(in super::super) struct Desk {
     pub(super) bounds: Batches,
     /// Questions being decided for which somebody waits.
     ahead: AtomicUsize,
+    /// When one came last.
+    came: Mutex<Option<Instant>>,
     /// Whether there is something for the worker.
     more: AtomicBool,
     /// Who is let in while a batch is answered.
@@ -36,7 +41,13 @@ impl Drop for Ahead<'_> {
 impl Desk {
     pub(in super::super) fn new(bounds: &Batches) -> Self {
         // What a restart cut short goes on.
-        Self { bounds: bounds.clone(), ahead: AtomicUsize::new(0), more: AtomicBool::new(true), door: OnceLock::new() }
+        Self {
+            bounds: bounds.clone(),
+            ahead: AtomicUsize::new(0),
+            came: Mutex::default(),
+            more: AtomicBool::new(true),
+            door: OnceLock::new(),
+        }
     }
 
     /// From now on batches are answered for those only whom this door lets in.
@@ -52,6 +63,7 @@ impl Desk {
     /// Somebody waits for a question: batches let it pass.
     pub(in super::super) fn ahead(&self) -> Ahead<'_> {
         self.ahead.fetch_add(1, Ordering::Relaxed);
+        *self.came.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ahead(&self.ahead)
     }
 
@@ -61,6 +73,12 @@ impl Desk {
         while self.ahead.load(Ordering::Relaxed) > 0 && Instant::now() < until {
             std::thread::sleep(COURTESY / 10);
         }
+    }
+
+    /// Whether questions come of which somebody awaits each.
+    pub(super) fn is_busy(&self) -> bool {
+        let came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+        came.is_some_and(|came| came.elapsed() < BUSY)
     }
 
     /// There is something to do.

@@ -27,8 +27,11 @@ const LOOK: Duration = Duration::from_millis(50);
 /// After a failure of the store or the log's key.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Questions that share a commit. Somebody who waits may wait for one slice.
+/// Questions that share a commit.
 const SLICE: usize = 32;
+
+/// Questions that are searched together while others ask: whoever waits may wait for one search.
+const FEW: usize = 4;
 
 /// Why a batch is not gone on with.
 enum Halt {
@@ -162,10 +165,16 @@ impl App {
     /// Decides some questions, holds what came of them until time tells nothing, and records each by itself.
     fn answer_slice<'a>(&self, behalf: &Behalf, slice: &[u32], line: impl Fn(u32) -> &'a [u8]) -> Result<(), Halt> {
         let started = Instant::now();
-        self.desk.let_pass();
         let questions = slice.iter().map(|&n| serde_json::from_slice(line(n)).map_err(|_| damaged()));
         let questions: Vec<Question> = questions.collect::<Result<_, _>>()?;
-        let decided = self.decide_for(behalf, &questions)?;
+        let (mut decided, mut rest) = (Vec::with_capacity(questions.len()), &questions[..]);
+        while !rest.is_empty() {
+            self.desk.let_pass();
+            let together = if self.desk.is_busy() { FEW.min(rest.len()) } else { rest.len() };
+            let (next, behind) = rest.split_at(together);
+            decided.extend(self.decide_for(behalf, next)?);
+            rest = behind;
+        }
         let answered = questions.iter().zip(&decided).filter(|(_, decision)| decision.outcome().is_ok());
         let tenants = answered.map(|(question, _)| question.tenants.len()).sum();
         self.pace.hold_here(&behalf.batch.epoch, started, tenants);

@@ -1,0 +1,64 @@
+//! The service as a process of its own: its memory is nobody else's.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::premises::Premises;
+
+/// Runs until it is dropped. With `PROGRAM` in the environment it is another build.
+pub struct Process {
+    child: Child,
+    pub port: u16,
+}
+
+impl Process {
+    /// With these values of `[limits]`.
+    pub fn start(premises: &Premises, limits: &[(&str, i64)]) -> anyhow::Result<Self> {
+        let config = premises.keys.join("voorrang.toml");
+        let mut table: toml::Table = fs::read_to_string(&config)?.parse()?;
+        table.insert("state".into(), premises.state.display().to_string().into());
+        let section = table.get_mut("limits").and_then(toml::Value::as_table_mut).context("the shipped defaults")?;
+        limits.iter().for_each(|(key, value)| drop(section.insert((*key).into(), (*value).into())));
+        fs::write(&config, table.to_string())?;
+        let log = premises.keys.join("log");
+        let program = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_voorrang").into());
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(fs::File::create(&log)?).spawn()?;
+        let until = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < until && child.try_wait()?.is_none() {
+            if let Some(port) = port(&log) {
+                return Ok(Self { child, port });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill()?;
+        bail!("the service does not start: {}", fs::read_to_string(&log)?);
+    }
+
+    /// Memory in use, or with `VmHWM` the most that ever was, in megabytes.
+    pub fn megabytes(&self, key: &str) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
+        let kibibytes = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>()?;
+        Ok(kibibytes * 1024.0 / 1e6)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The port that it says it has taken.
+fn port(log: &Path) -> Option<u16> {
+    let text = fs::read_to_string(log).ok()?;
+    let (_, rest) = text.lines().find_map(|line| line.split_once("address=127.0.0.1:"))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
