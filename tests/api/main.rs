@@ -35,6 +35,7 @@ mod repeats;
 mod reports;
 mod rotation;
 mod salts;
+mod shield;
 mod silence;
 mod spans;
 mod strangers;
