@@ -18,7 +18,7 @@ fn main() {
         ..Facts::new(haarlem.parties()[3].oin.clone(), Act::Ask, haarlem.validity().0)
     };
     let groups = Groups { minor: true, senior_tenant: false, senior_resident: false, oggz: false };
-    let finding = Finding { tenants: Vec::new(), certain: true, groups, households: 1, moved: None };
+    let finding = Finding { tenants: vec![], certain: true, care_certain: true, groups, apart: false, moved: None };
     let early = Facts { arrears: None, ..facts.clone() };
     let mut criterion = Criterion::default().configure_from_args();
     criterion.bench_function("decide and disclose", |bench| {

@@ -22,9 +22,9 @@ pub(super) struct Charge {
     /// Questions from which officers are told.
     pub alarm: u64,
     pub probing: Probing,
-    /// What it counts as: one question a household that it found.
+    /// What it counts as.
     pub questions: u32,
-    /// Whether it hit nobody who lives at the address, or an address outside the stock.
+    /// Whether it hit nobody who lives at the address, people apart, or an address outside the stock.
     pub missed: bool,
     pub now: OffsetDateTime,
 }
@@ -69,7 +69,7 @@ impl Charge {
     }
 
     fn count(&self, tx: &Tx<'_>) -> Result<crate::store::Asked, StoreError> {
-        let misses = if self.missed { self.questions } else { 0 };
+        let misses = u32::from(self.missed);
         tx.charge(&self.regulation, &self.oin, &month(self.today), self.today.day(), self.questions, misses)
     }
 

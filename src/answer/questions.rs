@@ -21,7 +21,7 @@ use crate::code::{AddressToken, CodeHeader};
 use crate::epoch::Silent;
 use crate::ids::EpochId;
 use crate::link::{Finding, HouseholdQuestion, Source};
-use crate::regulate::{Act, Answer, Arrears, Conditions, Facts, MOST_HOUSEHOLDS, Permit, Regulation, Role};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Cost, Facts, Permit, Regulation, Role};
 use crate::store::{Appended, Load, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
@@ -192,7 +192,7 @@ impl App {
         let Allowed { mut entry, in_force, regulation, permit, charge, .. } = allowed;
         let role = permit.role();
         let fresh = self.is_fresh(&regulation, &in_force, role);
-        let (questions, missed) = found.map_or((1, false), |found| cost(&regulation, role, found, fresh));
+        let Cost { questions, missed } = regulation.cost(role, found, fresh);
         let answer = permit.disclose(&regulation, found, fresh);
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
         match self.seal(&regulation, &entry, &disclosed) {
@@ -383,17 +383,6 @@ fn look_for<'a>(allowed: impl Iterator<Item = &'a Allowed>) -> Vec<Option<Findin
         })
     };
     of_one_register.flat_map(find).collect()
-}
-
-/// What a question costs that found this: one question a household; and whether it missed. A question that is told nothing
-/// is a miss whatever the reason: were it one only where nobody is found, a tap that closes, or stays open, would tell who
-/// is found and shielded.
-fn cost(regulation: &Regulation, role: Role, found: &Finding, fresh: bool) -> (u32, bool) {
-    let questions = found.households.clamp(1, MOST_HOUSEHOLDS);
-    // Where nobody at all is told anything, that is no fault of the question.
-    let untold = fresh && regulation.tells(role) && regulation.word(role, found) == Answer::Undetermined;
-    // The stock holds addresses, not people: anybody can be named at one. So whoever lives elsewhere is a miss as well.
-    (u32::try_from(questions).unwrap_or(u32::MAX), untold || found.moved.is_some())
 }
 
 /// Households that share the question's address, at least 1. They share its count of questions too: one counter a

@@ -59,14 +59,18 @@ pub struct Groups {
 pub struct Finding {
     /// Per tenant, in the order of the question: the standing in the population.
     pub tenants: Vec<Standing>,
-    /// Whether the absence of a group means its absence. False unless every tenant was linked, no tenant is unsure in
-    /// the care list, no linked household or address is too large to be one, and no care member is in
-    /// the band of a linked household that holds no certain one. Below it nothing may answer no on its own.
+    /// Whether the absence of a group means its absence. False unless every tenant was linked and no linked household or
+    /// address is too large to be one. Below it nothing may answer no on its own.
     pub certain: bool,
+    /// Whether the same holds of the care list: no tenant is unsure there, and no member of it is in the band of a linked
+    /// household that holds no certain one. Apart from `certain`, because who is told no group of that list must not
+    /// see what is on it.
+    pub care_certain: bool,
     /// Found groups are found, certain or not.
     pub groups: Groups,
-    /// Different households that were found. Whoever is on the care list alone is one.
-    pub households: usize,
+    /// Several tenants who are not all linked in one and the same household. A tenant who is not linked lives in one of
+    /// his own as far as this goes: else who is linked, and who nowhere, would show in what the others are told.
+    pub apart: bool,
     /// Where a tenant is linked to somebody who is registered at another address than the question's: the groups without
     /// the households of those.
     pub moved: Option<Groups>,
@@ -170,10 +174,6 @@ impl Registers {
         let linked: Vec<usize> = here.iter().filter_map(linked_row).collect();
         let households = self.households(&linked);
         let listed = on_care_list.iter().any(|outcome| linked_row(outcome).is_some());
-        let unregistered = here
-            .iter()
-            .zip(on_care_list)
-            .filter(|(here, listed)| linked_row(here).is_none() && linked_row(listed).is_some());
         let groups = |linked: &[usize]| {
             let groups = self.groups(linked);
             Groups { oggz: groups.oggz || listed, ..groups }
@@ -184,11 +184,14 @@ impl Registers {
         // that a shield hides X.
         let found = linked.len() == tenants.len();
         let unsure = on_care_list.iter().any(|outcome| matches!(outcome, Outcome::Unsure { .. }));
+        // An institution is no household that people share.
+        let together = found && households.len() == 1 && households.iter().all(|one| self.is_household(*one));
         Finding {
-            certain: found && !unsure && self.are_clear(&linked, &households),
+            certain: found && self.are_clear(&linked, &households),
+            care_certain: !unsure && households.iter().all(|one| self.membership[*one] != Membership::Unsure),
             tenants: tenants.iter().zip(here).map(|(tenant, outcome)| search.standing(tenant, outcome)).collect(),
             groups: groups(&linked),
-            households: households.len() + unregistered.count(),
+            apart: tenants.len() > 1 && !together,
             moved: (staying.len() < linked.len()).then(|| groups(&staying)),
         }
     }
@@ -274,7 +277,6 @@ impl Registers {
     fn are_clear(&self, linked: &[usize], households: &BTreeSet<usize>) -> bool {
         let rule = &self.population.rule;
         households.iter().all(|household| self.is_household(*household))
-            && households.iter().all(|household| self.membership[*household] != Membership::Unsure)
             && linked.iter().all(|row| self.population.neighbours(*row) <= rule.max_address_block)
     }
 }

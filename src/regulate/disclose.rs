@@ -44,21 +44,43 @@ pub enum WhoseHousehold {
     Address,
 }
 
-/// Most households of one contract: two people who signed it and live apart. Whoever names more of them asks about all at
-/// once, and reads from one answer what should have cost a question each.
-pub const MOST_HOUSEHOLDS: usize = 2;
+/// Most tenants who live apart, and of whom something is told: two people who signed one contract. Were it told of a couple
+/// beside a family where the couple is registered, and not where it is not, the answer would show who is shielded.
+const MOST_APART: usize = 2;
 
-/// What may be disclosed of: nothing of a source that is too old, or of more households than a contract has.
+/// What may be disclosed of: nothing of a source that is too old, or of more people apart than a contract has.
 fn usable(finding: Option<&Finding>, fresh: bool) -> Option<&Finding> {
-    finding.filter(|finding| fresh && finding.households <= MOST_HOUSEHOLDS)
+    finding.filter(|finding| fresh && (!finding.apart || finding.tenants.len() <= MOST_APART))
+}
+
+/// What counts of a finding.
+#[derive(Clone, Copy)]
+struct Found {
+    groups: Groups,
+    /// Whether the absence of a group of the population means its absence,
+    certain: bool,
+    /// and that of one of the care list.
+    care_certain: bool,
+}
+
+impl Found {
+    fn holds(&self, rule: &GroupRule) -> bool {
+        rule.is_in(&self.groups)
+    }
+
+    /// Whether the household is certainly not in a group that was not found.
+    fn lacks(&self, rule: &GroupRule) -> bool {
+        self.certain && (rule.source == GroupSource::Population || self.care_certain)
+    }
 }
 
 impl WhoseHousehold {
-    /// The groups that count, and whether the absence of one means its absence.
-    fn of(self, finding: &Finding) -> (Groups, bool) {
+    /// What counts.
+    fn of(self, finding: &Finding) -> Found {
+        let care_certain = finding.care_certain;
         match (self, finding.moved) {
-            (Self::Address, Some(staying)) => (staying, false),
-            _ => (finding.groups, finding.certain),
+            (Self::Address, Some(groups)) => Found { groups, certain: false, care_certain },
+            _ => Found { groups: finding.groups, certain: finding.certain, care_certain },
         }
     }
 }
@@ -257,8 +279,8 @@ impl Permit {
         }
         let found = usable(finding, fresh).map(|finding| WhoseHousehold::Address.of(finding));
         let told = |rule: &GroupRule| match found {
-            Some((groups, _)) if rule.is_in(&groups) => Told::Yes,
-            Some((_, true)) => Told::No,
+            Some(found) if found.holds(rule) => Told::Yes,
+            Some(found) if found.lacks(rule) => Told::No,
             _ => Told::Undetermined,
         };
         let served = document.groups.iter().filter(|rule| rule.is_served_to(self.role));
@@ -273,7 +295,7 @@ impl Regulation {
     }
 
     /// What of a finding determines the answer for this role, before the form that it has: for counting, not for telling.
-    pub(crate) fn word(&self, recipient: Role, finding: &Finding) -> Answer {
+    pub(super) fn word(&self, recipient: Role, finding: &Finding) -> Answer {
         let found = usable(Some(finding), true).map(|finding| self.document.household.whose.of(finding));
         three_valued(&self.document.groups, recipient, found)
     }
@@ -291,22 +313,17 @@ fn answer(document: &Document, recipient: Role, finding: Option<&Finding>) -> An
     }
 }
 
-/// `found` is the groups that count, and whether that is all.
-fn three_valued(groups: &[GroupRule], recipient: Role, found: Option<(Groups, bool)>) -> Answer {
-    let mut served = groups.iter().filter(|rule| rule.is_served_to(recipient)).peekable();
-    // Nothing served: a "no" would say that groups were looked at.
-    let (Some((found, certain)), true) = (found, served.peek().is_some()) else {
-        return Answer::Undetermined;
-    };
-    let mut shielded = false;
-    for rule in served.filter(|rule| rule.is_in(&found)) {
-        if !rule.shield {
-            // Even when not certain: more protection, never less.
-            return Answer::Priority;
+fn three_valued(groups: &[GroupRule], recipient: Role, found: Option<Found>) -> Answer {
+    let served: Vec<_> = groups.iter().filter(|rule| rule.is_served_to(recipient)).collect();
+    match found {
+        // Even when not certain: more protection, never less.
+        Some(found) if served.iter().any(|rule| !rule.shield && found.holds(rule)) => Answer::Priority,
+        // Nothing served: a "no" would say that groups were looked at.
+        Some(found) if !served.is_empty() && served.iter().all(|rule| !found.holds(rule) && found.lacks(rule)) => {
+            Answer::NoPriority
         }
-        shielded = true;
+        _ => Answer::Undetermined,
     }
-    if certain && !shielded { Answer::NoPriority } else { Answer::Undetermined }
 }
 
 #[cfg(test)]
@@ -334,7 +351,7 @@ mod tests {
     const OGGZ: Groups = Groups { oggz: true, ..NONE };
 
     fn told(rules: &[GroupRule], certain: bool, groups: Groups) -> Answer {
-        three_valued(rules, Role::Corporation, Some((groups, certain)))
+        three_valued(rules, Role::Corporation, Some(Found { groups, certain, care_certain: true }))
     }
 
     #[test]

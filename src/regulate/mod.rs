@@ -11,6 +11,7 @@ mod bad_input;
 mod bounds;
 mod changes;
 mod check;
+mod cost;
 mod disclose;
 mod facts;
 mod floor;
@@ -34,9 +35,8 @@ use time::Date;
 pub use article::Article;
 pub use changes::Change;
 pub use check::{Remark, Severity};
-pub use disclose::{
-    Disclosure, Form, GroupRule, GroupSource, MOST_HOUSEHOLDS, Posterior, Told, WhoseAge, WhoseHousehold,
-};
+pub use cost::Cost;
+pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, WhoseAge, WhoseHousehold};
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader, Worst};
 pub use party::{Party, Role};

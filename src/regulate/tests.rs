@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use time::macros::date;
 
 use super::*;
-use crate::link::{Finding, Groups};
+use crate::link::{Finding, Groups, Standing};
 
 pub(super) const TOML_TEXT: &str = include_str!("../../config/regulations/haarlem/regulation.toml");
 pub(super) const CEDAR_TEXT: &str = include_str!("../../config/regulations/haarlem/articles.cedar");
@@ -219,7 +219,7 @@ fn a_party_of_one_city_is_nobody_in_the_other() {
 }
 
 pub(super) fn finding(certain: bool, groups: Groups) -> Finding {
-    Finding { tenants: vec![], certain, groups, households: 1, moved: None }
+    Finding { tenants: vec![], certain, care_certain: certain, groups, apart: false, moved: None }
 }
 
 #[test]
@@ -245,13 +245,41 @@ fn the_regulation_says_whose_household_counts_for_a_tenant_who_is_registered_els
 }
 
 #[test]
-fn of_more_households_than_a_contract_has_nothing_is_told() {
+fn of_three_people_apart_nothing_is_told() {
     let haarlem = haarlem();
     let minor = Groups { minor: true, senior_tenant: false, senior_resident: false, oggz: false };
-    for (households, want) in [(1, Answer::Priority), (2, Answer::Priority), (3, Answer::Undetermined)] {
-        let found = Finding { households, ..finding(true, minor) };
+    for (tenants, apart, want) in [
+        (1, false, Answer::Priority),
+        (2, false, Answer::Priority),
+        (2, true, Answer::Priority),
+        (3, false, Answer::Priority),
+        (3, true, Answer::Undetermined),
+    ] {
+        let found = Finding { tenants: vec![Standing::Nobody; tenants], apart, ..finding(true, minor) };
         let permit = haarlem.decide(&question(YMERE)).unwrap();
-        assert_eq!(permit.disclose(&haarlem, Some(&found), true), want, "{households}");
+        assert_eq!(permit.disclose(&haarlem, Some(&found), true), want, "{tenants} {apart}");
+    }
+}
+
+#[test]
+fn a_group_that_is_told_to_nobody_changes_no_answer_and_no_cost() {
+    let without = "recipients = [\"care-custodian\"]";
+    let haarlem = read(&replaced(TOML_TEXT, "recipients = [\"corporation\", \"care-custodian\"]", without), CEDAR_TEXT);
+    let haarlem = haarlem.unwrap();
+    let told = |found: &Finding| {
+        let permit = haarlem.decide(&question(YMERE)).unwrap();
+        (permit.disclose(&haarlem, Some(found), true), haarlem.cost(Role::Corporation, Some(found), true))
+    };
+    for bits in 0..24_usize {
+        let (minor, certain, apart) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
+        let found = |care_certain, oggz| {
+            let groups = Groups { minor, senior_tenant: false, senior_resident: false, oggz };
+            let tenants = vec![Standing::Nobody; 1 + bits / 8];
+            Finding { tenants, certain, care_certain, groups, apart, moved: None }
+        };
+        for (care_certain, oggz) in [(false, false), (true, true), (false, true)] {
+            assert_eq!(told(&found(care_certain, oggz)), told(&found(true, false)), "{bits}");
+        }
     }
 }
 

@@ -39,6 +39,7 @@ mod reports;
 mod rotation;
 mod salts;
 mod shares;
+mod shield;
 mod silence;
 mod sizes;
 mod spans;

@@ -14,34 +14,20 @@ use super::regulation::amend;
 use super::support::*;
 
 /// In the OGGZ group alone, so shielded.
-const SHIELDED: &str = "K0000043";
+pub const SHIELDED: &str = "K0000043";
 /// Registered nowhere.
-const UNKNOWN: &str = "K0000040";
+pub const UNKNOWN: &str = "K0000040";
 /// Households of their own, as [`FAMILY`] and [`SINGLE`] are.
 const OTHERS: [&str; 2] = ["K0000051", "K0000164"];
 /// Two who rent together and live together.
-const COUPLE: &str = "K0000042";
+pub const COUPLE: &str = "K0000042";
 
 /// The question about one contract with the tenants of others beside its own.
-fn beside(question: &Value, others: &[&Value]) -> Value {
+pub fn beside(question: &Value, others: &[&Value]) -> Value {
     let mut more = question.clone();
     let tenants = others.iter().flat_map(|other| other["tenants"].as_array().unwrap().clone());
     more["tenants"].as_array_mut().unwrap().extend(tenants);
     more
-}
-
-#[test]
-fn a_tenant_more_does_not_tell_a_shielded_household_from_one_that_is_registered_nowhere() {
-    let house = House::open();
-    let encoder = house.encoder(EPOCH);
-    let mut line = house.line(CORPORATION);
-    let single = value(&encoder, SINGLE);
-    assert_eq!(line.ask(&single).answered().answer, "no_priority");
-    for contract in [SHIELDED, UNKNOWN] {
-        let one = value(&encoder, contract);
-        assert_eq!(line.ask(&one).answered().answer, "undetermined", "{contract}");
-        assert_eq!(line.ask(&beside(&one, &[&single])).answered().answer, "undetermined", "{contract}");
-    }
 }
 
 /// Questions and misses of the month, as the service has counted them.
@@ -52,7 +38,7 @@ pub fn counted(house: &House) -> (i64, i64) {
 }
 
 #[test]
-fn of_three_households_in_one_question_nothing_is_told_and_it_is_a_miss() {
+fn of_three_households_in_one_question_nothing_is_told_and_people_apart_are_a_miss() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let mut line = house.line(CORPORATION);
@@ -64,7 +50,7 @@ fn of_three_households_in_one_question_nothing_is_told_and_it_is_a_miss() {
     for more in [vec![&others[0], &others[1]], vec![&single, &others[0], &others[1]]] {
         assert_eq!(line.ask(&beside(&family, &more)).answered().answer, "undetermined");
     }
-    assert_eq!(counted(&house), (before.0 + 4, before.1 + 4), "each counts as two, and misses");
+    assert_eq!(counted(&house), (before.0 + 4, before.1 + 2), "each counts as two, and misses");
 }
 
 #[test]
@@ -210,11 +196,15 @@ fn alarms(house: &House) -> usize {
     house.log().iter().filter(|entry| entry.action == Action::BudgetAlarm).count()
 }
 
-/// Questions that hit somebody who lives where he is asked about, and that are told something.
+/// Questions that hit somebody who lives where he is asked about, and that are told something. About one tenant each, so
+/// that each counts as one also where somebody is in doubt.
 fn hits(house: &House) -> Vec<Value> {
     let encoder = house.encoder(EPOCH);
     let miss = ["K0000040", SHIELDED, "K0000045", "K0000054", "K0000177", "K0000209", "K0000213"];
-    contracts().iter().filter(|one| !miss.contains(&one.as_str())).map(|one| value(&encoder, one)).collect()
+    let mut hits: Vec<Value> =
+        contracts().iter().filter(|one| !miss.contains(&one.as_str())).map(|one| value(&encoder, one)).collect();
+    hits.iter_mut().for_each(|question| question["tenants"].as_array_mut().unwrap().truncate(1));
+    hits
 }
 
 #[test]
@@ -338,7 +328,7 @@ fn whoever_guesses_a_housemate_of_a_tenant_of_its_own_misses_each_time() {
         line.ask(&beside(&single, &[&nobody])).answered();
     }
     let (questions, misses) = counted(&house);
-    assert_eq!((questions - before.0, misses - before.1), (3, 3), "each is a miss");
+    assert_eq!((questions - before.0, misses - before.1), (6, 3), "each is a miss");
 }
 
 #[test]

@@ -132,13 +132,14 @@ fn told(regulation: &Regulation, example: &Example, facts: &Facts, permit: Permi
     let finding = example.household.as_ref().map(|found| Finding {
         tenants: Vec::new(),
         certain: found.certain,
+        care_certain: found.certain,
         groups: Groups {
             minor: found.minor,
             senior_tenant: found.senior_tenant,
             senior_resident: found.senior_resident,
             oggz: found.oggz,
         },
-        households: 1,
+        apart: false,
         moved: None,
     });
     match facts.action {

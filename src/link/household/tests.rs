@@ -7,7 +7,7 @@ const NOTHING: Groups = Groups { minor: false, senior_tenant: false, senior_resi
 const OGGZ: Groups = Groups { oggz: true, ..NOTHING };
 
 fn certainty(finding: &Finding) -> (bool, Groups) {
-    (finding.certain, finding.groups)
+    (finding.certain && finding.care_certain, finding.groups)
 }
 
 #[test]
@@ -57,23 +57,29 @@ fn a_tenant_whom_nobody_knows_takes_the_certainty_alone_and_beside_a_linked_one(
 }
 
 #[test]
-fn households_are_counted_once_and_whoever_is_on_the_care_list_alone_is_one() {
+fn people_are_apart_unless_all_are_linked_in_one_household() {
     let mut city = City::new(16);
     let (anna, bert) = (city.resident(1, 1, &[]), city.resident(1, 1, &[]));
     let carla = city.resident(2, 1, &[]);
     let (listed, stranger) = (city.draw.codes(), city.draw.codes());
     city.member(5, listed.clone());
     city.member(0, carla.clone());
-    for (tenants, want) in [
-        (vec![&anna, &bert], 1),
-        (vec![&anna, &bert, &carla], 2),
-        (vec![&stranger], 0),
-        (vec![&stranger, &anna], 1),
-        (vec![&listed, &stranger], 1),
-        (vec![&listed, &anna, &carla], 3),
+    for (tenants, apart) in [
+        (vec![&anna], false),
+        (vec![&stranger], false),
+        (vec![&listed], false),
+        (vec![&anna, &bert], false),
+        (vec![&anna, &carla], true),
+        (vec![&anna, &bert, &carla], true),
+        (vec![&anna, &stranger], true),
+        (vec![&anna, &listed], true),
+        (vec![&listed, &stranger], true),
+        (vec![&stranger, &stranger], true),
     ] {
-        assert_eq!(city.ask(1, &tenants).households, want, "{} tenants", tenants.len());
+        assert_eq!(city.ask(1, &tenants).apart, apart, "{} tenants", tenants.len());
     }
+    city.profile.rule.max_household = 1;
+    assert!(city.ask(1, &[&anna, &bert]).apart, "an institution");
 }
 
 #[test]
@@ -275,6 +281,35 @@ fn crowd(seed: u64) -> (City, Vec<Codes>) {
     }
     let tenants = (0..3).map(|_| known[city.draw.below(known.len())].clone()).collect();
     (city, tenants)
+}
+
+/// Else who is told nothing of that list would see what is on it.
+#[test]
+fn the_care_list_changes_nothing_of_a_finding_but_what_is_said_of_that_list() {
+    let without = |groups: Groups| Groups { oggz: false, ..groups };
+    let rest = |finding: Finding| Finding {
+        care_certain: true,
+        groups: without(finding.groups),
+        moved: finding.moved.map(without),
+        ..finding
+    };
+    let mut doubts = 0;
+    for seed in 41..81 {
+        let (mut city, people) = crowd(seed);
+        for n in 1..=3 {
+            let tenants: Vec<_> = people[..n].iter().collect();
+            city.care.clear();
+            let want = city.ask(1, &tenants);
+            for listed in &people {
+                let like = city.draw.like(listed, reaching(6.0), None);
+                city.member(1, like);
+                let found = city.ask(1, &tenants);
+                doubts += usize::from(!found.care_certain);
+                assert_eq!(rest(found), want, "{seed} {n}");
+            }
+        }
+    }
+    assert!(doubts > 50, "{doubts}");
 }
 
 fn shuffle<T>(draw: &mut crate::link::testing::Draw, list: &mut [T]) {
