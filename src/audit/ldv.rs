@@ -36,6 +36,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::BudgetAlarm
         | Action::TapOpen
         | Action::ClockBack
+        | Action::ClockAhead
         | Action::LogKey
         | Action::DayKey
         | Action::Start

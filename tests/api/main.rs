@@ -8,6 +8,7 @@ mod away;
 mod backups;
 mod campaign;
 mod ceremony;
+mod clock;
 mod cut;
 mod deltas;
 mod doctor;
