@@ -1,10 +1,10 @@
 //! What time it is: the system's in service, a settable one in tests and demonstrations.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use time::{Date, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime};
 
 /// A clock that can be handed around. Regulations, freshness and the access log read no other.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub enum Clock {
     System,
     /// A day of its own that runs on from the moment it was set: for data sets that were drawn on a fixed day.
     Since { start: OffsetDateTime, set: Instant },
-    /// Stands still until it is set; seconds since 1970.
-    Standing(Arc<AtomicI64>),
+    /// Stands still until it is set: seconds since 1970, and how many of them passed.
+    Standing(Arc<[AtomicI64; 2]>),
 }
 
 impl Clock {
@@ -23,15 +23,34 @@ impl Clock {
         Self::Since { start, set: Instant::now() }
     }
 
-    /// A clock that stands at `time` until [`Clock::set`].
+    /// A clock that stands at `time` until [`Clock::set`] or [`Clock::pass`].
     pub fn standing(time: OffsetDateTime) -> Self {
-        Self::Standing(Arc::new(AtomicI64::new(time.unix_timestamp())))
+        Self::Standing(Arc::new([time.unix_timestamp().into(), 0.into()]))
     }
 
-    /// Sets a standing clock; any other clock stays as it is.
+    /// Sets a standing clock, as who sets a clock wrong or right; any other clock stays as it is.
     pub fn set(&self, time: OffsetDateTime) {
-        if let Self::Standing(seconds) = self {
-            seconds.store(time.unix_timestamp(), Ordering::SeqCst);
+        if let Self::Standing(hands) = self {
+            hands[0].store(time.unix_timestamp(), Ordering::SeqCst);
+        }
+    }
+
+    /// Lets time pass on a standing clock until it shows `time`.
+    pub fn pass(&self, time: OffsetDateTime) {
+        if let Self::Standing(hands) = self {
+            let passed = time.unix_timestamp() - hands[0].load(Ordering::SeqCst);
+            // Passed first: who looks in between sees no leap.
+            hands[1].fetch_add(passed, Ordering::SeqCst);
+            hands[0].fetch_add(passed, Ordering::SeqCst);
+        }
+    }
+
+    /// How much time passed since some moment of this process, whatever the clock is set to.
+    pub fn passed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::Standing(hands) => Duration::seconds(hands[1].load(Ordering::SeqCst)),
+            Self::System | Self::Since { .. } => START.elapsed().try_into().unwrap_or(Duration::MAX),
         }
     }
 
@@ -43,7 +62,7 @@ impl Clock {
         match self {
             Self::System => OffsetDateTime::now_utc(),
             Self::Since { start, set } => *start + set.elapsed(),
-            Self::Standing(seconds) => OffsetDateTime::from_unix_timestamp(seconds.load(Ordering::SeqCst))
+            Self::Standing(hands) => OffsetDateTime::from_unix_timestamp(hands[0].load(Ordering::SeqCst))
                 .expect("a standing clock is set to a time that exists"),
         }
     }
@@ -65,6 +84,8 @@ mod tests {
         let copy = clock.clone();
         assert_eq!(clock.now(), datetime!(2026-01-01 12:00 UTC));
         copy.set(datetime!(2026-02-01 0:00 UTC));
-        assert_eq!(clock.today(), time::macros::date!(2026 - 02 - 01));
+        assert_eq!((clock.today(), clock.passed()), (time::macros::date!(2026 - 02 - 01), Duration::ZERO));
+        clock.pass(datetime!(2026-02-02 0:00 UTC));
+        assert_eq!((copy.now(), copy.passed()), (datetime!(2026-02-02 0:00 UTC), Duration::DAY));
     }
 }

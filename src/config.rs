@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Iso8601;
+use time::{Date, OffsetDateTime};
 
 pub use batches::Batches;
 pub use collectors::{Ldv, Traces};
@@ -150,6 +152,7 @@ pub struct Config {
     pub log_origin: String,
     pub workers: usize,
     pub shutdown_seconds: u64,
+    pub clock_right_on: String,
     pub access_log: AccessLog,
     pub ldv: Ldv,
     pub traces: Traces,
@@ -177,6 +180,7 @@ impl Default for Config {
             log_origin: "voorrang.example/access-log".into(),
             workers: 0,
             shutdown_seconds: 20,
+            clock_right_on: NONE.into(),
             access_log: AccessLog::default(),
             ldv: Ldv::default(),
             traces: Traces::default(),
@@ -231,6 +235,12 @@ impl Config {
         table.try_into().map_err(|_| ConfigError::Variable(name.to_owned()))
     }
 
+    /// The end of the day on which somebody saw that the clock is right.
+    pub fn clock_right_on(&self) -> Option<OffsetDateTime> {
+        let day = Date::parse(&self.clock_right_on, &Iso8601::DATE).ok()?;
+        Some(day.next_day()?.midnight().assume_utc())
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let mut faults = Vec::new();
         let mut require = |holds: bool, fault| faults.extend((!holds).then_some(fault));
@@ -257,6 +267,10 @@ impl Config {
         require(
             !inside(&self.epoch_keys),
             "epoch_keys lies in state: a backup of the database would hold the keys to it; choose another folder",
+        );
+        require(
+            self.clock_right_on == NONE || self.clock_right_on().is_some(),
+            "clock_right_on is a day, as 2027-03-01, or \"none\"",
         );
         require(self.workers <= 1024, "workers is at most 1024");
         faults.extend(

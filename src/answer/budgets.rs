@@ -34,7 +34,7 @@ impl App {
         let failed = |error| store_problem(&error);
         let mut all = BTreeMap::new();
         for in_force in self.all_epochs().iter().filter(|one| one.epoch.state == State::Active) {
-            let regulation = self.regulation(&in_force.epoch.regulation)?;
+            let regulation = self.regulation_last_seen(&in_force.epoch.regulation)?;
             for oin in self.store.stock_parties(&in_force.epoch.id).map_err(failed)? {
                 let stock = self.stock(&in_force.epoch.id, &oin).map_err(failed)?;
                 let dwellings = stock.map_or(0, |stock| stock.dwellings.into());

@@ -54,6 +54,12 @@ pub const CODES: &[Code] = &[
     code("budget_spent", &[403], Stop, "the month's questions are spent, by one that came at the same time"),
     code("busy", &[503], Again, "the service has too much to do"),
     code("certificate_refused", &[403], Stop, "the certificate is revoked, unknown or not the one of its party"),
+    code(
+        "clock_leapt",
+        &[503],
+        Wait,
+        "the service's clock has leapt ahead, and nobody knows yet whether that is right",
+    ),
     code("code_shape", &[422], Mend, "codes are not those of the profile"),
     code("code_weight", &[422], Mend, "a code has another number of bits than codes of the profile have"),
     code("content_coding", &[415], Mend, "the body is compressed"),

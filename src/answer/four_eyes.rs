@@ -241,8 +241,9 @@ impl App {
             sealed_in: if let Proposed::Stock { epoch, .. } = &proposed { Some(epoch.clone()) } else { None },
         };
         let (id, now, once) = (proposal.id, self.clock.now(), caller.once.clone());
+        let lapsed = self.settled() - LAPSES_AFTER;
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            tx.propose(&proposal, now - LAPSES_AFTER)?;
+            tx.propose(&proposal, lapsed)?;
             let receipt = receipt_of(tx.append(&entry)?);
             once.keep(tx, &Kept::body(&Pending { proposal: id, receipt }), now)
         });

@@ -159,6 +159,7 @@ impl Inside {
         found.extend(checkup::of_disk(&self.config));
         found.extend(checkup::of_gate(&self.door.gate().1, now));
         found.extend(self.door.fault().map(|fault| Finding::warning(Area::Tls, "files_faulty", fault)));
+        found.extend(self.app.has_leapt().then(checkup::clock_leapt));
         found.extend(checkup::of_laws(&self.app.laws, self.app.today()));
         if self.app.store.anchor_failing().is_some_and(|long| long > ANCHOR) {
             let detail = "the log's anchor cannot be written, so nothing outside remembers its newest entries: see \

@@ -21,7 +21,7 @@ use crate::store::{Expiry, Hold, StoreError, Tx};
 
 /// Deletes what has expired, step by step, behind the answers. The timer's part.
 pub(super) fn tidy(app: &App) {
-    let forget = app.clock.now() - repeats::KEPT;
+    let forget = app.settled() - repeats::KEPT;
     let forgotten = app.store.write(move |tx: &Tx<'_>| tx.forget_answers(forget).map(drop));
     let swept = forgotten.map(drop).and_then(|()| app.sweep_batches());
     let done = swept.and_then(|()| app.expire(|app| app.own_entry(Action::LogExpire)).map(drop));
@@ -123,7 +123,7 @@ impl App {
     /// Until when contents are kept, today. Entries under no regulation in force are kept as long as the longest says.
     /// `None` while the clock has leapt: what is deleted then has a record of a time that no officer takes for true.
     fn expiry(&self) -> Option<Expiry> {
-        let (now, has_leapt) = self.steady.by(self.clock.now());
+        let (now, has_leapt) = self.steady.expiry(&self.clock);
         if has_leapt {
             tracing::error!("the clock is more than a month ahead of the log: nothing expires until it has stayed so");
             return None;

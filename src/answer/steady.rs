@@ -1,65 +1,153 @@
-//! By which time contents expire. A clock that is years ahead would find all of them due, and what is deleted does
-//! not come back: a leap of the clock counts only when the log has gone on behind it for as long as it takes to notice.
+//! What time counts. A clock that goes back opens nothing that was closed: the latest time that was seen counts, also
+//! after a restart. One that leaps ahead closes nothing for good, and deletes nothing: a leap counts only when it has gone
+//! on for as long as it takes to notice, and whoever sets the clock right has ended it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::audit::AuditError;
-use crate::store::{Store, StoreError};
+use crate::clock::Clock;
+use crate::store::StoreError;
 
-/// Beyond this a step of the clock is a leap, and so long it must go on.
+/// Beyond this a step ahead is a leap, and so long it must go on: no time zone is further off.
+const STEP: Duration = Duration::hours(12);
+
+/// Beyond this it is none of a service that stood still, and must go on for as long. Contents expire by no shorter one.
 pub(super) const LEAP: Duration = Duration::days(31);
 
-/// The times that were seen, in order.
-#[derive(Debug, Default)]
-pub(super) struct Steady(Mutex<Seen>);
+/// A clock that is set by this much, as NTP does, did not go back.
+const SLACK: Duration = Duration::minutes(1);
 
-#[derive(Debug, Default)]
+/// The times that were seen, in order.
+#[derive(Debug)]
+pub(super) struct Steady {
+    seen: Mutex<Seen>,
+    /// When somebody saw that the clock is right: what leaps to that month is no leap for questions.
+    vouched: OffsetDateTime,
+}
+
+/// How the clock stands to what was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hands {
+    Right,
+    Back,
+    /// It has leapt, and nobody knows yet whether that is right.
+    Ahead,
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// By which questions are decided.
+    pub at: OffsetDateTime,
+    /// By which what cannot be undone is done: no leap ahead of it counts.
+    pub settled: OffsetDateTime,
+    pub hands: Hands,
+    /// Whether the hands stood otherwise when they were looked at before.
+    pub is_news: bool,
+}
+
+#[derive(Debug)]
 struct Seen {
     /// The latest, leaps apart.
     latest: Option<OffsetDateTime>,
-    /// The first and the latest time behind a leap that does not count yet.
-    leap: Option<(OffsetDateTime, OffsetDateTime)>,
+    leap: Option<Leap>,
+    hands: Hands,
+    /// How much time had passed at the last look at the clock.
+    passed: Duration,
+}
+
+/// A leap that does not count yet.
+#[derive(Clone, Copy, Debug)]
+struct Leap {
+    /// The first and the latest time behind it.
+    first: OffsetDateTime,
+    last: OffsetDateTime,
+    /// Whether it is one beyond [`LEAP`].
+    is_far: bool,
+    /// Whether a running service saw it. A log that was quiet, or a service that stood still, looks like a leap.
+    is_watched: bool,
 }
 
 impl Steady {
-    /// From all entries of the log.
-    pub(super) fn of(store: &Store) -> Result<Self, StoreError> {
-        let mut seen = Seen::default();
-        store.times(|time| {
+    /// From the times of all entries of the log, which `each` shows, and the first look at the clock.
+    pub(super) fn of(
+        each: impl FnOnce(&mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError>,
+        vouched: Option<OffsetDateTime>,
+        clock: &Clock,
+    ) -> Result<Self, StoreError> {
+        let mut seen = Seen { latest: None, leap: None, hands: Hands::Right, passed: clock.passed() };
+        each(&mut |time| {
             let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
-            seen.see(OffsetDateTime::parse(time, &Rfc3339).map_err(malformed)?);
+            seen.see(OffsetDateTime::parse(time, &Rfc3339).map_err(malformed)?, None);
             Ok(())
         })?;
-        Ok(Self(Mutex::new(seen)))
+        seen.see(clock.now(), None);
+        Ok(Self { seen: Mutex::new(seen), vouched: vouched.unwrap_or(OffsetDateTime::UNIX_EPOCH) })
+    }
+
+    /// The time now.
+    pub(super) fn at(&self, clock: &Clock) -> Moment {
+        let (mut seen, now) = self.look(clock);
+        let latest = seen.latest.unwrap_or(now);
+        let is_ahead = |leap: &Leap| leap.is_watched || leap.is_far && leap.first > self.vouched + LEAP;
+        let (at, hands) = match seen.leap {
+            Some(leap) if is_ahead(&leap) => (latest, Hands::Ahead),
+            Some(leap) => (leap.last, Hands::Right),
+            None if now + SLACK < latest => (latest, Hands::Back),
+            None => (latest.max(now), Hands::Right),
+        };
+        let is_news = seen.hands != hands;
+        seen.hands = hands;
+        Moment { at, settled: latest, hands, is_news }
     }
 
     /// The time by which contents expire now, and whether the clock has leapt.
-    pub(super) fn by(&self, now: OffsetDateTime) -> (OffsetDateTime, bool) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.see(now);
-        let before = seen.latest.filter(|_| seen.leap.is_some());
+    pub(super) fn expiry(&self, clock: &Clock) -> (OffsetDateTime, bool) {
+        let (seen, now) = self.look(clock);
+        let before = seen.latest.filter(|_| seen.leap.is_some_and(|leap| leap.is_far));
         (before.map_or(now, |before| before.min(now)), before.is_some())
+    }
+
+    fn look(&self, clock: &Clock) -> (MutexGuard<'_, Seen>, OffsetDateTime) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, passed) = (clock.now(), clock.passed());
+        let since = passed - seen.passed;
+        seen.passed = passed;
+        seen.see(now, Some(since));
+        (seen, now)
     }
 }
 
 impl Seen {
-    fn see(&mut self, time: OffsetDateTime) {
+    /// `since`: how much time passed since the last look, if a running service looks.
+    fn see(&mut self, time: OffsetDateTime, since: Option<Duration>) {
         // Whoever set the clock right again has ended the leap.
-        let leap = self.leap.filter(|(first, _)| time >= *first);
-        let Some((first, last)) = leap else {
-            let is_leap = self.latest.is_some_and(|latest| time > latest + LEAP);
-            self.leap = is_leap.then_some((time, time));
-            self.latest = if is_leap { self.latest } else { self.latest.max(Some(time)) };
-            return;
+        let before = self.leap.filter(|leap| time >= leap.first);
+        let last = before.map_or(self.latest, |leap| Some(leap.last));
+        let step = last.map_or(Duration::ZERO, |last| time - last) - since.unwrap_or_default();
+        let bound = if before.is_some_and(|leap| leap.is_far) { LEAP } else { STEP };
+        self.leap = match before {
+            Some(leap) if step <= bound => Some(Leap { last: leap.last.max(time), ..leap }),
+            None if step <= bound => {
+                self.latest = self.latest.max(Some(time));
+                None
+            }
+            _ => {
+                // A log that was quiet counts when a leap comes behind it: what is right again lies beyond.
+                let was_quiet = |leap: &Leap| !leap.is_far && !leap.is_watched;
+                self.latest = before.filter(was_quiet).map_or(self.latest, |leap| Some(leap.last));
+                let (is_far, was_watched) = before.map_or((false, false), |leap| (leap.is_far, leap.is_watched));
+                let is_far = is_far || step > LEAP;
+                Some(Leap { first: time, last: time, is_far, is_watched: was_watched || since.is_some() })
+            }
         };
-        let first = if time > last + LEAP { time } else { first };
-        let last = last.max(time);
-        let counts = last >= first + LEAP;
-        self.leap = (!counts).then_some((first, last));
-        self.latest = if counts { Some(last) } else { self.latest };
+        let lasts = |leap: &Leap| leap.last >= leap.first + if leap.is_far { LEAP } else { STEP };
+        if let Some(leap) = self.leap.filter(lasts) {
+            (self.latest, self.leap) = (Some(leap.last), None);
+        }
     }
 }
 
@@ -70,10 +158,26 @@ mod tests {
 
     const START: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 
+    fn started(now: OffsetDateTime) -> (Steady, Clock) {
+        let clock = Clock::standing(now);
+        (Steady::of(|_| Ok(()), None, &clock).unwrap(), clock)
+    }
+
     /// By which day contents expire after these days were seen.
     fn by(days: &[i64]) -> i64 {
-        let (steady, day) = (Steady::default(), |day: &i64| START + Duration::days(*day));
-        (days.iter().map(|seen| steady.by(day(seen)).0).last().unwrap() - START).whole_days()
+        let (first, rest) = days.split_first().unwrap();
+        let (steady, clock) = started(START + Duration::days(*first));
+        let by = |day: &i64| {
+            let to = START + Duration::days(*day);
+            let passes = (Duration::ZERO..=LEAP).contains(&(to - clock.now()));
+            if passes {
+                clock.pass(to)
+            } else {
+                clock.set(to)
+            }
+            steady.expiry(&clock).0
+        };
+        (rest.iter().map(by).last().unwrap_or_else(|| by(first)) - START).whole_days()
     }
 
     #[test]
@@ -89,13 +193,16 @@ mod tests {
     #[test]
     fn a_leap_is_found_in_the_log_after_each_restart() {
         use crate::audit::{Action, Actor, Entry, Outcome};
+        use crate::store::Store;
         let home = tempfile::tempdir().unwrap();
         let day = |day| START + Duration::days(day);
         for (start, (until, has_leapt)) in
             [(0, (0, false)), (5000, (0, true)), (5001, (0, true)), (5032, (5032, false))]
         {
             let store = Store::open(home.path(), "log.example/a").unwrap();
-            assert_eq!(Steady::of(&store).unwrap().by(day(start)), (day(until), has_leapt));
+            let clock = Clock::standing(day(start));
+            let steady = Steady::of(|take| store.times(take), None, &clock).unwrap();
+            assert_eq!(steady.expiry(&clock), (day(until), has_leapt));
             let trace = crate::ids::TraceId::random();
             let entry = Entry::new(day(start), trace, Actor::service(), Action::Start, Outcome::Done);
             store.write(move |tx| tx.append(&entry).map(drop)).unwrap();
@@ -107,5 +214,85 @@ mod tests {
         assert_eq!(by(&[0, 10, 5000, 11]), 11);
         assert_eq!(by(&[0, 10, 5000, 5001, 11, 40, 5000]), 40);
         assert_eq!(by(&[0, 10, 5000, 5031, 12]), 12, "also when it counted");
+    }
+
+    /// A service that runs from the start looks at the clock after so many hours: by which hour it decides, and the hands.
+    fn hands(hours: &[i64]) -> (i64, Hands) {
+        let (steady, clock) = started(START);
+        let at = |hour: &i64| {
+            clock.set(START + Duration::hours(*hour));
+            steady.at(&clock)
+        };
+        let last = hours.iter().map(at).last().unwrap();
+        ((last.at - START).whole_hours(), last.hands)
+    }
+
+    #[test]
+    fn a_clock_that_is_watched_leaps_by_more_than_half_a_day() {
+        assert_eq!(hands(&[12, 24]), (24, Hands::Right));
+        for leap in [24, 225 * 24, 10 * 8766] {
+            assert_eq!(hands(&[1, leap]), (1, Hands::Ahead), "{leap}");
+            assert_eq!(hands(&[1, leap, leap + 11]), (1, Hands::Ahead), "{leap} goes on");
+            assert_eq!(hands(&[1, leap, 2]), (2, Hands::Right), "{leap} and set right");
+            assert_eq!(hands(&[1, leap, 2, leap, 3]), (3, Hands::Right), "{leap} twice");
+        }
+        assert_eq!(hands(&[1, 225 * 24, 24, 25]), (1, Hands::Ahead), "half right");
+        assert_eq!(hands(&[1, 24, 36]), (36, Hands::Right), "half a day later it counts");
+        assert_eq!(hands(&[1, 800, 812]), (1, Hands::Ahead), "one that is far does not");
+        assert_eq!(hands(&[1, 800, 812, 800 + 31 * 24]), (800 + 31 * 24, Hands::Right));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_opens_nothing_that_was_closed() {
+        assert_eq!(hands(&[10, 20, 3]), (20, Hands::Back));
+        assert_eq!(hands(&[24, 36, 3]), (36, Hands::Back), "a leap that counted");
+        let (steady, clock) = started(START);
+        clock.set(START - Duration::SECOND);
+        assert_eq!((steady.at(&clock).at, steady.at(&clock).hands), (START, Hands::Right));
+    }
+
+    #[test]
+    fn time_that_passes_while_nobody_looks_is_no_leap() {
+        let (steady, clock) = started(START);
+        clock.pass(START + Duration::days(400));
+        let moment = steady.at(&clock);
+        assert_eq!((moment.at, moment.settled, moment.hands), (clock.now(), clock.now(), Hands::Right));
+        assert_eq!(steady.expiry(&clock), (clock.now(), false));
+    }
+
+    #[test]
+    fn a_service_that_stood_still_begins_by_the_clock_and_settles_nothing_at_once() {
+        let (day, first) = (|day| START + Duration::days(day), "2026-01-01T00:00:00Z");
+        let started = |at, vouched: Option<i64>| {
+            let clock = Clock::standing(day(at));
+            (Steady::of(|take| take(first), vouched.map(day), &clock).unwrap(), clock)
+        };
+        let at = |(steady, clock): &(Steady, Clock), now| {
+            clock.set(day(now));
+            steady.at(clock)
+        };
+        let near = started(20, None);
+        let moment = at(&near, 20);
+        assert_eq!((moment.at, moment.settled, moment.hands), (day(20), START, Hands::Right));
+        assert_eq!((at(&near, 2).at, at(&started(20, None), 2).hands), (START, Hands::Ahead), "and was set right");
+        near.1.pass(day(3));
+        assert_eq!((at(&near, 3).settled, at(&near, 2).hands), (day(3), Hands::Back), "it went on");
+        let far = started(40, None);
+        assert_eq!((at(&far, 40).at, at(&far, 40).hands), (START, Hands::Ahead));
+        for (vouched, hands) in [(8, Hands::Ahead), (9, Hands::Right)] {
+            assert_eq!(at(&started(40, Some(vouched)), 40).hands, hands, "{vouched}");
+        }
+        let (steady, clock) = started(40, Some(39));
+        assert_eq!(steady.expiry(&clock), (START, true), "contents take nobody's word");
+    }
+
+    #[test]
+    fn a_leap_is_told_once() {
+        let (steady, clock) = started(START);
+        let news = [1, 100, 101, 2, 100, 3].map(|hour| {
+            clock.set(START + Duration::hours(hour));
+            steady.at(&clock).is_news
+        });
+        assert_eq!(news, [false, true, false, true, true, true]);
     }
 }

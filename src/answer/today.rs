@@ -1,39 +1,13 @@
-//! Which day it is for regulations, budgets and epochs. A clock that goes back revives no regulation that has ended, no
-//! budget that is spent and no epoch that fell silent, also after a restart: the latest time that was seen counts, and
-//! the log says so.
+//! Which time it is for regulations, budgets and epochs, and what is done about a clock that cannot be right.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-
-use time::format_description::well_known::Rfc3339;
+use actix_web::http::StatusCode;
 use time::{Date, OffsetDateTime};
 
 use super::App;
-use crate::audit::{Action, AuditError};
-use crate::store::{Store, StoreError, Tx};
-
-/// A clock that is set by this much, as NTP does, did not go back.
-const SLACK_SECONDS: i64 = 60;
-
-/// The latest time that was seen.
-pub(super) struct Latest {
-    /// Seconds since 1970.
-    seconds: AtomicI64,
-    /// Whether it was told that the clock went back.
-    told: AtomicBool,
-}
-
-impl Latest {
-    /// From all entries of the log: one that was written while the clock was back is not the latest.
-    pub(super) fn of(store: &Store) -> Result<Self, StoreError> {
-        let mut seconds = i64::MIN;
-        store.times(|time| {
-            let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
-            seconds = seconds.max(OffsetDateTime::parse(time, &Rfc3339).map_err(malformed)?.unix_timestamp());
-            Ok(())
-        })?;
-        Ok(Self { seconds: AtomicI64::new(seconds), told: AtomicBool::new(false) })
-    }
-}
+use super::problem::Problem;
+use super::steady::{Hands, Moment};
+use crate::audit::Action;
+use crate::store::Tx;
 
 impl App {
     /// The day of [`App::latest`].
@@ -41,19 +15,45 @@ impl App {
         self.latest().date()
     }
 
-    /// Now, or the latest moment that was seen where the clock went back, in whole seconds then.
+    /// Now, or the latest moment that was seen where the clock went back or has leapt.
     pub(super) fn latest(&self) -> OffsetDateTime {
-        let now = self.clock.now();
-        let latest = self.latest.seconds.fetch_max(now.unix_timestamp(), Ordering::SeqCst);
-        if now.unix_timestamp() >= latest {
-            return now;
+        self.moment().at
+    }
+
+    /// By which what cannot be undone is done.
+    pub(super) fn settled(&self) -> OffsetDateTime {
+        self.moment().settled
+    }
+
+    /// Whether the clock has leapt and nobody knows yet what day it is.
+    pub(super) fn has_leapt(&self) -> bool {
+        self.moment().hands == Hands::Ahead
+    }
+
+    /// Refuses while nobody knows what holds today.
+    pub(super) fn knows_the_day(&self) -> Result<(), Problem> {
+        if !self.has_leapt() {
+            return Ok(());
         }
-        if now.unix_timestamp() + SLACK_SECONDS < latest && !self.latest.told.swap(true, Ordering::SeqCst) {
-            tracing::error!("the clock went back; regulations, budgets and epochs go by the latest time seen");
-            let entry = self.own_entry(Action::ClockBack);
+        let detail = "the service's clock has leapt ahead, and what holds today cannot be told until its operator has \
+                      looked at it; try again later";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_leapt", detail))
+    }
+
+    /// What time it is; the log is told of a clock that cannot be right.
+    fn moment(&self) -> Moment {
+        let moment = self.steady.at(&self.clock);
+        let action = match moment.hands {
+            Hands::Back => Action::ClockBack,
+            Hands::Ahead => Action::ClockAhead,
+            Hands::Right => return moment,
+        };
+        if moment.is_news {
+            tracing::error!(?action, "the clock cannot be right: the service goes by the latest time that it saw");
+            let entry = self.own_entry(action);
             // Not waited for: who asks did not move the clock. If it cannot be written, nothing else can either.
             drop(self.store.write_async(move |tx: &Tx<'_>| tx.append(&entry).map(drop)));
         }
-        OffsetDateTime::from_unix_timestamp(latest).unwrap_or(now)
+        moment
     }
 }

@@ -38,6 +38,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::BudgetAlarm
         | Action::TapOpen
         | Action::ClockBack
+        | Action::ClockAhead
         | Action::LogKey
         | Action::DayKey
         | Action::Start

@@ -51,6 +51,8 @@ pub enum Action {
     TapOpen,
     /// The clock of the machine went back.
     ClockBack,
+    /// It leapt ahead.
+    ClockAhead,
     LogRead,
     /// The log left as files: tiles, CSV, records of another standard.
     LogExport,

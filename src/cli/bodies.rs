@@ -62,7 +62,7 @@ impl Bodies {
         if !self.lines.is_empty() {
             self.chunk()?;
         }
-        self.body("commit.json", &LoadCommit { chunks: self.chunks })?;
+        self.body("commit.json", &LoadCommit { chunks: self.chunks, accept_shrink: false })?;
         eprintln!("The bodies are in {}: {} chunks.", self.folder.display(), self.chunks);
         Ok(())
     }

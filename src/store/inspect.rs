@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
-use super::{ActivatedRegulation, Setup, Store, StoreError, epochs, log, open, regulations};
+use super::{ActivatedRegulation, Setup, Store, StoreError, epochs, log, open, regulations, retention};
 use crate::epoch::{Epoch, State};
 use crate::ids::EpochId;
 
@@ -15,8 +15,6 @@ use crate::ids::EpochId;
 pub struct Inspection {
     /// Entries of the access log, all of them verified.
     pub entries: u64,
-    /// The last entry, unless its contents have expired.
-    pub last: Option<Vec<u8>>,
     /// Versions of regulations that were activated.
     pub regulations: Vec<ActivatedRegulation>,
     /// Every epoch, oldest first.
@@ -41,11 +39,14 @@ pub fn in_use(setup: &Setup) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Checks database, log and epochs; `None` if there is no database yet.
+/// Checks database, log and epochs, and shows the time of every entry with contents; `None` if there is no database yet.
 ///
 /// # Errors
 /// What a start would refuse the store for.
-pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
+pub fn inspect(
+    setup: &Setup,
+    time: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<Option<Inspection>, StoreError> {
     let database = setup.database();
     let keys = setup.folders.state.join("keys");
     if !database.exists() {
@@ -66,8 +67,9 @@ pub fn inspect(setup: &Setup) -> Result<Option<Inspection>, StoreError> {
     let mut living = epochs.iter().filter(lives);
     living.try_for_each(|epoch| wrapping.subjects.check(&epoch.id))?;
     let epochs = epochs.into_iter().map(seen).collect::<Result<_, _>>()?;
+    retention::times(&db, time)?;
     let (entries, regulations) = (log.frontier().size(), regulations::all(&db)?);
-    Ok(Some(Inspection { entries, last: log::last(&db)?, regulations, epochs }))
+    Ok(Some(Inspection { entries, regulations, epochs }))
 }
 
 impl Store {

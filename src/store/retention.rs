@@ -144,15 +144,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], and what `take` fails with.
-    pub fn times(&self, mut take: impl FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.read(|db| {
-            let mut query = db.prepare_cached("SELECT json_extract(text, '$.time') FROM entry ORDER BY idx")?;
-            let mut rows = query.query([])?;
-            while let Some(row) = rows.next()? {
-                take(row.get_ref(0)?.as_str().unwrap_or_default())?;
-            }
-            Ok(())
-        })
+    pub fn times(&self, take: &mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.read(|db| times(db, take))
     }
 
     /// All holds, the oldest first.
@@ -163,6 +156,15 @@ impl Store {
         let sql = "SELECT id, first, beyond FROM hold ORDER BY id";
         self.read(|db| Ok(db.prepare_cached(sql)?.query_map([], hold)?.collect::<Result<_, _>>()?))
     }
+}
+
+pub(super) fn times(db: &Connection, take: &mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached("SELECT json_extract(text, '$.time') FROM entry ORDER BY idx")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row.get_ref(0)?.as_str().unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 /// That each hold of which the log says that it is open is there: without it contents would expire.

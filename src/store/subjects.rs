@@ -160,7 +160,8 @@ mod tests {
         let store = open_in(home.path());
         assert_eq!(store.risen().unwrap().len(), 1, "to be buried now");
         drop(store);
-        let seen = crate::store::inspect(&crate::store::Setup::new(home.path(), ORIGIN)).unwrap().unwrap();
+        let seen =
+            crate::store::inspect(&crate::store::Setup::new(home.path(), ORIGIN), &mut |_| Ok(())).unwrap().unwrap();
         assert!(seen.epochs[0].buried);
     }
 

@@ -122,7 +122,7 @@ fn a_repeated_question_gets_the_same_answer_until_the_households_limit() {
     other["address"] = question["address"].clone();
     assert_eq!(line.ask(&other).is_problem(403, "refused").article.as_deref(), Some("household-limit"));
     house.verify(&answered).unwrap();
-    house.clock.set(datetime!(2026-02-01 0:00 UTC));
+    house.clock.pass(datetime!(2026-02-01 0:00 UTC));
     assert_eq!(line.ask(&question).answered().answer, "priority", "the next month begins anew");
 }
 
@@ -191,7 +191,7 @@ fn a_register_that_is_too_old_answers_undetermined() {
     for (now, want) in
         [(datetime!(2026-02-01 9:00 UTC), "no_priority"), (datetime!(2026-02-02 9:00 UTC), "undetermined")]
     {
-        house.clock.set(now);
+        house.clock.pass(now);
         assert_eq!(line.ask(&value(&encoder, SINGLE)).answered().answer, want, "{now}");
     }
 }

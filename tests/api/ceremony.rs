@@ -69,7 +69,7 @@ fn an_epoch_has_the_dates_that_it_was_announced_with() {
     assert!(done && said.contains(&format!("must contribute by {by}")), "{said}");
     house.contribute(POPULATION, EPOCH).unwrap();
     assert!(!view(&house, EPOCH).todo[0].overdue);
-    house.clock.set(NOW + Duration::days(4));
+    house.clock.pass(NOW + Duration::days(4));
     let late = view(&house, EPOCH);
     assert_eq!((late.contribute_by.to_string(), late.load_by.to_string(), late.grace_days), (by, load, 5));
     assert!(late.todo[0].overdue, "later is late, not refused");
@@ -88,9 +88,9 @@ fn an_epoch_has_the_dates_that_it_was_announced_with() {
     let question = value(&house.encoder(EPOCH), FAMILY);
     let until = view(&house, EPOCH).answers_until.unwrap();
     assert_eq!(until.date(), day(9));
-    house.clock.set(NOW + Duration::days(8));
+    house.clock.pass(NOW + Duration::days(8));
     house.line(CORPORATION).ask(&question).answered();
-    house.clock.set(NOW + Duration::days(10));
+    house.clock.pass(NOW + Duration::days(10));
     house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
 }
 
@@ -409,7 +409,7 @@ fn households_whom_a_cut_over_leaves_out_of_a_batch_are_asked_about_in_a_second_
             std::thread::sleep(Wait::from_millis(1));
         }
         house.activate(NEXT).unwrap();
-        house.clock.set(NOW + Duration::days(31));
+        house.clock.pass(NOW + Duration::days(31));
         asking.join().unwrap()
     });
     assert_eq!((summary.answers.values().sum::<usize>(), summary.refused.len()), (contracts.len(), 0), "{summary:?}");
@@ -510,7 +510,7 @@ fn a_rotation_is_a_few_commands_of_each_role() {
     assert!(said.contains(&format!("epoch activate {NEXT}")), "{said}");
     typed.types(&house, admin, ADMINISTRATOR, &["epoch", "activate", NEXT]);
     // The grace ends by itself. Who asked about a person in it is answered with its salt.
-    house.clock.set(NOW + Duration::days(31));
+    house.clock.pass(NOW + Duration::days(31));
     let kept = house.file("haarlem-1.salt");
     let keep = ["epoch", "fetch", EPOCH, "--salt-file", kept.to_str().unwrap()];
     typed.types(&house, population, POPULATION, &keep);

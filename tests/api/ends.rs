@@ -63,9 +63,9 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     house.fill("haarlem-2");
     assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "priority", "within the grace");
     assert!(format!("{:#}", destroy(&house, EPOCH).unwrap_err()).contains("epoch_answers"));
-    house.clock.set(NOW + Duration::days(30) - Duration::SECOND);
+    house.clock.pass(NOW + Duration::days(30) - Duration::SECOND);
     assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "undetermined", "of age, but answered");
-    house.clock.set(NOW + Duration::days(30));
+    house.clock.pass(NOW + Duration::days(30));
     house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
     assert_eq!(state(&house, EPOCH), json!("retiring"), "nothing is destroyed by a clock");
     house.clock.set(NOW);
@@ -73,7 +73,7 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     proposed(&house, EPOCH, EpochCommand::Destroy).expect("what is silent may end, though the clock went back");
     let due = (NOW + Duration::days(30 + 62)).date();
     for (days, overdue) in [(62, false), (63, true)] {
-        house.clock.set(NOW + Duration::days(30 + days));
+        house.clock.pass(NOW + Duration::days(30 + days));
         let todo = &view(&house, EPOCH)["todo"][0];
         assert_eq!(todo["command"], format!("epoch destroy {EPOCH}"));
         assert_eq!((&todo["by"], &todo["overdue"]), (&json!(due.to_string()), &json!(overdue)), "register_days");
@@ -100,9 +100,9 @@ fn what_a_covenant_leaves_is_destroyed_after_its_end() {
     super::regulation::amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
     house.activate_law().unwrap();
     house.fill(EPOCH);
-    house.clock.set(NOW + Duration::days(30));
+    house.clock.pass(NOW + Duration::days(30));
     retire(&house, EPOCH).unwrap();
-    house.clock.set(NOW + Duration::days(400));
+    house.clock.pass(NOW + Duration::days(400));
     assert!(destroy(&house, EPOCH).unwrap().contains("destroyed"));
     assert_eq!(state(&house, EPOCH), "destroyed");
 }
@@ -116,7 +116,7 @@ fn an_epoch_is_retired_by_hand_without_a_successor() {
     house.restart();
     house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
     let until = view(&house, EPOCH)["answersUntil"].clone();
-    house.clock.set(NOW + Duration::days(40));
+    house.clock.pass(NOW + Duration::days(40));
     let error = format!("{:#}", retire(&house, EPOCH).unwrap_err());
     assert!(error.contains("epoch_not_active") && error.contains("destroy it"), "{error}");
     assert_eq!(view(&house, EPOCH)["answersUntil"], until, "the day of its destruction stays");

@@ -166,7 +166,7 @@ fn an_epoch_is_not_activated_with_sources_that_are_too_old_to_answer_from() {
     let house = House::empty();
     house.agree(EPOCH);
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
-    house.clock.set(NOW + time::Duration::days(32));
+    house.clock.pass(NOW + time::Duration::days(32));
     house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
     let error = format!("{:#}", house.activate(EPOCH).unwrap_err());
     assert!(error.contains("source_stale") && error.contains("population"), "{error}");

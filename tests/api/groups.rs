@@ -46,7 +46,7 @@ fn a_case_is_asked_about_as_often_in_a_month_as_a_household_by_each_party() {
     assert_eq!(parallel.iter().filter(|status| **status == 200).count(), 3, "{parallel:?}");
     let asked = house.log().iter().filter(|entry| entry.action == Action::AskGroups).count();
     assert_eq!(asked, 4 + 1 + 1 + 6, "each is recorded");
-    house.clock.set(datetime!(2026-02-01 0:00 UTC));
+    house.clock.pass(datetime!(2026-02-01 0:00 UTC));
     told(&house, TEAM, &case, &family);
 }
 
@@ -59,7 +59,7 @@ fn of_a_care_list_that_is_too_old_the_care_network_hears_no_no_though_no_corpora
         amend(&house, "care = 31", "care = 14");
         house.activate_law().unwrap();
         house.fill(EPOCH);
-        house.clock.set(NOW + time::Duration::days(later));
+        house.clock.pass(NOW + time::Duration::days(later));
         let family = value(&house.encoder(EPOCH), FAMILY);
         let case = house.line(CORPORATION).ask(&family).answered().receipt;
         assert_eq!(told(&house, CARE, &case, &family).groups["oggz"], want, "{later} days later");
@@ -107,7 +107,7 @@ fn a_household_is_found_by_no_case_number_and_by_no_leaf_that_the_log_shows() {
         .collect();
     let want = ["refused:case"; 4].into_iter().chain(["refused:household_limit"; 2]).chain(["answered"]);
     assert_eq!(guesses, want.collect::<Vec<_>>(), "each is an entry");
-    house.clock.set(datetime!(2026-02-01 0:00 UTC));
+    house.clock.pass(datetime!(2026-02-01 0:00 UTC));
     assert_eq!(told(&house, TEAM, &case, &family).groups["minor"], "yes", "a new month");
 }
 

@@ -9,6 +9,7 @@ mod backups;
 mod bounds;
 mod campaign;
 mod ceremony;
+mod clock;
 mod custody;
 mod cut;
 mod deltas;

@@ -217,7 +217,7 @@ fn at_a_tenth_of_the_stock_the_officers_are_told_once_also_of_questions_that_all
         assert_eq!(alarms(&house), want, "{n:?}");
     }
     assert_eq!(counted(&house).0, 40);
-    house.clock.set(time::macros::datetime!(2026-02-01 0:00 UTC));
+    house.clock.pass(time::macros::datetime!(2026-02-01 0:00 UTC));
     questions[..30].iter().for_each(|question| drop(line.ask(question).answered()));
     assert_eq!(alarms(&house), 2, "each month anew");
 }
@@ -350,7 +350,7 @@ fn a_long_honest_month_pays_for_no_burst_of_misses_on_one_day() {
     hits(&house)[..40].iter().for_each(|question| drop(line.ask(question).answered()));
     // A ninth of the day.
     guesses[..5].iter().for_each(|question| drop(line.ask(question).answered()));
-    house.clock.set(NOW + time::Duration::DAY);
+    house.clock.pass(NOW + time::Duration::DAY);
     let mut line = house.line(CORPORATION);
     // A guess hits somebody now and then, with some salts.
     let closed = guesses[5..].iter().map(|question| line.ask(question)).find(|reply| reply.status != 200).unwrap();

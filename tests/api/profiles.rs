@@ -122,7 +122,7 @@ fn a_rotation_to_another_profile_leaves_no_question_without_an_answer() {
     mixed["header"]["epoch"] = EPOCH.into();
     house.line(CORPORATION).ask(&mixed).is_problem(422, "other_profile");
     // Once the old one is silent, its profile may go.
-    house.clock.set(NOW + time::Duration::days(31));
+    house.clock.pass(NOW + time::Duration::days(31));
     configure(&house, &path, &[]);
     house.restart();
     house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");

@@ -420,13 +420,13 @@ fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight(
     amend(&house, "household_per_month = 4", "household_per_month = 31");
     house.activate_law().unwrap();
     house.fill(EPOCH);
-    house.clock.set(datetime!(2026-01-15 23:59:59 UTC));
+    house.clock.pass(datetime!(2026-01-15 23:59:59 UTC));
     let batch = send(&house, &many(&house), 200);
     while view(&house, batch).answered == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(results(&house, batch).iter().any(|one| one.answered.is_some()), "until midnight");
-    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    house.clock.pass(datetime!(2026-01-16 0:00 UTC));
     let done = wait(&house, batch);
     assert!(done.state == "done" && done.answered > 0 && done.refused > 0, "{done:?}");
     let (before, behind): (Vec<_>, Vec<_>) =

@@ -145,7 +145,7 @@ fn the_next_version_is_activated_before_it_begins_and_answers_from_its_first_day
     house.fill(EPOCH);
     let (encoder, mut line) = (house.encoder(EPOCH), house.line(CORPORATION));
     for moment in [datetime!(2026-01-15 23:59:59 UTC), datetime!(2026-01-16 0:00 UTC)] {
-        house.clock.set(moment);
+        house.clock.pass(moment);
         line.ask(&value(&encoder, FAMILY)).answered();
     }
     let log = house.log();
@@ -211,9 +211,9 @@ fn it_holds_until_midnight_in_the_middle_of_a_batch_and_a_clock_that_goes_back_r
     house.fill(EPOCH);
     let encoder = house.encoder(EPOCH);
     let mut line = house.line(CORPORATION);
-    house.clock.set(datetime!(2026-01-15 23:59:59 UTC));
+    house.clock.pass(datetime!(2026-01-15 23:59:59 UTC));
     line.ask(&value(&encoder, FAMILY)).answered();
-    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    house.clock.pass(datetime!(2026-01-16 0:00 UTC));
     let refused = line.ask(&value(&encoder, SINGLE)).is_problem(403, "refused");
     assert_eq!(refused.article.as_deref(), Some("validity"));
     house.clock.set(NOW);
@@ -305,7 +305,7 @@ fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
         (datetime!(2026-01-18 0:00 UTC), &third, ["ended", "replaced", "in force"], true),
         (datetime!(2026-01-19 0:00 UTC), &third, ["ended", "ended", "ended"], false),
     ] {
-        house.clock.set(moment);
+        house.clock.pass(moment);
         let (code, page, error) = shown(&house, CORPORATION, &[]);
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");

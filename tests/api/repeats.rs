@@ -343,7 +343,7 @@ fn a_look_up_is_given_again_to_officers_alone_and_while_they_are_that() {
     sign_anew(&house, &[]);
     house.activate_law().unwrap();
     assert_eq!(look(CARE_OFFICER).text(), first.text(), "until midnight");
-    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    house.clock.pass(datetime!(2026-01-16 0:00 UTC));
     for refused in [look(CARE_OFFICER), again()] {
         refused.is_problem(403, "refused");
         let entry = house.entry_of(&refused).unwrap();
@@ -359,7 +359,7 @@ fn what_was_told_is_not_told_again_when_the_regulation_has_ended() {
     amend(&house, "valid_until = 2999-01-01", "valid_until = 2026-01-16");
     house.activate_law().unwrap();
     house.fill(EPOCH);
-    house.clock.set(datetime!(2026-01-15 23:00 UTC));
+    house.clock.pass(datetime!(2026-01-15 23:00 UTC));
     let family = value(&house.encoder(EPOCH), FAMILY);
     let ask = || under(&house, CORPORATION, KEY, "POST", "/v1/priority-questions", &family);
     let case = ask().answered().receipt;
@@ -369,7 +369,7 @@ fn what_was_told_is_not_told_again_when_the_regulation_has_ended() {
     let together = || under(&house, CORPORATION, &KEY[..20], "POST", "/v1/priority-batches", &batch);
     told(&together());
     assert_eq!((look().status, look().status, ask().status), (200, 200, 200), "until midnight");
-    house.clock.set(datetime!(2026-01-16 0:00 UTC));
+    house.clock.pass(datetime!(2026-01-16 0:00 UTC));
     for (refused, action) in [(ask(), Action::Ask), (look(), Action::AskGroups)] {
         refused.is_problem(403, "regulation_ended");
         let entry = house.entry_of(&refused).unwrap();

@@ -80,7 +80,7 @@ fn a_request_that_an_epoch_falls_silent_in_is_answered_whole() {
     let answers = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask(&house, &ours, "1"));
         let before = until_counted(&house, 0);
-        house.clock.set(LATER);
+        house.clock.pass(LATER);
         assert!(before < LEAST as u64 && !asking.is_finished(), "the silence comes in its middle");
         asking.join().unwrap()
     });
@@ -138,7 +138,7 @@ fn a_batch_that_an_epoch_falls_silent_in_goes_on_to_the_minimum_and_no_further()
     ours.extend(each.iter().cycle().take(6 * each.len()).cloned());
     let batch = send(&house, &ours, 64);
     until_counted(&house, 0);
-    house.clock.set(LATER);
+    house.clock.pass(LATER);
     let done = wait(&house, batch);
     let results = results(&house, batch);
     let silent = results.iter().position(|one| one.problem.is_some()).expect("it ends in its middle");

@@ -1,21 +1,16 @@
 //! What the store keeps: the log, regulations that were activated, epochs with their keys and loads.
 
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::{Area, Finding, chain, epoch_key, no_epoch, of_laws, unusable};
+use super::{Area, Finding, chain, clock_leapt, epoch_key, no_epoch, of_laws, unusable};
 use crate::answer::laws::Laws;
 use crate::answer::profiles::Profiles;
-use crate::answer::steady::LEAP;
+use crate::answer::steady::{Hands, Moment, Steady};
 use crate::answer::{setup, wire};
-use crate::audit::Entry;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::epoch::State;
 use crate::store::{self, Inspection, Seen};
-
-/// A clock that was set by this much, as NTP does, did not go back.
-const SLACK: Duration = Duration::SECOND.saturating_mul(60);
 
 /// Whether a service has the store open.
 pub(super) fn runs(config: &Config) -> bool {
@@ -24,19 +19,29 @@ pub(super) fn runs(config: &Config) -> bool {
 
 /// The store as it is.
 pub(super) fn look(config: &Config, clock: &Clock) -> Vec<Finding> {
-    match store::inspect(&setup(config)) {
-        Ok(Some(there)) => of_inspection(config, clock, there),
-        Ok(None) => {
+    let mut there = None;
+    // By the log's times, as the service.
+    let steady = Steady::of(
+        |time| {
+            there = store::inspect(&setup(config), time)?;
+            Ok(())
+        },
+        config.clock_right_on(),
+        clock,
+    );
+    match (steady, there) {
+        (Ok(steady), Some(there)) => of_inspection(config, steady.at(clock), there),
+        (Ok(_), None) => {
             vec![Finding::fine(Area::Store, "store_new", "there is no database yet; the first start makes one")]
         }
-        Err(error) => {
+        (Err(error), _) => {
             let about = if error.is_about_the_log() { Area::Log } else { Area::Store };
             vec![Finding::error(about, error.code(), chain(&error))]
         }
     }
 }
 
-fn of_inspection(config: &Config, clock: &Clock, there: Inspection) -> Vec<Finding> {
+fn of_inspection(config: &Config, moment: Moment, there: Inspection) -> Vec<Finding> {
     let witnesses = config.access_log.witnessed.iter().filter(|path| path.exists()).count();
     let log = format!(
         "entries that fit their hashes: {}; the tree fits its signed checkpoint, the anchor and {witnesses} files of \
@@ -47,22 +52,16 @@ fn of_inspection(config: &Config, clock: &Clock, there: Inspection) -> Vec<Findi
         Finding::fine(Area::Store, "store", "SQLite finds the database whole"),
         Finding::fine(Area::Log, "log", log),
     ];
-    let now = clock.now();
-    let last = there.last.as_deref().and_then(|bytes| Entry::from_bytes(bytes).ok());
-    let last = last.and_then(|entry| OffsetDateTime::parse(&entry.time, &Rfc3339).ok());
-    found.push(match last {
-        Some(last) if now + SLACK < last => {
+    found.push(match moment.hands {
+        Hands::Back => {
             let detail =
-                "the clock is behind the last entry of the log: regulations and budgets go by that entry; set it";
+                "the clock is behind the log: regulations and budgets go by the latest time that it has; set the clock";
             Finding::error(Area::Clock, "clock_back", detail)
         }
-        Some(last) if now > last + LEAP => {
-            let detail = "the clock is more than 31 days ahead of the last entry of the log: if it is right, contents \
-                          expire by it once the service has run for 31 days; else set it";
-            Finding::warning(Area::Clock, "clock_ahead", detail)
-        }
-        _ => Finding::fine(Area::Clock, "clock", "the clock is near the log's last entry"),
+        Hands::Ahead => clock_leapt(),
+        Hands::Right => Finding::fine(Area::Clock, "clock", "the clock goes on from the log"),
     });
+    let now = moment.at;
     match Laws::open(&config.regulations, there.regulations) {
         Ok(laws) => found.extend(of_laws(&laws, now.date())),
         Err(error) => found.push(unusable(&error)),

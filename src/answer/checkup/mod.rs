@@ -261,6 +261,13 @@ pub(super) fn of_disk(config: &Config) -> Vec<Finding> {
     machine::disk(config)
 }
 
+/// Nothing is answered by a day that cannot be right.
+pub(super) fn clock_leapt() -> Finding {
+    let detail = "the clock leapt ahead, and nothing is answered: set it right; if it is right, restart the service, and \
+                  behind a leap of more than 31 days put today's date into clock_right_on before";
+    Finding::error(Area::Clock, "clock_leapt", detail)
+}
+
 /// Which regulations are in force, and for how long.
 pub(super) fn of_laws(laws: &Laws, today: Date) -> Vec<Finding> {
     let all = laws.all(today);

@@ -180,7 +180,7 @@ impl App {
         }
         match in_force.epoch.answers_until {
             // Somebody may be asking with it.
-            Some(until) if self.latest() < until => {
+            Some(until) if self.settled() < until => {
                 let until = until.format(&Rfc3339).expect("a year of four digits has this form");
                 let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
                 Err(Problem::conflict("epoch_answers", detail))

@@ -92,7 +92,8 @@ impl App {
     /// An epoch of a regulation in which the caller takes part; to others it does not exist.
     fn visible(&self, identity: &Identity, id: &EpochId) -> Result<Arc<EpochInForce>, Problem> {
         let in_force = self.epoch(id)?;
-        let ours = self.regulation(&in_force.epoch.regulation).is_ok_and(|r| r.party(&identity.oin).is_some());
+        let regulation = self.regulation_last_seen(&in_force.epoch.regulation);
+        let ours = regulation.is_ok_and(|regulation| regulation.party(&identity.oin).is_some());
         if ours { Ok(in_force) } else { Err(super::unknown_epoch()) }
     }
 

@@ -20,7 +20,7 @@ impl App {
     /// An epoch as its parties may see it.
     pub(in super::super) fn epoch_view(&self, in_force: &EpochInForce) -> Result<EpochView, Problem> {
         let epoch = &in_force.epoch;
-        let regulation = self.regulation(&epoch.regulation)?;
+        let regulation = self.regulation_last_seen(&epoch.regulation)?;
         let stocks = self.store.stock_parties(&epoch.id).map_err(|error| store_problem(&error))?;
         let steps = self.store.steps(&epoch.id).map_err(|error| store_problem(&error))?;
         let participant =

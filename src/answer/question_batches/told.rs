@@ -104,7 +104,7 @@ impl App {
 
     /// Deletes what expired of batches, and questions that nobody asks any more, bit by bit.
     pub(in super::super) fn sweep_batches(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let now = self.settled();
         // At most 4 MiB, so that answers wait for little.
         while self.store.write(move |tx: &Tx<'_>| tx.sweep_batches(now, 4, 2000))?.value {}
         Ok(())

@@ -18,7 +18,7 @@ use crate::ids::Oin;
 const ALARM_PART: f64 = 0.1;
 
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 16] = [
+const TOLD: [&str; 17] = [
     "connect",
     "log-export",
     "subject-read",
@@ -26,6 +26,7 @@ const TOLD: [&str; 16] = [
     "budget-alarm",
     "tap-open",
     "clock-back",
+    "clock-ahead",
     "ask-again",
     "log-hold",
     "log-hold-end",
