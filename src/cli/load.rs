@@ -145,10 +145,11 @@ fn is_outdated(Refused(problem): &Refused) -> bool {
 /// # Errors
 /// Names file and line, or what the service refused.
 pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
-    let loaded = load(args)?;
+    // While it can still be stopped.
     if args.reference_date.is_none() && args.kind != Kind::Stock {
         eprintln!("Ages and freshness count as if the register was read today; say otherwise with --reference-date.");
     }
+    let loaded = load(args)?;
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
     if let Some(inference) = &loaded.inference {

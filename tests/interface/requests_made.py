@@ -143,7 +143,7 @@ def all_of_them(running, document):
             given = {"body": body, "media_type": next(iter(operation.definition.raw["requestBody"]["content"]))} if body else {}
             case = operation.Case(path_parameters={part: parts[part] for part in parts if f"{{{part}}}" in path},
                                   query=made["queries"].get(name, {}), **given)
-            response = case.call(base_url=running.url, verify=str(keys / "ca.pem"),
+            response = case.call(base_url=running.url, timeout=60, verify=str(keys / "ca.pem"),
                                  cert=(str(keys / f"{party}.pem"), str(keys / f"{party}.key")))
             if response.status_code >= 300:
                 raise SystemExit(f"{name} as {party}: {response.status_code} {response.text}")
