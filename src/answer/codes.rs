@@ -55,6 +55,7 @@ pub const CODES: &[Code] = &[
     code("body", &[400], Again, "the body ended before its end"),
     code("budget_spent", &[403], Stop, "the month's questions are spent, by one that came at the same time"),
     code("busy", &[503], Again, "the service has too much to do"),
+    code("case_epoch", &[409], Mend, "the case is of another epoch than the codes"),
     code("certificate_refused", &[403], Stop, "the certificate is revoked, unknown or not the one of its party"),
     code("code_shape", &[422], Mend, "codes are not those of the profile"),
     code("code_weight", &[422], Mend, "a code has another number of bits than codes of the profile have"),
