@@ -53,6 +53,7 @@ pub const CODES: &[Code] = &[
     code("body", &[400], Again, "the body ended before its end"),
     code("budget_spent", &[403], Stop, "the month's questions are spent, by one that came at the same time"),
     code("busy", &[503], Again, "the service has too much to do"),
+    code("case_epoch", &[409], Mend, "the case is of another epoch than the codes"),
     code("certificate_refused", &[403], Stop, "the certificate is revoked, unknown or not the one of its party"),
     code(
         "clock_leapt",

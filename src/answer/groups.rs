@@ -25,7 +25,7 @@ use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
 use crate::audit::{Action, Disclosed, Entry, Hash, Outcome};
 use crate::code::Group;
-use crate::ids::{Oin, RegulationId};
+use crate::ids::{EpochId, Oin, RegulationId};
 use crate::regulate::{Act, Facts, Told};
 use crate::store::{StoreError, Tx};
 
@@ -160,7 +160,12 @@ impl App {
             return Err(too_often());
         }
         counts.push(about);
-        let permit = decide(self.is_case(case, &leaf, regulation.id(), &object)?)?;
+        let in_case = match self.referred(case, &leaf, regulation.id())? {
+            // Pseudonyms are of an epoch: those of two cannot be compared.
+            Some(entry) if entry.epoch.as_ref() != Some(&in_force.epoch.id) => return Err(self.of_another(&entry)),
+            referred => referred.is_some_and(|entry| entry.object == Some(object)),
+        };
+        let permit = decide(in_case)?;
         entry.articles = permit.articles().to_vec();
         // No pseudonym of an address looks like it.
         let about = counted(format!("case {case}"), most);
@@ -179,22 +184,33 @@ impl App {
         Ok(told)
     }
 
-    /// Whether this entry of the log is a corporation's answered question about the same household, and whoever asks has
-    /// its receipt.
-    fn is_case(&self, case: u64, leaf: &Hash, regulation: &RegulationId, object: &str) -> Result<bool, Problem> {
+    /// This entry of the log, if it is a corporation's answered question and whoever asks has its receipt.
+    fn referred(&self, case: u64, leaf: &Hash, regulation: &RegulationId) -> Result<Option<Entry>, Problem> {
         if i64::try_from(case).is_err() {
-            return Ok(false);
+            return Ok(None);
         }
         let lines = self.store.entries(case..case + 1);
         let lines = lines.map_err(|error| store_problem(&error))?;
         let lines = lines.into_iter().filter(|line| line.leaf == *leaf);
         let entry = lines.filter_map(|line| Entry::from_bytes(&line.entry?).ok()).next();
-        Ok(entry.is_some_and(|entry| {
+        Ok(entry.filter(|entry| {
             entry.action == Action::Ask
                 && entry.result == Outcome::Answered
-                && entry.regulation.is_some_and(|of| of.id == *regulation)
-                && entry.object.as_deref() == Some(object)
+                && entry.regulation.as_ref().is_some_and(|of| of.id == *regulation)
         }))
+    }
+
+    /// The case was answered in another epoch than that of the question: what to do instead.
+    fn of_another(&self, case: &Entry) -> Problem {
+        let answers = |epoch: &EpochId| self.epoch(epoch).is_ok_and(|it| it.epoch.answers(self.latest()).is_ok());
+        let detail = match &case.epoch {
+            Some(epoch) if answers(epoch) => format!("this case is of the epoch {epoch}; ask with codes of that epoch"),
+            _ => {
+                "this case is of an epoch that answers no more; the corporation asks anew and refers with that receipt"
+                    .into()
+            }
+        };
+        Problem::conflict("case_epoch", detail)
     }
 }
 

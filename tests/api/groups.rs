@@ -136,3 +136,25 @@ fn a_case_without_its_leaf_or_with_something_else_is_no_question() {
     body.as_object_mut().unwrap().remove("leaf");
     house.line(TEAM).json("POST", "/v1/group-questions", &body).is_problem(400, "json");
 }
+
+#[test]
+fn a_case_of_the_epoch_before_is_asked_about_with_its_codes_while_it_answers_and_then_anew() {
+    let house = House::open();
+    let before = value(&house.encoder(EPOCH), FAMILY);
+    let case = house.line(CORPORATION).ask(&before).answered().receipt;
+    house.fill("haarlem-2");
+    let after = value(&house.encoder("haarlem-2"), FAMILY);
+    let refused = || {
+        let reply = house.line(TEAM).json("POST", "/v1/group-questions", &of_case(&case, &after));
+        assert_eq!(String::from(house.entry_of(&reply).unwrap().result), "refused:case_epoch");
+        reply.is_problem(409, "case_epoch").detail
+    };
+    assert!(refused().contains("of the epoch haarlem-1; ask with codes of that epoch"), "{}", refused());
+    assert_eq!(told(&house, TEAM, &case, &before).groups["minor"], "yes", "it answers still");
+    house.clock.set(datetime!(2026-03-15 9:00 UTC));
+    let detail = refused();
+    assert!(detail.contains("answers no more") && detail.contains("asks anew"), "{detail}");
+    let case = house.line(CORPORATION).ask(&after).answered().receipt;
+    let anew = house.line(TEAM).json("POST", "/v1/group-questions", &of_case(&case, &after));
+    assert_eq!(anew.status, 200, "{}", anew.text());
+}
