@@ -71,12 +71,19 @@ impl Articles {
         let principals = document.parties.iter().map(|p| (p.oin.clone(), uid(entity_type(p.role), p.oin.as_str())));
         let principals: HashMap<_, _> = principals.collect();
         let entities = entities(document, &resource, &principals)?;
-        let actions = Act::ALL.map(|act| {
-            let action = uid("Action", act.as_str());
-            let applicable = applicable(&policies, &action);
-            (act, action, applicable)
-        });
-        let actions = actions.into();
+        let actions: Vec<_> = Act::ALL
+            .map(|act| {
+                let action = uid("Action", act.as_str());
+                let applicable = applicable(&policies, &action);
+                (act, action, applicable)
+            })
+            .into();
+        let is_there = |uid: &EntityUid| {
+            *uid == resource
+                || actions.iter().any(|(_, one, _)| one == uid)
+                || principals.values().any(|one| one == uid)
+        };
+        check_names(document, text, &policies, is_there)?;
         let authorizer = Authorizer::new();
         Ok(Self { list, positions, entities, resource, principals, actions, authorizer })
     }
@@ -235,6 +242,22 @@ fn entities(
     });
     Entities::from_entities(built, Some(&SCHEMA))
         .map_err(|e| RegulationError::Value(format!("parties do not fit: {e}")))
+}
+
+/// The first name, in the file's order, that is none of the regulation.
+fn check_names(
+    document: &Document,
+    text: &str,
+    policies: &PolicySet,
+    is_there: impl Fn(&EntityUid) -> bool,
+) -> Result<(), RegulationError> {
+    let unknown = policies.policies().filter_map(|policy| {
+        let (name, what) = document.unknown_name(policy, &is_there)?;
+        let source = policy.to_cedar().unwrap_or_default();
+        let offset = text.find(&source).unwrap_or(0) + source.rfind(&name).unwrap_or(0);
+        Some((line_at(text, offset), what))
+    });
+    unknown.min().map_or(Ok(()), |(line, what)| Err(RegulationError::Article { line, what }))
 }
 
 /// The policies whose scope does not leave this action out. There are no groups of actions in the schema.

@@ -160,6 +160,42 @@ fn a_wrong_article_is_refused_with_its_line() {
         ("context.askedThisMonth >=", "context.askedThisMonth >= \"x\" &&", "context.askedThisMonth", "type"),
         ("when { context.askedThisMonth", "when { context.askedThisMonth ;", "when { context.askedThisMonth ;", ";"),
         (
+            "unless { context.inStock }",
+            "unless { principal == Corporation::\"00000099000000009999\" || context.inStock }",
+            "unless { principal == Corporation::",
+            "nobody and nothing",
+        ),
+        (
+            "principal is CareCustodian, action ==",
+            "principal == CareCustodian::\"00000099000000001000\", action ==",
+            "CareCustodian::\"00000099000000001000\"",
+            "nobody and nothing",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { resource == Regulation::\"utrecht\" || context.inStock }",
+            "unless { resource == Regulation::",
+            "nobody and nothing",
+        ),
+        (
+            "resource.purposes.contains(context.purpose) };\n\n@id(\"case\")",
+            "(resource.purposes.contains(context.purpose) ||\n  context.purpose == \"tenant-screening\") };\n\n@id(\"case\")",
+            "context.purpose == \"tenant-screening\"",
+            "no [[purpose]]",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { [\"Yrnere\"].contains(principal.organisation) || context.inStock }",
+            "unless { [\"Yrnere\"]",
+            "no organisation",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { principal.organisation like \"Y*\" }",
+            "unless { principal.org",
+            "like",
+        ),
+        (
             "principal is CareCustodian, action ==",
             "principal == ?principal, action ==",
             "@id(\"care-network-loads-care\")",
@@ -211,6 +247,21 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
     ] {
         let found = read(toml, &replaced(CEDAR_TEXT, from, to)).map(|_| ());
         assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_purpose_that_is_not_listed_is_refused_whatever_the_articles_say() {
+    let mut regulation = haarlem();
+    let all = "@id(\"all\")\n@title(\"All\")\npermit (principal, action, resource);\n";
+    regulation.articles = Articles::read(&regulation.document, all).unwrap();
+    for act in [Act::Ask, Act::AskGroups] {
+        let facts = Facts { action: act, ..question(YMERE) };
+        assert!(regulation.decide(&facts).is_ok());
+        for purpose in [None, Some("tenant-screening".parse().unwrap())] {
+            let refusal = regulation.decide(&Facts { purpose, ..facts.clone() }).unwrap_err();
+            assert_eq!(refusal.article, "default");
+        }
     }
 }
 

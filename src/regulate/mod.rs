@@ -15,6 +15,7 @@ mod disclose;
 mod facts;
 mod floor;
 mod inference;
+mod names;
 mod party;
 mod plain;
 mod regulation;
@@ -208,6 +209,10 @@ impl Regulation {
     /// Never: the facts are plain values.
     pub fn decide(&self, facts: &Facts) -> Result<Permit, Refusal> {
         let articles = self.articles.decide(facts, &self.document)?;
+        // Whatever the articles say: the log would not know what for.
+        if matches!(facts.action, Act::Ask | Act::AskGroups) && self.listed(facts.purpose.as_ref()).is_none() {
+            return Err(Refusal::by_default("The regulation does not list this purpose"));
+        }
         let role = self.party(&facts.actor).expect("only parties are permitted anything").role;
         Ok(Permit { articles, act: facts.action, role, digest: self.digest.clone() })
     }

@@ -258,7 +258,7 @@ mod tests {
     fn an_article_is_reached_however_rare_its_circumstances() {
         for condition in [
             "context has purpose && context.purpose == \"debt-help\"",
-            "context has purpose && context.purpose == \"letting\" && context.tapClosed",
+            "context has purpose && context.purpose == \"debt-help\" && context.tapClosed",
             "context.today == 20260315",
             "context.today > 20260315 && context.today < 20260317",
             "context[\"today\"] == 20270630",
