@@ -251,6 +251,30 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
 }
 
 #[test]
+fn a_protection_that_is_off_in_circumstances_that_an_article_names_is_refused() {
+    let objection = "unless { context.noObjection && (!resource.optIn || context.tenantAgrees) }";
+    let agrees = "context.noObjection && (!resource.optIn || context.tenantAgrees)";
+    for (from, to) in [
+        (objection, format!("unless {{ ({agrees}) || (context.today > 20250801 && context.today < 20270601) }}")),
+        (objection, format!("unless {{ ({agrees}) || context.batch < 50 }}")),
+        (objection, format!("unless {{ ({agrees}) || !context.tenantAgrees }}")),
+        ("context.tapClosed }", "context.tapClosed && context has arrearsDays && context.arrearsDays >= 300 }".into()),
+        (
+            "context.askedThisMonth >= context.mostThisMonth }",
+            "context.askedThisMonth >= context.mostThisMonth && context.askedHousehold <= 0 }".into(),
+        ),
+        ("unless { context.inCase && ", "unless { (context.inCase || context.today == 20260301) && ".into()),
+        (
+            "unless { context.inCase && context has purpose && resource.purposes.contains(context.purpose) }",
+            "unless { context.inCase }".into(),
+        ),
+    ] {
+        let found = read(TOML_TEXT, &replaced(CEDAR_TEXT, from, &to)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
+#[test]
 fn a_purpose_that_is_not_listed_is_refused_whatever_the_articles_say() {
     let mut regulation = haarlem();
     let all = "@id(\"all\")\n@title(\"All\")\npermit (principal, action, resource);\n";
