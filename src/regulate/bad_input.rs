@@ -27,6 +27,18 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ),
         ("role = \"privacy-officer\"", "role = \"privacy-officer\"\nrecipient = \"age1x\"", "recipient must be"),
         ("organisation = \"Zorgnetwerk Haarlem\"", "organisation = \"Gemeente Haarlem\"", "organisation"),
+        ("name = \"Elan Wonen\"", "name = \"Ymere\"", "name must be there once"),
+        ("organisation = \"Elan Wonen\"", "organisation = \"Ymere\"", "one corporation"),
+        (
+            "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"",
+            "organisation = \"Gemeente Haarlem\"",
+            "salt",
+        ),
+        (
+            "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"",
+            "organisation = \"Zorgnetwerk Haarlem\"",
+            "salt",
+        ),
         ("role = \"administrator\"", "role = \"corporation\"", "administrator"),
         ("role = \"care-custodian\"", "role = \"privacy-officer\"", "care-custodian"),
         ("valid_until = 2027-07-01", "valid_until = 2025-07-01", "valid_until"),
