@@ -289,6 +289,7 @@ pub(super) async fn steps(
 ) -> Result<Json<Vec<StepView>>, Problem> {
     let trace = trace_of(&request);
     let regulation = app.visible_regulation(&identity, &id).map_err(|problem| problem.traced(trace))?;
+    app.holds_today(&regulation).map_err(|problem| problem.traced(trace))?;
     let answer = Answer::from_word(&standing.answer).ok_or_else(|| {
         let detail = "answer is priority, no_priority or undetermined";
         Problem::unprocessable("answer", detail).traced(trace)
