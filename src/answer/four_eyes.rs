@@ -21,7 +21,7 @@ use super::{App, Caller, EpochInForce, laws, stock};
 use crate::audit::{Action, Outcome};
 use crate::epoch::{Move, State};
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
-use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError};
+use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError, Role};
 use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Taken, Tx};
 
 /// A proposal that nobody confirms is forgotten after this.
@@ -132,7 +132,12 @@ pub(super) async fn open_tap(
     let caller = Caller::of(identity, &request);
     let visible = app.visible_regulation(&caller.identity, &id);
     let regulation = visible.map_err(|problem| problem.traced(caller.trace))?;
-    let proposed = Proposed::OpenTap { oin: body.into_inner().oin };
+    let oin = body.into_inner().oin;
+    if regulation.party(&oin).is_none_or(|party| party.role != Role::Corporation) {
+        let problem = Problem::unprocessable("no_corporation", "a tap is one of a corporation of the regulation");
+        return Err(app.refuse(app.entry(&caller, Some(&regulation), Action::TapOpen, Outcome::Done), problem).await);
+    }
+    let proposed = Proposed::OpenTap { oin };
     app.propose(&caller, &regulation, Act::OpenTap, proposed, None).await.map(Json)
 }
 

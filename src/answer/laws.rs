@@ -272,6 +272,7 @@ pub(super) async fn steps(
 ) -> Result<Json<Vec<StepView>>, Problem> {
     let trace = trace_of(&request);
     let regulation = app.visible_regulation(&identity, &id).map_err(|problem| problem.traced(trace))?;
+    app.holds_today(&regulation).map_err(|problem| problem.traced(trace))?;
     let arrears = Arrears { months: standing.months, days: standing.days };
     let steps = regulation.steps(&identity.oin, arrears, standing.answer);
     let view = steps.into_iter().map(|step| StepView {

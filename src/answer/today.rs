@@ -7,6 +7,7 @@ use super::App;
 use super::problem::Problem;
 use super::steady::{Hands, Moment};
 use crate::audit::Action;
+use crate::regulate::Regulation;
 use crate::store::Tx;
 
 impl App {
@@ -38,6 +39,15 @@ impl App {
         let detail = "the service's clock has leapt ahead, and what holds today cannot be told until its operator has \
                       looked at it; try again later";
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_leapt", detail))
+    }
+
+    /// Refuses to say what a regulation obliges to that does not hold today.
+    pub(super) fn holds_today(&self, regulation: &Regulation) -> Result<(), Problem> {
+        if regulation.holds_on(self.today()) {
+            return Ok(());
+        }
+        let detail = "the regulation does not hold today, and its steps oblige nobody";
+        Err(Problem::new(StatusCode::FORBIDDEN, "regulation_ended", detail))
     }
 
     /// What time it is; the log is told of a clock that cannot be right.

@@ -370,11 +370,11 @@ pub fn trace_of(key: &str) -> TraceId {
     hex::encode(bytes).parse().expect("32 hexadecimal digits are a trace id")
 }
 
-/// A problem as it may be shown on a terminal: whatever a service sends, no control characters.
+/// A problem as it may be shown on a terminal, whatever a service sends.
 fn printable(mut problem: ProblemBody) -> ProblemBody {
     let texts = [&mut problem.code, &mut problem.title, &mut problem.detail, &mut problem.trace_id];
     for text in texts.into_iter().chain(&mut problem.article) {
-        text.retain(|sign| !sign.is_control());
+        *text = crate::regulate::printable(text).into_owned();
     }
     for fault in &mut problem.errors {
         fault.pointer.retain(|sign| !sign.is_control());

@@ -1,6 +1,14 @@
 //! The terminal edge: a file a command. Data goes to standard output or `-o`, progress and errors to standard
 //! error. `anyhow` lives here and nowhere below.
 
+/// In place of the standard library's, which end a command in panic where a reader has enough, as `head` does.
+macro_rules! println {
+    ($($text:tt)*) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::output::print(format_args!($($text)*)) };
+}
+
 pub mod audit;
 pub mod backup;
 mod bodies;

@@ -1,7 +1,7 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,17 @@ impl Write for Place {
     }
     fn flush(&mut self) -> std::io::Result<()> {
         self.file().flush()
+    }
+}
+
+/// Prints; a reader that has enough changes nothing of what the command does.
+///
+/// # Panics
+/// If the standard output is a file that cannot be written.
+pub fn print(text: std::fmt::Arguments<'_>) {
+    match std::io::stdout().write_fmt(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("cannot write to standard output: {error}"),
+        _ => {}
     }
 }
 

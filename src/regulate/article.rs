@@ -13,6 +13,7 @@ use cedar_policy::{
 };
 use time::Date;
 
+use super::plain::is_plain;
 use super::regulation::Document;
 use super::{Act, Consent, Facts, Party, Refusal, RegulationError, Role, bounds};
 use crate::ids::{Oin, Purpose};
@@ -70,12 +71,19 @@ impl Articles {
         let principals = document.parties.iter().map(|p| (p.oin.clone(), uid(entity_type(p.role), p.oin.as_str())));
         let principals: HashMap<_, _> = principals.collect();
         let entities = entities(document, &resource, &principals)?;
-        let actions = Act::ALL.map(|act| {
-            let action = uid("Action", act.as_str());
-            let applicable = applicable(&policies, &action);
-            (act, action, applicable)
-        });
-        let actions = actions.into();
+        let actions: Vec<_> = Act::ALL
+            .map(|act| {
+                let action = uid("Action", act.as_str());
+                let applicable = applicable(&policies, &action);
+                (act, action, applicable)
+            })
+            .into();
+        let is_there = |uid: &EntityUid| {
+            *uid == resource
+                || actions.iter().any(|(_, one, _)| one == uid)
+                || principals.values().any(|one| one == uid)
+        };
+        check_names(document, text, &policies, is_there)?;
         let authorizer = Authorizer::new();
         Ok(Self { list, positions, entities, resource, principals, actions, authorizer })
     }
@@ -84,6 +92,12 @@ impl Articles {
     pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
         let named = self.actions.iter().flat_map(|(.., policies)| policies.policies());
         named.map(|policy| (AsRef::<str>::as_ref(policy.id()).to_owned(), policy.to_cedar().unwrap_or_default()))
+    }
+
+    /// The conditions of all articles that can be about an act, as JSON: no comment hides a part of them.
+    pub(super) fn text_about(&self, act: Act) -> String {
+        let about = self.actions.iter().filter(|(one, ..)| *one == act).flat_map(|(.., policies)| policies.policies());
+        about.filter_map(|policy| Some(policy.to_json().ok()?["conditions"].to_string())).collect()
     }
 
     /// The text of one article.
@@ -236,6 +250,22 @@ fn entities(
         .map_err(|e| RegulationError::Value(format!("parties do not fit: {e}")))
 }
 
+/// The first name, in the file's order, that is none of the regulation.
+fn check_names(
+    document: &Document,
+    text: &str,
+    policies: &PolicySet,
+    is_there: impl Fn(&EntityUid) -> bool,
+) -> Result<(), RegulationError> {
+    let unknown = policies.policies().filter_map(|policy| {
+        let (name, what) = document.unknown_name(policy, &is_there)?;
+        let source = policy.to_cedar().unwrap_or_default();
+        let offset = text.find(&source).unwrap_or(0) + source.rfind(&name).unwrap_or(0);
+        Some((line_at(text, offset), what))
+    });
+    unknown.min().map_or(Ok(()), |(line, what)| Err(RegulationError::Article { line, what }))
+}
+
 /// The policies whose scope does not leave this action out. There are no groups of actions in the schema.
 fn applicable(policies: &PolicySet, action: &EntityUid) -> PolicySet {
     let may_apply = |policy: &&Policy| match policy.action_constraint() {
@@ -278,6 +308,9 @@ fn number(id: &PolicyId) -> usize {
 
 fn article(policy: &Policy) -> Result<Article, &'static str> {
     const KNOWN: [&str; 5] = ["id", "title", "titel", "remedy", "source"];
+    if !policy.annotations().all(|(_, text)| is_plain(text)) {
+        return Err("a text has a sign that is not seen; it stands in one line of plain letters");
+    }
     if policy.annotations().any(|(name, _)| !KNOWN.contains(&name)) {
         return Err("an annotation is none of @id, @title, @titel, @remedy and @source");
     }

@@ -27,6 +27,18 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ),
         ("role = \"privacy-officer\"", "role = \"privacy-officer\"\nrecipient = \"age1x\"", "recipient must be"),
         ("organisation = \"Zorgnetwerk Haarlem\"", "organisation = \"Gemeente Haarlem\"", "organisation"),
+        ("name = \"Elan Wonen\"", "name = \"Ymere\"", "name must be there once"),
+        ("organisation = \"Elan Wonen\"", "organisation = \"Ymere\"", "one corporation"),
+        (
+            "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"",
+            "organisation = \"Gemeente Haarlem\"",
+            "salt",
+        ),
+        (
+            "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"",
+            "organisation = \"Zorgnetwerk Haarlem\"",
+            "salt",
+        ),
         ("role = \"administrator\"", "role = \"corporation\"", "administrator"),
         ("role = \"care-custodian\"", "role = \"privacy-officer\"", "care-custodian"),
         ("valid_until = 2027-07-01", "valid_until = 2025-07-01", "valid_until"),
@@ -160,6 +172,42 @@ fn a_wrong_article_is_refused_with_its_line() {
         ("context.askedThisMonth >=", "context.askedThisMonth >= \"x\" &&", "context.askedThisMonth", "type"),
         ("when { context.askedThisMonth", "when { context.askedThisMonth ;", "when { context.askedThisMonth ;", ";"),
         (
+            "unless { context.inStock }",
+            "unless { principal == Corporation::\"00000099000000009999\" || context.inStock }",
+            "unless { principal == Corporation::",
+            "nobody and nothing",
+        ),
+        (
+            "principal is CareCustodian, action ==",
+            "principal == CareCustodian::\"00000099000000001000\", action ==",
+            "CareCustodian::\"00000099000000001000\"",
+            "nobody and nothing",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { resource == Regulation::\"utrecht\" || context.inStock }",
+            "unless { resource == Regulation::",
+            "nobody and nothing",
+        ),
+        (
+            "resource.purposes.contains(context.purpose) };\n\n@id(\"case\")",
+            "(resource.purposes.contains(context.purpose) ||\n  context.purpose == \"tenant-screening\") };\n\n@id(\"case\")",
+            "context.purpose == \"tenant-screening\"",
+            "no [[purpose]]",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { [\"Yrnere\"].contains(principal.organisation) || context.inStock }",
+            "unless { [\"Yrnere\"]",
+            "no organisation",
+        ),
+        (
+            "unless { context.inStock }",
+            "unless { principal.organisation like \"Y*\" }",
+            "unless { principal.org",
+            "like",
+        ),
+        (
             "principal is CareCustodian, action ==",
             "principal == ?principal, action ==",
             "@id(\"care-network-loads-care\")",
@@ -211,6 +259,45 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
     ] {
         let found = read(toml, &replaced(CEDAR_TEXT, from, to)).map(|_| ());
         assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_protection_that_is_off_in_circumstances_that_an_article_names_is_refused() {
+    let objection = "unless { context.noObjection && (!resource.optIn || context.tenantAgrees) }";
+    let agrees = "context.noObjection && (!resource.optIn || context.tenantAgrees)";
+    for (from, to) in [
+        (objection, format!("unless {{ ({agrees}) || (context.today > 20250801 && context.today < 20270601) }}")),
+        (objection, format!("unless {{ ({agrees}) || context.batch < 50 }}")),
+        (objection, format!("unless {{ ({agrees}) || !context.tenantAgrees }}")),
+        ("context.tapClosed }", "context.tapClosed && context has arrearsDays && context.arrearsDays >= 300 }".into()),
+        (
+            "context.askedThisMonth >= context.mostThisMonth }",
+            "context.askedThisMonth >= context.mostThisMonth && context.askedHousehold <= 0 }".into(),
+        ),
+        ("unless { context.inCase && ", "unless { (context.inCase || context.today == 20260301) && ".into()),
+        (
+            "unless { context.inCase && context has purpose && resource.purposes.contains(context.purpose) }",
+            "unless { context.inCase }".into(),
+        ),
+    ] {
+        let found = read(TOML_TEXT, &replaced(CEDAR_TEXT, from, &to)).map(|_| ());
+        assert!(matches!(found, Err(RegulationError::Floor(_))), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_purpose_that_is_not_listed_is_refused_whatever_the_articles_say() {
+    let mut regulation = haarlem();
+    let all = "@id(\"all\")\n@title(\"All\")\npermit (principal, action, resource);\n";
+    regulation.articles = Articles::read(&regulation.document, all).unwrap();
+    for act in [Act::Ask, Act::AskGroups] {
+        let facts = Facts { action: act, ..question(YMERE) };
+        assert!(regulation.decide(&facts).is_ok());
+        for purpose in [None, Some("tenant-screening".parse().unwrap())] {
+            let refusal = regulation.decide(&Facts { purpose, ..facts.clone() }).unwrap_err();
+            assert_eq!(refusal.article, "default");
+        }
     }
 }
 

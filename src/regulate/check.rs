@@ -42,6 +42,7 @@ impl Regulation {
         self.check_people(&mut say);
         self.check_groups(&mut say);
         self.check_asking(&mut say);
+        self.check_numbers(&mut say);
         for (article, _) in self.decided().into_iter().filter(|(_, count)| *count == 0) {
             match self.is_reachable(&article) {
                 Some(true) => {}
@@ -103,6 +104,28 @@ impl Regulation {
         let officers: BTreeSet<&str> = officers.map(|party| party.organisation.as_str()).collect();
         if officers.len() < 2 {
             say(Severity::Warning, "all privacy officers are of one organisation: nobody else watches it".into());
+        }
+    }
+
+    /// Numbers that every regulation may have, and that protect hardly anybody.
+    fn check_numbers(&self, say: &mut impl FnMut(Severity, String)) {
+        let (budgets, probing, (from, until)) = (self.budgets(), self.probing(), self.validity());
+        let percent = |share: f64| 100.0 * share;
+        let (alarm, stop, missed) =
+            (percent(budgets.alarm_share), percent(budgets.stop_share), percent(probing.miss_share));
+        let years = (until - from).whole_days() * 4 / 1461;
+        let odd = [
+            (alarm > 10.0, format!("budget.alarm_share: officers are told at {alarm:.0} % of the stock, above 10 %")),
+            (alarm >= stop, format!("budget.alarm_share: the alarm at {alarm:.0} % comes no sooner than the stop")),
+            (stop > 50.0, format!("budget.stop_share: {stop:.0} % of the stock may be asked about in a month")),
+            (probing.misses > 1_000, format!("probing.misses: {} misses close no tap", probing.misses - 1)),
+            (missed > 50.0, format!("probing.miss_share: {missed:.0} % of the questions may miss")),
+            (years >= 10, format!("it is valid for {years} years, without the parties signing anew")),
+        ];
+        odd.into_iter().filter(|(is_odd, _)| *is_odd).for_each(|(_, what)| say(Severity::Warning, what));
+        for moment in self.moments().iter().filter(|moment| moment.arrears().in_days() < 1) {
+            let who: Vec<&str> = moment.parties.iter().filter_map(|oin| Some(self.party(oin)?.name.as_str())).collect();
+            say(Severity::Warning, format!("[[moment]]: {} may ask about who has no arrears", who.join(", ")));
         }
     }
 
@@ -248,6 +271,24 @@ mod tests {
                 contradicts,
                 "{log_days} {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn numbers_that_disarm_a_regulation_are_told() {
+        let shipped = read(TOML_TEXT, CEDAR_TEXT).unwrap().remarks();
+        for (from, to, says) in [
+            ("alarm_share = 0.10", "alarm_share = 0.11", "told at 11 % of the stock, above 10 %"),
+            ("stop_share = 0.25", "stop_share = 0.10", "the alarm at 10 % comes no sooner than the stop"),
+            ("stop_share = 0.25", "stop_share = 0.51", "51 % of the stock"),
+            ("months = 1.0\ndays = 8", "months = 0.0\ndays = 0", "Ymere may ask about who has no arrears"),
+            ("misses = 50", "misses = 1001", "1000 misses close no tap"),
+            ("miss_share = 0.25", "miss_share = 0.51", "51 % of the questions may miss"),
+            ("valid_until = 2027-07-01", "valid_until = 2999-01-01", "valid for 973 years"),
+        ] {
+            let what = |remark: &Remark| remark.severity == Severity::Warning && remark.what.contains(says);
+            let remarks = read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).unwrap().remarks();
+            assert!(remarks.iter().any(what) && !shipped.iter().any(what), "{to}: {remarks:?}");
         }
     }
 

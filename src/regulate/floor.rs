@@ -12,45 +12,75 @@ impl Regulation {
         for party in self.parties() {
             for best in self.best_questions(&party.oin) {
                 // On the last day as on the first.
-                for best in [Facts { today: last, ..best.clone() }, best] {
-                    let mut forbidden = self.forbidden(&party.oin, party.role, best).into_iter();
-                    if let Some((why, _)) = forbidden.find(|(_, facts)| self.decide(facts).is_ok()) {
-                        return Err(RegulationError::Floor(why));
-                    }
+                for best in [Facts { today: last, ..best.clone() }, best.clone()] {
+                    self.refuses(self.forbidden(&party.oin, party.role, &best))?;
+                }
+                for best in self.circumstances(&best) {
+                    self.refuses(self.forbidden_questions(&party.oin, party.role, &best))?;
+                }
+                for best in self.circumstances(&Facts { action: Act::AskGroups, ..best }) {
+                    self.refuses(self.forbidden_groups(party.role, &best))?;
                 }
             }
         }
         Ok(())
     }
 
-    /// What this party could do that must be refused, and why: each one thing other than in `best`.
-    fn forbidden(&self, actor: &Oin, role: Role, best: Facts) -> Vec<(&'static str, Facts)> {
-        let other = |action| Facts { action, ..best.clone() };
+    /// That the articles refuse all of it, by themselves.
+    fn refuses(&self, forbidden: Vec<(&'static str, Facts)>) -> Result<(), RegulationError> {
+        let mut forbidden = forbidden.into_iter();
+        let permitted = forbidden.find(|(_, facts)| self.articles.decide(facts, &self.document).is_ok());
+        permitted.map_or(Ok(()), |(why, _)| Err(RegulationError::Floor(why)))
+    }
+
+    /// Questions that must be refused.
+    fn forbidden_questions(&self, actor: &Oin, role: Role, best: &Facts) -> Vec<(&'static str, Facts)> {
         let mut all = vec![
-            ("an act before the regulation holds", self.with_day_before(&best)),
+            ("an act before the regulation holds", self.with_day_before(best)),
             ("an act after the regulation holds", Facts { today: self.validity().1, ..best.clone() }),
         ];
-        if role == Role::Corporation {
-            all.extend(self.flawed(&best));
-            if self.budgets().minimum_batch > 1 {
-                let batch = self.budgets().minimum_batch - 1;
-                all.push(("a question below the minimum batch", Facts { batch, ..best.clone() }));
-            }
-            if let Some(days) = self.days_too_few(actor) {
-                let arrears = Some(Arrears { months: 0.0, days });
-                all.push(("a question before the moment of asking", Facts { arrears, ..best.clone() }));
-            }
-            if self.consent().model == Consent::OptIn {
-                let mut facts = best.clone();
-                facts.conditions.tenant_agrees = false;
-                all.push(("a question without the tenant's consent", facts));
-            }
-        } else {
+        if role != Role::Corporation {
             all.push(("a question of a party that is no corporation", best.clone()));
+            return all;
         }
-        let groups = other(Act::AskGroups);
-        all.push(("groups told before the regulation holds", self.with_day_before(&groups)));
-        all.push(("groups told after the regulation holds", Facts { today: self.validity().1, ..groups }));
+        all.extend(self.flawed(best));
+        if self.budgets().minimum_batch > 1 {
+            let batch = self.budgets().minimum_batch - 1;
+            all.push(("a question below the minimum batch", Facts { batch, ..best.clone() }));
+        }
+        if let Some(days) = self.days_too_few(actor) {
+            let arrears = Some(Arrears { months: 0.0, days });
+            all.push(("a question before the moment of asking", Facts { arrears, ..best.clone() }));
+        }
+        if self.consent().model == Consent::OptIn {
+            let mut facts = best.clone();
+            facts.conditions.tenant_agrees = false;
+            all.push(("a question without the tenant's consent", facts));
+        }
+        all
+    }
+
+    /// Questions for groups that must be refused.
+    fn forbidden_groups(&self, role: Role, best: &Facts) -> Vec<(&'static str, Facts)> {
+        let groups = Facts { action: Act::AskGroups, ..best.clone() };
+        let mut all = vec![
+            ("groups told before the regulation holds", self.with_day_before(&groups)),
+            ("groups told after the regulation holds", Facts { today: self.validity().1, ..groups.clone() }),
+            ("groups told for no purpose", Facts { purpose: None, ..groups.clone() }),
+            ("groups told for a purpose that it does not list", Facts { purpose: Some(unlisted()), ..groups.clone() }),
+            ("groups of a household that is no case", Facts { in_case: false, ..groups.clone() }),
+        ];
+        if !role.is_care_side() {
+            all.push(("groups told to others than the care side", groups));
+        }
+        all
+    }
+
+    /// What this party could do that must be refused, and why: each one thing other than in `best`.
+    fn forbidden(&self, actor: &Oin, role: Role, best: &Facts) -> Vec<(&'static str, Facts)> {
+        let other = |action| Facts { action, ..best.clone() };
+        let mut all = self.forbidden_questions(actor, role, best);
+        all.extend(self.forbidden_groups(role, best));
         if role != Role::PopulationCustodian {
             all.push(("population records from another party", other(Act::Load(Source::Population))));
         }
@@ -61,13 +91,6 @@ impl Regulation {
             all.push(("the salt in the hands of who loads and asks nothing", other(Act::FetchShares)));
             all.push(("a share of the salt from who loads nothing", other(Act::ContributeShare)));
         }
-        if !role.is_care_side() {
-            all.push(("groups told to others than the care side", other(Act::AskGroups)));
-        }
-        all.push((
-            "groups of a household that is no case",
-            Facts { action: Act::AskGroups, in_case: false, ..best.clone() },
-        ));
         let alone = |action| Facts { action, second: None, ..best.clone() };
         all.push(("a housing stock that nobody else stands behind", alone(Act::RegisterStock)));
         let others = self.parties().iter().filter(|party| !self.document.is_municipal_officer(party));
@@ -120,7 +143,6 @@ impl Regulation {
 
     /// The best question with one thing wrong: where the regulation draws a line, just beyond it.
     pub(super) fn flawed(&self, best: &Facts) -> Vec<(&'static str, Facts)> {
-        let unlisted: Purpose = "not-in-any-regulation".parse().expect("it is kebab-case");
         let without = |change: fn(&mut Conditions)| {
             let mut facts = best.clone();
             change(&mut facts.conditions);
@@ -131,7 +153,7 @@ impl Regulation {
         let often = u64::from(budgets.household_per_month);
         vec![
             ("a question without a purpose", Facts { purpose: None, ..best.clone() }),
-            ("a question for a purpose that it does not list", Facts { purpose: Some(unlisted), ..best.clone() }),
+            ("a question for a purpose that it does not list", Facts { purpose: Some(unlisted()), ..best.clone() }),
             ("a question without arrears", Facts { arrears: None, ..best.clone() }),
             ("a question without personal contact first", without(|c| c.personal_contact = false)),
             ("a question without an offer of help first", without(|c| c.help_offered = false)),
@@ -145,4 +167,8 @@ impl Regulation {
             ("a question too often about one household", Facts { asked_household_this_month: often, ..best.clone() }),
         ]
     }
+}
+
+fn unlisted() -> Purpose {
+    "not-in-any-regulation".parse().expect("it is kebab-case")
 }

@@ -16,7 +16,9 @@ mod disclose;
 mod facts;
 mod floor;
 mod inference;
+mod names;
 mod party;
+mod plain;
 mod regulation;
 mod rotation;
 mod shipped;
@@ -40,6 +42,7 @@ pub use disclose::{Disclosure, Form, GroupRule, GroupSource, Posterior, Told, Wh
 pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader, Worst};
 pub use party::{Party, Role};
+pub use plain::printable;
 pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
 pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
@@ -66,6 +69,9 @@ pub enum RegulationError {
     /// A value makes no sense; the text names the key.
     #[error("regulation.toml: {0}")]
     Value(String),
+    /// A text has a sign that moves a cursor, or shows another text than the one that is there.
+    #[error("{file}, line {line}: a sign that is not seen (U+{sign:04X}); a text stands in one line of plain letters")]
+    Hidden { file: &'static str, line: usize, sign: u32 },
     /// An article cannot be read, or names something unknown.
     #[error("articles.cedar, line {line}: {what}")]
     Article { line: usize, what: String },
@@ -183,7 +189,10 @@ impl Regulation {
     /// # Errors
     /// [`RegulationError`], naming line or key.
     pub fn from_texts(id: &RegulationId, toml: &str, cedar: &str) -> Result<Self, RegulationError> {
+        plain::check_file(TOML, toml)?;
+        plain::check_file(CEDAR, cedar)?;
         let document = Document::read(id, toml)?;
+        plain::check_toml(TOML, toml)?;
         let articles = Articles::read(&document, cedar)?;
         let regulation =
             Self { document, articles, digest: digest(toml, cedar).into(), texts: [toml.to_owned(), cedar.to_owned()] };
@@ -200,6 +209,10 @@ impl Regulation {
     /// Never: the facts are plain values.
     pub fn decide(&self, facts: &Facts) -> Result<Permit, Refusal> {
         let articles = self.articles.decide(facts, &self.document)?;
+        // Whatever the articles say: the log would not know what for.
+        if matches!(facts.action, Act::Ask | Act::AskGroups) && self.listed(facts.purpose.as_ref()).is_none() {
+            return Err(Refusal::by_default("The regulation does not list this purpose"));
+        }
         let role = self.party(&facts.actor).expect("only parties are permitted anything").role;
         Ok(Permit { articles, act: facts.action, role, digest: self.digest.clone() })
     }

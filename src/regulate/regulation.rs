@@ -313,6 +313,15 @@ impl Document {
             (count(Role::PrivacyOfficer) > 0, "[[party]] must name a privacy-officer: somebody reads the log"),
             (count(Role::PopulationCustodian) == 1, "[[party]] must name one population-custodian"),
             (count(Role::CareCustodian) <= 1, "[[party]] must name at most one care-custodian"),
+            (unique(self.parties.iter().map(|p| &p.name)), "[[party]] name must be there once: who signs reads names"),
+            (
+                unique(self.parties.iter().filter(|p| p.role == Role::Corporation).map(|p| &p.organisation)),
+                "[[party]] organisation must have one corporation: two would have two budgets for one stock",
+            ),
+            (
+                !self.parties.iter().any(|p| p.role == Role::Administrator && organisations.contains(&p.organisation)),
+                "[[party]] organisation of an administrator must be no custodian's: who runs the service would hold a salt",
+            ),
             (
                 count(Role::CareCustodian) == 0 || organisations.len() == 2,
                 "[[party]] organisation of the two custodians must differ: one organisation alone must not hold the salt",

@@ -15,6 +15,9 @@ pub type Decided = BTreeMap<String, usize>;
 /// Most combinations in which one article is tried: a second or two of one core.
 const MOST_TRIED: usize = 50_000;
 
+/// Most combinations in which each fault is tried when a regulation is read.
+const MOST_COMBINED: usize = 200;
+
 /// Prime, so that steps of so many meet combinations of all kinds.
 const STRIDE: usize = 7_368_787;
 
@@ -48,17 +51,39 @@ impl Regulation {
         // The last first: all others are differences from a question with nothing against it.
         dimensions.push(self.parties().iter().flat_map(|party| self.good_acts(&party.oin)).map(whole).collect());
         let combinations = dimensions.iter().map(Vec::len).fold(1_usize, usize::saturating_mul);
-        let tried = combinations.min(MOST_TRIED);
         let mut facts = self.best_question(&self.parties()[0].oin);
-        let is_reached = (0..tried).any(|n| {
-            let mut rest = if tried < combinations { n.wrapping_mul(STRIDE) % combinations } else { n };
-            for values in dimensions.iter().rev() {
-                values[rest % values.len()](&mut facts);
-                rest /= values.len();
-            }
+        let is_reached = spread(&dimensions, MOST_TRIED).any(|values| {
+            values.into_iter().for_each(|change| change(&mut facts));
             self.deciding(&facts).iter().any(|id| id == article)
         });
-        (is_reached || tried == combinations).then_some(is_reached)
+        (is_reached || combinations <= MOST_TRIED).then_some(is_reached)
+    }
+
+    /// These facts in other circumstances: whatever else is so or is not, and each number, day and length of arrears that
+    /// an article about such an act names, alone and with others.
+    pub(super) fn circumstances(&self, best: &Facts) -> Vec<Facts> {
+        let text = self.articles.text_about(best.action);
+        let words = Words::of(&text);
+        let mut dimensions = if words.numbers.is_empty() {
+            yes_or_no(&words)
+        } else {
+            Edges::named(self, &text, &BTreeSet::new()).dimensions(self, &words)
+        };
+        let changed = |change: &Change| {
+            let mut facts = best.clone();
+            change(&mut facts);
+            facts
+        };
+        let mut all: Vec<Facts> = dimensions.iter().flatten().map(changed).collect();
+        if !words.numbers.is_empty() {
+            dimensions.iter_mut().for_each(|values| values.push(change(|_| {})));
+            all.extend(spread(&dimensions, MOST_COMBINED).map(|values| {
+                let mut facts = best.clone();
+                values.into_iter().for_each(|change| change(&mut facts));
+                facts
+            }));
+        }
+        all
     }
 
     /// What a party may do at its best: for each purpose, at the beginning, in the middle and at the end, with the second
@@ -112,23 +137,30 @@ struct Edges {
 }
 
 impl Edges {
+    /// Those of the regulation and those of the text.
     fn new(regulation: &Regulation, text: &str) -> Self {
-        let Words { numbers, quoted, .. } = Words::of(text);
-        let (from, until) = regulation.validity();
-        let written = numbers.iter().filter_map(|number| day_of(*number));
-        let days = [from, until, regulation.evaluation().anchor].into_iter().chain(written);
-        let days = days.flat_map(|day| [day.previous_day(), Some(day), day.next_day()]).flatten().collect();
         let agreed = regulation.moments().iter().map(super::Moment::arrears);
-        let agreed: BTreeSet<i64> =
-            agreed.chain(regulation.all_steps().iter().map(super::Step::arrears)).map(Arrears::in_days).collect();
+        let agreed = agreed.chain(regulation.all_steps().iter().map(super::Step::arrears));
+        let mut all = Self::named(regulation, text, &agreed.map(Arrears::in_days).collect());
+        let (from, until) = regulation.validity();
+        all.days.extend([from, until, regulation.evaluation().anchor].into_iter().flat_map(around));
+        all
+    }
+
+    /// Those of the text, and these moments.
+    fn named(regulation: &Regulation, text: &str, agreed: &BTreeSet<i64>) -> Self {
+        let Words { numbers, quoted, .. } = Words::of(text);
+        let days = numbers.iter().filter_map(|number| day_of(*number)).flat_map(around).collect();
         // An article may name a number of days, or so many behind the moment of asking.
         let named: Vec<i64> =
             numbers.iter().copied().filter(|n| *n <= 3_650).filter_map(|n| n.try_into().ok()).collect();
-        let later = agreed.iter().flat_map(|day| named.iter().map(move |more| day + more));
+        let moments = regulation.moments().iter().map(|moment| moment.arrears().in_days());
+        let moments: BTreeSet<i64> = agreed.iter().copied().chain(moments).collect();
+        let later = moments.iter().flat_map(|day| named.iter().map(move |more| day + more));
         let lines: BTreeSet<i64> = agreed.iter().copied().chain(named.iter().copied()).chain(later).collect();
-        let around: BTreeSet<u32> =
+        let beside: BTreeSet<u32> =
             lines.iter().flat_map(|day| [day - 1, *day, day + 1]).filter_map(|day| day.try_into().ok()).collect();
-        let arrears = around.into_iter().map(|days| Some(Arrears { months: 0.0, days })).chain([None]).collect();
+        let arrears = beside.into_iter().map(|days| Some(Arrears { months: 0.0, days })).chain([None]).collect();
         let listed = regulation.purposes().iter().map(|purpose| purpose.id.clone());
         let named = quoted.iter().filter_map(|text| text.parse().ok());
         let purposes: BTreeSet<Purpose> = listed.chain(named).collect();
@@ -159,11 +191,7 @@ impl Edges {
             let one = |arrears: Option<Arrears>| change(move |f| f.arrears = arrears);
             all.push(self.arrears.iter().copied().chain([best]).map(one).collect());
         }
-        for (word, set) in YES_OR_NO {
-            if looks(word) {
-                all.push([true, false].map(|yes| change(move |f| set(f, yes))).into());
-            }
-        }
+        all.extend(yes_or_no(words));
         let mut count = |word: &str, beside: &[u64], set: fn(&mut Facts, u64)| {
             if looks(word) {
                 all.push(self.counts(beside).into_iter().map(|n| change(move |f| set(f, n))).collect());
@@ -200,6 +228,32 @@ const YES_OR_NO: [(&str, SetIt); 8] = [
     ("tapClosed", |f, yes| f.tap_closed = yes),
     ("inCase", |f, yes| f.in_case = yes),
 ];
+
+/// Both values of each of these that an article of these words looks at.
+fn yes_or_no(words: &Words<'_>) -> Vec<Vec<Change>> {
+    let looks = YES_OR_NO.into_iter().filter(|(word, _)| words.names.contains(word));
+    looks.map(|(_, set)| [true, false].map(|yes| change(move |f| set(f, yes))).into()).collect()
+}
+
+/// Combinations of one value of each dimension, all of them or so many that are spread over all.
+fn spread(dimensions: &[Vec<Change>], most: usize) -> impl Iterator<Item = Vec<&Change>> {
+    let combinations = dimensions.iter().map(Vec::len).fold(1_usize, usize::saturating_mul);
+    let tried = combinations.min(most);
+    (0..tried).map(move |n| {
+        let mut rest = if tried < combinations { n.wrapping_mul(STRIDE) % combinations } else { n };
+        let value = |values: &'_ Vec<Change>| {
+            let at = rest % values.len();
+            rest /= values.len();
+            at
+        };
+        let at: Vec<usize> = dimensions.iter().rev().map(value).collect();
+        dimensions.iter().rev().zip(at).map(|(values, at)| &values[at]).collect()
+    })
+}
+
+fn around(day: Date) -> impl Iterator<Item = Date> {
+    [day.previous_day(), Some(day), day.next_day()].into_iter().flatten()
+}
 
 fn change(set: impl Fn(&mut Facts) + 'static) -> Change {
     Box::new(set)
@@ -258,7 +312,7 @@ mod tests {
     fn an_article_is_reached_however_rare_its_circumstances() {
         for condition in [
             "context has purpose && context.purpose == \"debt-help\"",
-            "context has purpose && context.purpose == \"letting\" && context.tapClosed",
+            "context has purpose && context.purpose == \"debt-help\" && context.tapClosed",
             "context.today == 20260315",
             "context.today > 20260315 && context.today < 20260317",
             "context[\"today\"] == 20270630",

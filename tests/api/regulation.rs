@@ -306,6 +306,8 @@ fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
         (datetime!(2026-01-19 0:00 UTC), &third, ["ended", "ended", "ended"], false),
     ] {
         house.clock.pass(moment);
+        let steps = house.line(CORPORATION).get("/v1/regulations/haarlem/steps?months=1&days=8&answer=priority");
+        assert_eq!(steps.status, if in_force { 200 } else { 403 }, "{moment}: {}", steps.text());
         let (code, page, error) = shown(&house, CORPORATION, &[]);
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");
@@ -448,6 +450,38 @@ fn a_prober_with_the_salt_is_bounded_and_the_officers_are_told_before_one_in_twe
     line.ask(&ours[0]).answered();
     let opened = |entry: &Entry| entry.action == Action::TapOpen && entry.result == Outcome::Done;
     assert_eq!(house.log().iter().filter(|entry| opened(entry)).count(), 1);
+}
+
+#[test]
+fn a_tap_that_is_to_be_opened_is_one_of_a_corporation_of_the_regulation() {
+    let house = House::empty();
+    for oin in ["00000099000000001000", "00000099000000009999"] {
+        let refused = house.line(OFFICER).json("POST", "/v1/regulations/haarlem/taps", &json!({ "oin": oin }));
+        refused.is_problem(422, "no_corporation");
+        let entry = house.entry_of(&refused).unwrap();
+        assert_eq!((entry.action, String::from(entry.result)), (Action::TapOpen, "refused:no_corporation".to_owned()));
+    }
+    assert_eq!(house.client(OFFICER).get::<Vec<ProposalView>>("proposals").unwrap().len(), 0);
+    regulation::open_tap(&YMERE.parse().unwrap(), &house.client(OFFICER)).unwrap();
+}
+
+#[test]
+fn nobody_signs_what_a_check_ends_with_errors() {
+    let house = House::lawless();
+    amend(&house, "log_days = 1825", "log_days = 100");
+    let note = fs::read_to_string(house.law().join("signatures.note")).unwrap();
+    let sign = || {
+        let args = regulation::SignArgs { folder: house.law(), config: house.party(CORPORATION) };
+        regulation::run(&regulation::RegulationCommand::Sign(args))
+    };
+    let error = sign().unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), voorrang::cli::exit_code(&error)),
+        ("1 errors in the regulation; nobody should sign it like this", 4)
+    );
+    assert_eq!(fs::read_to_string(house.law().join("signatures.note")).unwrap(), note);
+    amend(&house, "log_days = 100", "log_days = 1825");
+    sign().unwrap();
 }
 
 #[test]

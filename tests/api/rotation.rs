@@ -97,7 +97,7 @@ fn the_whole_ceremony_with_three_custodians_one_that_never_comes_one_that_joins_
     let waiting = view(&house, "haarlem-0");
     assert_eq!((waiting.state.as_str(), waiting.todo.len(), waiting.todo[0].name.as_str()), ("announced", 1, "Ymere"));
     assert!(!waiting.todo[0].overdue && waiting.todo[0].command == "epoch contribute haarlem-0");
-    house.clock.set(NOW + Duration::days(15));
+    house.clock.pass(NOW + Duration::days(15));
     let late = view(&house, "haarlem-0").todo;
     assert!(late[0].overdue);
     assert_eq!((late[1].name.as_str(), late[1].command.as_str()), ("ICT-dienst Kennemerland", "epoch abort haarlem-0"));
@@ -210,19 +210,17 @@ fn a_share_sealed_again_is_still_the_contributor_s_and_for_the_key_that_the_seal
 
 #[test]
 fn an_administrator_of_a_participant_s_organisation_announces_nothing() {
-    // A corporation opens the shares as a custodian does.
-    for organisation in ["Gemeente Haarlem", "Ymere"] {
-        let mut house = House::built(false);
-        let path = house.law().join("regulation.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        let own = "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"";
-        assert!(text.contains(own));
-        fs::write(&path, text.replace(own, &format!("organisation = \"{organisation}\""))).unwrap();
-        house.sign_law();
-        house.start();
-        let error = format!("{:#}", house.announce(EPOCH).unwrap_err());
-        assert!(error.contains("administrator_is_custodian") && error.contains("change the regulation"), "{error}");
-    }
+    // A corporation opens the shares as a custodian does, whose organisation no regulation lets an administrator be of.
+    let mut house = House::built(false);
+    let path = house.law().join("regulation.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let own = "organisation = \"Gemeenschappelijke Regeling ICT Kennemerland\"";
+    assert!(text.contains(own));
+    fs::write(&path, text.replace(own, "organisation = \"Ymere\"")).unwrap();
+    house.sign_law();
+    house.start();
+    let error = format!("{:#}", house.announce(EPOCH).unwrap_err());
+    assert!(error.contains("administrator_is_custodian") && error.contains("change the regulation"), "{error}");
 }
 
 #[test]

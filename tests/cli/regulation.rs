@@ -72,6 +72,18 @@ fn a_check_says_on_one_page_who_gets_what_under_which_article() {
 }
 
 #[test]
+fn a_reader_that_has_enough_changes_nothing() {
+    for more in [&["regulation", "check"][..], &["regulation", "check", "--questions", examples().to_str().unwrap()]] {
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_voorrang"));
+        check.args(more).arg(shipped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = check.spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap()), (Some(0), String::new()));
+    }
+}
+
+#[test]
 fn a_check_says_what_changed_and_nothing_where_nothing_did() {
     let stricter = amended("regulation.toml", "household_per_month = 4", "household_per_month = 3");
     let (code, page, _) = check(&stricter.1, &["--against", shipped().to_str().unwrap()]);

@@ -9,7 +9,7 @@ use crate::answer::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalVi
 use crate::cli::client::Client;
 use crate::cli::epoch;
 use crate::ids::{Oin, ProposalId};
-use crate::regulate::Regulation;
+use crate::regulate::{Regulation, printable};
 
 /// Proposes to activate the version in the service's folder, if it is the one in `folder`.
 ///
@@ -82,7 +82,8 @@ pub(super) fn run_confirm(args: &ConfirmArgs) -> anyhow::Result<()> {
 pub(super) fn pending(args: &PartyArgs) -> anyhow::Result<()> {
     let waiting: Vec<ProposalView> = Client::open(&args.config)?.get("proposals")?;
     for one in &waiting {
-        println!("{}  {:<10}  {}  {}  {}  {}", one.proposal, one.kind, one.regulation, one.by, one.made_at, one.about);
+        let (kind, about) = (printable(&one.kind), printable(&one.about));
+        println!("{}  {kind:<10}  {}  {}  {}  {about}", one.proposal, one.regulation, one.by, one.made_at);
     }
     if waiting.is_empty() {
         eprintln!("Nothing waits for a second person.");
@@ -103,11 +104,13 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let regulation = Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)
         .context("the service's regulation cannot be read by this version")?;
     println!("{}: {}", texts.id, regulation.title().en);
-    println!("digest {}", texts.digest);
+    println!("digest {}", printable(&texts.digest));
     for version in &texts.history {
         let now = version.state.replace('-', " ");
         let (from, until) = (version.valid_from, version.valid_until);
-        println!("{now:<9} {}  valid {from} until {until}  activated {}", &version.digest[..16], version.activated_at);
+        let line =
+            format!("{now:<9} {:.16}  valid {from} until {until}  activated {}", version.digest, version.activated_at);
+        println!("{}", printable(&line));
     }
     if !texts.history.iter().any(|version| version.state == "in-force") {
         println!("No version is in force today: nothing is answered.");
@@ -119,6 +122,7 @@ fn print_step(step: &StepView) {
     let gate = if step.gate { "  (gate: before the next stage)" } else { "" };
     let within = step.within_days.map_or_else(String::new, |days| format!("  within {days} days"));
     let condition = step.condition.as_ref().map_or_else(String::new, |what| format!("  if {what}"));
-    println!("{:<10} {}{condition}{within}{gate}", step.id, step.en);
-    println!("{:<10} {}  [{}; consent {}]", "", step.nl, step.reference, step.consent);
+    let english = format!("{:<10} {}{condition}{within}{gate}", step.id, step.en);
+    let dutch = format!("{:<10} {}  [{}; consent {}]", "", step.nl, step.reference, step.consent);
+    println!("{}\n{}", printable(&english), printable(&dutch));
 }

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
-use super::SignArgs;
+use super::{HasErrors, SignArgs};
 use crate::audit::NoteSigner;
 use crate::cli::client::Client;
 use crate::cli::output::Output;
-use crate::regulate::{Regulation, SignatureState, Signatures};
+use crate::regulate::{Regulation, Severity, SignatureState, Signatures};
 
 /// Name of the note beside the two files.
 pub(super) const NOTE: &str = "signatures.note";
@@ -18,11 +18,14 @@ pub(super) const NOTE: &str = "signatures.note";
 /// Runs the command.
 ///
 /// # Errors
-/// If the folder is no regulation, or the key no party's.
+/// If the folder is no regulation or has errors that `check` tells, or if the key is no party's.
 pub(super) fn run(args: &SignArgs) -> anyhow::Result<()> {
     let signer = Client::open(&args.config)?.signer()?;
-    sign(&args.folder, &signer)?;
     let regulation = Regulation::load(&args.folder)?;
+    let errors: Vec<_> = regulation.remarks().into_iter().filter(|one| one.severity == Severity::Error).collect();
+    errors.iter().for_each(|error| eprintln!("error    {}", error.what));
+    ensure!(errors.is_empty(), HasErrors(errors.len()));
+    sign(&args.folder, &signer)?;
     let states = signatures(&args.folder)?.unwrap_or_default();
     let open = states.state(&regulation)?.into_iter().filter(|(_, state)| *state != SignatureState::Valid);
     let open: Vec<_> = open.map(|(party, state)| format!("{} ({})", party.name, state.as_str())).collect();
