@@ -248,7 +248,8 @@ fn cut_in_its_middle(count: usize) -> (House, QueryArgs, usize) {
         house.start();
         let before = charged(&house);
         if before < contracts.len() {
-            return (house, QueryArgs { config: house.party(CORPORATION), ..run }, before);
+            let run = QueryArgs { config: house.party(CORPORATION), ..run };
+            return (house, run, before);
         }
     }
     panic!("no request was cut in its middle");
