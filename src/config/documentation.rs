@@ -38,7 +38,7 @@ impl Documentation {
         if self.listen != NONE && self.address().is_none() {
             return Some("documentation.listen is an address and a port, or \"none\"");
         }
-        if !self.server.is_empty() && !(web(&self.server) && self.server.ends_with("/v1")) {
+        if !(self.server.is_empty() || web(&self.server) && self.server.ends_with("/v1")) {
             return Some("documentation.server begins with https:// and ends with /v1");
         }
         if !self.contact_url.is_empty() && !web(&self.contact_url) {
