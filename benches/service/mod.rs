@@ -22,6 +22,8 @@ use voorrang::regulate::Regulation;
 /// Households of which the tenants ask, of those who live at their address and of those who are nobody.
 pub const HOUSEHOLDS: usize = 4000;
 const RESIDENTS_PER_HOUSEHOLD: usize = 3;
+/// Households of a tower that nobody asks about, so that a month has room for every question: children without codes.
+const TOWER: usize = 400_000;
 
 /// A running service with a loaded register, and everything to ask it with.
 pub struct Bench {
@@ -71,7 +73,7 @@ impl Bench {
         upload(Kind::Care, &files.care, &care)?;
         let activate = ActivateArgs::of(step(&administrator));
         epoch::run(&EpochCommand::Activate(activate))?;
-        // All addresses of the register: a stock declares at most 50 dwellings an address.
+        // All addresses of the register, the tower's too: no more dwellings count than households are registered there.
         upload(Kind::Stock, &files.residents, &corporation)?;
         let asker = Client::open(&corporation)?;
         let profile = Profile::built_in();
@@ -170,6 +172,9 @@ postcode,woonplaats"
                 1 + household % 200,
                 postcode(household)
             )?;
+        }
+        for n in 0..TOWER {
+            writeln!(residents, "T{n},,HT{n},,Kind,,Toren,M,20200101,E,,,,Torenlaan,1,,,9999ZZ,Stad")?;
         }
         let mut care = fs::File::create(&files.care)?;
         writeln!(
