@@ -19,6 +19,8 @@ use voorrang::regulate::Regulation;
 /// Households of which the tenants ask, of those who live at their address and of those who are nobody.
 const HOUSEHOLDS: usize = 4000;
 const RESIDENTS_PER_HOUSEHOLD: usize = 3;
+/// Households of a tower that nobody asks about, so that a month has room for every question: children without codes.
+const TOWER: usize = 400_000;
 
 const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
@@ -71,7 +73,7 @@ impl Premises {
         epoch::run(&EpochCommand::Activate(ActivateArgs::of(step(&self.party(ADMINISTRATOR)))))
     }
 
-    /// All addresses of the register: a stock declares at most 50 dwellings an address.
+    /// All addresses of the register, the tower's too: no more dwellings count than households are registered there.
     pub fn register_stock(&self, files: &Files, corporation: &str) -> anyhow::Result<()> {
         upload(Kind::Stock, &files.residents, &self.party(corporation))
     }
@@ -193,6 +195,9 @@ postcode,woonplaats"
                 1 + household % 200,
                 postcode(household)
             )?;
+        }
+        for n in 0..TOWER {
+            writeln!(residents, "T{n},,HT{n},,Kind,,Toren,M,20200101,E,,,,Torenlaan,1,,,9999ZZ,Stad")?;
         }
         let mut care = fs::File::create(&files.care)?;
         writeln!(

@@ -37,10 +37,11 @@ impl App {
             let regulation = self.regulation_last_seen(&in_force.epoch.regulation)?;
             for oin in self.store.stock_parties(&in_force.epoch.id).map_err(failed)? {
                 let stock = self.stock(&in_force.epoch.id, &oin).map_err(failed)?;
-                let dwellings = stock.map_or(0, |stock| stock.dwellings.into());
+                let (declared, dwellings) =
+                    stock.map_or((0, 0), |stock| (stock.dwellings.into(), stock.counted(in_force)));
                 let (id, budgets) = (regulation.id().clone(), regulation.budgets());
                 let (alarm, stop) = (budgets.alarm(dwellings), budgets.stop(dwellings));
-                let view = BudgetView { regulation: id.clone(), oin: oin.clone(), dwellings, alarm, stop };
+                let view = BudgetView { regulation: id.clone(), oin: oin.clone(), declared, dwellings, alarm, stop };
                 all.insert((id, oin), view);
             }
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use super::aside::aside;
 use super::decision::{action_of, only, store_problem};
 use super::epochs::{End, end};
 use super::identity::Identity;
@@ -35,6 +36,9 @@ pub(super) enum Proposed {
     Stock {
         epoch: EpochId,
         dwellings: u32,
+        /// Not there where it was proposed to an earlier version.
+        #[serde(default)]
+        addresses: Option<usize>,
         filter: String,
     },
     Regulation {
@@ -99,26 +103,10 @@ pub(super) async fn waiting(
     request: HttpRequest,
 ) -> Result<Json<Vec<ProposalView>>, Problem> {
     let trace = trace_of(&request);
-    let proposals = app.alive().map_err(|problem| problem.traced(trace))?;
-    let ours = proposals.into_iter().filter_map(|(proposal, proposed)| {
-        let regulation = app.law_of(&proposal, &proposed).ok()?;
-        regulation.party(&identity.oin)?;
-        let about = match &proposed {
-            Proposed::Stock { epoch, dwellings, .. } => format!("{dwellings} dwellings, epoch {epoch}"),
-            Proposed::Regulation { .. } => regulation.digest().to_owned(),
-            Proposed::OpenTap { oin } => oin.to_string(),
-            Proposed::EndEpoch { epoch, .. } => epoch.to_string(),
-        };
-        Some(ProposalView {
-            proposal: proposal.id,
-            kind: proposed.kind().into(),
-            regulation: proposal.regulation,
-            by: proposal.by,
-            made_at: proposal.made_at.format(&Rfc3339).ok()?,
-            about,
-        })
-    });
-    Ok(Json(ours.collect()))
+    // Households of a stock are counted in the whole register.
+    let found = aside(move || app.waiting_for(&identity.oin)).await;
+    let found = found.unwrap_or_else(|_| Err(Problem::unavailable("the service is stopping")));
+    found.map(Json).map_err(|problem| problem.traced(trace))
 }
 
 /// Proposes to open a tap that probing closed.
@@ -290,6 +278,29 @@ impl App {
         self.or_refused(caller, regulation, regulation.decide(&facts), action, epoch.as_ref()).await
     }
 
+    /// The acts that wait in regulations of this party.
+    fn waiting_for(&self, oin: &Oin) -> Result<Vec<ProposalView>, Problem> {
+        let ours = self.alive()?.into_iter().filter_map(|(proposal, proposed)| {
+            let regulation = self.law_of(&proposal, &proposed).ok()?;
+            regulation.party(oin)?;
+            let about = match &proposed {
+                Proposed::Stock { .. } => self.about_stock(&proposal.by, &proposed)?,
+                Proposed::Regulation { .. } => regulation.digest().to_owned(),
+                Proposed::OpenTap { oin } => oin.to_string(),
+                Proposed::EndEpoch { epoch, .. } => epoch.to_string(),
+            };
+            Some(ProposalView {
+                proposal: proposal.id,
+                kind: proposed.kind().into(),
+                regulation: proposal.regulation,
+                by: proposal.by,
+                made_at: proposal.made_at.format(&Rfc3339).ok()?,
+                about,
+            })
+        });
+        Ok(ours.collect())
+    }
+
     /// The proposals that have not lapsed.
     fn alive(&self) -> Result<Vec<(Proposal, Proposed)>, Problem> {
         let lapsed = self.latest() - LAPSES_AFTER;
@@ -341,7 +352,7 @@ impl App {
     fn prepare(&self, proposal: &Proposal, proposed: Proposed) -> Result<(Change, Effect), Problem> {
         let (by, id) = (proposal.by.clone(), proposal.regulation.clone());
         match proposed {
-            Proposed::Stock { epoch, dwellings, filter } => {
+            Proposed::Stock { epoch, dwellings, filter, .. } => {
                 let unfit = |why| Problem::unprocessable("stock_addresses", why);
                 stock::takes_stocks(&self.epoch(&epoch)?.epoch)?;
                 let filter = STANDARD.decode(&filter).map_err(|_| unfit("the filter is not base64"))?;

@@ -266,7 +266,7 @@ impl App {
             },
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
-            stock: stock.as_ref().map(|stock| u64::from(stock.dwellings)),
+            stock: stock.as_ref().map(|stock| stock.counted(&in_force)),
             asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
                 / neighbours,
             batch: within.households,

@@ -1,6 +1,8 @@
 //! `PUT /v1/stock`: a corporation registers the addresses it lets, kept as a Bloom filter of address tokens, and the
 //! municipality's privacy officer confirms them; it can ask about no others.
 
+use std::sync::{Arc, Mutex, Weak};
+
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -12,11 +14,12 @@ use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
 use super::wire::law::Pending;
-use super::{App, Caller, wire};
+use super::{App, Caller, EpochInForce, wire};
 use crate::audit::{Action, Outcome};
 use crate::code::{AddressToken, STOCK_PREFIX};
 use crate::epoch::Epoch;
 use crate::ids::{EpochId, Oin};
+use crate::link::Register;
 use crate::regulate::Act;
 use crate::store::StoreError;
 
@@ -26,14 +29,16 @@ const FALSE_POSITIVES: f64 = 0.001;
 /// Most dwellings of one stock: several times the largest Dutch corporation.
 const MAX_DWELLINGS: usize = 400_000;
 
-/// Dwellings of one address at most: a tower's flats share one token. The budget of questions grows with the declared
-/// number, so it is no free choice.
+/// Dwellings of one address at most: a tower's flats share one token.
 const FLATS: usize = 50;
 
 /// A registered stock.
 pub(super) struct Stock {
     filter: Bloom<[u8; STOCK_PREFIX]>,
+    /// As the corporation declares it.
     pub(super) dwellings: u32,
+    /// The register that was looked at last, and its households at the addresses.
+    lived_in: Mutex<(Weak<Register>, u64)>,
 }
 
 impl Stock {
@@ -69,7 +74,25 @@ impl Stock {
         if (filter.len(), filter.number_of_hash_functions()) != (want.len(), want.number_of_hash_functions()) {
             return Err("the filter's parameters are not those for this number of dwellings");
         }
-        Ok(Self { filter, dwellings })
+        Ok(Self { filter, dwellings, lived_in: Mutex::default() })
+    }
+
+    /// Households that the register has at the addresses. A register does not change; a load brings another one.
+    pub(super) fn households(&self, population: &Arc<Register>) -> u64 {
+        let mut known = self.lived_in.lock().unwrap_or_else(|broken| broken.into_inner());
+        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(population)) {
+            let households = population.households_within(|address| self.holds(Some(address)));
+            *known = (Arc::downgrade(population), households as u64);
+        }
+        known.1
+    }
+
+    /// The dwellings of which alarm and stop are shares: no more than are declared, and no more than households are
+    /// registered there. Else who declares a multiple would have as many questions more. A dwelling in which nobody is
+    /// registered counts for nothing: about whom would it be asked?
+    pub(super) fn counted(&self, in_force: &EpochInForce) -> u64 {
+        let declared = u64::from(self.dwellings);
+        in_force.registers.as_ref().map_or(declared, |both| declared.min(self.households(both.population())))
     }
 
     /// Whether the address is in the stock.
@@ -107,16 +130,16 @@ pub(super) async fn register(
     let read = || {
         takes_stocks(&in_force.epoch)?;
         let addresses = STANDARD.decode(&stock.addresses).map_err(|_| unfit("the addresses are not base64"))?;
-        Stock::filter(&addresses, stock.dwellings).map_err(unfit)
+        Ok((Stock::filter(&addresses, stock.dwellings).map_err(unfit)?, addresses.len() / STOCK_PREFIX))
     };
-    let (filter, dwellings) = match read() {
-        Ok(filter) => (filter, stock.dwellings),
+    let (filter, held, dwellings) = match read() {
+        Ok((filter, held)) => (filter, held, stock.dwellings),
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
     let sealed = app.store.seal_stock(&epoch, &caller.identity.oin, dwellings, &filter);
     let sealed = sealed.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let filter = STANDARD.encode(sealed);
-    let proposed = Proposed::Stock { epoch: epoch.clone(), dwellings, filter };
+    let proposed = Proposed::Stock { epoch: epoch.clone(), dwellings, addresses: Some(held), filter };
     app.propose(&caller, &regulation, Act::RegisterStock, proposed, Some(epoch)).await.map(Json)
 }
 
@@ -142,7 +165,7 @@ pub(super) fn takes_stocks(epoch: &Epoch) -> Result<(), Problem> {
 
 impl App {
     /// The stock that a party registered in an epoch.
-    pub(super) fn stock(&self, epoch: &EpochId, oin: &Oin) -> Result<Option<std::sync::Arc<Stock>>, StoreError> {
+    pub(super) fn stock(&self, epoch: &EpochId, oin: &Oin) -> Result<Option<Arc<Stock>>, StoreError> {
         let place = (epoch.clone(), oin.clone());
         let known = self.stocks.read().unwrap_or_else(|broken| broken.into_inner()).get(&place).cloned();
         if known.is_some() {
@@ -150,9 +173,24 @@ impl App {
         }
         let Some(row) = self.store.stock(epoch, oin)? else { return Ok(None) };
         let damaged = |_| StoreError::Damaged { what: "a registered stock" };
-        let stock = std::sync::Arc::new(Stock::read(row.filter, row.dwellings).map_err(damaged)?);
+        let stock = Arc::new(Stock::read(row.filter, row.dwellings).map_err(damaged)?);
         self.stocks.write().unwrap_or_else(|broken| broken.into_inner()).insert(place, stock.clone());
         Ok(Some(stock))
+    }
+
+    /// What the officer is shown of a stock that waits: what is declared, and what the register has there.
+    pub(super) fn about_stock(&self, by: &Oin, proposed: &Proposed) -> Option<String> {
+        let Proposed::Stock { epoch, dwellings, addresses, filter } = proposed else { return None };
+        let opened = STANDARD.decode(filter).ok().and_then(|sealed| {
+            let filter = self.store.open_stock(epoch, by, *dwellings, &sealed).ok()?;
+            Stock::read(filter, *dwellings).ok()
+        });
+        let registers = self.epoch(epoch).ok().and_then(|in_force| in_force.registers.clone());
+        let households = opened.zip(registers).map(|(stock, both)| stock.households(both.population()));
+        let at = addresses.map(|addresses| format!(" at {addresses} addresses"));
+        let there = households.map(|households| format!(", {households} households registered there"));
+        let [at, there] = [at, there].map(Option::unwrap_or_default);
+        Some(format!("{dwellings} dwellings{at}{there}, epoch {epoch}"))
     }
 }
 

@@ -258,6 +258,9 @@ pub struct NewHold {
 pub struct BudgetView {
     pub regulation: RegulationId,
     pub oin: Oin,
+    /// Dwellings of its stock, as it declares them.
+    pub declared: u64,
+    /// Those that count: no more than households are registered at the addresses.
     pub dwellings: u64,
     /// Questions in a month from which officers are told.
     pub alarm: u64,

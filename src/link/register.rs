@@ -60,6 +60,8 @@ struct Block {
     token: AddressToken,
     /// Children included.
     size: usize,
+    /// Those of whom somebody is registered here first, so that each counts once.
+    households: usize,
     /// Those with codes.
     rows: Vec<u32>,
 }
@@ -93,7 +95,9 @@ impl RegisterBuilder {
         self.seen.insert(record.id);
         let senior = record.groups.contains(&Group::Senior);
         let minor = record.groups.contains(&Group::Minor);
+        let before = self.register.households.len();
         let household = record.household.map(|token| self.household(token));
+        let new = self.register.households.len() - before;
         if let Some(index) = household {
             let household = &mut self.register.households[index as usize];
             household.size += 1;
@@ -105,6 +109,7 @@ impl RegisterBuilder {
         if let Some(block) = block {
             let block = &mut self.register.blocks[block as usize];
             block.size += 1;
+            block.households += new;
             block.rows.extend(row);
         }
         let register = &mut self.register;
@@ -164,7 +169,7 @@ impl RegisterBuilder {
     fn block(&mut self, token: AddressToken) -> u32 {
         let list = &mut self.register.blocks;
         *self.blocks.entry(token).or_insert_with(|| {
-            list.push(Block { token, size: 0, rows: Vec::new() });
+            list.push(Block { token, size: 0, households: 0, rows: Vec::new() });
             index(list.len() - 1)
         })
     }
@@ -210,6 +215,11 @@ impl Register {
     pub fn households_at(&self, address: AddressToken) -> usize {
         let households = self.rows_at(address).iter().filter_map(|&row| self.people[row as usize].household);
         households.collect::<HashSet<_>>().len()
+    }
+
+    /// Households at the addresses that are within something, each counted once.
+    pub fn households_within(&self, within: impl Fn(&AddressToken) -> bool) -> usize {
+        self.blocks.iter().filter(|block| within(&block.token)).map(|block| block.households).sum()
     }
 
     /// Bytes in memory, a little below the truth: a hash table's empty places are estimated.
@@ -320,7 +330,7 @@ impl fmt::Debug for RegisterBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::testing::{Draw, at, in_household, profile, token};
+    use crate::link::testing::{Draw, address, at, in_household, profile, token};
 
     fn builder(source: Source) -> RegisterBuilder {
         RegisterBuilder::new(&profile(), source)
@@ -341,6 +351,20 @@ mod tests {
         assert_eq!(register.reference(2), None);
         // Two passes of two variants of 256 bytes each.
         assert!(register.memory_bytes() >= 2 * 1024, "{}", register.memory_bytes());
+    }
+
+    #[test]
+    fn households_are_counted_once_at_the_addresses_that_are_asked_about() {
+        let mut draw = Draw::new(4);
+        let mut load = builder(Source::Population);
+        let homes = [(1, 7), (1, 7), (2, 7), (3, 8), (3, 7), (4, 9)];
+        for (record, (household, home)) in (0..).zip(homes) {
+            load.push(in_household(household, at(home, draw.record(record)))).unwrap();
+        }
+        load.push(in_household(5, draw.child(90))).unwrap();
+        let register = load.finish();
+        let at = |homes: &[u64]| register.households_within(|token| homes.iter().any(|home| *token == address(*home)));
+        assert_eq!([at(&[7]), at(&[8]), at(&[7, 8]), at(&[7, 8, 9]), at(&[])], [2, 1, 3, 4, 0]);
     }
 
     #[test]

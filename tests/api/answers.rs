@@ -134,7 +134,11 @@ pub fn small_stock(house: &House) {
 /// Registers the corporation's stock with so many dwellings.
 pub fn stock_of(house: &House, dwellings: u32) {
     let stock = house.stock_of("C1");
-    let args = LoadArgs { dwellings: Some(dwellings), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
+    let mut args = LoadArgs { dwellings: Some(dwellings), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
+    if dwellings <= 51 {
+        // As many as households are registered there, without the tower.
+        args.input = stock;
+    }
     let pending = load::load(&args).unwrap().pending.unwrap();
     regulation::confirm(&pending, &house.client(OFFICER)).unwrap();
 }

@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use voorrang::answer::wire::law::{BatchAnswer, BatchAnswers};
+use voorrang::answer::wire::BudgetView;
+use voorrang::answer::wire::law::{BatchAnswer, BatchAnswers, ProposalView};
 use voorrang::audit::Action;
+use voorrang::cli::load::{self, Kind, LoadArgs};
+use voorrang::cli::regulation;
 use voorrang::encode::read;
 
 use super::answers::{small_stock, stock_of};
@@ -222,6 +225,26 @@ fn at_a_tenth_of_the_stock_the_officers_are_told_once_also_of_questions_that_all
     assert_eq!(alarms(&house), 2, "each month anew");
 }
 
+/// Alarm and stop are shares of what the register has at the addresses, were fifty times as many declared.
+#[test]
+fn who_declares_more_dwellings_than_there_are_households_has_no_question_more() {
+    let house = House::open();
+    let stock = house.stock_of("C1");
+    let args = LoadArgs { input: stock.clone(), ..house.load_args(CORPORATION, Kind::Stock, &stock) };
+    let pending = load::load(&args).unwrap().pending.unwrap();
+    let waiting: Vec<ProposalView> = house.client(OFFICER).get("proposals").unwrap();
+    let said = "1400 dwellings at 28 addresses, 51 households registered there, epoch haarlem-1";
+    assert_eq!(waiting.into_iter().find(|one| one.proposal == pending).unwrap().about, said);
+    regulation::confirm(&pending, &house.client(OFFICER)).unwrap();
+    let (questions, mut line) = (hits(&house), house.line(CORPORATION));
+    let answered = questions.iter().take_while(|question| line.ask(question).status == 200).count();
+    assert_eq!((answered, counted(&house).0, alarms(&house)), (13, 13, 1), "a quarter of 51");
+    assert_eq!(line.ask(&questions[13]).is_problem(403, "refused").article.as_deref(), Some("budget"));
+    let budgets: Vec<BudgetView> = house.client(OFFICER).get("access-log/budgets").unwrap();
+    let budget = &budgets[0];
+    assert_eq!((budget.declared, budget.dwellings, budget.alarm, budget.stop), (1400, 51, 6, 13));
+}
+
 #[test]
 fn a_stock_that_shrinks_below_what_was_asked_does_not_jump_the_alarm() {
     let house = House::open();
@@ -289,8 +312,8 @@ fn at_the_brink() -> House {
     house.activate_law().unwrap();
     house.fill(EPOCH);
     let strangers = value(&house.encoder(EPOCH), STRANGERS);
-    let mut line = house.line(CORPORATION);
     let own = hits(&house);
+    let mut line = house.line(CORPORATION);
     own[..15].iter().for_each(|question| drop(line.ask(question).answered()));
     // With some salts one of them is in doubt, which is a miss: a guess less then.
     let doubtful = usize::try_from(counted(&house).1).unwrap();
@@ -346,8 +369,9 @@ fn a_long_honest_month_pays_for_no_burst_of_misses_on_one_day() {
             question
         })
         .collect();
+    let own = hits(&house);
     let mut line = house.line(CORPORATION);
-    hits(&house)[..40].iter().for_each(|question| drop(line.ask(question).answered()));
+    own[..40].iter().for_each(|question| drop(line.ask(question).answered()));
     // A ninth of the day.
     guesses[..5].iter().for_each(|question| drop(line.ask(question).answered()));
     house.clock.pass(NOW + time::Duration::DAY);

@@ -47,7 +47,7 @@ fn who_has_the_register_is_held_to_a_bound_of_its_own() {
 }
 
 /// Everybody who was born before 2000, as a care list.
-fn half_the_town(house: &House) -> std::path::PathBuf {
+pub fn half_the_town(house: &House) -> std::path::PathBuf {
     let path = house.file("half-the-town.csv");
     let header = fs::read_to_string(demo("oggz.csv")).unwrap().lines().next().unwrap().to_owned();
     let text = fs::read_to_string(demo("brp.csv")).unwrap();

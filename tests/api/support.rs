@@ -59,6 +59,9 @@ pub const STRANGERS: &str = "K0000036";
 /// Asked two weeks after the day of the register.
 pub const NOW: OffsetDateTime = datetime!(2026-01-15 9:00 UTC);
 
+/// Households of the tower: with the 51 of the corporation's addresses the 1,400 that it declares.
+pub const TOWER: usize = 1349;
+
 pub fn demo(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo").join(file)
 }
@@ -173,7 +176,7 @@ impl House {
     /// The whole way of an epoch until it answers.
     pub fn fill(&self, epoch: &str) {
         self.agree(epoch);
-        self.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+        self.load(POPULATION, Kind::Population, &self.town()).unwrap();
         self.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
         self.load(CORPORATION, Kind::Stock, &self.stock_of("C1")).unwrap();
         self.activate(epoch).unwrap();
@@ -412,11 +415,11 @@ impl House {
     pub fn load_args(&self, stem: &str, kind: Kind, input: &Path) -> LoadArgs {
         LoadArgs {
             kind,
-            input: input.to_owned(),
+            input: if kind == Kind::Stock { self.with_tower(input) } else { input.to_owned() },
             people: PeopleArgs::default(),
             config: self.party(stem),
             reference_date: Some(self.reference()),
-            // Room for every question that a test asks: as many as a stock of 28 may declare, all in towers.
+            // Room for every question that a test asks, where the town has its tower.
             dwellings: (kind == Kind::Stock).then_some(1400),
             epoch: None,
             salt_file: None,
@@ -435,6 +438,23 @@ impl House {
             regulation::confirm(pending, &self.client(OFFICER))?;
         }
         Ok(loaded)
+    }
+
+    /// The demonstration's residents and, in a tower that no test asks about, a child a flat, who has no codes.
+    pub fn town(&self) -> PathBuf {
+        let path = self.file("town.csv");
+        let child = |n| format!("PT{n},,HT{n},AT{n},Kind,,Toren,M,20200101,E,,,referentie,Torenlaan,1,,,1011ZZ,Stad\n");
+        let tower: String = (0..TOWER).map(child).collect();
+        fs::write(&path, fs::read_to_string(demo("brp.csv")).unwrap() + &tower).unwrap();
+        path
+    }
+
+    /// A corporation's tenants, and one of the tower.
+    fn with_tower(&self, tenants: &Path) -> PathBuf {
+        let path = self.file("stock-with-tower.csv");
+        let tenant = "K9999999,1,C1,T.,,,Toren,man,2000-01-01,Torenlaan,1,,1011ZZ,Stad,2020-01-01\n";
+        fs::write(&path, fs::read_to_string(tenants).unwrap() + tenant).unwrap();
+        path
     }
 
     /// The tenants of one corporation, as a file.

@@ -15,7 +15,7 @@ use voorrang::regulate::Role;
 use super::asking;
 use super::model::{Epoch, register_of};
 use super::records;
-use super::town::{Town, today};
+use super::town::{TOWER, Town, today};
 
 /// The states in the order of an epoch's life.
 const STATES: [&str; 5] = ["announced", "loading", "active", "retiring", "destroyed"];
@@ -117,7 +117,7 @@ impl<'a> Driver<'a> {
             return self.load(Role::CareCustodian, Kind::Care, "oggz.csv");
         }
         if epoch.stocks.is_empty() {
-            return self.load(Role::Corporation, Kind::Stock, "huurders.csv");
+            return self.load(Role::Corporation, Kind::Stock, "stock.csv");
         }
         let next = Epoch::open(self.town, name)?;
         let step = self.town.step(Role::Administrator, name);
@@ -149,12 +149,12 @@ impl<'a> Driver<'a> {
         loaded.pending.map_or(Ok(()), |stock| confirm(&stock, &officer()).map(drop))
     }
 
-    /// As many as the stock may declare: 50 for an address, so that the budget is large.
+    /// As many as live in the tower, or as there are addresses.
     fn dwellings(&self) -> u32 {
         let people = self.town.households.iter().flat_map(|(_, tenants)| tenants);
         let places = people.filter_map(|tenant| tenant.person.address.as_ref());
         let distinct: BTreeSet<_> = places.map(|one| (one.postcode().to_owned(), one.number())).collect();
-        u32::try_from(distinct.len()).unwrap() * 50
+        u32::try_from(TOWER.max(distinct.len() + 1)).unwrap()
     }
 
     pub fn retire(&self, name: &str) -> anyhow::Result<()> {

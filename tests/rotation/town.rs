@@ -32,6 +32,9 @@ pub struct Town {
 /// Two registers that take turns: in the second a tenth of the people have left, so that answers differ.
 pub const REGISTERS: [&str; 2] = ["brp-0.csv", "brp-1.csv"];
 
+/// Households of a tower that nobody asks about, so that the budget is large: children, who have no codes.
+pub const TOWER: usize = 2000;
+
 impl Town {
     pub fn build(data: Option<&Path>, state: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -61,6 +64,7 @@ impl Town {
         registers(&data.join("brp.csv"), folder.path());
         fs::copy(data.join("oggz.csv"), folder.path().join("oggz.csv")).unwrap();
         tenants(&data.join("huurders.csv"), &folder.path().join("huurders.csv"));
+        stock(&folder.path().join("huurders.csv"), &folder.path().join("stock.csv"));
         let mut households: Vec<(String, Vec<Tenant>)> = Vec::new();
         for tenant in read::tenants(&folder.path().join("huurders.csv")).unwrap() {
             match households.iter_mut().find(|(contract, _)| *contract == tenant.contract) {
@@ -229,7 +233,9 @@ fn registers(from: &Path, folder: &Path) {
     for (number, name) in REGISTERS.iter().enumerate() {
         let stays = |at: usize| number == 0 || at == 0 || !at.is_multiple_of(10);
         let rows = text.lines().enumerate().filter(|(at, _)| stays(*at)).map(|(_, line)| line);
-        fs::write(folder.join(name), rows.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+        let child = |n| format!("PT{n},,HT{n},AT{n},Kind,,Toren,M,20200101,E,,,referentie,Torenlaan,1,,,1011ZZ,Stad\n");
+        let tower: String = (0..TOWER).map(child).collect();
+        fs::write(folder.join(name), rows.collect::<Vec<_>>().join("\n") + "\n" + &tower).unwrap();
     }
 }
 
@@ -240,6 +246,12 @@ fn tenants(from: &Path, to: &Path) {
     let ours = |at: usize, line: &str| at == 0 || line.split(',').nth(column) == Some("C1");
     let rows = text.lines().enumerate().filter(|(at, line)| ours(*at, line)).map(|(_, line)| line);
     fs::write(to, rows.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+}
+
+/// The same with a tenant of the tower.
+fn stock(tenants: &Path, to: &Path) {
+    let tenant = "K9999999,1,C1,T.,,,Toren,man,2000-01-01,Torenlaan,1,,1011ZZ,Stad,2020-01-01\n";
+    fs::write(to, fs::read_to_string(tenants).unwrap() + tenant).unwrap();
 }
 
 /// The day of every register and question.

@@ -82,7 +82,7 @@ impl App {
             arrears: Some(Arrears { months: 24.0, days: 366 }),
             conditions: Conditions::MET,
             in_stock: Some(stock.is_some()),
-            stock: stock.map(|stock| u64::from(stock.dwellings)),
+            stock: stock.map(|stock| stock.counted(in_force)),
             batch: u32::MAX,
             tap_closed: self.store.tap_closed(regulation.id(), oin)?,
             ..self.facts(caller, Act::Ask)

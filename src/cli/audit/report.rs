@@ -307,7 +307,7 @@ mod tests {
             })
             .unwrap();
         let (regulation, oin) = ("haarlem".parse().unwrap(), ONE.parse().unwrap());
-        let budgets = [BudgetView { regulation, oin, dwellings: 10, alarm: 2, stop: 4 }];
+        let budgets = [BudgetView { regulation, oin, declared: 10, dwellings: 10, alarm: 2, stop: 4 }];
         let log = LogArgs::new("officer.toml".into());
         let (filter, stock) = (Filter::default(), Vec::new());
         let args = ReportArgs { log, filter, small: 5, repeats: 9, stock, json: false, csv: false };
