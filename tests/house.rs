@@ -46,7 +46,7 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("anyhow", &["cli/"]),
     ("clap", &["cli/"]),
     ("indicatif", &["cli/output.rs"]),
-    ("std::env", &["config.rs", "cli/inputs.rs", "answer/manager.rs"]),
+    ("std::env", &["config.rs", "cli/salt.rs", "answer/manager.rs"]),
     ("println!", &["cli/"]),
     ("eprint!", &["cli/"]),
     ("print!", &["cli/"]),

@@ -84,6 +84,7 @@ fn the_age_tool_opens_every_share_with_age_and_ssh_keys() {
         for stem in ssh.into_iter().chain([POPULATION, CORPORATION]) {
             let envelope = house.client(stem).envelope(&epoch).unwrap();
             for (from, sealed) in &envelope.shares {
+                let sealed = envelope.resealed.get(from).and_then(|again| again.last()).unwrap_or(sealed);
                 let text = opened_by_age(&house.keys().join(format!("{stem}.age")), sealed);
                 assert!(text.starts_with(&format!("voorrang share v1\nepoch {EPOCH}\nfrom {from}\n")), "{stem}");
             }
