@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
 use service::Bench;
-use voorrang::answer::wire::batches::{BatchBegun, BatchPlan, BatchView};
-use voorrang::answer::wire::{ChunkKept, LoadCommit, Question};
+use voorrang::answer::wire::batches::{BatchBegun, BatchCommit, BatchPlan, BatchView};
+use voorrang::answer::wire::{ChunkKept, Question};
 use voorrang::audit::Hash;
 
 mod service;
@@ -53,7 +53,7 @@ fn batch(bench: &Bench, questions: &[&Question]) -> anyhow::Result<[Duration; 3]
         let sum: [u8; 32] = digest(&SHA256, chunk).as_ref().try_into().expect("SHA-256 has 32 bytes");
         let _kept: ChunkKept = client.put_lines(&format!("{place}/chunks/{number}"), chunk, &Hash::from(sum))?;
     }
-    let commit = LoadCommit { chunks: u32::try_from(chunks.len())? };
+    let commit = BatchCommit { chunks: u32::try_from(chunks.len())? };
     let mut view: BatchView = client.post(&format!("{place}/commit"), &commit)?;
     let sent = started.elapsed();
     while view.state == "answering" {

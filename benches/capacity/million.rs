@@ -97,7 +97,8 @@ fn load(client: &Client, header: CodeHeader, encoded: &NamedTempFile, residents:
         }
         chunk.extend_from_slice(&line);
     }
-    let report: LoadReport = client.post_once(&format!("{place}/commit"), &LoadCommit { chunks }, &fresh_key())?;
+    let report: LoadReport =
+        client.post_once(&format!("{place}/commit"), &LoadCommit { chunks, accept_shrink: false }, &fresh_key())?;
     anyhow::ensure!(report.persons > residents / 2, "{} of {residents} have codes", report.persons);
     Ok(())
 }

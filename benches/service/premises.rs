@@ -152,7 +152,9 @@ fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
         salt_file: None,
         profile: None,
         delta: false,
+        accept_shrink: false,
         dry_run: false,
+        bodies: None,
     };
     if let Some(pending) = &load::load(&args)?.pending {
         let officer = config.with_file_name(format!("{OFFICER}.toml"));
