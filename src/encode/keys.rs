@@ -1,21 +1,15 @@
 //! Every key of an epoch from its salt, and the two functions that turn keys into bits: HMAC-SHA-256 gives a token its
-//! 96 bits, and AES-256 in counter mode (NIST SP 800-38A) draws as many numbers from them as are wanted. HKDF is
-//! `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag, and so is HMAC, because of short texts it
-//! takes less time.
+//! 96 bits, and AES-256 in counter mode (NIST SP 800-38A) draws as many numbers from them as are wanted. HKDF and HMAC
+//! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
-use hmac::{Hmac, Mac};
 use ring::digest::{self, Digest, SHA256};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
-use ring::hmac::{self as ring_hmac, HMAC_SHA256};
-use sha2::Sha256;
+use ring::hmac::{self, HMAC_SHA256, Key, sign};
 
 use crate::ids::EpochId;
 use crate::profile::{Pass, Profile};
-
-/// A key of HMAC-SHA-256.
-pub(super) type Key = Hmac<Sha256>;
 
 /// The keys that belong to no pass.
 pub(super) struct Keys {
@@ -26,7 +20,7 @@ pub(super) struct Keys {
     /// Of records, for their references and for what is random in them.
     pub(super) record: Key,
     /// Of the MAC of a file of codes.
-    pub(super) file: ring_hmac::Key,
+    pub(super) file: Key,
     pub(super) filler: Numbers,
     /// Of positions where codes can agree everywhere.
     pub(super) everywhere: Numbers,
@@ -51,20 +45,19 @@ impl Root {
     }
 
     pub(super) fn keys(&self) -> Keys {
-        let mut check = self.key("check");
-        check.update(b"voorrang key check v1");
+        let check = sign(&self.key("check"), b"voorrang key check v1");
         Keys {
             address_token: self.key("address-token"),
             household_token: self.key("household-token"),
             token: self.key("token"),
             record: self.key("record"),
-            file: ring_hmac::Key::new(HMAC_SHA256, &self.expand("file")),
+            file: self.key("file"),
             filler: self.numbers("filler"),
             everywhere: self.numbers("everywhere"),
             address: self.key("place/address"),
             postcode: self.key("place/postcode"),
             street: self.key("place/street"),
-            key_check: hex::encode(&check.finalize().into_bytes()[..16]),
+            key_check: hex::encode(&check.as_ref()[..16]),
         }
     }
 
@@ -74,7 +67,7 @@ impl Root {
     }
 
     fn key(&self, what: &str) -> Key {
-        <Key as Mac>::new_from_slice(&self.expand(what)).expect("HMAC takes keys of any length")
+        Key::new(HMAC_SHA256, &self.expand(what))
     }
 
     fn numbers(&self, what: &str) -> Numbers {
@@ -109,9 +102,9 @@ pub(super) fn digest(parts: &[&[u8]]) -> Digest {
 
 /// The first bytes of HMAC over framed parts; at most 32.
 pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
-    let mut mac = key.clone();
-    frame(parts, |bytes| mac.update(bytes));
-    *mac.finalize().into_bytes().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
+    let mut context = hmac::Context::with_key(key);
+    frame(parts, |bytes| context.update(bytes));
+    *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 /// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
@@ -270,8 +263,7 @@ mod tests {
         let keys = root.keys();
         let maps: Vec<Numbers> = Profile::built_in().passes.iter().map(|pass| root.diffusion(pass)).collect();
         let macs = [&keys.address_token, &keys.household_token, &keys.token, &keys.record];
-        let file = <Key as Mac>::new_from_slice(&root.expand("file")).unwrap();
-        let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street, &file]);
+        let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street, &keys.file]);
         let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
         let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
         let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream(&[0; 12], 0).take(8).collect()).collect();
@@ -288,9 +280,8 @@ mod tests {
         let bytes = |parts: &[&[u8]]| digest(parts).as_ref().to_vec();
         assert_ne!(bytes(&[b"ab", b"c"]), bytes(&[b"a", b"bc"]));
         assert_ne!(bytes(&[b"ab"]), bytes(&[b"ab", b""]));
-        let key = <Key as Mac>::new_from_slice(&[1; 32]).unwrap();
-        let other = ring_hmac::sign(&ring_hmac::Key::new(HMAC_SHA256, &[1; 32]), b"\0\0\0\x02ab\0\0\0\x01c");
-        assert_eq!(tag::<32>(&key, &[b"ab", b"c"]), other.as_ref());
+        let key = Key::new(HMAC_SHA256, &[1; 32]);
+        assert_eq!(tag::<32>(&key, &[b"ab", b"c"]), sign(&key, b"\0\0\0\x02ab\0\0\0\x01c").as_ref());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::diffuse::Diffusion;
 use super::filter::{Filters, Ink, Sheet, Strokes};
-use super::keys::{Key, Keys, Numbers, Root, Seed, shuffle};
+use super::keys::{Keys, Numbers, Root, Seed, shuffle};
 use super::person::street_start;
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
@@ -46,7 +46,7 @@ pub(super) struct Neighbours {
 impl Neighbours {
     pub(super) fn at(&mut self, keys: &Keys, address: &Address) -> Rc<Places> {
         let Self { address: last, postcode, street } = self;
-        let numbers = |key: &Key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
+        let numbers = |key, place: Option<String>| place.map(|place| Numbers::of_place(key, &place));
         let make = || {
             let of_postcode = |place| postcode.of(place, || Rc::new(Numbers::of_place(&keys.postcode, place))).clone();
             let street = street.of(address.street(), || street_start(address.street()));
