@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::audit::AuditError;
 use crate::clock::Clock;
-use crate::store::StoreError;
+use crate::store::{StoreError, Timed};
 
 /// Beyond this a step ahead is a leap, and so long it must go on: no time zone is further off.
 const STEP: Duration = Duration::hours(12);
@@ -69,21 +69,36 @@ struct Leap {
     is_far: bool,
     /// Whether a running service saw it. A log that was quiet, or a service that stood still, looks like a leap.
     is_watched: bool,
+    log_says: LogSays,
+}
+
+/// What the entries behind a leap say of it. A service writes `clock-ahead` when it sees one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogSays {
+    Nothing,
+    /// A service started behind it.
+    Started,
+    /// A service told of it.
+    Ahead,
+    /// A service that did not start behind it answered, and told nothing: the time had passed.
+    Passed,
 }
 
 impl Steady {
-    /// From the times of all entries of the log, which `each` shows, and the first look at the clock.
+    /// From all entries of the log, which `each` shows, and the first look at the clock.
     pub(super) fn of(
-        each: impl FnOnce(&mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError>,
+        each: impl FnOnce(&mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>) -> Result<(), StoreError>,
         vouched: Option<OffsetDateTime>,
         clock: &Clock,
     ) -> Result<Self, StoreError> {
         let mut seen = Seen { latest: None, leap: None, hands: Hands::Right, passed: clock.passed() };
-        each(&mut |time| {
+        each(&mut |entry| {
             let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
-            seen.see(OffsetDateTime::parse(time, &Rfc3339).map_err(malformed)?, None);
+            seen.see(OffsetDateTime::parse(entry.time, &Rfc3339).map_err(malformed)?, None);
+            seen.read(entry);
             Ok(())
         })?;
+        seen.count_passed();
         seen.see(clock.now(), None);
         Ok(Self { seen: Mutex::new(seen), vouched: vouched.unwrap_or(OffsetDateTime::UNIX_EPOCH) })
     }
@@ -122,8 +137,33 @@ impl Steady {
 }
 
 impl Seen {
+    /// What an entry says of the leap that it lies behind.
+    fn read(&mut self, entry: Timed<'_>) {
+        let (starts, tells) = (entry.action == "start", entry.action == "clock-ahead");
+        if starts {
+            self.count_passed();
+        }
+        let Some(leap) = &mut self.leap else { return };
+        leap.log_says = match leap.log_says {
+            _ if starts => LogSays::Started,
+            LogSays::Nothing | LogSays::Passed if tells => LogSays::Ahead,
+            LogSays::Nothing if entry.is_of_party => LogSays::Passed,
+            said => said,
+        };
+    }
+
+    /// What a running service counted stays so when it ends, and when its clock goes back.
+    fn count_passed(&mut self) {
+        if let Some(leap) = self.leap.take_if(|leap| leap.log_says == LogSays::Passed) {
+            self.latest = Some(leap.last);
+        }
+    }
+
     /// `since`: how much time passed since the last look, if a running service looks.
     fn see(&mut self, time: OffsetDateTime, since: Option<Duration>) {
+        if self.leap.is_some_and(|leap| time < leap.first) {
+            self.count_passed();
+        }
         // Whoever set the clock right again has ended the leap.
         let before = self.leap.filter(|leap| time >= leap.first);
         let last = before.map_or(self.latest, |leap| Some(leap.last));
@@ -137,11 +177,17 @@ impl Seen {
             }
             _ => {
                 // A log that was quiet counts when a leap comes behind it: what is right again lies beyond.
-                let was_quiet = |leap: &Leap| !leap.is_far && !leap.is_watched;
+                let was_quiet = |leap: &Leap| !leap.is_far && !leap.is_watched && leap.log_says != LogSays::Ahead;
                 self.latest = before.filter(was_quiet).map_or(self.latest, |leap| Some(leap.last));
-                let (is_far, was_watched) = before.map_or((false, false), |leap| (leap.is_far, leap.is_watched));
-                let is_far = is_far || step > LEAP;
-                Some(Leap { first: time, last: time, is_far, is_watched: was_watched || since.is_some() })
+                // One that is told of is not told of again when it leaps on.
+                let log_says = before.map(|leap| leap.log_says).filter(|said| *said == LogSays::Ahead);
+                Some(Leap {
+                    first: time,
+                    last: time,
+                    is_far: before.is_some_and(|leap| leap.is_far) || step > LEAP,
+                    is_watched: before.is_some_and(|leap| leap.is_watched) || since.is_some(),
+                    log_says: log_says.unwrap_or(LogSays::Nothing),
+                })
             }
         };
         let lasts = |leap: &Leap| leap.last >= leap.first + if leap.is_far { LEAP } else { STEP };
@@ -265,6 +311,7 @@ mod tests {
         let (day, first) = (|day| START + Duration::days(day), "2026-01-01T00:00:00Z");
         let started = |at, vouched: Option<i64>| {
             let clock = Clock::standing(day(at));
+            let first = Timed { time: first, action: "ask", is_of_party: true };
             (Steady::of(|take| take(first), vouched.map(day), &clock).unwrap(), clock)
         };
         let at = |(steady, clock): &(Steady, Clock), now| {
@@ -284,6 +331,36 @@ mod tests {
         }
         let (steady, clock) = started(40, Some(39));
         assert_eq!(steady.expiry(&clock), (START, true), "contents take nobody's word");
+    }
+
+    #[test]
+    fn what_a_service_counted_in_a_quiet_time_stays_behind_a_restart() {
+        // An entry an hour: of a start, of a party's question, of a leap that was told, of a key of the day.
+        let by = |log: &[(i64, &str)], now: i64| {
+            let hour = |hour| START + Duration::hours(hour);
+            let each = |take: &mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>| {
+                log.iter().try_for_each(|(at, action)| {
+                    let time = hour(*at).format(&Rfc3339).unwrap();
+                    take(Timed { time: &time, action, is_of_party: *action == "ask" })
+                })
+            };
+            let clock = Clock::standing(hour(now));
+            let moment = Steady::of(each, None, &clock).unwrap().at(&clock);
+            ((moment.at - START).whole_hours(), moment.hands)
+        };
+        let (start, ask, ahead, key) = ("start", "ask", "clock-ahead", "day-key");
+        for far in [15, 800] {
+            let back = |log: &[(i64, &str)]| by(log, 2);
+            assert_eq!(back(&[(0, start), (far, ask)]), (far, Hands::Back), "stopped, set back and started");
+            assert_eq!(back(&[(0, start), (far, key), (far, ask), (1, ask)]), (far, Hands::Back), "set back before");
+            assert_eq!(back(&[(0, start), (far, ask), (far + 1, start)]), (far + 1, Hands::Back), "started twice");
+            assert_eq!(back(&[(0, start), (far, ask), (far, ahead), (1, ask)]), (2, Hands::Right), "a leap");
+            assert_eq!(back(&[(0, start), (far, ahead), (far + 1, ask)]), (2, Hands::Right), "one that goes on");
+            let on = [(0, start), (far, ahead), (far, ask), (9000, ask), (1, ask)];
+            assert_eq!(back(&on), (2, Hands::Right), "one that leaps on");
+            assert_eq!(back(&[(0, start), (far, key), (far, start), (far, ask)]), (2, Hands::Right), "stood still");
+        }
+        assert_eq!(by(&[(0, start), (15, ask)], 16), (16, Hands::Right), "nothing is wrong");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
-use super::{ActivatedRegulation, Setup, Store, StoreError, epochs, log, open, regulations, retention};
+use super::{ActivatedRegulation, Setup, Store, StoreError, Timed, epochs, log, open, regulations, retention};
 use crate::epoch::{Epoch, State};
 use crate::ids::EpochId;
 
@@ -39,13 +39,13 @@ pub fn in_use(setup: &Setup) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Checks database, log and epochs, and shows the time of every entry with contents; `None` if there is no database yet.
+/// Checks database, log and epochs, and shows when every entry with contents was written; `None` if there is no database yet.
 ///
 /// # Errors
 /// What a start would refuse the store for.
 pub fn inspect(
     setup: &Setup,
-    time: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+    time: &mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>,
 ) -> Result<Option<Inspection>, StoreError> {
     let database = setup.database();
     let keys = setup.folders.state.join("keys");

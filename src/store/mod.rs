@@ -66,7 +66,7 @@ pub use proofs::{ConsistencyProof, InclusionProof};
 pub use regulations::{ActivatedRegulation, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use restore::{Restored, Terms, restore};
-pub use retention::{Expiry, Hold, Step};
+pub use retention::{Expiry, Hold, Step, Timed};
 pub use rotate::{HandOver, rotate_log_key};
 pub use steps::Taken;
 pub use stocks::Stock;

@@ -139,12 +139,21 @@ impl Tx<'_> {
     }
 }
 
+/// When an entry was written, and what it says of the service that wrote it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed<'a> {
+    pub time: &'a str,
+    pub action: &'a str,
+    /// Whether a party asked for it: no start, and nothing beside the service, writes such a one.
+    pub is_of_party: bool,
+}
+
 impl Store {
-    /// Shows the time of every entry with contents, in order. Reads the whole log.
+    /// Shows when every entry with contents was written, in order. Reads the whole log.
     ///
     /// # Errors
     /// [`StoreError::Sql`], and what `take` fails with.
-    pub fn times(&self, take: &mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub fn times(&self, take: &mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.read(|db| times(db, take))
     }
 
@@ -158,11 +167,17 @@ impl Store {
     }
 }
 
-pub(super) fn times(db: &Connection, take: &mut dyn FnMut(&str) -> Result<(), StoreError>) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached("SELECT json_extract(text, '$.time') FROM entry ORDER BY idx")?;
+pub(super) fn times(
+    db: &Connection,
+    take: &mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let sql = "SELECT json_extract(text, '$.time'), json_extract(text, '$.action'),
+                      json_extract(text, '$.actor.oin') IS NOT NULL FROM entry ORDER BY idx";
+    let mut query = db.prepare_cached(sql)?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        take(row.get_ref(0)?.as_str().unwrap_or_default())?;
+        let word = |column| row.get_ref(column).map(|value| value.as_str().unwrap_or_default());
+        take(Timed { time: word(0)?, action: word(1)?, is_of_party: row.get(2)? })?;
     }
     Ok(())
 }

@@ -62,7 +62,8 @@ fn a_clock_that_leaps_for_a_moment_ends_nothing() {
 
 #[test]
 fn a_service_that_starts_with_a_clock_that_is_ahead_is_right_again_with_it() {
-    for days in LEAPS {
+    // No further than certificates reach: nothing starts with one that has ended.
+    for days in [1, 225] {
         let (mut house, family) = house();
         assert_eq!(told(&house, &family), "priority");
         let ahead = NOW + Duration::days(days);

@@ -317,10 +317,15 @@ fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
             assert!(line.starts_with(&format!("{state:<9} {}  valid 2026-01-1", &version[..16])), "{moment}: {line}");
         }
         assert_eq!((lines.len(), lines.last() == Some(&none)), (5 + usize::from(!in_force), !in_force), "{page}");
+        let stage = ["--months", "1", "--days", "8", "--answer", "undetermined"];
+        let (code, page, error) = shown(&house, CORPORATION, &stage);
+        if in_force {
+            assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");
+            assert!(page.starts_with("HLM-G1 ") && page.contains("(gate: before the next stage)"), "{page}");
+        } else {
+            assert_eq!((code, page.as_str()), (Some(3), ""), "{moment}: {error}");
+        }
     }
-    let (code, page, _) = shown(&house, CORPORATION, &["--months", "1", "--days", "8", "--answer", "undetermined"]);
-    assert_eq!(code, Some(0));
-    assert!(page.starts_with("HLM-G1 ") && page.contains("(gate: before the next stage)"), "{page}");
 }
 
 /// A question about the groups of the household that a corporation referred with its receipt.
