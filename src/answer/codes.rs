@@ -144,7 +144,12 @@ pub const CODES: &[Code] = &[
     code("source_stale", &[409], Wait, "a register is too old to answer from"),
     code("stock_addresses", &[422], Mend, "the addresses of a stock are none, too many or too few"),
     code("stock_missing", &[409], Wait, "no stock was loaded"),
-    code("store_conflict", &[409], Stop, "it was done already, or something else was in its place"),
+    code(
+        "store_conflict",
+        &[409],
+        Stop,
+        "it was done already, or something else was in its place: the detail says which",
+    ),
     code(
         "store_damaged",
         &[503],

@@ -224,8 +224,13 @@ mod tests {
         let home = folder();
         let store = open(&home);
         let (ready, go) = mpsc::channel::<()>();
-        // The first job holds the writer until all others wait.
-        let first = store.writer.send(move |_| Ok::<_, StoreError>(go.recv().is_ok()));
+        let (begins, begun) = mpsc::channel::<()>();
+        // The first job holds the writer until all others wait, and is alone in its commit.
+        let first = store.writer.send(move |_| {
+            begins.send(()).unwrap();
+            Ok::<_, StoreError>(go.recv().is_ok())
+        });
+        begun.recv().unwrap();
         let before = store.stats();
         let others: Vec<_> = (0..100).map(|_| store.writer.send(|tx| tx.append(&entry()))).collect();
         ready.send(()).unwrap();
