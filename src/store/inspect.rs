@@ -39,7 +39,7 @@ pub fn in_use(setup: &Setup) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Checks database, log and epochs, and shows when every entry with contents was written; `None` if there is no database yet.
+/// Checks database, log and epochs, and shows when each entry with contents was written; `None` without a database.
 ///
 /// # Errors
 /// What a start would refuse the store for.
