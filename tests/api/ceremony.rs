@@ -494,7 +494,7 @@ fn a_rotation_is_a_few_commands_of_each_role() {
         let at = words.iter().position(|word| *word == "confirm").unwrap();
         words[at + 1].to_owned()
     };
-    let (register, list, stock) = (demo("brp.csv"), demo("oggz.csv"), house.stock_of("C1"));
+    let (register, list, stock) = (house.town(), demo("oggz.csv"), house.stock_of("C1"));
     let [register, list, stock] = [&register, &list, &stock].map(|path| path.to_str().unwrap());
     let (admin, population, care) = ("administrator", "population custodian", "care custodian");
     let (corporation, officer) = ("corporation", "privacy officer");

@@ -60,7 +60,7 @@ fn base64(bytes: &[u8]) -> String {
 /// The demonstration's residents as lines of a load.
 fn residents(house: &House, encoder: &Encoder) -> Vec<String> {
     let ages = Ages { minor_below: 18, senior_from: 65 };
-    let people = read::residents(&demo("brp.csv")).unwrap();
+    let people = read::residents(&house.town()).unwrap();
     let record = |person| RecordLine::new(encoder.resident(person, house.reference(), &ages), &Profile::built_in());
     people.iter().map(|person| serde_json::to_string(&record(person)).unwrap()).collect()
 }
@@ -403,7 +403,7 @@ fn a_kill_during_a_commit_leaves_one_register_or_the_other() {
         let mut house = House::outside();
         let encoder = house.encoder(EPOCH);
         // The next register does not know the family.
-        let family = read::residents(&demo("brp.csv")).unwrap();
+        let family = read::residents(&house.town()).unwrap();
         let family = family.iter().find(|person| person.household == "H0000090").unwrap();
         let household = serde_json::to_value(encoder.household(&family.household)).unwrap();
         let mut lines = residents(&house, &encoder);
@@ -472,7 +472,7 @@ fn left_behind(house: &House) -> (ByHand, Vec<String>, PathBuf) {
     let encoder = house.encoder(EPOCH);
     let lines = residents(house, &encoder);
     let load = ByHand::begin(house, POPULATION, &encoder, Source::Population, lines.len());
-    let input = hex::encode(ring::digest::digest(&ring::digest::SHA256, &fs::read(demo("brp.csv")).unwrap()));
+    let input = hex::encode(ring::digest::digest(&ring::digest::SHA256, &fs::read(house.town()).unwrap()));
     let left = json!({"load": load.id, "plan": plan(house, &encoder, Source::Population, lines.len()), "input": input,
                       "key": "k".repeat(32)});
     fs::write(&memory, left.to_string()).unwrap();

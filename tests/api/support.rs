@@ -176,7 +176,7 @@ impl House {
     /// The whole way of an epoch until it answers.
     pub fn fill(&self, epoch: &str) {
         self.agree(epoch);
-        self.load(POPULATION, Kind::Population, &self.town()).unwrap();
+        self.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
         self.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
         self.load(CORPORATION, Kind::Stock, &self.stock_of("C1")).unwrap();
         self.activate(epoch).unwrap();
@@ -415,7 +415,11 @@ impl House {
     pub fn load_args(&self, stem: &str, kind: Kind, input: &Path) -> LoadArgs {
         LoadArgs {
             kind,
-            input: if kind == Kind::Stock { self.with_tower(input) } else { input.to_owned() },
+            input: match kind {
+                Kind::Population => self.with_flats(input),
+                Kind::Stock => self.with_tower(input),
+                Kind::Care => input.to_owned(),
+            },
             people: PeopleArgs::default(),
             config: self.party(stem),
             reference_date: Some(self.reference()),
@@ -440,12 +444,18 @@ impl House {
         Ok(loaded)
     }
 
-    /// The demonstration's residents and, in a tower that no test asks about, a child a flat, who has no codes.
+    /// The residents that a filled house has.
     pub fn town(&self) -> PathBuf {
-        let path = self.file("town.csv");
+        self.with_flats(&demo("brp.csv"))
+    }
+
+    /// These residents and, in a tower that no test asks about, a child a flat, who has no codes.
+    fn with_flats(&self, residents: &Path) -> PathBuf {
+        let Ok(text) = fs::read_to_string(residents) else { return residents.to_owned() };
         let child = |n| format!("PT{n},,HT{n},AT{n},Kind,,Toren,M,20200101,E,,,referentie,Torenlaan,1,,,1011ZZ,Stad\n");
         let tower: String = (0..TOWER).map(child).collect();
-        fs::write(&path, fs::read_to_string(demo("brp.csv")).unwrap() + &tower).unwrap();
+        let path = self.file(&format!("{}-with-tower.csv", residents.file_stem().unwrap().display()));
+        fs::write(&path, text + &tower).unwrap();
         path
     }
 
