@@ -151,7 +151,7 @@ fn a_case_of_the_epoch_before_is_asked_about_with_its_codes_while_it_answers_and
     };
     assert!(refused().contains("of the epoch haarlem-1; ask with codes of that epoch"), "{}", refused());
     assert_eq!(told(&house, TEAM, &case, &before).groups["minor"], "yes", "it answers still");
-    house.clock.set(datetime!(2026-03-15 9:00 UTC));
+    house.clock.pass(datetime!(2026-03-15 9:00 UTC));
     let detail = refused();
     assert!(detail.contains("answers no more") && detail.contains("asks anew"), "{detail}");
     let case = house.line(CORPORATION).ask(&after).answered().receipt;
