@@ -353,13 +353,15 @@ fn a_batch_is_not_cancelled_between_its_first_answer_and_the_minimum_that_it_was
     assert_eq!(view(&house, open).state, "cancelled");
 }
 
-/// Articles that refuse later than the budget does, in a way that no check at load can see.
+/// Articles that refuse later than the budget does, in circumstances so rare that a check at load does not meet them.
 fn lax(house: &House) {
     let file = house.law().join("articles.cedar");
     let text = std::fs::read_to_string(&file).unwrap();
     let from = "context.askedThisMonth >= context.mostThisMonth";
     assert!(text.contains(from));
-    let to = format!("{from} && (context.mostThisMonth == 0 || context.mostThisMonth > 100)");
+    let rare = "context.mostThisMonth == 7 && context.askedHousehold == 0 && context.today == DAY \
+                && (context.batch == 12 || context.batch == 1)";
+    let to = format!("{from} && !({})", rare.replace("DAY", &NOW.date().to_string().replace('-', "")));
     std::fs::write(&file, text.replacen(from, &to, 1)).unwrap();
     house.sign_law();
 }
@@ -377,7 +379,7 @@ fn what_is_permitted_and_not_paid_for_is_refused_and_recorded_alone_and_in_a_bat
     assert_eq!((done.state.as_str(), done.answered, done.refused), ("done", 7, 5));
     let problems = results(&house, batch).into_iter().filter_map(|one| one.problem);
     assert!(problems.into_iter().all(|problem| problem.code == "budget_spent"));
-    let alone = house.line(CORPORATION).ask(&ours[0]);
+    let alone = house.line(CORPORATION).ask(&ours[11]);
     alone.is_problem(403, "budget_spent");
     assert_eq!(String::from(house.entry_of(&alone).unwrap().result), "refused:budget_spent");
     let refused = asked(&house).iter().filter(|one| one.result != Outcome::Answered && one.sealed.is_none()).count();

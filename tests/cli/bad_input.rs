@@ -122,11 +122,12 @@ fn evaluate(command: &mut Command) {
 /// Files are read before anything is asked: no service listens here.
 fn load_population(command: &mut Command) {
     command.args(["load", "population", "data/brp.csv", "--config", "keys/gemeente-haarlem-burgerzaken.toml"]);
+    command.args(["--reference-date", "2026-01-15"]);
 }
 
 fn load_care(command: &mut Command) {
     let config = "keys/sociaal-wijkteam-en-zorgnetwerk-haarlem.toml";
-    command.args(["load", "care", "data/oggz.csv", "--config", config]);
+    command.args(["load", "care", "data/oggz.csv", "--config", config, "--reference-date", "2026-01-15"]);
 }
 
 fn query(command: &mut Command) {
