@@ -115,7 +115,8 @@ def make(running):
             "POST /question-batches/{batch}/commit": one,
             "POST /group-questions": {"case": int(answered["log_index"]), "leaf": answered["leaf_hash"],
                                       "question": question},
-            "POST /loads/{load}/commit": one,
+            # One record takes the place of a whole register.
+            "POST /loads/{load}/commit": {**one, "acceptShrink": True},
             "PUT /stock": let("stock.json"),
             "POST /epochs": {**announced, "id": "contract"},
             "POST /regulations/{regulation}/taps": {"oin": service.CORPORATION_OIN},
