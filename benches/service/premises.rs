@@ -10,7 +10,6 @@ use voorrang::answer::wire::{self, Question, by_name};
 use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::load::{self, Kind, LoadArgs};
-use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki;
 use voorrang::encode::{Encoder, read};
 use voorrang::profile::Profile;
@@ -141,21 +140,8 @@ fn point_clients_at(keys: &Path, regulation: &Regulation, port: u16) -> anyhow::
 }
 
 fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
-    let args = LoadArgs {
-        kind,
-        input: input.into(),
-        people: PeopleArgs::default(),
-        config: config.into(),
-        reference_date: None,
-        dwellings: Some(400_000).filter(|_| kind == Kind::Stock),
-        epoch: None,
-        salt_file: None,
-        profile: None,
-        delta: false,
-        accept_shrink: false,
-        dry_run: false,
-        bodies: None,
-    };
+    let dwellings = Some(400_000).filter(|_| kind == Kind::Stock);
+    let args = LoadArgs { dwellings, ..LoadArgs::new(kind, input.into(), config.into()) };
     if let Some(pending) = &load::load(&args)?.pending {
         let officer = config.with_file_name(format!("{OFFICER}.toml"));
         voorrang::cli::regulation::confirm(pending, &Client::open(&officer)?)?;

@@ -16,7 +16,6 @@ use super::epoch::{self, ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use super::inputs::{parse_day, regulation_or_built_in};
 use super::load::{self, Kind, LoadArgs};
 use super::output::Output;
-use super::people::PeopleArgs;
 use super::query::{self, QueryArgs, Summary};
 use super::{evaluate, pki, regulation};
 use crate::answer::server;
@@ -189,21 +188,8 @@ impl Story {
     }
 
     fn load(&self, party: &Party, kind: Kind, input: &Path) -> anyhow::Result<()> {
-        let loaded = load::load(&LoadArgs {
-            kind,
-            input: input.to_owned(),
-            people: PeopleArgs::default(),
-            config: self.config(party),
-            reference_date: Some(self.day),
-            dwellings: None,
-            epoch: None,
-            salt_file: None,
-            profile: None,
-            delta: false,
-            accept_shrink: false,
-            dry_run: false,
-            bodies: None,
-        })?;
+        let args = LoadArgs::new(kind, input.to_owned(), self.config(party));
+        let loaded = load::load(&LoadArgs { reference_date: Some(self.day), ..args })?;
         let mib = loaded.bytes as f64 / f64::from(1 << 20);
         let what = match kind {
             Kind::Population => format!("{} residents, {} of them with codes", loaded.records, loaded.persons),

@@ -98,6 +98,28 @@ pub struct LoadArgs {
     pub bodies: Option<PathBuf>,
 }
 
+impl LoadArgs {
+    /// The whole file, as `voorrang load KIND INPUT --config CONFIG` takes it.
+    #[must_use]
+    pub fn new(kind: Kind, input: PathBuf, config: PathBuf) -> Self {
+        Self {
+            kind,
+            input,
+            people: PeopleArgs::default(),
+            config,
+            epoch: None,
+            reference_date: None,
+            dwellings: None,
+            salt_file: None,
+            profile: None,
+            delta: false,
+            accept_shrink: false,
+            dry_run: false,
+            bodies: None,
+        }
+    }
+}
+
 /// What was loaded.
 pub struct Loaded {
     pub records: usize,

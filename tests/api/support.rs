@@ -29,7 +29,6 @@ use voorrang::cli::client::Client;
 use voorrang::cli::epoch::{ActivateArgs, EpochArgs, EpochCommand, NewArgs};
 use voorrang::cli::exit_code;
 use voorrang::cli::load::{Kind, LoadArgs, Loaded};
-use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::pki::{self, Authority, Issued, Subject};
 use voorrang::cli::regulation;
 use voorrang::clock::Clock;
@@ -413,25 +412,16 @@ impl House {
     }
 
     pub fn load_args(&self, stem: &str, kind: Kind, input: &Path) -> LoadArgs {
+        let input = match kind {
+            Kind::Population => self.with_flats(input),
+            Kind::Stock => self.with_tower(input),
+            Kind::Care => input.to_owned(),
+        };
         LoadArgs {
-            kind,
-            input: match kind {
-                Kind::Population => self.with_flats(input),
-                Kind::Stock => self.with_tower(input),
-                Kind::Care => input.to_owned(),
-            },
-            people: PeopleArgs::default(),
-            config: self.party(stem),
             reference_date: Some(self.reference()),
             // Room for every question that a test asks, where the town has its tower.
             dwellings: (kind == Kind::Stock).then_some(1400),
-            epoch: None,
-            salt_file: None,
-            profile: None,
-            delta: false,
-            accept_shrink: false,
-            dry_run: false,
-            bodies: None,
+            ..LoadArgs::new(kind, input, self.party(stem))
         }
     }
 

@@ -24,7 +24,8 @@ fn the_requests_of_the_front_page_are_answered_as_they_stand_there() {
     let house = House::outside();
     // Where the walk above them put its files.
     symlink(house.keys(), house.file("parties")).unwrap();
-    symlink(demo("."), house.file("data")).unwrap();
+    fs::create_dir(house.file("data")).unwrap();
+    symlink(house.town(), house.file("data/brp.csv")).unwrap();
     fs::rename(house.stock_of("C1"), house.file("tenants.csv")).unwrap();
     let rows: String = contracts().iter().map(|contract| format!("{contract},3\n")).collect();
     fs::write(house.file("arrears.csv"), format!("contract_id,maanden\n{rows}")).unwrap();

@@ -8,7 +8,6 @@ use voorrang::answer::wire::{EpochView, Source};
 use voorrang::audit::Action;
 use voorrang::cli::epoch::{ActivateArgs, EndArgs, EpochCommand, NewArgs, perform};
 use voorrang::cli::load::{Kind, LoadArgs, load};
-use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::regulation::confirm;
 use voorrang::regulate::Role;
 
@@ -131,19 +130,9 @@ impl<'a> Driver<'a> {
 
     fn load(&self, role: Role, kind: Kind, file: &str) -> anyhow::Result<()> {
         let loaded = load(&LoadArgs {
-            kind,
-            input: self.town.file(file),
-            people: PeopleArgs::default(),
-            config: self.town.config(role),
             reference_date: Some(today()),
             dwellings: (kind == Kind::Stock).then(|| self.dwellings()),
-            epoch: None,
-            salt_file: None,
-            profile: None,
-            delta: false,
-            accept_shrink: false,
-            dry_run: false,
-            bodies: None,
+            ..LoadArgs::new(kind, self.town.file(file), self.town.config(role))
         })?;
         let officer = || self.town.client(Role::PrivacyOfficer);
         loaded.pending.map_or(Ok(()), |stock| confirm(&stock, &officer()).map(drop))
