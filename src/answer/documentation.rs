@@ -82,7 +82,7 @@ fn routes(config: &mut web::ServiceConfig) {
 
 /// The document.
 pub(super) async fn document(text: Data<Published>) -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType::json()).body(text.0.to_string())
+    HttpResponse::Ok().insert_header(ContentType::json()).body(text.0.clone())
 }
 
 async fn to_pages() -> HttpResponse {

@@ -2,9 +2,9 @@
 //! that it reads and writes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix_web::http::Method;
+use actix_web::web::Bytes;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
@@ -71,9 +71,9 @@ pub fn document(of: &Documentation) -> OpenApi {
         .build()
 }
 
-/// The document's text. It is the same for everybody.
+/// The document's text. It is the same for everybody, and no answer holds a copy.
 #[derive(Clone)]
-pub(super) struct Published(pub Arc<str>);
+pub(super) struct Published(pub Bytes);
 
 impl Published {
     pub(super) fn new(of: &Documentation) -> Self {
