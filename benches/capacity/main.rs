@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use line::{Card, asking};
-use premises::{CORPORATION, POPULATION, Premises};
+use premises::{CORPORATION, POPULATION, Premises, TOWER};
 use process::Process;
 use voorrang::answer::wire::Question;
 
@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<()> {
         let process = Process::start(&premises, &limits)?;
         let port = process.port;
         let asked = premises.fill(port, PERSONS, CARE_EVERY)?;
-        println!("{PERSONS} residents: {:.0} MB", process.megabytes("VmRSS")?);
+        println!("{PERSONS} residents with codes, {TOWER} without: {:.0} MB", process.megabytes("VmRSS")?);
         // One in ten is of people whom nobody knows.
         let pick = |at: usize| if at.is_multiple_of(10) { &asked.unknown[at] } else { &asked.at_home[at] };
         let questions: Vec<Vec<u8>> = (0..asked.at_home.len()).map(|at| asking(pick(at))).collect();
@@ -99,7 +99,7 @@ fn main() -> anyhow::Result<()> {
             rush::run(&questions, &card, &premises.state)?;
         }
         if runs("neighbour") {
-            premises.register_stock(&premises.files(PERSONS, CARE_EVERY)?, NEIGHBOUR)?;
+            premises.register_stock(&premises.files(PERSONS, CARE_EVERY, TOWER)?, NEIGHBOUR)?;
             let greedy = Card::of(&premises, NEIGHBOUR, port)?;
             // An entry of the access log each.
             let refused = Question { purpose: Some("tenant-screening".into()), ..asked.at_home[0].clone() };

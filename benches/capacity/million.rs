@@ -26,7 +26,7 @@ pub fn run(residents: usize) -> anyhow::Result<()> {
     let premises = Premises::new()?;
     let process = Process::start(&premises, &[])?;
     premises.begin(process.port)?;
-    let files = premises.files(residents, CARE_EVERY)?;
+    let files = premises.files(residents, CARE_EVERY, 0)?;
     premises.load_care(&files)?;
     let client = Client::open(&premises.party(POPULATION))?;
     let (header, encoded) = encode(&client, &files)?;

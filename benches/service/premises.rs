@@ -19,7 +19,7 @@ use voorrang::regulate::Regulation;
 const HOUSEHOLDS: usize = 4000;
 const RESIDENTS_PER_HOUSEHOLD: usize = 3;
 /// Households of a tower that nobody asks about, so that a month has room for every question: children without codes.
-const TOWER: usize = 400_000;
+pub const TOWER: usize = 400_000;
 
 const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
@@ -77,14 +77,15 @@ impl Premises {
         upload(Kind::Stock, &files.residents, &self.party(corporation))
     }
 
-    pub fn files(&self, persons: usize, care_every: usize) -> anyhow::Result<Files> {
-        Files::write(self.folder.path(), persons, care_every)
+    /// With so many households of a tower beside them.
+    pub fn files(&self, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Files> {
+        Files::write(self.folder.path(), persons, care_every, tower)
     }
 
     /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list.
     pub fn fill(&self, port: u16, persons: usize, care_every: usize) -> anyhow::Result<Asked> {
         self.begin(port)?;
-        let files = self.files(persons, care_every)?;
+        let files = self.files(persons, care_every, TOWER)?;
         upload(Kind::Population, &files.residents, &self.party(POPULATION))?;
         self.load_care(&files)?;
         self.activate()?;
@@ -158,7 +159,7 @@ pub struct Files {
 }
 
 impl Files {
-    fn write(folder: &Path, persons: usize, care_every: usize) -> anyhow::Result<Self> {
+    fn write(folder: &Path, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Self> {
         let place = |name: &str| folder.join(name);
         let files = Self {
             residents: place("brp.csv"),
@@ -184,7 +185,7 @@ postcode,woonplaats"
                 postcode(household)
             )?;
         }
-        for n in 0..TOWER {
+        for n in 0..tower {
             writeln!(residents, "T{n},,HT{n},,Kind,,Toren,M,20200101,E,,,,Torenlaan,1,,,9999ZZ,Stad")?;
         }
         let mut care = fs::File::create(&files.care)?;
