@@ -28,6 +28,7 @@ impl Process {
         let program = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_voorrang").into());
         let mut command = Command::new(program);
         command.arg("serve").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(allocator());
         let mut child = command.stderr(fs::File::create(&log)?).spawn()?;
         let until = Instant::now() + Duration::from_secs(30);
         while Instant::now() < until && child.try_wait()?.is_none() {
@@ -54,6 +55,13 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// How the unit of systemd has memory handled.
+fn allocator() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../packaging/systemd/voorrang.service");
+    let settings = unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
+    settings.filter(|(name, _)| name.starts_with("MIMALLOC_"))
 }
 
 /// The port that it says it has taken.

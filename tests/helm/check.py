@@ -111,6 +111,11 @@ image = (ROOT / "packaging/container/Containerfile").read_text()
 folders = dict(re.findall(r"(VOORRANG_(?:STATE|EPOCH_KEYS|ACCESS_LOG__ANCHOR))=(\S+)", image))
 demand(len(folders) == 3 and all((env[name] + "/").startswith(path + "/") for name, path in folders.items()),
        f"the image and the chart name other folders: {folders}")
+unit = (ROOT / "packaging/systemd/voorrang.service").read_text()
+allocator = dict(re.findall(r"^Environment=(MIMALLOC_\w+)=(\S+)$", unit, re.M))
+demand(allocator and allocator == dict(re.findall(r"(MIMALLOC_\w+)=(\S+)", image))
+       == {name: value for name, value in env.items() if name.startswith("MIMALLOC_")},
+       f"the unit, the image and the chart handle memory in other ways: {allocator}")
 ignored = (ROOT / ".containerignore").read_text().split("\n")
 demand({"target", ".git", "**/*.key"} <= set(ignored), "keys or builds come into the image")
 # The alarms name the job, which is what the monitor makes of this label.
