@@ -94,12 +94,6 @@ impl Articles {
         named.map(|policy| (AsRef::<str>::as_ref(policy.id()).to_owned(), policy.to_cedar().unwrap_or_default()))
     }
 
-    /// The conditions of all articles that can be about an act, as JSON: no comment hides a part of them.
-    pub(super) fn text_about(&self, act: Act) -> String {
-        let about = self.actions.iter().filter(|(one, ..)| *one == act).flat_map(|(.., policies)| policies.policies());
-        about.filter_map(|policy| Some(policy.to_json().ok()?["conditions"].to_string())).collect()
-    }
-
     /// The text of one article.
     pub(super) fn text_of(&self, id: &str) -> String {
         self.texts().find(|(named, _)| named == id).map_or_else(String::new, |(_, text)| text)
