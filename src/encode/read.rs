@@ -2,6 +2,7 @@
 //! by one; the functions that return all rows report up to twenty bad lines at once, and return nothing if there is
 //! one. No error ever repeats a value.
 
+mod arrears;
 mod brp;
 mod chunks;
 mod formats;
@@ -15,13 +16,13 @@ mod value;
 mod vera;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Address, Arrears, BadAddress, BadDate, BirthDate, CareMember, Person, Resident, Sex, Tenant};
+use super::{Address, BadAddress, BadDate, CareMember, Person, Resident, Sex, Tenant};
+pub use arrears::{Household, arrears, arrears_from, households};
 pub use chunks::Chunks;
 pub use formats::{Format, Unreadable, care_members_in, fields, residents_in, tenants_in};
 pub use register::{Element, LeftOut, Listed, Restricted};
@@ -116,6 +117,8 @@ pub enum Problem {
     Sex,
     #[error("no number as expected here")]
     Number,
+    #[error("neither ja nor nee; leave it empty where client.toml's statement holds")]
+    YesOrNo,
     #[error("the same key as on line {first}; every row needs its own")]
     Duplicate { first: u64 },
     #[error("the same key as in record {first}; every record needs its own")]
@@ -156,34 +159,6 @@ pub fn care_members(path: &Path) -> Result<Vec<CareMember>, ReadError> {
 /// As [`residents`].
 pub fn tenants(path: &Path) -> Result<Vec<Tenant>, ReadError> {
     all(path, tenants_from)
-}
-
-/// Contracts in arrears (`achterstanden.csv`). A citizen service number anywhere in it is refused.
-///
-/// # Errors
-/// As [`residents`].
-pub fn arrears(path: &Path) -> Result<Vec<Arrears>, ReadError> {
-    all(path, arrears_from)
-}
-
-/// A contract in arrears and its tenants, in the order of their file.
-pub type Household = (Arrears, Vec<Tenant>);
-
-/// Contracts in arrears with their tenants, in the order of the arrears file.
-///
-/// # Errors
-/// As [`residents`], about the arrears; also for a contract without tenants.
-pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>, ReadError> {
-    let mut by_contract: HashMap<String, Vec<Tenant>> = HashMap::new();
-    for tenant in tenants {
-        by_contract.entry(tenant.contract.clone()).or_default().push(tenant);
-    }
-    let arrears = all(arrears, |from, name| arrears_among(from, name, |contract| by_contract.contains_key(contract)))?;
-    let with_tenants = |arrears: Arrears| {
-        let tenants = by_contract.remove(&arrears.contract).expect("it was among them, and no contract is there twice");
-        (arrears, tenants)
-    };
-    Ok(arrears.into_iter().map(with_tenants).collect())
 }
 
 /// A corporation's dwellings: any file with columns `postcode` and `huisnummer`; its tenants' file serves too. Every
@@ -298,51 +273,6 @@ pub fn tenants_from<R: Read>(
             number: row.needed("volgnr")?.parse().map_err(|_| row.bad("volgnr", Problem::Number))?,
             corporation: row.text("corporatie").to_owned(),
             person: Person { initials: row.text("voorletters").to_owned(), ..named(row)? },
-        })
-    })
-}
-
-/// [`arrears`] one by one.
-///
-/// # Errors
-/// As [`residents_from`].
-pub fn arrears_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R>, ReadError> {
-    arrears_among(from, name, |_| true)
-}
-
-fn arrears_among<R: Read, F: Fn(&str) -> bool>(
-    from: R,
-    name: &str,
-    has_tenants: F,
-) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R, F>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &["contract_id", "maanden"],
-        optional: &["bedrag", "meld_datum", "n_inwoners_volgens_corporatie"],
-        any_other: false,
-        refuse_bsn: true,
-        short_years: false,
-        key: &["contract_id"],
-    };
-    open_rows(from, name, &COLUMNS, move |row| {
-        let contract = row.needed("contract_id")?;
-        let months: Option<f64> = row.needed("maanden")?.parse().ok();
-        let reported = BirthDate::parse(row.text("meld_datum")).map_err(|error| row.bad("meld_datum", error.into()))?;
-        // A day on which something was reported is known whole or not at all.
-        if reported != BirthDate::default() && reported.known().is_none() {
-            return Err(row.bad("meld_datum", BadDate::Form.into()));
-        }
-        if !has_tenants(contract) {
-            return Err(row.bad("contract_id", Problem::NoTenants));
-        }
-        Ok(Arrears {
-            contract: contract.to_owned(),
-            months: months
-                .filter(|months| (0.0..=1_200.0).contains(months))
-                .ok_or_else(|| row.bad("maanden", Problem::Number))?,
-            reported: reported.known(),
         })
     })
 }

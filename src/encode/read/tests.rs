@@ -1,4 +1,5 @@
 use super::*;
+use crate::encode::{BirthDate, Statements};
 
 const BRP: &str = "person_id,bsn,huishouden_id,adres_id,voornamen,voorvoegsel,geslachtsnaam,geslacht,geboortedatum,\
 naamgebruik,partner_voorvoegsel,partner_geslachtsnaam,rol,straat,huisnummer,huisletter,toevoeging,postcode,woonplaats\n\
@@ -152,6 +153,12 @@ fn arrears_have_months_and_maybe_a_day() {
     let rows = read("K1,2,760.88,2025-12-31\nK2,1.5,,\n").unwrap();
     assert_eq!(rows[0].reported, Some(time::macros::date!(2025 - 12 - 31)));
     assert!((rows[1].months - 1.5).abs() < f64::EPSILON && rows[1].reported.is_none());
+    assert_eq!(rows[0].said, Statements::default());
+    let said = "contract_id,maanden,instemming,bezwaar,persoonlijk_contact\nK1,2,ja,ja,NEE\nK2,2,,nee,\n";
+    let said = arrears_from(said.as_bytes(), "a.csv").unwrap().map(|row| row.unwrap().said).collect::<Vec<_>>();
+    let (yes, no) = (Some(true), Some(false));
+    let first = Statements { tenant_agrees: yes, no_objection: no, personal_contact: no, ..Statements::default() };
+    assert_eq!(said, [first, Statements { no_objection: yes, ..Statements::default() }]);
     for (row, column) in [("K1,NaN,,", "maanden"), ("K1,-1,,", "maanden"), ("K1,2,,2025-12-00", "meld_datum")] {
         assert_eq!(read(row).unwrap_err().column, Some(column), "{row}");
     }
