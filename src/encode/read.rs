@@ -9,6 +9,7 @@ mod formats;
 mod gbav;
 mod json;
 mod lines;
+mod own;
 mod register;
 mod rows;
 mod tally;
@@ -21,10 +22,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Address, BadAddress, BadDate, CareMember, Person, Resident, Sex, Tenant};
+use super::{Address, BadAddress, BadDate, Person, Sex, Tenant};
 pub use arrears::{Household, arrears, arrears_from, households};
 pub use chunks::Chunks;
 pub use formats::{Format, Unreadable, care_members_in, fields, residents_in, tenants_in};
+pub use own::{care_members, care_members_from, resident_chunks, residents};
 pub use register::{Element, LeftOut, Listed, Restricted};
 use rows::{Columns, Row, open_rows};
 use tally::Tally;
@@ -137,22 +139,6 @@ fn list(lines: &[impl fmt::Display]) -> impl fmt::Display {
     lines.iter().map(|line| format!("\n  {line}")).collect::<String>()
 }
 
-/// Residents of the population register (`brp.csv`). A column `bsn` is read past and never kept.
-///
-/// # Errors
-/// [`ReadError`]: nothing is returned if one line is bad.
-pub fn residents(path: &Path) -> Result<Vec<Resident>, ReadError> {
-    all(path, residents_from)
-}
-
-/// Members of the public mental-health target group (`oggz.csv`).
-///
-/// # Errors
-/// As [`residents`].
-pub fn care_members(path: &Path) -> Result<Vec<CareMember>, ReadError> {
-    all(path, care_members_from)
-}
-
 /// A corporation's tenants (`huurders.csv`). A citizen service number anywhere in it is refused.
 ///
 /// # Errors
@@ -168,78 +154,6 @@ pub fn tenants(path: &Path) -> Result<Vec<Tenant>, ReadError> {
 /// As [`residents`]; also for a row without an address.
 pub fn stock(path: &Path) -> Result<Vec<Address>, ReadError> {
     all(path, stock_from)
-}
-
-/// [`residents`] one by one. `name` is what errors call the file.
-///
-/// # Errors
-/// [`ReadError`] about the header; about rows in the iterator.
-pub fn residents_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<Resident, LineError>> + use<R>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &[
-            "person_id",
-            "huishouden_id",
-            "voornamen",
-            "geslachtsnaam",
-            "geslacht",
-            "geboortedatum",
-            "partner_geslachtsnaam",
-            "huisnummer",
-            "postcode",
-        ],
-        optional: &[
-            "bsn",
-            "adres_id",
-            "naamgebruik",
-            "voorvoegsel",
-            "partner_voorvoegsel",
-            "rol",
-            "straat",
-            "huisletter",
-            "toevoeging",
-            "woonplaats",
-        ],
-        any_other: false,
-        refuse_bsn: false,
-        short_years: false,
-        key: &["person_id"],
-    };
-    open_rows(from, name, &COLUMNS, |row| {
-        Ok(Resident {
-            id: row.needed("person_id")?.to_owned(),
-            household: row.needed("huishouden_id")?.to_owned(),
-            person: Person {
-                given_names: row.text("voornamen").to_owned(),
-                infix: row.text("voorvoegsel").to_owned(),
-                surname: row.text("geslachtsnaam").to_owned(),
-                partner_infix: row.text("partner_voorvoegsel").to_owned(),
-                partner_surname: row.text("partner_geslachtsnaam").to_owned(),
-                ..common(row)?
-            },
-        })
-    })
-}
-
-/// [`care_members`] one by one.
-///
-/// # Errors
-/// As [`residents_from`].
-pub fn care_members_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<CareMember, LineError>> + use<R>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &["oggz_id", "voornaam", "achternaam", "geboortedatum", "huisnummer", "postcode"],
-        optional: &["tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats"],
-        any_other: false,
-        refuse_bsn: false,
-        short_years: true,
-        key: &["oggz_id"],
-    };
-    open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?.to_owned(), person: named(row)? }))
 }
 
 /// [`tenants`] one by one.
@@ -324,14 +238,6 @@ fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: &str) -> R
     let mut tally = Tally::default();
     rows.for_each(|row| tally.add(row));
     tally.finish_lines(name)
-}
-
-/// [`residents`] some at a time, from a file that counts what is read of it.
-///
-/// # Errors
-/// [`ReadError`] about the header; about rows in the chunks.
-pub fn resident_chunks<R: Read + Send + 'static>(from: R, name: &str) -> Result<Chunks<Resident>, ReadError> {
-    Ok(Chunks::new(residents_from(from, name)?, name.to_owned()))
 }
 
 /// Sex as files of all kinds write it.
