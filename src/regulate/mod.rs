@@ -72,6 +72,9 @@ pub enum RegulationError {
     /// A text has a sign that moves a cursor, or shows another text than the one that is there.
     #[error("{file}, line {line}: a sign that is not seen (U+{sign:04X}); a text stands in one line of plain letters")]
     Hidden { file: &'static str, line: usize, sign: u32 },
+    /// A text that looks like another one, or says nothing.
+    #[error("{file}, line {line}: {what}")]
+    Text { file: &'static str, line: usize, what: &'static str },
     /// An article cannot be read, or names something unknown.
     #[error("articles.cedar, line {line}: {what}")]
     Article { line: usize, what: String },
