@@ -2,7 +2,8 @@
 //! are really encoded, and what is found of them.
 
 use time::macros::date;
-use voorrang::encode::{Ages, CareMember, Encoder, Resident, Tenant, read};
+use voorrang::encode::read::{self, Restricted};
+use voorrang::encode::{Ages, CareMember, Encoder, Tenant};
 use voorrang::link::{Finding, Groups, HouseholdQuestion, RegisterBuilder, Registers, Source, Standing};
 use voorrang::profile::Profile;
 use voorrang::regulate::{Act, Answer, Arrears, Conditions, Facts, Regulation, Role};
@@ -81,8 +82,10 @@ impl City {
         let encoder = Encoder::new(&profile, &[salt; 32], &"test".parse().unwrap());
         let ages = Ages { minor_below: 18, senior_from: 65 };
         let text = [RESIDENTS.to_owned()].into_iter().chain(residents).collect::<Vec<_>>().join("\n");
-        let people: Vec<Resident> =
-            read::residents_from(text.as_bytes(), "brp.csv").unwrap().collect::<Result<_, _>>().unwrap();
+        let (mut chunks, _) =
+            read::resident_chunks(std::io::Cursor::new(text), "brp.csv", Restricted::LeaveOut).unwrap();
+        let people = chunks.next_chunk(usize::MAX);
+        chunks.finish().unwrap();
         let mut population = RegisterBuilder::new(&profile, Source::Population);
         let mut ids = Vec::new();
         for (person, record) in people.iter().zip(encoder.residents(&people, date!(2026 - 01 - 01), &ages)) {

@@ -343,7 +343,25 @@ fn a_legal_basis_is_said_and_an_empty_one_refused() {
     };
     assert!(with("art. 1", "gbav").contains("on this basis: art. 1."));
     assert!(with(" ", "gbav").contains("wants the article"));
-    assert!(with("art. 1", "csv").contains("wants the article"));
+    assert!(with("art. 1", "vera").contains("wants the article"));
+}
+
+#[test]
+fn a_column_of_our_own_form_says_who_has_a_restriction() {
+    let folder = tempfile::tempdir().unwrap();
+    let brp = fs::read_to_string(data("../../config/demo/brp.csv")).unwrap();
+    let (header, rows) = brp.split_once('\n').unwrap();
+    // The second person has one, and a child in the same household.
+    let row = |(at, row): (usize, &str)| format!("{row},{}\n", if at == 1 { "7" } else { "" });
+    let rows: String = rows.lines().take(3).enumerate().map(row).collect();
+    let input = folder.path().join("brp.csv");
+    fs::write(&input, format!("{header},indicatie_geheim\n{rows}")).unwrap();
+    let text = stderr(&mut encode(&folder, "population", &input, &[]), 0);
+    assert!(text.contains("left out: 1 with a disclosure restriction, 1 who share"), "{text}");
+    assert_eq!(fs::read_to_string(folder.path().join("out.ndjson")).unwrap().lines().count(), 1);
+    let text = stderr(&mut encode(&folder, "population", &input, &["--with-restricted", "art. 1"]), 0);
+    assert!(text.contains("on this basis: art. 1.") && !text.contains("left out"), "{text}");
+    assert_eq!(fs::read_to_string(folder.path().join("out.ndjson")).unwrap().lines().count(), 3);
 }
 
 #[test]
@@ -368,6 +386,7 @@ fn fields_are_printed_without_a_file_or_a_salt() {
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
     assert!(lines(&[]).starts_with("01.02.10 voornamen\t10210\tvoornamen\n"));
+    assert!(lines(&[]).contains("\n07.70.10 indicatie geheim\t77010\tindicatie_geheim\n"));
     assert!(lines(&["--format", "gbav"]).contains("\n07.70.10 indicatie geheim\t77010\t07.70.10\n"));
     assert!(lines(&["--format", "vera"]).contains("NatuurlijkPersoon.geboortedatum\n"));
 }

@@ -26,6 +26,9 @@ use crate::store::StoreError;
 /// Addresses outside the stock that its filter takes for inside: 1 in 1,000.
 const FALSE_POSITIVES: f64 = 0.001;
 
+/// A filter is made for so many addresses at least: one of a few bits takes every tenth stranger for its own.
+const FEWEST: usize = 100;
+
 /// Most dwellings of one stock: several times the largest Dutch corporation.
 const MAX_DWELLINGS: usize = 400_000;
 
@@ -103,7 +106,7 @@ impl Stock {
 
 fn empty(dwellings: u32) -> Result<Bloom<[u8; STOCK_PREFIX]>, &'static str> {
     let size = usize::try_from(dwellings).ok().filter(|size| (1..=MAX_DWELLINGS).contains(size));
-    Bloom::new_for_fp_rate(size.ok_or("a stock has 1 to 400,000 dwellings")?, FALSE_POSITIVES)
+    Bloom::new_for_fp_rate(size.ok_or("a stock has 1 to 400,000 dwellings")?.max(FEWEST), FALSE_POSITIVES)
 }
 
 /// The handler: proposes the caller's stock in the epoch of the header, in place of the one before. It counts once the
@@ -215,6 +218,26 @@ mod tests {
         let others = (5000..15_000).filter(|&n| stock.holds(Some(&token(n)))).count();
         assert!(others < 30, "{others} of 10,000");
         assert!(!stock.holds(None));
+    }
+
+    #[test]
+    fn a_small_stock_holds_no_more_strangers_than_a_large_one() {
+        for held in [1_u64, 2, 3, 10, 30, 99, 100, 101] {
+            // Each stock has addresses of its own; a filter's hashes are drawn by its size, so strangers vary too.
+            let holding = |nth: u64| {
+                let first = nth * 10_000;
+                let sorted: std::collections::BTreeSet<_> =
+                    (first..first + held).map(|n| token(n).stock_prefix()).collect();
+                let addresses: Vec<u8> = sorted.into_iter().flatten().collect();
+                let dwellings = u32::try_from(held).unwrap();
+                let stock = Stock::read(Stock::filter(&addresses, dwellings).unwrap(), dwellings).unwrap();
+                (first + 5_000..first + 5_430).filter(|&n| stock.holds(Some(&token(n)))).count()
+            };
+            let strangers: Vec<usize> = (0..200).map(holding).collect();
+            let share = strangers.iter().sum::<usize>() as f64 / (200.0 * 430.0);
+            println!("{held} addresses: {share:.5} of strangers, at most {} of 430", strangers.iter().max().unwrap());
+            assert!(share < 0.002 && strangers.iter().all(|&one| one < 8), "{held}: {share} {strangers:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::quality_report;
 use super::query::standing;
 use crate::answer::quality::{LinkEstimate, LoadQuality};
 use crate::clock::Clock;
-use crate::encode::{Ages, Arrears, Encoder, Tenant, read};
+use crate::encode::{Ages, Arrears, Encoder, Statements, Tenant, read};
 use crate::epoch::share::Salt;
 use crate::ids::{EpochId, Oin};
 use crate::link::{Finding, HouseholdQuestion, Register, RegisterBuilder, Registers, Source, Standing};
@@ -239,7 +239,11 @@ fn households(args: &EvaluateArgs) -> anyhow::Result<Vec<Household>> {
         contracts.entry(tenant.contract.clone()).or_default().push(tenant);
     }
     let chosen = contracts.into_iter().filter(|(contract, _)| args.all_contracts || in_arrears.contains(contract));
-    Ok(chosen.map(|(contract, tenants)| (Arrears { contract, months: 3.0, reported: None }, tenants)).collect())
+    Ok(chosen
+        .map(|(contract, tenants)| {
+            (Arrears { contract, months: 3.0, reported: None, said: Statements::default() }, tenants)
+        })
+        .collect())
 }
 
 fn write(

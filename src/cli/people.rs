@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 
-use crate::encode::read::{self, Chunks, Format, Listed, ReadError, Restricted, Unreadable};
+use crate::encode::read::{self, Chunks, Format, LeftOut, Listed, ReadError, Restricted, Unreadable};
 use crate::encode::{CareMember, Resident, Tenant};
 
 /// People that are encoded at a time, some for each core; of a CSV population also read, so that memory grows by a key a
@@ -50,8 +50,8 @@ pub struct PeopleArgs {
     #[arg(long, value_enum, default_value = "csv")]
     pub format: FormatName,
     /// Read people with a disclosure restriction too, on this legal basis. Else they are left out, and in a
-    /// population their households with them: those are answered "undetermined". The form csv cannot say who has one:
-    /// leave them out of the file
+    /// population their households with them: those are answered "undetermined". In the form csv a column
+    /// `indicatie_geheim` says who has one
     #[arg(long, value_name = "LEGAL BASIS")]
     pub with_restricted: Option<String>,
 }
@@ -59,7 +59,7 @@ pub struct PeopleArgs {
 /// Why people were not read.
 #[derive(Debug, thiserror::Error)]
 pub enum PeopleError {
-    #[error("--with-restricted wants the article that allows it, and a register (--format gbav or brp-json)")]
+    #[error("--with-restricted wants the article that allows it, and a register or care list")]
     NoBasis,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -127,18 +127,20 @@ impl PeopleArgs {
         self.told(read::residents_in(path, self.format.into(), self.restricted()?)?)
     }
 
-    /// As [`PeopleArgs::residents`], some at a time: a CSV file is read as it goes. A register's lists are read whole
-    /// first, because a restriction anywhere in them takes its household along.
+    /// As [`PeopleArgs::residents`], some at a time: a CSV file that marks no restrictions is read as it goes. Others are
+    /// read whole first, because a restriction anywhere in them takes its household along.
     ///
     /// # Errors
     /// [`PeopleError`]; about the rows of a CSV file at the end of the chunks.
     pub fn resident_chunks(&self, path: &Path) -> Result<(Chunks<Resident>, ReadSoFar), PeopleError> {
-        if self.format != FormatName::Csv || self.with_restricted.is_some() {
+        if self.format != FormatName::Csv {
             return Ok((Chunks::of(self.residents(path)?), ReadSoFar::default()));
         }
         let (file, name) = read::open(path)?;
         let (file, so_far) = Counted::new(file);
-        Ok((read::resident_chunks(file, &name)?, so_far))
+        let (chunks, left_out) = read::resident_chunks(file, &name, self.restricted()?)?;
+        self.say(left_out);
+        Ok((chunks, so_far))
     }
 
     /// As [`PeopleArgs::residents`], for a care list.
@@ -162,8 +164,7 @@ impl PeopleArgs {
 
     fn restricted(&self) -> Result<Restricted, PeopleError> {
         let Some(basis) = &self.with_restricted else { return Ok(Restricted::LeaveOut) };
-        let register = matches!(self.format, FormatName::Gbav | FormatName::BrpJson);
-        if basis.trim().is_empty() || !register {
+        if basis.trim().is_empty() || self.format == FormatName::Vera {
             return Err(PeopleError::NoBasis);
         }
         Ok(Restricted::Keep)
@@ -176,10 +177,20 @@ impl PeopleArgs {
         }
         if self.format != FormatName::Csv {
             eprintln!("Read {} people; {}.", listed.people.len() + listed.left_out.total(), listed.left_out);
+            self.say(LeftOut::default());
+        } else {
+            self.say(listed.left_out);
+        }
+        Ok(listed.people)
+    }
+
+    /// Who was left out, and on which basis nobody was.
+    fn say(&self, left_out: LeftOut) {
+        if left_out.total() > 0 {
+            eprintln!("Of the people of the file {left_out}.");
         }
         if let Some(basis) = &self.with_restricted {
             eprintln!("People with a disclosure restriction are read too, on this basis: {}.", basis.trim());
         }
-        Ok(listed.people)
     }
 }

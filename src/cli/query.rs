@@ -332,6 +332,18 @@ fn leave_few(left: &[usize], households: &[Household], minimum: usize, files: &m
 /// The article that the service would refuse with.
 const MINIMUM_BATCH: &str = "minimum-batch";
 
+/// What the row states, and where it is silent what is stated for the whole file.
+fn stated(arrears: &Arrears, all: wire::Conditions) -> wire::Conditions {
+    let said = arrears.said;
+    wire::Conditions {
+        personal_contact: said.personal_contact.unwrap_or(all.personal_contact),
+        help_offered: said.help_offered.unwrap_or(all.help_offered),
+        reminder_sent: said.reminder_sent.unwrap_or(all.reminder_sent),
+        no_objection: said.no_objection.unwrap_or(all.no_objection),
+        tenant_agrees: said.tenant_agrees.unwrap_or(all.tenant_agrees),
+    }
+}
+
 /// Months as reported, and the days that have passed since the report.
 pub fn standing(arrears: &Arrears, day: Date) -> wire::Arrears {
     let days = arrears.reported.map_or(0, |reported| (day - reported).whole_days());

@@ -32,7 +32,7 @@ use time::Date;
 
 pub use birth::{BadDate, BirthDate, Dates};
 pub use normalize::{initial, surname_parts};
-pub use person::{Address, Ages, Arrears, BadAddress, CareMember, Person, Resident, Sex, Tenant};
+pub use person::{Address, Ages, Arrears, BadAddress, CareMember, Person, Resident, Sex, Statements, Tenant};
 pub use token::{surnames, token_kinds};
 
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};

@@ -218,6 +218,17 @@ pub struct Arrears {
     /// Months of rent.
     pub months: f64,
     pub reported: Option<Date>,
+    pub said: Statements,
+}
+
+/// What a row says of what the law asks before a question; absent: what is stated for the whole file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statements {
+    pub personal_contact: Option<bool>,
+    pub help_offered: Option<bool>,
+    pub reminder_sent: Option<bool>,
+    pub no_objection: Option<bool>,
+    pub tenant_agrees: Option<bool>,
 }
 
 macro_rules! hide {

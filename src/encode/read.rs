@@ -2,12 +2,14 @@
 //! by one; the functions that return all rows report up to twenty bad lines at once, and return nothing if there is
 //! one. No error ever repeats a value.
 
+mod arrears;
 mod brp;
 mod chunks;
 mod formats;
 mod gbav;
 mod json;
 mod lines;
+mod own;
 mod register;
 mod rows;
 mod tally;
@@ -15,15 +17,16 @@ mod value;
 mod vera;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Address, Arrears, BadAddress, BadDate, BirthDate, CareMember, Person, Resident, Sex, Tenant};
+use super::{Address, BadAddress, BadDate, Person, Sex, Tenant};
+pub use arrears::{Household, arrears, arrears_from, households};
 pub use chunks::Chunks;
 pub use formats::{Format, Unreadable, care_members_in, fields, residents_in, tenants_in};
+pub use own::{care_members, care_members_from, resident_chunks, residents};
 pub use register::{Element, LeftOut, Listed, Restricted};
 use rows::{Columns, Row, open_rows};
 use tally::Tally;
@@ -116,6 +119,8 @@ pub enum Problem {
     Sex,
     #[error("no number as expected here")]
     Number,
+    #[error("neither ja nor nee; leave it empty where client.toml's statement holds")]
+    YesOrNo,
     #[error("the same key as on line {first}; every row needs its own")]
     Duplicate { first: u64 },
     #[error("the same key as in record {first}; every record needs its own")]
@@ -134,56 +139,12 @@ fn list(lines: &[impl fmt::Display]) -> impl fmt::Display {
     lines.iter().map(|line| format!("\n  {line}")).collect::<String>()
 }
 
-/// Residents of the population register (`brp.csv`). A column `bsn` is read past and never kept.
-///
-/// # Errors
-/// [`ReadError`]: nothing is returned if one line is bad.
-pub fn residents(path: &Path) -> Result<Vec<Resident>, ReadError> {
-    all(path, residents_from)
-}
-
-/// Members of the public mental-health target group (`oggz.csv`).
-///
-/// # Errors
-/// As [`residents`].
-pub fn care_members(path: &Path) -> Result<Vec<CareMember>, ReadError> {
-    all(path, care_members_from)
-}
-
 /// A corporation's tenants (`huurders.csv`). A citizen service number anywhere in it is refused.
 ///
 /// # Errors
 /// As [`residents`].
 pub fn tenants(path: &Path) -> Result<Vec<Tenant>, ReadError> {
     all(path, tenants_from)
-}
-
-/// Contracts in arrears (`achterstanden.csv`). A citizen service number anywhere in it is refused.
-///
-/// # Errors
-/// As [`residents`].
-pub fn arrears(path: &Path) -> Result<Vec<Arrears>, ReadError> {
-    all(path, arrears_from)
-}
-
-/// A contract in arrears and its tenants, in the order of their file.
-pub type Household = (Arrears, Vec<Tenant>);
-
-/// Contracts in arrears with their tenants, in the order of the arrears file.
-///
-/// # Errors
-/// As [`residents`], about the arrears; also for a contract without tenants.
-pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>, ReadError> {
-    let mut by_contract: HashMap<String, Vec<Tenant>> = HashMap::new();
-    for tenant in tenants {
-        by_contract.entry(tenant.contract.clone()).or_default().push(tenant);
-    }
-    let arrears = all(arrears, |from, name| arrears_among(from, name, |contract| by_contract.contains_key(contract)))?;
-    let with_tenants = |arrears: Arrears| {
-        let tenants = by_contract.remove(&arrears.contract).expect("it was among them, and no contract is there twice");
-        (arrears, tenants)
-    };
-    Ok(arrears.into_iter().map(with_tenants).collect())
 }
 
 /// A corporation's dwellings: any file with columns `postcode` and `huisnummer`; its tenants' file serves too. Every
@@ -193,78 +154,6 @@ pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>
 /// As [`residents`]; also for a row without an address.
 pub fn stock(path: &Path) -> Result<Vec<Address>, ReadError> {
     all(path, stock_from)
-}
-
-/// [`residents`] one by one. `name` is what errors call the file.
-///
-/// # Errors
-/// [`ReadError`] about the header; about rows in the iterator.
-pub fn residents_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<Resident, LineError>> + use<R>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &[
-            "person_id",
-            "huishouden_id",
-            "voornamen",
-            "geslachtsnaam",
-            "geslacht",
-            "geboortedatum",
-            "partner_geslachtsnaam",
-            "huisnummer",
-            "postcode",
-        ],
-        optional: &[
-            "bsn",
-            "adres_id",
-            "naamgebruik",
-            "voorvoegsel",
-            "partner_voorvoegsel",
-            "rol",
-            "straat",
-            "huisletter",
-            "toevoeging",
-            "woonplaats",
-        ],
-        any_other: false,
-        refuse_bsn: false,
-        short_years: false,
-        key: &["person_id"],
-    };
-    open_rows(from, name, &COLUMNS, |row| {
-        Ok(Resident {
-            id: row.needed("person_id")?.to_owned(),
-            household: row.needed("huishouden_id")?.to_owned(),
-            person: Person {
-                given_names: row.text("voornamen").to_owned(),
-                infix: row.text("voorvoegsel").to_owned(),
-                surname: row.text("geslachtsnaam").to_owned(),
-                partner_infix: row.text("partner_voorvoegsel").to_owned(),
-                partner_surname: row.text("partner_geslachtsnaam").to_owned(),
-                ..common(row)?
-            },
-        })
-    })
-}
-
-/// [`care_members`] one by one.
-///
-/// # Errors
-/// As [`residents_from`].
-pub fn care_members_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<CareMember, LineError>> + use<R>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &["oggz_id", "voornaam", "achternaam", "geboortedatum", "huisnummer", "postcode"],
-        optional: &["tussenvoegsel", "geslacht", "straat", "toevoeging", "woonplaats"],
-        any_other: false,
-        refuse_bsn: false,
-        short_years: true,
-        key: &["oggz_id"],
-    };
-    open_rows(from, name, &COLUMNS, |row| Ok(CareMember { id: row.needed("oggz_id")?.to_owned(), person: named(row)? }))
 }
 
 /// [`tenants`] one by one.
@@ -298,51 +187,6 @@ pub fn tenants_from<R: Read>(
             number: row.needed("volgnr")?.parse().map_err(|_| row.bad("volgnr", Problem::Number))?,
             corporation: row.text("corporatie").to_owned(),
             person: Person { initials: row.text("voorletters").to_owned(), ..named(row)? },
-        })
-    })
-}
-
-/// [`arrears`] one by one.
-///
-/// # Errors
-/// As [`residents_from`].
-pub fn arrears_from<R: Read>(
-    from: R,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R>, ReadError> {
-    arrears_among(from, name, |_| true)
-}
-
-fn arrears_among<R: Read, F: Fn(&str) -> bool>(
-    from: R,
-    name: &str,
-    has_tenants: F,
-) -> Result<impl Iterator<Item = Result<Arrears, LineError>> + use<R, F>, ReadError> {
-    const COLUMNS: Columns = Columns {
-        required: &["contract_id", "maanden"],
-        optional: &["bedrag", "meld_datum", "n_inwoners_volgens_corporatie"],
-        any_other: false,
-        refuse_bsn: true,
-        short_years: false,
-        key: &["contract_id"],
-    };
-    open_rows(from, name, &COLUMNS, move |row| {
-        let contract = row.needed("contract_id")?;
-        let months: Option<f64> = row.needed("maanden")?.parse().ok();
-        let reported = BirthDate::parse(row.text("meld_datum")).map_err(|error| row.bad("meld_datum", error.into()))?;
-        // A day on which something was reported is known whole or not at all.
-        if reported != BirthDate::default() && reported.known().is_none() {
-            return Err(row.bad("meld_datum", BadDate::Form.into()));
-        }
-        if !has_tenants(contract) {
-            return Err(row.bad("contract_id", Problem::NoTenants));
-        }
-        Ok(Arrears {
-            contract: contract.to_owned(),
-            months: months
-                .filter(|months| (0.0..=1_200.0).contains(months))
-                .ok_or_else(|| row.bad("maanden", Problem::Number))?,
-            reported: reported.known(),
         })
     })
 }
@@ -394,14 +238,6 @@ fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: &str) -> R
     let mut tally = Tally::default();
     rows.for_each(|row| tally.add(row));
     tally.finish_lines(name)
-}
-
-/// [`residents`] some at a time, from a file that counts what is read of it.
-///
-/// # Errors
-/// [`ReadError`] about the header; about rows in the chunks.
-pub fn resident_chunks<R: Read + Send + 'static>(from: R, name: &str) -> Result<Chunks<Resident>, ReadError> {
-    Ok(Chunks::new(residents_from(from, name)?, name.to_owned()))
 }
 
 /// Sex as files of all kinds write it.

@@ -13,7 +13,7 @@ use cedar_policy::{
 };
 use time::Date;
 
-use super::plain::is_plain;
+use super::plain::{flaw, is_plain};
 use super::regulation::Document;
 use super::{Act, Consent, Facts, Party, Refusal, RegulationError, Role, bounds};
 use crate::ids::{Oin, Purpose};
@@ -92,12 +92,6 @@ impl Articles {
     pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
         let named = self.actions.iter().flat_map(|(.., policies)| policies.policies());
         named.map(|policy| (AsRef::<str>::as_ref(policy.id()).to_owned(), policy.to_cedar().unwrap_or_default()))
-    }
-
-    /// The conditions of all articles that can be about an act, as JSON: no comment hides a part of them.
-    pub(super) fn text_about(&self, act: Act) -> String {
-        let about = self.actions.iter().filter(|(one, ..)| *one == act).flat_map(|(.., policies)| policies.policies());
-        about.filter_map(|policy| Some(policy.to_json().ok()?["conditions"].to_string())).collect()
     }
 
     /// The text of one article.
@@ -310,6 +304,9 @@ fn article(policy: &Policy) -> Result<Article, &'static str> {
     const KNOWN: [&str; 5] = ["id", "title", "titel", "remedy", "source"];
     if !policy.annotations().all(|(_, text)| is_plain(text)) {
         return Err("a text has a sign that is not seen; it stands in one line of plain letters");
+    }
+    if let Some(what) = policy.annotations().find_map(|(name, text)| flaw(name, text)) {
+        return Err(what);
     }
     if policy.annotations().any(|(name, _)| !KNOWN.contains(&name)) {
         return Err("an annotation is none of @id, @title, @titel, @remedy and @source");

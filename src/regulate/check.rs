@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{AppliesTo, Form, Party, Regulation, Role};
+use crate::code::Group;
 
 /// How bad a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +136,10 @@ impl Regulation {
             if rule.legal_basis.trim().is_empty() || rule.recipients.is_empty() {
                 say(Severity::Note, format!("group {group} is served to nobody: it lacks a legal basis or recipients"));
                 continue;
+            }
+            if rule.shield && rule.group != Group::Oggz && rule.is_served_to(Role::Corporation) {
+                let why = format!("group {group} is shielded, and no figure here says what a reader may infer of it");
+                say(Severity::Warning, why);
             }
             if rule.legal_basis.starts_with("EXAMPLE") {
                 say(Severity::Warning, format!("group {group} has an example for a legal basis"));
@@ -290,6 +295,16 @@ mod tests {
             let remarks = read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).unwrap().remarks();
             assert!(remarks.iter().any(what) && !shipped.iter().any(what), "{to}: {remarks:?}");
         }
+    }
+
+    #[test]
+    fn a_shield_that_no_figure_measures_is_told() {
+        let says = |toml: &str| {
+            let remarks = read(toml, CEDAR_TEXT).unwrap().remarks();
+            remarks.iter().any(|remark| remark.what.starts_with("group minor is shielded, and no figure"))
+        };
+        assert!(!says(TOML_TEXT));
+        assert!(says(&replaced(TOML_TEXT, "shield = false", "shield = true")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod check;
 mod cost;
 mod disclose;
 mod facts;
-mod floor;
+mod gates;
 mod inference;
 mod names;
 mod party;
@@ -72,15 +72,18 @@ pub enum RegulationError {
     /// A text has a sign that moves a cursor, or shows another text than the one that is there.
     #[error("{file}, line {line}: a sign that is not seen (U+{sign:04X}); a text stands in one line of plain letters")]
     Hidden { file: &'static str, line: usize, sign: u32 },
+    /// A text that looks like another one, or says nothing.
+    #[error("{file}, line {line}: {what}")]
+    Text { file: &'static str, line: usize, what: &'static str },
     /// An article cannot be read, or names something unknown.
     #[error("articles.cedar, line {line}: {what}")]
     Article { line: usize, what: String },
     /// The note of signatures does not stand for the regulation; the text says why.
     #[error("signatures.note {0}")]
     Signatures(String),
-    /// The articles allow what no regulation may allow.
-    #[error("articles.cedar permits what every regulation must refuse: {0}")]
-    Floor(&'static str),
+    /// The articles allow what the regulation itself, or every regulation, refuses.
+    #[error("articles.cedar permits what the regulation must refuse: {act}, {id}: {title}")]
+    Gate { act: &'static str, id: &'static str, title: &'static str },
 }
 
 /// Proof that a regulation allows an act. Only [`Regulation::decide`] makes one.
@@ -196,11 +199,12 @@ impl Regulation {
         let articles = Articles::read(&document, cedar)?;
         let regulation =
             Self { document, articles, digest: digest(toml, cedar).into(), texts: [toml.to_owned(), cedar.to_owned()] };
-        regulation.check_floor()?;
+        regulation.check_gates()?;
         Ok(regulation)
     }
 
-    /// Decides one act. A refusal is a decision too, and is logged like a permit.
+    /// Decides one act: it is permitted if the articles permit it and no gate is shut. Where both refuse, the refusal
+    /// has the articles' words: those the parties wrote. A refusal is a decision too, and is logged like a permit.
     ///
     /// # Errors
     /// [`Refusal`], naming the articles that refuse.
@@ -209,12 +213,11 @@ impl Regulation {
     /// Never: the facts are plain values.
     pub fn decide(&self, facts: &Facts) -> Result<Permit, Refusal> {
         let articles = self.articles.decide(facts, &self.document)?;
-        // Whatever the articles say: the log would not know what for.
-        if matches!(facts.action, Act::Ask | Act::AskGroups) && self.listed(facts.purpose.as_ref()).is_none() {
-            return Err(Refusal::by_default("The regulation does not list this purpose"));
+        let party = self.party(&facts.actor).expect("only parties are permitted anything");
+        match self.shut(party, facts) {
+            Some(gate) => Err(gate.refusal()),
+            None => Ok(Permit { articles, act: facts.action, role: party.role, digest: self.digest.clone() }),
         }
-        let role = self.party(&facts.actor).expect("only parties are permitted anything").role;
-        Ok(Permit { articles, act: facts.action, role, digest: self.digest.clone() })
     }
 
     /// Name of its folder.

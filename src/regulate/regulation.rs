@@ -8,6 +8,7 @@ use time::{Date, Month};
 
 use super::disclose::{Disclosure, Form, GroupRule, Posterior, WhoseHousehold};
 use super::rotation::Rotation;
+use super::signatures::MOST_LINES;
 use super::steps::{AppliesTo, By, Consent, Moment, Step};
 use super::{Party, RegulationError, Role};
 use crate::code::Group;
@@ -293,8 +294,19 @@ impl Document {
         let count = |role| self.parties.iter().filter(|party| party.role == role).count();
         let custodians = |p: &&Party| matches!(p.role, Role::PopulationCustodian | Role::CareCustodian);
         let organisations: HashSet<_> = self.parties.iter().filter(custodians).map(|p| &p.organisation).collect();
+        // Whoever reads the page takes Ymere and YMERE for one.
+        let spelled = |text: fn(&Party) -> &String| {
+            let all: HashSet<&String> = self.parties.iter().map(text).collect();
+            unique(all.into_iter().map(|one| one.to_lowercase()))
+        };
         let named = |p: &Party| !p.name.trim().is_empty() && !p.organisation.trim().is_empty();
+        let lines = self.parties.iter().map(|party| party.keys().count().max(1)).sum::<usize>();
         demand(&[
+            (
+                lines <= MOST_LINES,
+                "[[party]] needs more than 64 keys, former ones included, and a signed note has 64 lines; leave former \
+                 keys out in a version of their own",
+            ),
             (unique(self.parties.iter().map(|p| &p.oin)), "[[party]] oin must be there once: a party has one role"),
             (
                 unique(self.parties.iter().flat_map(Party::key_bytes)),
@@ -313,6 +325,10 @@ impl Document {
             (count(Role::PrivacyOfficer) > 0, "[[party]] must name a privacy-officer: somebody reads the log"),
             (count(Role::PopulationCustodian) == 1, "[[party]] must name one population-custodian"),
             (count(Role::CareCustodian) <= 1, "[[party]] must name at most one care-custodian"),
+            (
+                spelled(|p| &p.name) && spelled(|p| &p.organisation),
+                "[[party]] names and organisations must differ by more than capitals",
+            ),
             (unique(self.parties.iter().map(|p| &p.name)), "[[party]] name must be there once: who signs reads names"),
             (
                 unique(self.parties.iter().filter(|p| p.role == Role::Corporation).map(|p| &p.organisation)),

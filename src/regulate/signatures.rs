@@ -9,6 +9,9 @@ use crate::audit::{NoteSigner, NoteVerifier};
 /// First line of what is signed: a signature under a regulation is no signature under anything else.
 const PURPOSE: &str = "voorrang/regulation/v1";
 
+/// Most lines of a note, a key each: as `audit` reads notes.
+pub(super) const MOST_LINES: usize = 64;
+
 /// What a party's signature is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureState {
@@ -48,7 +51,7 @@ impl Signatures {
         let broken = || RegulationError::Signatures("is no signed note".into());
         let (_, lines) = note.rsplit_once("\n\n").ok_or_else(broken)?;
         let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
-        if lines.is_empty() || lines.len() > 64 || lines.iter().any(|line| signer_of(line).is_none()) {
+        if lines.is_empty() || lines.len() > MOST_LINES || lines.iter().any(|line| signer_of(line).is_none()) {
             return Err(broken());
         }
         Ok(Self { lines })
@@ -185,6 +188,30 @@ mod tests {
         let mut again = all.clone();
         again.sign(&regulation, &signers[0]).unwrap();
         assert_eq!(again.lines.len(), signers.len(), "who signs twice signed once");
+    }
+
+    #[test]
+    fn more_keys_than_a_note_has_lines_are_refused_before_anybody_signs() {
+        let (text, signers) = keyed();
+        let former = |toml: &str, party: usize| {
+            let vkey = signers[party].verifier().vkey();
+            let (signer, _) = NoteSigner::generate(&format!("party.example/former-{party}")).unwrap();
+            let line = format!("key = \"{vkey}\"\n");
+            toml.replacen(&line, &format!("{line}former_key = \"{}\"\n", signer.verifier().vkey()), 1)
+        };
+        // Teams, until there are as many parties as lines; each has a key to come.
+        let teams: String = (signers.len()..MOST_LINES)
+            .map(|n| {
+                let oin = format!("000000990000009{n:05}");
+                let party = format!("oin = \"{oin}\"\nname = \"Team {n}\"\norganisation = \"Team {n}\"");
+                format!("[[party]]\n{party}\nrole = \"district-team\"\n\n")
+            })
+            .collect();
+        let full = text.replacen("[[party]]", &format!("{teams}[[party]]"), 1);
+        assert!(read(&full, CEDAR_TEXT).is_ok());
+        let error = read(&former(&full, 0), CEDAR_TEXT).unwrap_err().to_string();
+        assert!(error.contains("more than 64 keys"), "{error}");
+        assert!(read(&former(&text, 0), CEDAR_TEXT).is_ok());
     }
 
     #[test]

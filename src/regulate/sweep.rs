@@ -15,9 +15,6 @@ pub type Decided = BTreeMap<String, usize>;
 /// Most combinations in which one article is tried: a second or two of one core.
 const MOST_TRIED: usize = 50_000;
 
-/// Most combinations in which each fault is tried when a regulation is read.
-const MOST_COMBINED: usize = 200;
-
 /// Prime, so that steps of so many meet combinations of all kinds.
 const STRIDE: usize = 7_368_787;
 
@@ -52,38 +49,33 @@ impl Regulation {
         dimensions.push(self.parties().iter().flat_map(|party| self.good_acts(&party.oin)).map(whole).collect());
         let combinations = dimensions.iter().map(Vec::len).fold(1_usize, usize::saturating_mul);
         let mut facts = self.best_question(&self.parties()[0].oin);
-        let is_reached = spread(&dimensions, MOST_TRIED).any(|values| {
+        let is_reached = spread(&dimensions).any(|values| {
             values.into_iter().for_each(|change| change(&mut facts));
             self.deciding(&facts).iter().any(|id| id == article)
         });
         (is_reached || combinations <= MOST_TRIED).then_some(is_reached)
     }
 
-    /// These facts in other circumstances: whatever else is so or is not, and each number, day and length of arrears that
-    /// an article about such an act names, alone and with others.
-    pub(super) fn circumstances(&self, best: &Facts) -> Vec<Facts> {
-        let text = self.articles.text_about(best.action);
-        let words = Words::of(&text);
-        let mut dimensions = if words.numbers.is_empty() {
-            yes_or_no(&words)
-        } else {
-            Edges::named(self, &text, &BTreeSet::new()).dimensions(self, &words)
-        };
-        let changed = |change: &Change| {
-            let mut facts = best.clone();
-            change(&mut facts);
-            facts
-        };
-        let mut all: Vec<Facts> = dimensions.iter().flatten().map(changed).collect();
-        if !words.numbers.is_empty() {
-            dimensions.iter_mut().for_each(|values| values.push(change(|_| {})));
-            all.extend(spread(&dimensions, MOST_COMBINED).map(|values| {
-                let mut facts = best.clone();
-                values.into_iter().for_each(|change| change(&mut facts));
-                facts
-            }));
+    /// A question with nothing against it.
+    fn best_question(&self, actor: &Oin) -> Facts {
+        Facts {
+            purpose: self.purposes().first().map(|purpose| purpose.id.clone()),
+            arrears: Some(Arrears { months: 24.0, days: 366 }),
+            conditions: Conditions::MET,
+            in_stock: Some(true),
+            stock: Some(1_000),
+            batch: u32::MAX,
+            in_case: true,
+            second: self.parties().iter().map(|party| &party.oin).find(|oin| *oin != actor).cloned(),
+            ..Facts::new(actor.clone(), Act::Ask, self.validity().0)
         }
-        all
+    }
+
+    /// That question for each purpose.
+    fn best_questions(&self, actor: &Oin) -> Vec<Facts> {
+        let best = self.best_question(actor);
+        let each = self.purposes().iter().map(|purpose| Some(purpose.id.clone()));
+        each.map(|purpose| Facts { purpose, ..best.clone() }).collect()
     }
 
     /// What a party may do at its best: for each purpose, at the beginning, in the middle and at the end, with the second
@@ -98,8 +90,13 @@ impl Regulation {
         all.flat_map(|best| days.map(|today| Facts { today, ..best.clone() })).collect()
     }
 
+    /// The articles that decide; none where they permit and a gate is shut.
     fn deciding(&self, facts: &Facts) -> Vec<String> {
-        self.decide(facts).map_or_else(|refusal| refusal.articles, |permit| permit.articles().to_vec())
+        match self.articles.decide(facts, &self.document) {
+            Ok(_) if self.decide(facts).is_err() => Vec::new(),
+            Ok(articles) => articles,
+            Err(refusal) => refusal.articles,
+        }
     }
 
     /// Acts of one party, each in one way other than the best question.
@@ -110,20 +107,46 @@ impl Regulation {
         for best in self.best_questions(actor) {
             let mut variants = vec![best.clone()];
             variants.extend(edges.days.iter().map(|day| Facts { today: *day, ..best.clone() }));
-            variants.extend(self.flawed(&best).into_iter().map(|(_, facts)| facts));
+            variants.extend(self.flawed(&best));
             variants.push(Facts { in_case: false, ..best.clone() });
             variants.extend(seconds().map(|second| Facts { second, ..best.clone() }));
             for facts in variants {
                 all.extend(Act::ALL.map(|action| Facts { action, ..facts.clone() }));
             }
             // What only a question has.
-            all.push(Facts { batch: 0, ..best.clone() });
+            all.push(Facts { batch: self.budgets().minimum_batch - 1, ..best.clone() });
             for (arrears, tenant_agrees) in edges.arrears.iter().flat_map(|days| [(*days, true), (*days, false)]) {
                 let conditions = Conditions { tenant_agrees, ..best.conditions };
                 all.push(Facts { arrears, conditions, ..best.clone() });
             }
         }
         all
+    }
+
+    /// The best question with one thing wrong: where the regulation draws a line, just beyond it.
+    fn flawed(&self, best: &Facts) -> Vec<Facts> {
+        let without = |change: fn(&mut Conditions)| {
+            let mut facts = best.clone();
+            change(&mut facts.conditions);
+            facts
+        };
+        let budgets = self.budgets();
+        let unlisted = "not-in-any-regulation".parse().expect("it is kebab-case");
+        vec![
+            Facts { purpose: None, ..best.clone() },
+            Facts { purpose: Some(unlisted), ..best.clone() },
+            Facts { arrears: None, ..best.clone() },
+            without(|c| c.personal_contact = false),
+            without(|c| c.help_offered = false),
+            without(|c| c.reminder_sent = false),
+            without(|c| c.no_objection = false),
+            Facts { in_stock: Some(false), ..best.clone() },
+            Facts { in_stock: None, ..best.clone() },
+            Facts { stock: None, ..best.clone() },
+            Facts { asked_this_month: budgets.stop(best.stock.unwrap_or(0)), ..best.clone() },
+            Facts { tap_closed: true, ..best.clone() },
+            Facts { asked_household_this_month: budgets.household_per_month.into(), ..best.clone() },
+        ]
     }
 }
 
@@ -139,24 +162,17 @@ struct Edges {
 impl Edges {
     /// Those of the regulation and those of the text.
     fn new(regulation: &Regulation, text: &str) -> Self {
-        let agreed = regulation.moments().iter().map(super::Moment::arrears);
-        let agreed = agreed.chain(regulation.all_steps().iter().map(super::Step::arrears));
-        let mut all = Self::named(regulation, text, &agreed.map(Arrears::in_days).collect());
-        let (from, until) = regulation.validity();
-        all.days.extend([from, until, regulation.evaluation().anchor].into_iter().flat_map(around));
-        all
-    }
-
-    /// Those of the text, and these moments.
-    fn named(regulation: &Regulation, text: &str, agreed: &BTreeSet<i64>) -> Self {
         let Words { numbers, quoted, .. } = Words::of(text);
-        let days = numbers.iter().filter_map(|number| day_of(*number)).flat_map(around).collect();
+        let (from, until) = regulation.validity();
+        let agreed = [from, until, regulation.evaluation().anchor].into_iter();
+        let days = numbers.iter().filter_map(|number| day_of(*number)).chain(agreed).flat_map(around).collect();
+        let steps = regulation.all_steps().iter().map(super::Step::arrears);
+        let agreed = regulation.moments().iter().map(super::Moment::arrears).chain(steps);
+        let agreed: BTreeSet<i64> = agreed.map(Arrears::in_days).collect();
         // An article may name a number of days, or so many behind the moment of asking.
         let named: Vec<i64> =
             numbers.iter().copied().filter(|n| *n <= 3_650).filter_map(|n| n.try_into().ok()).collect();
-        let moments = regulation.moments().iter().map(|moment| moment.arrears().in_days());
-        let moments: BTreeSet<i64> = agreed.iter().copied().chain(moments).collect();
-        let later = moments.iter().flat_map(|day| named.iter().map(move |more| day + more));
+        let later = agreed.iter().flat_map(|day| named.iter().map(move |more| day + more));
         let lines: BTreeSet<i64> = agreed.iter().copied().chain(named.iter().copied()).chain(later).collect();
         let beside: BTreeSet<u32> =
             lines.iter().flat_map(|day| [day - 1, *day, day + 1]).filter_map(|day| day.try_into().ok()).collect();
@@ -191,7 +207,8 @@ impl Edges {
             let one = |arrears: Option<Arrears>| change(move |f| f.arrears = arrears);
             all.push(self.arrears.iter().copied().chain([best]).map(one).collect());
         }
-        all.extend(yes_or_no(words));
+        let asked = YES_OR_NO.into_iter().filter(|(word, _)| looks(word));
+        all.extend(asked.map(|(_, set)| [true, false].map(|yes| change(move |f| set(f, yes))).into()));
         let mut count = |word: &str, beside: &[u64], set: fn(&mut Facts, u64)| {
             if looks(word) {
                 all.push(self.counts(beside).into_iter().map(|n| change(move |f| set(f, n))).collect());
@@ -229,16 +246,10 @@ const YES_OR_NO: [(&str, SetIt); 8] = [
     ("inCase", |f, yes| f.in_case = yes),
 ];
 
-/// Both values of each of these that an article of these words looks at.
-fn yes_or_no(words: &Words<'_>) -> Vec<Vec<Change>> {
-    let looks = YES_OR_NO.into_iter().filter(|(word, _)| words.names.contains(word));
-    looks.map(|(_, set)| [true, false].map(|yes| change(move |f| set(f, yes))).into()).collect()
-}
-
-/// Combinations of one value of each dimension, all of them or so many that are spread over all.
-fn spread(dimensions: &[Vec<Change>], most: usize) -> impl Iterator<Item = Vec<&Change>> {
+/// Combinations of one value of each dimension, all of them or [`MOST_TRIED`] that are spread over all.
+fn spread(dimensions: &[Vec<Change>]) -> impl Iterator<Item = Vec<&Change>> {
     let combinations = dimensions.iter().map(Vec::len).fold(1_usize, usize::saturating_mul);
-    let tried = combinations.min(most);
+    let tried = combinations.min(MOST_TRIED);
     (0..tried).map(move |n| {
         let mut rest = if tried < combinations { n.wrapping_mul(STRIDE) % combinations } else { n };
         let value = |values: &'_ Vec<Change>| {

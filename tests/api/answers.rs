@@ -280,6 +280,39 @@ fn a_file_of_refusals_goes_when_nothing_is_refused() {
 }
 
 #[test]
+fn each_row_s_statements_count_for_that_household_alone() {
+    let house = House::open();
+    let (tenants, arrears) = (house.stock_of("C1"), house.file("arrears.csv"));
+    let text = fs::read_to_string(&tenants).unwrap();
+    let contracts: BTreeSet<&str> = text.lines().skip(1).map(|line| &line[..8]).collect();
+    let contracts: Vec<&str> = contracts.into_iter().take(6).collect();
+    let said = ["ja,", "nee,", ",nee", ",", "Nee,ja", "ja,nee"];
+    let rows: String = contracts.iter().zip(said).map(|(contract, said)| format!("{contract},3,{said}\n")).collect();
+    fs::write(&arrears, format!("contract_id,maanden,bezwaar,herinnering_gestuurd\n{rows}")).unwrap();
+    let silent = house.keys().join("silent.toml");
+    let config = fs::read_to_string(house.party(CORPORATION)).unwrap();
+    assert!(config.contains("noObjection = true"));
+    fs::write(&silent, config.replace("noObjection = true", "noObjection = false")).unwrap();
+    for (config, batch, objection, duties) in [
+        // Where the file is silent its party's statement counts.
+        (house.party(CORPORATION), false, 1, 2),
+        (house.party(CORPORATION), true, 1, 2),
+        (silent, false, 2, 2),
+    ] {
+        let args =
+            QueryArgs { batch, ..QueryArgs::new(arrears.clone(), tenants.clone(), config, house.file("flags.csv")) };
+        let summary = query::ask_all(&args).unwrap();
+        let refused = |article: &str| summary.refused.get(article).copied().unwrap_or(0);
+        assert_eq!((refused("objection"), refused("landlord-duties")), (objection, duties), "{:?}", summary.refused);
+        assert_eq!(summary.answers.values().sum::<usize>(), 6 - objection - duties);
+    }
+    fs::write(&arrears, format!("contract_id,maanden,bezwaar\n{},3,misschien\n", contracts[0])).unwrap();
+    let args = QueryArgs::new(arrears, tenants, house.party(CORPORATION), house.file("flags.csv"));
+    let error = format!("{:#}", query::ask_all(&args).unwrap_err());
+    assert!(error.contains("line 2, column bezwaar") && !error.contains("misschien"), "{error}");
+}
+
+#[test]
 fn a_memory_that_cannot_be_read_stops_the_reader() {
     let house = House::open();
     house.verify(&[]).unwrap();

@@ -17,7 +17,7 @@ use super::files::remove;
 use super::lost::Lost;
 use super::proving::Prover;
 use super::run::Run;
-use super::{Household, QueryArgs, Row, standing};
+use super::{Household, QueryArgs, Row, standing, stated};
 use crate::answer::wire::batches::{BatchPlan, ResultLine};
 use crate::answer::wire::law::{Batch, BatchAnswer, BatchAnswers};
 use crate::answer::wire::{self, Answered, EpochView, ProblemBody, Question, by_name};
@@ -100,7 +100,7 @@ impl Asker {
                 header: self.encoder.header(),
                 purpose: self.purpose.clone(),
                 arrears: standing(arrears, self.day),
-                conditions: self.client.config.query.conditions,
+                conditions: stated(arrears, self.client.config.query.conditions),
                 address: tokens.into_iter().flatten().next(),
                 tenants: codes.collect(),
             }

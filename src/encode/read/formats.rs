@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+use super::own::{care_members_listed, residents_listed};
 use super::register::{Element, Entry, Listed, NUMBERS, Restricted, select, table_35};
-use super::{ReadError, brp, care_members, gbav, open, residents, tenants, vera};
+use super::{ReadError, brp, gbav, open, tenants, vera};
 use crate::encode::{CareMember, Resident, Tenant};
 
 /// Form of a file of people.
@@ -57,7 +58,7 @@ const NO_RESIDENTS: &str = "it is what corporations know of their tenants";
 /// [`Unreadable`]: nothing is returned if one record is bad or nobody remains.
 pub fn residents_in(path: &Path, format: Format, restricted: Restricted) -> Result<Listed<Resident>, Unreadable> {
     if format == Format::Csv {
-        return Ok(Listed::all(residents(path)?));
+        return Ok(residents_listed(path, restricted)?);
     }
     let listed = register(path, format, "residents", restricted, true)?;
     Ok(listed.map(Entry::into_resident))
@@ -69,7 +70,7 @@ pub fn residents_in(path: &Path, format: Format, restricted: Restricted) -> Resu
 /// As [`residents_in`].
 pub fn care_members_in(path: &Path, format: Format, restricted: Restricted) -> Result<Listed<CareMember>, Unreadable> {
     if format == Format::Csv {
-        return Ok(Listed::all(care_members(path)?));
+        return Ok(care_members_listed(path, restricted)?);
     }
     let listed = register(path, format, "a care list", restricted, false)?;
     Ok(listed.map(Entry::into_care_member))
@@ -84,7 +85,7 @@ pub fn tenants_in(path: &Path, format: Format) -> Result<Listed<Tenant>, Unreada
         Format::Csv => Ok(Listed::all(tenants(path)?)),
         Format::Vera => {
             let (file, name) = open(path)?;
-            remaining(vera::tenants(file, &name)?, name)
+            Ok(vera::tenants(file, &name)?.remaining(&name)?)
         }
         Format::Gbav | Format::BrpJson => Err(Unreadable::Format { what: "tenants", format, why: NO_TENANTS }),
     }
@@ -106,14 +107,7 @@ fn register(
         _ => (brp::entries(file, &name)?, 0),
     };
     let listed = Listed { earlier_lines, ..select(entries, restricted, whole_households) };
-    remaining(listed, name)
-}
-
-fn remaining<T>(listed: Listed<T>, name: String) -> Result<Listed<T>, Unreadable> {
-    if listed.people.is_empty() {
-        return Err(ReadError::NobodyRemains { name, left_out: listed.left_out }.into());
-    }
-    Ok(listed)
+    Ok(listed.remaining(&name)?)
 }
 
 /// What is read of a file of people, a line each: of a register the element with its number and name, as table 35

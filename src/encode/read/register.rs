@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use super::ReadError;
 use crate::encode::{Address, CareMember, Person, Resident};
 
 /// An element of the population register (Logisch Ontwerp BRP) that is read. Everything else is read past. Neither
@@ -128,7 +129,8 @@ impl Element {
             Self::Letter => Some("huisletter"),
             Self::Addition => Some("toevoeging"),
             Self::Postcode => Some("postcode"),
-            Self::Death | Self::Suspension | Self::Restriction | Self::AddressKind | Self::Side => None,
+            Self::Restriction => Some("indicatie_geheim"),
+            Self::Death | Self::Suspension | Self::AddressKind | Self::Side => None,
         }
     }
 }
@@ -198,9 +200,17 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// Of a form that says nothing of restrictions and suspensions: whoever made the file left people out.
+    /// Of tenants, of whom a file says nothing of the kind.
     pub(super) fn all(people: Vec<T>) -> Self {
         Self { people, left_out: LeftOut::default(), earlier_lines: 0 }
+    }
+
+    /// That somebody is left.
+    pub(super) fn remaining(self, name: &str) -> Result<Self, ReadError> {
+        if self.people.is_empty() {
+            return Err(ReadError::NobodyRemains { name: name.to_owned(), left_out: self.left_out });
+        }
+        Ok(self)
     }
 
     pub(super) fn map<U>(self, convert: impl FnMut(T) -> U) -> Listed<U> {
@@ -245,8 +255,9 @@ impl Entry {
         self.lives_at.clone().unwrap_or_else(|| format!("alone|{}", self.id))
     }
 
-    pub(super) fn into_resident(self) -> Resident {
-        Resident { household: self.household(), id: self.id, person: self.person }
+    pub(super) fn into_resident(mut self) -> Resident {
+        let household = self.lives_at.take().unwrap_or_else(|| self.household());
+        Resident { household, id: self.id, person: self.person }
     }
 
     pub(super) fn into_care_member(self) -> CareMember {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 use foldhash::HashMap;
 
 use super::lines::LineFeeds;
@@ -52,46 +52,74 @@ impl Row<'_> {
     }
 }
 
-/// Reads the header and gives the rows. Memory: one row, and 16 bytes and a line number per key.
+/// Reads the header and gives the rows.
 pub(super) fn open_rows<R: Read, T, F: Fn(&Row) -> Result<T, LineError>>(
     from: R,
     name: &str,
     columns: &'static Columns,
     convert: F,
 ) -> Result<impl Iterator<Item = Result<T, LineError>> + use<R, T, F>, ReadError> {
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(LineFeeds::new(from));
-    let header = reader.byte_headers().map_err(|error| io_error(name, error))?.clone();
-    let (names, at) = check_header(&header, name, columns)?;
-    let mut seen = Keys::default();
-    let mut record = ByteRecord::new();
-    let mut ended = false;
-    let dates = if columns.short_years { Dates::of_list(today()) } else { Dates::of_register(today()) };
-    Ok(std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        let line = reader.position().line();
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(_) => {
-                ended = true;
-                return Some(Err(LineError { line, column: None, problem: Problem::Io }));
+    Ok(Open::new(from, name, columns)?.rows(convert))
+}
+
+/// A file of which the header was read.
+pub(super) struct Open<R> {
+    reader: Reader<LineFeeds<R>>,
+    columns: &'static Columns,
+    names: Vec<Option<&'static str>>,
+    at: HashMap<&'static str, usize>,
+}
+
+impl<R: Read> Open<R> {
+    pub(super) fn new(from: R, name: &str, columns: &'static Columns) -> Result<Self, ReadError> {
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(LineFeeds::new(from));
+        let header = reader.byte_headers().map_err(|error| io_error(name, error))?.clone();
+        let (names, at) = check_header(&header, name, columns)?;
+        Ok(Self { reader, columns, names, at })
+    }
+
+    /// Whether it has this column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.at.contains_key(column)
+    }
+
+    /// Its rows. Memory: one row, and 16 bytes and a line number per key.
+    pub(super) fn rows<T, F>(self, convert: F) -> impl Iterator<Item = Result<T, LineError>> + use<R, T, F>
+    where
+        F: Fn(&Row) -> Result<T, LineError>,
+    {
+        let Self { mut reader, columns, names, at } = self;
+        let mut seen = Keys::default();
+        let mut record = ByteRecord::new();
+        let mut ended = false;
+        let dates = if columns.short_years { Dates::of_list(today()) } else { Dates::of_register(today()) };
+        std::iter::from_fn(move || {
+            if ended {
+                return None;
             }
-        }
-        // The reader's own position, because it skips empty lines.
-        let line = record.position().map_or(line, csv::Position::line);
-        let text = match text(std::mem::take(&mut record), &names, line) {
-            Ok(text) => text,
-            Err(error) => return Some(Err(error)),
-        };
-        let row = Row { record: &text, at: &at, line, dates };
-        let converted = check_values(&row, &names, columns)
-            .and_then(|()| check_key(&row, columns, &mut seen))
-            .and_then(|()| convert(&row));
-        record = text.into_byte_record();
-        Some(converted)
-    }))
+            let line = reader.position().line();
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(_) => {
+                    ended = true;
+                    return Some(Err(LineError { line, column: None, problem: Problem::Io }));
+                }
+            }
+            // The reader's own position, because it skips empty lines.
+            let line = record.position().map_or(line, csv::Position::line);
+            let text = match text(std::mem::take(&mut record), &names, line) {
+                Ok(text) => text,
+                Err(error) => return Some(Err(error)),
+            };
+            let row = Row { record: &text, at: &at, line, dates };
+            let converted = check_values(&row, &names, columns)
+                .and_then(|()| check_key(&row, columns, &mut seen))
+                .and_then(|()| convert(&row));
+            record = text.into_byte_record();
+            Some(converted)
+        })
+    }
 }
 
 /// A row as text.

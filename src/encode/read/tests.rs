@@ -1,4 +1,5 @@
 use super::*;
+use crate::encode::{BirthDate, Resident, Statements};
 
 const BRP: &str = "person_id,bsn,huishouden_id,adres_id,voornamen,voorvoegsel,geslachtsnaam,geslacht,geboortedatum,\
 naamgebruik,partner_voorvoegsel,partner_geslachtsnaam,rol,straat,huisnummer,huisletter,toevoeging,postcode,woonplaats\n\
@@ -20,8 +21,8 @@ fn tenant_lines(rows: &str) -> Vec<LineError> {
 
 #[test]
 fn a_resident_is_read_and_the_bsn_is_not_kept() {
-    let rows = residents_from(BRP.as_bytes(), "brp.csv").unwrap().collect::<Result<Vec<_>, _>>().unwrap();
-    let Resident { id, household, person } = &rows[0];
+    let rows = own::resident_rows(BRP.as_bytes(), "brp.csv").unwrap().1;
+    let Resident { id, household, person } = &rows.map(|row| row.unwrap().into_resident()).next().unwrap();
     assert_eq!((id.as_str(), household.as_str()), ("P1", "H1"));
     assert_eq!((person.given_names.as_str(), person.infix.as_str()), ("Jan Piet", "van den"));
     assert_eq!((person.surname.as_str(), person.partner_surname.as_str()), ("Berg", "Vries"));
@@ -34,7 +35,7 @@ fn a_resident_is_read_and_the_bsn_is_not_kept() {
 fn a_register_s_year_of_two_digits_is_refused_and_a_list_s_is_unknown_if_it_may_be_a_child_s() {
     let resident = |birth: &str| {
         let text = BRP.replace("19670916", birth);
-        residents_from(text.as_bytes(), "brp.csv").unwrap().next().unwrap()
+        own::resident_rows(text.as_bytes(), "brp.csv").unwrap().1.next().unwrap().map(drop)
     };
     for (birth, problem) in
         [("05-03-14", BadDate::ShortYear), ("16-09-67", BadDate::ShortYear), ("20991231", BadDate::Future)]
@@ -152,6 +153,12 @@ fn arrears_have_months_and_maybe_a_day() {
     let rows = read("K1,2,760.88,2025-12-31\nK2,1.5,,\n").unwrap();
     assert_eq!(rows[0].reported, Some(time::macros::date!(2025 - 12 - 31)));
     assert!((rows[1].months - 1.5).abs() < f64::EPSILON && rows[1].reported.is_none());
+    assert_eq!(rows[0].said, Statements::default());
+    let said = "contract_id,maanden,instemming,bezwaar,persoonlijk_contact\nK1,2,ja,ja,NEE\nK2,2,,nee,\n";
+    let said = arrears_from(said.as_bytes(), "a.csv").unwrap().map(|row| row.unwrap().said).collect::<Vec<_>>();
+    let (yes, no) = (Some(true), Some(false));
+    let first = Statements { tenant_agrees: yes, no_objection: no, personal_contact: no, ..Statements::default() };
+    assert_eq!(said, [first, Statements { no_objection: yes, ..Statements::default() }]);
     for (row, column) in [("K1,NaN,,", "maanden"), ("K1,-1,,", "maanden"), ("K1,2,,2025-12-00", "meld_datum")] {
         assert_eq!(read(row).unwrap_err().column, Some(column), "{row}");
     }
