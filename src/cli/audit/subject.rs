@@ -222,7 +222,8 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
     let mut reading = args.log.reading()?;
     let found = about(&mut reading, pseudonyms.values().flatten().map(String::as_str))?;
     // What the register holder does not name, the log does.
-    for epoch in reading.index.epochs().iter().filter(|epoch| !pseudonyms.contains_key(epoch.as_str())) {
+    let asked = reading.index.epochs(&client.config.regulation);
+    for epoch in asked.filter(|epoch| !pseudonyms.contains_key(epoch.as_str())) {
         not_searched.entry(epoch.clone()).or_insert(Why::NoToken);
     }
     for (epoch, why) in &not_searched {
