@@ -241,7 +241,7 @@ fn write_bodies(asker: &Asker, households: &[Household], folder: &Path) -> anyho
             bodies.body("batch.json", &Batch { questions })?;
         }
     }
-    bodies.finish()
+    bodies.commit(false)
 }
 
 fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {
