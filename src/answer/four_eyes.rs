@@ -282,9 +282,9 @@ impl App {
     fn waiting_for(&self, oin: &Oin) -> Result<Vec<ProposalView>, Problem> {
         let ours = self.alive()?.into_iter().filter_map(|(proposal, proposed)| {
             let regulation = self.law_of(&proposal, &proposed).ok()?;
-            regulation.party(oin)?;
+            let may_confirm = regulation.is_municipal_officer(regulation.party(oin)?);
             let about = match &proposed {
-                Proposed::Stock { .. } => self.about_stock(&proposal.by, &proposed)?,
+                Proposed::Stock { .. } => self.about_stock(&proposal, &proposed, may_confirm)?,
                 Proposed::Regulation { .. } => regulation.digest().to_owned(),
                 Proposed::OpenTap { oin } => oin.to_string(),
                 Proposed::EndEpoch { epoch, .. } => epoch.to_string(),

@@ -134,6 +134,7 @@ pub struct App {
     /// All epochs as the store has them, with their registers.
     epochs: RwLock<HashMap<EpochId, Arc<EpochInForce>>>,
     stocks: RwLock<HashMap<(EpochId, Oin), Arc<stock::Stock>>>,
+    proposed: stock::Proposals,
     sealing: sealing::Sealing,
     /// URI of the register of processing activities, see [`crate::config::Ldv`].
     register: String,
@@ -195,6 +196,7 @@ impl App {
             steady,
             epochs,
             stocks,
+            proposed: stock::Proposals::default(),
             pace,
             sealing,
             register,

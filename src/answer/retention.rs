@@ -125,7 +125,9 @@ impl App {
     fn expiry(&self) -> Option<Expiry> {
         let (now, has_leapt) = self.steady.expiry(&self.clock);
         if has_leapt {
-            tracing::error!("the clock is more than a month ahead of the log: nothing expires until it has stayed so");
+            tracing::error!(
+                "the clock has leapt ahead of the log: nothing expires until it is right, or has stayed so"
+            );
             return None;
         }
         let before = |days: u32| now - Duration::days(i64::from(days));

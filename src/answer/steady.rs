@@ -14,7 +14,7 @@ use crate::store::{StoreError, Timed};
 /// Beyond this a step ahead is a leap, and so long it must go on: no time zone is further off.
 const STEP: Duration = Duration::hours(12);
 
-/// Beyond this it is none of a service that stood still, and must go on for as long. Contents expire by no shorter one.
+/// Beyond this it is none of a service that stood still, and must go on for as long.
 pub(super) const LEAP: Duration = Duration::days(31);
 
 /// A clock that is set by this much, as NTP does, did not go back.
@@ -55,8 +55,10 @@ struct Seen {
     latest: Option<OffsetDateTime>,
     leap: Option<Leap>,
     hands: Hands,
-    /// How much time had passed at the last look at the clock.
+    /// How much time had passed at the last look at the clock,
     passed: Duration,
+    /// and when it showed the latest.
+    counted: Duration,
 }
 
 /// A leap that does not count yet.
@@ -91,7 +93,8 @@ impl Steady {
         vouched: Option<OffsetDateTime>,
         clock: &Clock,
     ) -> Result<Self, StoreError> {
-        let mut seen = Seen { latest: None, leap: None, hands: Hands::Right, passed: clock.passed() };
+        let passed = clock.passed();
+        let mut seen = Seen { latest: None, leap: None, hands: Hands::Right, passed, counted: passed };
         each(&mut |entry| {
             let malformed = |_| AuditError::Entry("time is not RFC 3339 in UTC");
             seen.see(OffsetDateTime::parse(entry.time, &Rfc3339).map_err(malformed)?, None);
@@ -122,16 +125,15 @@ impl Steady {
     /// The time by which contents expire now, and whether the clock has leapt.
     pub(super) fn expiry(&self, clock: &Clock) -> (OffsetDateTime, bool) {
         let (seen, now) = self.look(clock);
-        let before = seen.latest.filter(|_| seen.leap.is_some_and(|leap| leap.is_far));
+        let before = seen.latest.filter(|_| seen.leap.is_some_and(|leap| leap.is_far || leap.is_watched));
         (before.map_or(now, |before| before.min(now)), before.is_some())
     }
 
     fn look(&self, clock: &Clock) -> (MutexGuard<'_, Seen>, OffsetDateTime) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, passed) = (clock.now(), clock.passed());
-        let since = passed - seen.passed;
+        seen.see(now, Some(passed));
         seen.passed = passed;
-        seen.see(now, Some(since));
         (seen, now)
     }
 }
@@ -155,37 +157,43 @@ impl Seen {
     /// What a running service counted stays so when it ends, and when its clock goes back.
     fn count_passed(&mut self) {
         if let Some(leap) = self.leap.take_if(|leap| leap.log_says == LogSays::Passed) {
-            self.latest = Some(leap.last);
+            (self.latest, self.counted) = (Some(leap.last), self.passed);
         }
     }
 
-    /// `since`: how much time passed since the last look, if a running service looks.
-    fn see(&mut self, time: OffsetDateTime, since: Option<Duration>) {
+    /// `passed`: how much time has passed now, if a running service looks.
+    fn see(&mut self, time: OffsetDateTime, passed: Option<Duration>) {
         if self.leap.is_some_and(|leap| time < leap.first) {
             self.count_passed();
         }
         // Whoever set the clock right again has ended the leap.
         let before = self.leap.filter(|leap| time >= leap.first);
-        let last = before.map_or(self.latest, |leap| Some(leap.last));
-        let step = last.map_or(Duration::ZERO, |last| time - last) - since.unwrap_or_default();
+        // Also while the clock was wrong time has passed.
+        let (last, then) = before.map_or((self.latest, self.counted), |leap| (Some(leap.last), self.passed));
+        let since = passed.map_or(Duration::ZERO, |passed| passed - then);
+        let step = last.map_or(Duration::ZERO, |last| time - last) - since;
         let bound = if before.is_some_and(|leap| leap.is_far) { LEAP } else { STEP };
         self.leap = match before {
             Some(leap) if step <= bound => Some(Leap { last: leap.last.max(time), ..leap }),
             None if step <= bound => {
-                self.latest = self.latest.max(Some(time));
+                if self.latest <= Some(time) {
+                    (self.latest, self.counted) = (Some(time), passed.unwrap_or(self.passed));
+                }
                 None
             }
             _ => {
                 // A log that was quiet counts when a leap comes behind it: what is right again lies beyond.
                 let was_quiet = |leap: &Leap| !leap.is_far && !leap.is_watched && leap.log_says != LogSays::Ahead;
-                self.latest = before.filter(was_quiet).map_or(self.latest, |leap| Some(leap.last));
+                if let Some(leap) = before.filter(was_quiet) {
+                    (self.latest, self.counted) = (Some(leap.last), self.passed);
+                }
                 // One that is told of is not told of again when it leaps on.
                 let log_says = before.map(|leap| leap.log_says).filter(|said| *said == LogSays::Ahead);
                 Some(Leap {
                     first: time,
                     last: time,
                     is_far: before.is_some_and(|leap| leap.is_far) || step > LEAP,
-                    is_watched: before.is_some_and(|leap| leap.is_watched) || since.is_some(),
+                    is_watched: before.is_some_and(|leap| leap.is_watched) || passed.is_some(),
                     log_says: log_says.unwrap_or(LogSays::Nothing),
                 })
             }
@@ -193,6 +201,7 @@ impl Seen {
         let lasts = |leap: &Leap| leap.last >= leap.first + if leap.is_far { LEAP } else { STEP };
         if let Some(leap) = self.leap.filter(lasts) {
             (self.latest, self.leap) = (Some(leap.last), None);
+            self.counted = passed.unwrap_or(self.passed);
         }
     }
 }
@@ -237,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn contents_expire_by_no_leap_that_a_running_service_sees() {
+        for leap in [1, 20, 5000] {
+            let (steady, clock) = started(START);
+            clock.set(START + Duration::days(leap));
+            assert_eq!(steady.expiry(&clock), (START, true), "{leap}");
+            clock.set(START);
+            assert_eq!(steady.expiry(&clock), (START, false), "{leap} and set right");
+        }
+        let (steady, clock) = started(START);
+        for hour in [20 * 24, 20 * 24 + 12] {
+            clock.set(START + Duration::hours(hour));
+            steady.expiry(&clock);
+        }
+        assert_eq!(steady.expiry(&clock), (clock.now(), false), "half a day later it counts");
+    }
+
+    #[test]
     fn a_leap_is_found_in_the_log_after_each_restart() {
         use crate::audit::{Action, Actor, Entry, Outcome};
         use crate::store::Store;
@@ -257,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_right_ends_the_leap() {
-        assert_eq!(by(&[0, 10, 5000, 11]), 11);
+        assert_eq!(by(&[0, 10, 5000, 10]), 10);
         assert_eq!(by(&[0, 10, 5000, 5001, 11, 40, 5000]), 40);
         assert_eq!(by(&[0, 10, 5000, 5031, 12]), 12, "also when it counted");
     }
@@ -286,6 +312,20 @@ mod tests {
         assert_eq!(hands(&[1, 24, 36]), (36, Hands::Right), "half a day later it counts");
         assert_eq!(hands(&[1, 800, 812]), (1, Hands::Ahead), "one that is far does not");
         assert_eq!(hands(&[1, 800, 812, 800 + 31 * 24]), (800 + 31 * 24, Hands::Right));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_for_days_is_right_as_soon_as_it_is_set_right() {
+        for wrong in [START + Duration::days(400), START - Duration::days(5)] {
+            let (steady, clock) = started(START);
+            clock.set(wrong);
+            assert_ne!(steady.at(&clock).hands, Hands::Right);
+            clock.pass(wrong + Duration::days(3));
+            assert_ne!(steady.at(&clock).hands, Hands::Right);
+            clock.set(START + Duration::days(3));
+            let moment = steady.at(&clock);
+            assert_eq!((moment.at, moment.settled, moment.hands), (clock.now(), clock.now(), Hands::Right));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `PUT /v1/stock`: a corporation registers the addresses it lets, kept as a Bloom filter of address tokens, and the
 //! municipality's privacy officer confirms them; it can ask about no others.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use actix_web::HttpRequest;
@@ -18,10 +19,10 @@ use super::{App, Caller, EpochInForce, wire};
 use crate::audit::{Action, Outcome};
 use crate::code::{AddressToken, STOCK_PREFIX};
 use crate::epoch::Epoch;
-use crate::ids::{EpochId, Oin};
+use crate::ids::{EpochId, Oin, ProposalId};
 use crate::link::Register;
 use crate::regulate::Act;
-use crate::store::StoreError;
+use crate::store::{Proposal, StoreError};
 
 /// Addresses outside the stock that its filter takes for inside: 1 in 1,000.
 const FALSE_POSITIVES: f64 = 0.001;
@@ -43,6 +44,9 @@ pub(super) struct Stock {
     /// The register that was looked at last, and its households at the addresses.
     lived_in: Mutex<(Weak<Register>, u64)>,
 }
+
+/// Households at the addresses of each stock that waits, by the proposal and the register that were looked at last.
+pub(super) type Proposals = Mutex<HashMap<(EpochId, Oin), (ProposalId, Weak<Register>, u64)>>;
 
 impl Stock {
     /// The filter of these addresses. It is made here: whoever sets its bits himself gets several times as many addresses
@@ -181,19 +185,34 @@ impl App {
         Ok(Some(stock))
     }
 
-    /// What the officer is shown of a stock that waits: what is declared, and what the register has there.
-    pub(super) fn about_stock(&self, by: &Oin, proposed: &Proposed) -> Option<String> {
+    /// A stock that waits: what is declared, and for who may confirm it what the register has there. Whoever proposes is
+    /// not told: by a stock of one address it would count the households at any.
+    pub(super) fn about_stock(&self, proposal: &Proposal, proposed: &Proposed, may_confirm: bool) -> Option<String> {
         let Proposed::Stock { epoch, dwellings, addresses, filter } = proposed else { return None };
-        let opened = STANDARD.decode(filter).ok().and_then(|sealed| {
-            let filter = self.store.open_stock(epoch, by, *dwellings, &sealed).ok()?;
-            Stock::read(filter, *dwellings).ok()
-        });
-        let registers = self.epoch(epoch).ok().and_then(|in_force| in_force.registers.clone());
-        let households = opened.zip(registers).map(|(stock, both)| stock.households(both.population()));
+        let households = may_confirm.then(|| self.households_proposed(proposal, epoch, *dwellings, filter)).flatten();
         let at = addresses.map(|addresses| format!(" at {addresses} addresses"));
         let there = households.map(|households| format!(", {households} households registered there"));
         let [at, there] = [at, there].map(Option::unwrap_or_default);
         Some(format!("{dwellings} dwellings{at}{there}, epoch {epoch}"))
+    }
+
+    /// Households at the addresses of a stock that waits. The whole register is looked through, once for each proposal.
+    fn households_proposed(&self, proposal: &Proposal, epoch: &EpochId, dwellings: u32, filter: &str) -> Option<u64> {
+        let registers = self.epoch(epoch).ok()?.registers.clone()?;
+        let population = registers.population();
+        let mut known = self.proposed.lock().unwrap_or_else(|broken| broken.into_inner());
+        let place = (epoch.clone(), proposal.by.clone());
+        let is_same = |(id, register, _): &&(ProposalId, Weak<Register>, u64)| {
+            *id == proposal.id && std::ptr::eq(register.as_ptr(), Arc::as_ptr(population))
+        };
+        if let Some((.., households)) = known.get(&place).filter(is_same) {
+            return Some(*households);
+        }
+        let sealed = STANDARD.decode(filter).ok()?;
+        let opened = self.store.open_stock(epoch, &proposal.by, dwellings, &sealed).ok()?;
+        let households = Stock::read(opened, dwellings).ok()?.households(population);
+        known.insert(place, (proposal.id, Arc::downgrade(population), households));
+        Some(households)
     }
 }
 

@@ -31,6 +31,8 @@ pub enum VerifyError {
     ReceiptUnusable { position: usize, source: AuditError },
     #[error("entry {index} is not in its format")]
     Entry { index: u64, source: AuditError },
+    #[error("{count} more entries are not in their format")]
+    Entries { count: u64 },
     #[error("the log has {entries} entries where its checkpoint says {size}: entries are missing or added")]
     Size { entries: u64, size: u64 },
     #[error("remembered checkpoint {position} is of size {remembered}, the log now says {size}: it was rolled back")]
@@ -78,6 +80,7 @@ impl VerifyError {
             Self::RememberedUnusable { .. } => "remembered_unusable",
             Self::ReceiptUnusable { .. } => "receipt_unusable",
             Self::Entry { .. } => "entry_malformed",
+            Self::Entries { .. } => "entries_malformed",
             Self::Size { .. } => "size_differs",
             Self::RolledBack { .. } => "rolled_back",
             Self::Receipt { .. } => "receipt_differs",

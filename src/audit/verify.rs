@@ -65,7 +65,8 @@ pub fn verify_log<L: Into<Line>>(
 /// [`verify_log`], which goes on behind what does not hold.
 ///
 /// # Errors
-/// All there are: notes and receipts that cannot be used, rollbacks, malformed entries, a wrong number of entries, each
+/// All there are: notes and receipts that cannot be used, rollbacks, malformed entries (the first thousand, and how many
+/// more), a wrong number of entries, each
 /// root and receipt's entry that differs, smallest size first, contents that are gone without a record, a receipt that
 /// its own checkpoint gives the lie.
 pub fn verify_all<L: Into<Line>>(
@@ -87,6 +88,9 @@ pub fn verify_all<L: Into<Line>>(
     Ok(Report { entries: frontier.size(), expired, expired_ranges, root, remembered_size, receipts })
 }
 
+/// Entries of each of which it is told that it cannot be read; of more their number.
+const MOST_TOLD: u64 = 1000;
+
 /// A log as far as it was read.
 struct Check<'a> {
     roots: Peekable<IntoIter<KnownRoot>>,
@@ -99,8 +103,10 @@ struct Check<'a> {
     expired: Vec<Range<u64>>,
     gone: Gone,
     good_below: u64,
-    /// What was handed in and entries that cannot be read.
+    /// What was handed in and entries that cannot be read,
     unusable: Vec<VerifyError>,
+    /// of which there are so many.
+    malformed: u64,
     broken: Vec<VerifyError>,
     /// They say nothing against the log.
     false_receipt: Option<VerifyError>,
@@ -120,6 +126,7 @@ impl<'a> Check<'a> {
             gone: Gone::new(due),
             good_below: 0,
             unusable,
+            malformed: 0,
             broken: Vec::new(),
             false_receipt: None,
         }
@@ -130,8 +137,12 @@ impl<'a> Check<'a> {
         let leaf = line.leaf();
         match line {
             Line::Entry(bytes) => {
-                let malformed = Entry::from_bytes(bytes).err();
-                self.unusable.extend(malformed.map(|source| VerifyError::Entry { index, source }));
+                if let Err(source) = Entry::from_bytes(bytes) {
+                    self.malformed += 1;
+                    if self.malformed <= MOST_TOLD {
+                        self.unusable.push(VerifyError::Entry { index, source });
+                    }
+                }
             }
             Line::Expired(_) => match self.expired.last_mut() {
                 Some(range) if range.end == index => range.end += 1,
@@ -177,7 +188,9 @@ impl<'a> Check<'a> {
         let entries = self.frontier.size();
         let size = (entries != current.size).then_some(VerifyError::Size { entries, size: current.size });
         let gone = self.gone.early().map(|index| VerifyError::GoneEarly { index });
+        let more = self.malformed.checked_sub(MOST_TOLD).filter(|more| *more > 0);
         let mut all = self.unusable;
+        all.extend(more.map(|count| VerifyError::Entries { count }));
         all.extend(size);
         all.extend(self.broken);
         all.extend(gone);
@@ -269,6 +282,16 @@ mod tests {
             let note = self.note(self.entries.len());
             verify_log(self.entries.iter().cloned(), &note, &self.signer.verifier(), remembered, receipts, 1)
         }
+    }
+
+    #[test]
+    fn of_very_many_entries_that_cannot_be_read_a_number_is_told() {
+        let log = Log { entries: vec![b"{}".to_vec(); 1003], ..Log::of(1) };
+        let lines = log.entries.iter().cloned();
+        let all = verify_all(lines, &log.note(1003), &log.signer.verifier(), &[], &[], 1).unwrap_err();
+        let told = all.iter().filter(|one| matches!(one, VerifyError::Entry { .. })).count();
+        assert!(matches!(all.last(), Some(VerifyError::Entries { count: 3 })), "{:?}", all.last());
+        assert_eq!((told, all.len()), (1000, 1001));
     }
 
     #[test]

@@ -34,7 +34,12 @@ pub struct Refused(pub ProblemBody);
 
 /// What is wrong with a request, by its places.
 fn faults(all: &[Fault]) -> String {
-    all.iter().map(|one| format!("; {} {}", one.pointer, one.detail)).collect()
+    let told = |one: &Fault| {
+        let line = one.line.map(|line| format!("line {line}"));
+        let parts = [line.as_deref().unwrap_or_default(), &one.pointer, &one.detail];
+        format!("; {}", parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
+    };
+    all.iter().map(told).collect()
 }
 
 impl Refused {
@@ -373,12 +378,9 @@ pub fn trace_of(key: &str) -> TraceId {
 /// A problem as it may be shown on a terminal, whatever a service sends.
 fn printable(mut problem: ProblemBody) -> ProblemBody {
     let texts = [&mut problem.code, &mut problem.title, &mut problem.detail, &mut problem.trace_id];
-    for text in texts.into_iter().chain(&mut problem.article) {
+    let faults = problem.errors.iter_mut().flat_map(|fault| [&mut fault.pointer, &mut fault.detail]);
+    for text in texts.into_iter().chain(&mut problem.article).chain(faults) {
         *text = crate::regulate::printable(text).into_owned();
-    }
-    for fault in &mut problem.errors {
-        fault.pointer.retain(|sign| !sign.is_control());
-        fault.detail.retain(|sign| !sign.is_control());
     }
     problem
 }
@@ -386,6 +388,23 @@ fn printable(mut problem: ProblemBody) -> ProblemBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn faults_are_shown_with_their_lines_and_nothing_that_a_terminal_obeys() {
+        let fault =
+            |line: Option<u32>, pointer: &str, detail: &str| Fault { line, ..Fault::of("body", pointer, detail) };
+        let errors = vec![
+            fault(Some(7), "/groups/0", "is no \u{202e}group"),
+            fault(Some(9), "", "is not JSON"),
+            fault(None, "/a\u{1b}", "b"),
+        ];
+        let (code, detail) = ("json".to_owned(), "three faults".to_owned());
+        let body = serde_json::json!({ "status": 400, "title": "", "code": code, "detail": detail, "traceId": "" });
+        let problem = ProblemBody { errors, ..serde_json::from_value(body).unwrap() };
+        let said = "the service refused (400, json): three faults; line 7 /groups/0 is no \u{fffd}group; line 9 is not \
+            JSON; /a\u{fffd} b";
+        assert_eq!(Refused::of(problem).to_string(), said);
+    }
 
     #[test]
     fn what_was_not_done_is_sent_again_and_what_was_refused_is_not() {

@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
-use super::output::{Output, file_bar, refuse_input};
+use super::output::{Output, file_bar, refuse_clash};
 use crate::encode::clkhash::{Encoder, Header, InputError, Schema, Weakness, encode_file};
 
 /// What `voorrang clk` takes.
@@ -47,7 +47,7 @@ pub struct TooWeak(Vec<Weakness>);
 /// # Errors
 /// Names file and line, or the path in the schema; no output file is left behind.
 pub fn run(args: &ClkArgs) -> anyhow::Result<()> {
-    refuse_input(&args.output, [args.schema.as_path(), &args.secret_file, &args.input])?;
+    refuse_clash([args.output.as_path()], [args.schema.as_path(), &args.secret_file, &args.input])?;
     let encoder = encoder(&args.schema, &args.secret_file)?;
     if args.strict && !encoder.weaknesses().is_empty() {
         return Err(TooWeak(encoder.weaknesses().to_vec()).into());

@@ -13,7 +13,7 @@ use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, file_bar, refuse_input};
+use super::output::{Output, file_bar, refuse_clash};
 use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
 use super::salt::read_salt;
 use crate::answer::wire::Envelope;
@@ -114,7 +114,7 @@ pub fn run(args: &EncodeArgs) -> anyhow::Result<()> {
         bail!("give what to encode, the file and -o");
     };
     let others = [&args.salt_file, &args.envelope, &args.identity, &args.parties, &args.profile];
-    refuse_input(output, others.into_iter().flatten().chain([input]).map(PathBuf::as_path))?;
+    refuse_clash([output.as_path()], others.into_iter().flatten().chain([input]).map(PathBuf::as_path))?;
     let KeptSalt { epoch, salt } = salt(args, &profile)?;
     let epoch = epoch.unwrap_or_else(|| LABORATORY.parse().expect("a name of an epoch"));
     let encoder = Encoder::new(&profile, salt.expose(), &epoch);

@@ -18,7 +18,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::output::{Output, folder_of, refuse_input};
+use super::output::{Output, folder_of, refuse_clash};
 use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;
@@ -136,9 +136,7 @@ impl KernelName {
 /// Names file and position; no output file is left behind.
 pub fn run(args: &LinkArgs) -> anyhow::Result<()> {
     let kernel = args.kernel.find()?;
-    if let Some(output) = &args.output {
-        refuse_input(output, [args.left.as_path(), &args.right])?;
-    }
+    refuse_clash(args.output.as_deref(), [args.left.as_path(), &args.right])?;
     let start = cpu_time();
     let (left, right) = (input::read(&args.left)?, input::read(&args.right)?);
     let prepared = cpu_time();

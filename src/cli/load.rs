@@ -403,7 +403,7 @@ impl<'a> Session<'a> {
     fn end(&self, lines: Lines<'_>, source: wire::Source, stamps: &[Stamp], loaded: &mut Loaded) -> anyhow::Result<()> {
         let sending = match lines {
             Lines::Counted => return Ok(()),
-            Lines::Written(bodies) => return bodies.finish(),
+            Lines::Written(bodies) => return bodies.commit(self.accept_shrink),
             Lines::Sent(sending) => sending,
         };
         let load = sending.load();
@@ -427,7 +427,9 @@ impl<'a> Session<'a> {
         let mut loaded = Loaded { persons, bytes, ..Loaded::of(addresses.len()) };
         let stock = wire::Stock { header: self.encoder.header(), dwellings, addresses: STANDARD.encode(tokens) };
         if let Some(folder) = &self.bodies {
-            Bodies::create(folder)?.body("stock.json", &stock)?;
+            let bodies = Bodies::create(folder)?;
+            bodies.body("stock.json", &stock)?;
+            bodies.finish()?;
         }
         if !self.dry_run {
             let key = fresh_key();

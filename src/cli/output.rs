@@ -1,5 +1,6 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -59,20 +60,40 @@ pub fn print(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// The output is also an input, which would be lost.
+/// What an output would take the place of.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is what is read; give another place to write to", .0.display())]
-pub struct IsInput(PathBuf);
+pub enum Clash {
+    #[error("{} is what is read; give another place to write to", .0.display())]
+    Input(PathBuf),
+    #[error("{} would be written twice; give each output a place of its own", .0.display())]
+    Output(PathBuf),
+}
 
-/// Refuses an output that is the same file as one of these inputs.
+/// Refuses an output that is the same file as one of these inputs, or as another output: by whatever name, and whether
+/// or not it is there.
 ///
 /// # Errors
-/// [`IsInput`].
-pub fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<(), IsInput> {
+/// [`Clash`].
+pub fn refuse_clash<'a>(
+    outputs: impl IntoIterator<Item = &'a Path>,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), Clash> {
     let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|it| (it.dev(), it.ino()));
-    let Some(written) = file(output) else { return Ok(()) };
-    let is_read = inputs.into_iter().any(|input| file(input) == Some(written));
-    if is_read { Err(IsInput(output.to_owned())) } else { Ok(()) }
+    let read: BTreeSet<_> = inputs.into_iter().filter_map(file).collect();
+    let mut written = BTreeSet::new();
+    for output in outputs {
+        if file(output).is_some_and(|file| read.contains(&file)) {
+            return Err(Clash::Input(output.to_owned()));
+        }
+        let path = at_end_of_links(output);
+        // A pipe or a device may be written twice.
+        let is_file = fs::metadata(&path).map_or(true, |there| there.is_file());
+        let folder = folder_of(&path).canonicalize().unwrap_or_else(|_| folder_of(&path).to_owned());
+        if is_file && !written.insert(folder.join(path.file_name().unwrap_or_default())) {
+            return Err(Clash::Output(output.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 impl Output {
@@ -362,9 +383,27 @@ mod tests {
         std::os::unix::fs::symlink("in.csv", &link).unwrap();
         fs::hard_link(&input, &hard).unwrap();
         for output in [&input, &link, &hard] {
-            assert!(refuse_input(output, [other.as_path(), input.as_path()]).is_err());
+            assert!(refuse_clash([output.as_path()], [other.as_path(), input.as_path()]).is_err());
         }
-        assert!(refuse_input(&other, [input.as_path()]).is_ok());
-        assert!(refuse_input(Path::new("/dev/null"), [Path::new("/dev/null")]).is_ok());
+        assert!(refuse_clash([other.as_path()], [input.as_path()]).is_ok());
+        assert!(refuse_clash([Path::new("/dev/null")], [Path::new("/dev/null")]).is_ok());
+    }
+
+    #[test]
+    fn two_outputs_that_are_one_file_are_refused_by_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [out, link, far, other] =
+            ["out.csv", "link", "far/../out.csv", "b.csv"].map(|name| folder.path().join(name));
+        fs::create_dir(folder.path().join("far")).unwrap();
+        std::os::unix::fs::symlink("out.csv", &link).unwrap();
+        for is_there in [false, true] {
+            for second in [&out, &link, &far] {
+                let clash = refuse_clash([out.as_path(), other.as_path(), second.as_path()], []);
+                assert!(matches!(clash, Err(Clash::Output(_))), "{second:?} {is_there}");
+            }
+            assert!(refuse_clash([link.as_path(), other.as_path()], []).is_ok());
+            fs::write(&out, "a").unwrap();
+        }
+        assert!(refuse_clash([Path::new("/dev/null"); 2], []).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use ring::digest::{SHA256, digest};
 use time::Date;
 
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, bar, refuse_input};
+use super::output::{Output, bar, refuse_clash};
 use crate::clock::Clock;
 use crate::code::{Code, Codes};
 use crate::encode::{Ages, Encoder, Resident, Source};
@@ -90,7 +90,7 @@ pub struct PrivacyReportArgs {
 /// Names file and line of an input; [`GatesFailed`] after a report whose gates do not all hold.
 pub fn run(args: &PrivacyReportArgs) -> anyhow::Result<()> {
     let read = || args.codes.iter().chain(&args.people).chain(&args.profile).map(PathBuf::as_path);
-    args.output.iter().chain(&args.json).try_for_each(|output| refuse_input(output, read()))?;
+    refuse_clash(args.output.iter().chain(&args.json).map(PathBuf::as_path), read())?;
     let profile = read_profile(args.profile.as_deref())?;
     let files = CodeFiles::read(&args.codes, &profile)?;
     let mut report = Report::new(&files, &profile);

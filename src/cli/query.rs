@@ -21,7 +21,7 @@ use super::bodies::Bodies;
 use super::client::Client;
 use super::inputs::{parse_day, read_profile};
 use super::interrupt;
-use super::output::{Output, bar, refuse_input};
+use super::output::{Output, bar, refuse_clash};
 use super::people::{FormatName, PeopleArgs};
 use crate::answer::wire;
 use crate::answer::wire::law::{Batch, MOST_AT_ONCE};
@@ -152,9 +152,10 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
 /// error are kept in a file of their own: they are logged and charged.
 pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let inputs = [args.arrears.as_path(), &args.tenants, &args.config];
-    for output in args.vera.iter().chain([&args.output]) {
-        refuse_input(output, inputs)?;
-    }
+    let others = args.salt_file.iter().chain(&args.profile).map(PathBuf::as_path);
+    let outputs: Vec<PathBuf> = files::outputs(&args.output).into_iter().chain(args.vera.clone()).collect();
+    let written = || outputs.iter().map(PathBuf::as_path);
+    refuse_clash(written(), inputs.into_iter().chain(others))?;
     let people = PeopleArgs { format: args.format, ..PeopleArgs::default() };
     let households = read::households(&args.arrears, people.tenants(&args.tenants)?)?;
     let day = args.day.unwrap_or_else(|| Clock::System.today());
@@ -166,6 +167,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     );
     let as_batch = (args.batch && !households.is_empty()) || households.len() > MANY;
     let client = Client::at_night(&args.config)?;
+    refuse_clash(written(), client.config.files())?;
     let _alone = if args.dry_run { None } else { Some(client.alone("query")?) };
     if !args.dry_run {
         client.forget_old("query-", OLD);
@@ -239,7 +241,7 @@ fn write_bodies(asker: &Asker, households: &[Household], folder: &Path) -> anyho
             bodies.body("batch.json", &Batch { questions })?;
         }
     }
-    bodies.finish()
+    bodies.commit(false)
 }
 
 fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {

@@ -48,10 +48,7 @@ pub fn keep_salt(path: &Path, epoch: &EpochId, salt: &Salt) -> anyhow::Result<St
     let remedy = format!("it stays; give {epoch} a file of its own: --salt-file {epoch}.salt");
     match read_salt(path) {
         Ok(KeptSalt { epoch: Some(is), salt: kept }) if is == *epoch => {
-            ensure!(
-                kept.expose() == salt.expose(),
-                "{place} holds another salt of {epoch} than the envelope; {remedy}"
-            );
+            ensure!(kept == *salt, "{place} holds another salt of {epoch} than the envelope; {remedy}");
             Ok(format!("The salt of {epoch} is in {place} already."))
         }
         Ok(KeptSalt { epoch: Some(is), .. }) => bail!("{place} holds the salt of {is}; {remedy}"),
@@ -83,7 +80,7 @@ pub fn encoder(
     let agreed = if kept.is_none() || opens { Some(client.salt(&epoch.id, profile)?) } else { None };
     if let (Some(kept), Some(agreed)) = (&kept, &agreed) {
         ensure!(
-            kept.expose() == agreed.expose(),
+            kept == agreed,
             "the salt that was given is not the one in the envelope of {}; fetch it again, into another file",
             epoch.id
         );

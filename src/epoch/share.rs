@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::{Decryptor, Encryptor, Recipient, ssh, x25519};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest::{SHA256, digest};
 use ring::hkdf::{HKDF_SHA256, Salt as HkdfSalt};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
@@ -59,6 +60,15 @@ pub enum ShareError {
 /// The salt of an epoch. It exists on custodians' machines only; `Debug` hides it and dropping wipes it.
 #[derive(Clone)]
 pub struct Salt(Zeroizing<Vec<u8>>);
+
+/// By digests: the time that it takes tells nothing of a secret.
+impl PartialEq for Salt {
+    fn eq(&self, other: &Self) -> bool {
+        digest(&SHA256, self.expose()).as_ref() == digest(&SHA256, other.expose()).as_ref()
+    }
+}
+
+impl Eq for Salt {}
 
 impl Salt {
     /// A fresh salt for laboratory use, where no ceremony is needed.

@@ -281,6 +281,11 @@ impl Regulation {
         self.document.parties.iter().find(|party| party.oin == *oin)
     }
 
+    /// Whether this is a privacy officer of the organisation that holds the population register: it confirms stocks.
+    pub fn is_municipal_officer(&self, party: &Party) -> bool {
+        self.document.is_municipal_officer(party)
+    }
+
     /// The articles, in the file's order.
     pub fn articles(&self) -> &[Article] {
         &self.articles.list

@@ -212,7 +212,8 @@ impl Desk {
         Ok(note)
     }
 
-    /// The answers first: nothing else that a commit brings with it is theirs to wait for.
+    /// The answers first: nothing else that a commit brings with it is theirs to wait for. Only who has the desk reads its
+    /// own behind all of it.
     fn release(&self, ran: Vec<Ran>, note: &str) {
         for (job, appended) in ran {
             let receipt = |a: Appended| Receipt { index: a.index, leaf: a.leaf, checkpoint: note.to_owned() };

@@ -11,6 +11,9 @@ use super::{Store, StoreError, Tx};
 use crate::epoch::{Epoch, Participant, State};
 use crate::ids::{EpochId, Oin};
 
+/// Keys of one participant for which one custodian's sealing again is kept: the last ones.
+const KEYS: u32 = 4;
+
 /// One custodian's share of a salt, sealed for all custodians.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -56,24 +59,35 @@ impl Tx<'_> {
     }
 
     /// Keeps shares that a custodian sealed again for one participant, as [`Store::seal_share`] made them, who comes to the
-    /// epoch with this or has a new key. Every share that is there must be among them, and no other. Those for another key
-    /// stay: who seals with an outdated one locks nobody out.
+    /// epoch with this or has a new key. Every share that is there must be among them, and no other. Those that others
+    /// sealed stay, and those for its other keys, of which the last few count: who seals wrongly locks nobody out, and fills
+    /// no envelope.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if shares are missing, or one came in between.
-    pub fn put_resealed(&self, epoch: &EpochId, to: &Participant, reseals: &[Reseal]) -> Result<(), StoreError> {
+    pub fn put_resealed(
+        &self,
+        epoch: &EpochId,
+        by: &Oin,
+        to: &Participant,
+        reseals: &[Reseal],
+    ) -> Result<(), StoreError> {
         if !contributed(self.db, epoch)?.iter().eq(reseals.iter().map(|one| &one.from_oin)) {
             return Err(StoreError::Conflict(
                 "shares of the epoch are others than those that were sealed again; read it again and decide anew",
             ));
         }
         self.put_participant(epoch, to)?;
-        let sql = "INSERT INTO resealed (epoch, from_oin, for_oin, recipient, sealed) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
+        let sql = "INSERT OR REPLACE INTO resealed (epoch, from_oin, for_oin, by_oin, recipient, sealed)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         for Share { from_oin, sealed } in reseals {
-            let row = params![epoch.as_str(), from_oin.as_str(), to.oin.as_str(), to.recipient, sealed];
+            let row = params![epoch.as_str(), from_oin.as_str(), to.oin.as_str(), by.as_str(), to.recipient, sealed];
             self.db.execute(sql, row)?;
         }
+        let sql = "DELETE FROM resealed WHERE epoch = ?1 AND for_oin = ?2 AND by_oin = ?3 AND recipient NOT IN (
+                   SELECT recipient FROM resealed WHERE epoch = ?1 AND for_oin = ?2 AND by_oin = ?3
+                   GROUP BY recipient ORDER BY max(rowid) DESC LIMIT ?4)";
+        self.db.execute(sql, params![epoch.as_str(), to.oin.as_str(), by.as_str(), KEYS])?;
         Ok(())
     }
 
@@ -282,20 +296,30 @@ mod tests {
         store.write(move |tx| tx.put_share(&epoch_id(), &oin(), &for_all)).unwrap();
         let later: Oin = "00000099000000004001".parse().unwrap();
         let to = Participant { oin: later.clone(), recipient: "age1later".into(), contributes: false };
-        let put = |to: &Participant, reseals: Vec<Reseal>| {
-            let to = to.clone();
-            store.write(move |tx| tx.put_resealed(&epoch_id(), &to, &reseals))
+        let put = |by: &Oin, to: &Participant, reseals: Vec<Reseal>| {
+            let (by, to) = (by.clone(), to.clone());
+            store.write(move |tx| tx.put_resealed(&epoch_id(), &by, &to, &reseals))
         };
-        assert!(matches!(put(&to, vec![]), Err(StoreError::Conflict(_))));
+        assert!(matches!(put(&oin(), &to, vec![]), Err(StoreError::Conflict(_))));
         let other = Participant { recipient: "age1other".into(), ..to.clone() };
         for (to, share) in [(&to, b"for one".as_slice()), (&other, b"for key"), (&to, b"for two")] {
-            assert!(put(to, vec![Share { from_oin: oin(), sealed: seal(share) }]).is_ok());
+            assert!(put(&oin(), to, vec![Share { from_oin: oin(), sealed: seal(share) }]).is_ok());
         }
         let sealed = |reader: &Oin| -> Vec<Vec<u8>> {
             store.shares_for(&epoch_id(), reader).unwrap().into_iter().map(|share| share.sealed).collect()
         };
-        assert_eq!(sealed(&later), [b"for all".to_vec(), b"for two".to_vec(), b"for key".to_vec()]);
+        assert_eq!(sealed(&later), [b"for all".to_vec(), b"for key".to_vec(), b"for two".to_vec()]);
         assert_eq!(sealed(&oin()), [b"for all"]);
         assert!(store.epoch(&epoch_id()).unwrap().participants.contains(&to));
+        // Whoever seals for many keys, or wrongly for the same, takes away nothing that another sealed.
+        let wrong: Oin = "00000099000000002000".parse().unwrap();
+        for n in 0..9 {
+            let to = Participant { recipient: format!("age1wrong{n}"), ..to.clone() };
+            put(&wrong, &to, vec![Share { from_oin: oin(), sealed: seal(format!("wrong {n}").as_bytes()) }]).unwrap();
+        }
+        put(&wrong, &to, vec![Share { from_oin: oin(), sealed: seal(b"wrong") }]).unwrap();
+        let right = [b"for all".as_slice(), b"for key", b"for two"];
+        let last = [b"wrong 6".as_slice(), b"wrong 7", b"wrong 8", b"wrong"];
+        assert_eq!(sealed(&later), [right.as_slice(), &last].concat());
     }
 }

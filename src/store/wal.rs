@@ -61,7 +61,8 @@ fn beside(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// Copies pages into the database on a thread of its own, so that no answer waits for it.
+/// Copies pages into the database on a thread of its own, so that answers do not wait for it; but for the last ones, and
+/// all where it does not keep up: for these who has the desk waits.
 #[derive(Debug)]
 pub(super) struct Copier {
     /// `None` only while dropping: the closed channel ends the thread.

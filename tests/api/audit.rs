@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -72,6 +73,31 @@ fn a_person_s_entries_are_found_by_two_parties_together() {
     let looked: Vec<_> = house.log().into_iter().filter(|entry| entry.action == Action::SubjectRead).collect();
     assert_eq!(looked.len(), 2, "each look-up is in the log");
     assert!(looked.iter().all(|entry| entry.result == Outcome::Done && entry.object.is_some()));
+}
+
+#[test]
+fn no_output_takes_the_place_of_what_it_is_made_of() {
+    let house = House::open();
+    let (tokens, kept) = (token(&house), house.file("kept"));
+    fs::write(&kept, "a salt that nobody has but here").unwrap();
+    let made = |output: &Path| {
+        let (person, people, salt) =
+            (family(&house), PeopleArgs::default(), vec![(EPOCH.parse().unwrap(), kept.clone())]);
+        let config = house.party(POPULATION);
+        subject::token(&TokenArgs { person, people, config, output: output.into(), profile: None, salt })
+    };
+    let read = |output: &Path| {
+        let log = LogArgs::new(house.party(OFFICER));
+        subject::run(&SubjectArgs { tokens: tokens.clone(), log, output: output.into(), json: false })
+    };
+    let refused = |done: anyhow::Result<()>| {
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("is what is read"), "{error}");
+    };
+    [&kept, &family(&house), &house.party(POPULATION)].into_iter().for_each(|output| refused(made(output)));
+    [&tokens, &house.party(OFFICER)].into_iter().for_each(|output| refused(read(output)));
+    let looked = house.log().into_iter().filter(|entry| entry.action == Action::SubjectRead).count();
+    assert_eq!(looked, 0, "nothing was asked");
 }
 
 #[test]

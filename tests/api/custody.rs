@@ -100,6 +100,21 @@ fn who_can_ask_now_and_is_left_out_of_the_next_epoch_is_missed_before_the_cut_ov
 }
 
 #[test]
+fn who_can_ask_in_two_epochs_and_is_left_out_of_the_third_is_named_once() {
+    let house = House::open();
+    house.fill(NEXT);
+    tell(&house, |book| book.party.iter_mut().find(|party| party.oin.as_str() == YMERE).unwrap().recipient = None);
+    let args = NewArgs::of(house.epoch_args(ADMINISTRATOR, "haarlem-3"));
+    epoch::perform(&EpochCommand::New(NewArgs { without: vec![YMERE.parse().unwrap()], ..args })).unwrap();
+    house.contribute(POPULATION, "haarlem-3").unwrap();
+    house.contribute(CARE, "haarlem-3").unwrap();
+    let todo = view(&house, "haarlem-3").todo.into_iter().map(|todo| (todo.oin, todo.command)).collect::<Vec<_>>();
+    let reseal: Vec<_> = todo.iter().filter(|(_, command)| command.starts_with("epoch reseal")).collect();
+    let distinct: std::collections::BTreeSet<_> = reseal.iter().collect();
+    assert!(!reseal.is_empty() && reseal.len() == distinct.len(), "{reseal:?}");
+}
+
+#[test]
 fn every_todo_names_the_epoch_that_it_is_of() {
     let house = House::open();
     house.agree(NEXT);

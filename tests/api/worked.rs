@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use voorrang::audit::{Action, Outcome};
+use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::query::{self, QueryArgs};
 
 use super::support::*;
@@ -78,6 +79,18 @@ fn bodies_of_questions_are_answered_together_and_as_a_batch() {
     assert_eq!(put.status, 200, "{}", put.text());
     let committed = line.json("POST", &format!("{path}/commit"), &value("commit.json"));
     assert_eq!(committed.status, 200, "{}", committed.text());
+}
+
+#[test]
+fn the_body_that_commits_a_load_accepts_what_the_command_accepts() {
+    let house = House::open();
+    for accept_shrink in [false, true] {
+        let bodies = house.file(&format!("loaded-{accept_shrink}"));
+        let args = house.load_args(POPULATION, Kind::Population, &demo("brp.csv"));
+        load::load(&LoadArgs { dry_run: true, bodies: Some(bodies.clone()), accept_shrink, ..args }).unwrap();
+        let commit: Value = serde_json::from_str(&fs::read_to_string(bodies.join("commit.json")).unwrap()).unwrap();
+        assert_eq!(commit["acceptShrink"].as_bool().unwrap_or_default(), accept_shrink, "{commit}");
+    }
 }
 
 #[test]

@@ -124,6 +124,14 @@ fn all_that_does_not_hold_is_one_object_for_a_program() {
     assert_eq!(entries, (0..300).step_by(10).collect::<Vec<_>>());
     let last = broken.last().unwrap();
     assert_eq!((&last["code"], &last["entry"]), (&"history_differs".into(), &serde_json::Value::Null));
+    // What is handed in and is none stands beside it, and hides nothing.
+    fs::write(home.path().join("junk"), "junk").unwrap();
+    let output = audit(home.path(), &["verify", "--json", "--checkpoint", "junk"]).code(5).get_output().stdout.clone();
+    let beside: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let beside = beside["broken"].as_array().unwrap();
+    assert_eq!((&beside[..broken.len()], beside.len()), (&broken[..], broken.len() + 1));
+    assert_eq!(beside.last().unwrap()["code"], "unusable");
+    assert!(beside.last().unwrap()["detail"].as_str().unwrap().starts_with("junk is no checkpoint"));
     fs::remove_dir_all(home.path().join("memory/log")).unwrap();
     assert_eq!(told(1)["broken"][0]["code"], "failed");
 }

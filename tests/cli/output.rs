@@ -92,4 +92,13 @@ fn no_command_writes_over_what_it_reads() {
         assert!(stderr.contains("is what is read; give another place to write to"), "{command}: {stderr}");
         assert_eq!(files_in(place), before, "{command}");
     }
+    // A second output would take the first one's place, receipts and all.
+    let query = "query data/achterstanden.csv --tenants data/huurders.csv --config client.toml -o out.csv --vera ";
+    let second = ["out.csv", "./out.csv", "out.part.csv", "out.part.json", "out.refused.csv", "out.refused.part.csv"];
+    let twice = second.map(|second| format!("{query}{second}")).into_iter();
+    for command in twice.chain(["privacy-report codes.ndjson -o report.html --json data/../report.html".into()]) {
+        let stderr = fails(voorrang().current_dir(place).args(command.split(' ')), 2);
+        assert!(stderr.contains("would be written twice; give each output a place of its own"), "{command}: {stderr}");
+        assert_eq!(files_in(place), before, "{command}");
+    }
 }

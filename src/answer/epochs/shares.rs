@@ -113,14 +113,14 @@ pub(in super::super) async fn reseal(
     if let Err(problem) = checked() {
         return Err(app.refuse(entry, problem).await);
     }
-    let epoch = id.clone();
+    let (epoch, by) = (id.clone(), caller.identity.oin.clone());
     let seal = |(from_oin, share): (Oin, String)| {
         Ok(Reseal { sealed: app.store.seal_share(&id, &from_oin, share.as_bytes())?, from_oin })
     };
     let reseals: Result<Vec<_>, StoreError> = shares.into_iter().map(seal).collect();
     let reseals = reseals.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let receipt = app.change(&caller, entry, move |tx, appended| {
-        tx.put_resealed(&epoch, &to, &reseals).map(|()| Kept::body(&receipt_of(appended)))
+        tx.put_resealed(&epoch, &by, &to, &reseals).map(|()| Kept::body(&receipt_of(appended)))
     });
     let receipt = receipt.await?;
     app.reread(&caller, &id)?;

@@ -1,5 +1,6 @@
 //! An epoch as its parties may see it: what is there, what is missing, and who must act.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use time::{Date, Duration};
@@ -63,9 +64,10 @@ const LOAD_STOCK: &str = "load stock";
 impl App {
     /// Who can ask now in another epoch and has no part in this one, which could answer in its place.
     fn left_out(&self, in_force: &EpochInForce, regulation: &Regulation) -> Result<Vec<Oin>, StoreError> {
-        let mut left_out = Vec::new();
+        // Somebody may ask in several of the others.
+        let mut left_out = BTreeSet::new();
         if !in_force.epoch.state.loads() {
-            return Ok(left_out);
+            return Ok(Vec::new());
         }
         let answers = |one: &&Arc<EpochInForce>| {
             let (other, this) = (&one.epoch, &in_force.epoch);
@@ -75,7 +77,7 @@ impl App {
             let asking = self.store.stock_parties(&other.epoch.id)?.into_iter();
             left_out.extend(asking.filter(|oin| regulation.party(oin).is_some() && !in_force.epoch.has(oin)));
         }
-        Ok(left_out)
+        Ok(left_out.into_iter().collect())
     }
 }
 

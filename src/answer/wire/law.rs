@@ -35,7 +35,7 @@ pub struct Pending {
     pub receipt: Receipt,
 }
 
-/// `GET /v1/proposals`: what waits, for who may confirm it.
+/// `GET /v1/proposals`: what waits for a second person in the caller's regulations.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProposalView {
@@ -47,7 +47,8 @@ pub struct ProposalView {
     /// RFC 3339, UTC.
     #[schema(schema_with = moment)]
     pub made_at: String,
-    /// What it would do: dwellings, digest, OIN or epoch.
+    /// What it would do: dwellings, digest, OIN or epoch. Of a stock, the municipality's privacy officer sees how many
+    /// households are registered there.
     pub about: String,
 }
 

@@ -1,12 +1,16 @@
 //! What does not hold of a log, for a program: `audit verify --json`.
 
+use std::error::Error;
 use std::ptr;
 
 use serde_json::{Value, json};
 
-use super::{LogBroken, Unusable};
+use super::{LogBroken, Rest, Unusable};
 use crate::audit::VerifyError;
 use crate::cli::exit_code;
+
+/// Something that was handed in.
+const UNUSABLE: &str = "unusable";
 
 /// One object, whatever the command failed of: the exit code, and each thing that does not hold, with the entry where
 /// there is one.
@@ -17,7 +21,7 @@ pub fn json(error: &anyhow::Error) -> Value {
     let causes = causes.filter(|cause| last.is_none_or(|last| !ptr::eq(last, *cause)));
     let mut broken: Vec<Value> = last.into_iter().chain(causes).flat_map(each).collect();
     if broken.is_empty() {
-        let code = if error.is::<Unusable>() { "unusable" } else { "failed" };
+        let code = if error.is::<Unusable>() { UNUSABLE } else { "failed" };
         broken.push(fault(code, None, format!("{error:#}")));
     }
     json!({ "verifies": false, "exitCode": exit_code(error), "broken": broken })
@@ -27,9 +31,17 @@ fn fault(code: &str, entry: Option<u64>, detail: String) -> Value {
     json!({ "code": code, "entry": entry, "detail": detail })
 }
 
+/// With its causes.
+fn chain(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+}
+
 fn each(broken: &LogBroken) -> Vec<Value> {
     match broken {
-        LogBroken::Verify(first, others) => std::iter::once(first).chain(others).map(of_the_tree).collect(),
+        LogBroken::Verify(first, Rest { log, given }) => {
+            let given = given.iter().map(|given| fault(UNUSABLE, None, chain(given)));
+            std::iter::once(first).chain(log).map(of_the_tree).chain(given).collect()
+        }
         _ => vec![fault(broken.code(), broken.entry(), broken.to_string())],
     }
 }
@@ -42,7 +54,7 @@ fn of_the_tree(error: &VerifyError) -> Value {
         | VerifyError::GoneEarly { index } => Some(*index),
         _ => None,
     };
-    fault(error.code(), entry, error.to_string())
+    fault(error.code(), entry, chain(error))
 }
 
 impl LogBroken {

@@ -13,7 +13,7 @@ use super::reading::Reading;
 use super::{LogArgs, announce, standards};
 use crate::audit::{Line, Range, TILE_WIDTH, Tiles, bundle, bundle_path};
 use crate::cli::client::Client;
-use crate::cli::output::{Output, finish_csv};
+use crate::cli::output::{Output, finish_csv, refuse_clash};
 
 /// Names the bundles that are left out, a path a line.
 const PRUNED: &str = "pruned";
@@ -57,6 +57,8 @@ pub enum ExportFormat {
 /// # Errors
 /// As [`super::run`]; then no file is left.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    let read = [&args.log.config].into_iter().chain(&args.log.identity).map(PathBuf::as_path);
+    refuse_clash(args.output.as_deref(), read)?;
     let mut reading = args.log.reading()?;
     if let Some(folder) = &args.tiles {
         check_free(folder)?;

@@ -14,10 +14,10 @@ use time::format_description::well_known::Rfc3339;
 use super::copy::Copy;
 use crate::audit::Line;
 use crate::cli::output::Output;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, RegulationId};
 
 /// Begins the file; another format has another number.
-const MAGIC: &[u8; 8] = b"voorix02";
+const MAGIC: &[u8; 8] = b"voorix03";
 /// Magic, the copy's id (32 bytes), entries, bytes.
 const HEAD: usize = 8 + 32 + 8 + 8;
 const RECORD: usize = 24;
@@ -38,8 +38,8 @@ pub struct Place {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Index {
     places: Vec<Place>,
-    /// Epochs with entries about somebody.
-    epochs: BTreeSet<EpochId>,
+    /// Epochs in which somebody was asked about, and under which regulation: the log is one for all of them.
+    epochs: BTreeSet<(EpochId, Option<RegulationId>)>,
 }
 
 /// The fields of an entry that the index holds.
@@ -47,8 +47,11 @@ pub struct Index {
 #[serde(rename_all = "camelCase")]
 struct Fields<'a> {
     time: &'a str,
+    action: &'a str,
     object: Option<&'a str>,
     epoch: Option<&'a str>,
+    #[serde(borrow)]
+    regulation: Option<Id<'a>>,
     #[serde(borrow)]
     day_key: Option<Id<'a>>,
 }
@@ -89,9 +92,11 @@ impl Index {
         self.positions(|place| place.handle == wanted)
     }
 
-    /// Epochs in which somebody was asked about.
-    pub fn epochs(&self) -> &BTreeSet<EpochId> {
-        &self.epochs
+    /// Epochs in which somebody was asked about under this regulation.
+    pub fn epochs(&self, regulation: &RegulationId) -> impl Iterator<Item = &EpochId> {
+        let ours =
+            move |(_, under): &&(EpochId, Option<RegulationId>)| under.as_ref().is_none_or(|id| id == regulation);
+        self.epochs.iter().filter(ours).map(|(epoch, _)| epoch)
     }
 
     /// Where the entry of a position begins.
@@ -114,8 +119,8 @@ impl Index {
             bytes.extend(seconds.to_be_bytes());
             bytes.extend(handle.to_be_bytes());
         }
-        for epoch in &self.epochs {
-            bytes.extend(format!("{epoch}\n").as_bytes());
+        for (epoch, regulation) in &self.epochs {
+            bytes.extend(format!("{epoch} {}\n", regulation.as_ref().map_or("", RegulationId::as_str)).as_bytes());
         }
         bytes.extend(digest(&SHA256, &bytes).as_ref());
         let mut file = Output::create(&copy.folder().join("index"))?;
@@ -140,9 +145,16 @@ fn parse(bytes: &[u8], copy: &Copy) -> Option<(Index, u64)> {
         seconds: u64_at(record, 8).cast_signed(),
         handle: u64_at(record, 16),
     };
-    let epochs = std::str::from_utf8(epochs).ok()?.lines().map(str::parse).collect::<Result<_, _>>().ok()?;
+    let epochs = std::str::from_utf8(epochs).ok()?.lines().map(epoch).collect::<Option<_>>()?;
     let places = || records.chunks_exact(RECORD).map(place).collect();
     whole.then(|| (Index { places: places(), epochs }, u64_at(head, 48)))
+}
+
+/// A line of the index: an epoch, and its regulation where the entries name one.
+fn epoch(line: &str) -> Option<(EpochId, Option<RegulationId>)> {
+    let (epoch, regulation) = line.split_once(' ')?;
+    let regulation = if regulation.is_empty() { None } else { Some(regulation.parse().ok()?) };
+    Some((epoch.parse().ok()?, regulation))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -161,11 +173,24 @@ impl Index {
         let Line::Entry(entry) = line else { return None };
         let fields = serde_json::from_slice::<Fields<'_>>(entry).ok()?;
         let seconds = OffsetDateTime::parse(fields.time, &Rfc3339).ok()?.unix_timestamp();
-        if fields.object.is_some() && self.epochs.iter().all(|known| Some(known.as_str()) != fields.epoch) {
-            self.epochs.extend(fields.epoch.and_then(|epoch| epoch.parse().ok()));
+        // Who looks a pseudonym up is an officer of some regulation, not of the epoch's.
+        if fields.object.is_some() && fields.action != "subject-read" {
+            self.note(fields.epoch, fields.regulation.map(|regulation| regulation.id));
         }
         let id = fields.day_key.map(|key| key.id).or(fields.object);
         Some(Place { offset, seconds, handle: id.map_or(0, handle) })
+    }
+}
+
+impl Index {
+    fn note(&mut self, epoch: Option<&str>, regulation: Option<&str>) {
+        let is_same = |(known, under): &(EpochId, Option<RegulationId>)| {
+            Some(known.as_str()) == epoch && under.as_ref().map(RegulationId::as_str) == regulation
+        };
+        if !self.epochs.iter().any(is_same) {
+            let epoch = epoch.and_then(|epoch| epoch.parse().ok());
+            self.epochs.extend(epoch.map(|epoch| (epoch, regulation.and_then(|id| id.parse().ok()))));
+        }
     }
 }
 

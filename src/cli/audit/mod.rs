@@ -90,7 +90,7 @@ pub struct LogArgs {
 pub enum LogBroken {
     /// The first of what does not hold, and the rest.
     #[error("the access log does not verify")]
-    Verify(#[source] VerifyError, Vec<VerifyError>),
+    Verify(#[source] VerifyError, Rest),
     #[error("the service's checkpoint cannot be used")]
     Checkpoint(#[source] AuditError),
     #[error("the service shows {size} entries where {known} were seen before: the log was rolled back")]
@@ -139,6 +139,14 @@ pub enum LogBroken {
     OtherQuestion { index: u64 },
 }
 
+/// What does not hold beside the first.
+#[derive(Debug, Default)]
+pub struct Rest {
+    pub log: Vec<VerifyError>,
+    /// It accuses nobody.
+    pub given: Vec<Unusable>,
+}
+
 /// What was handed in, or lies on this machine, cannot be used: nothing is known about the log by it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
@@ -165,7 +173,7 @@ pub enum Unusable {
 
 impl LogBroken {
     fn verify(error: VerifyError) -> Self {
-        Self::Verify(error, Vec::new())
+        Self::Verify(error, Rest::default())
     }
 
     /// In a word, for the program that a witness runs.

@@ -20,7 +20,7 @@ use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
 use crate::cli::client::{Client, Refused};
 use crate::cli::inputs::read_profile;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, refuse_clash};
 use crate::cli::people::PeopleArgs;
 use crate::cli::salt::{encoder, read_salt};
 use crate::code::AddressToken;
@@ -111,6 +111,9 @@ struct Token {
 /// If the file cannot be read, no address is whole, or no epoch's salt can be had.
 pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.config)?;
+    let kept = args.salt.iter().map(|(_, file)| file);
+    let read = [&args.person, &args.config].into_iter().chain(&args.profile).chain(kept).map(PathBuf::as_path);
+    refuse_clash([args.output.as_path()], read.chain(client.config.files()))?;
     let profile = read_profile(args.profile.as_deref())?;
     let residents = args.people.residents(&args.person)?;
     let (mut tokens, mut not_searched) = (Vec::new(), BTreeMap::new());
@@ -200,6 +203,8 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
         .with_context(|| format!("{} is no file of `voorrang audit token`", args.tokens.display()))?;
     ensure!(!args.log.offline, "the service makes the pseudonyms: this cannot be done with --offline");
     let client = Client::open(&args.log.config)?;
+    let read = [&args.tokens, &args.log.config].into_iter().chain(&args.log.identity).map(PathBuf::as_path);
+    refuse_clash([args.output.as_path()], read.chain(client.config.files()))?;
     let Tokens { tokens, mut not_searched } = tokens;
     let mut pseudonyms = BTreeMap::<String, Vec<String>>::new();
     for Token { epoch, address } in tokens {
@@ -217,7 +222,8 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
     let mut reading = args.log.reading()?;
     let found = about(&mut reading, pseudonyms.values().flatten().map(String::as_str))?;
     // What the register holder does not name, the log does.
-    for epoch in reading.index.epochs().iter().filter(|epoch| !pseudonyms.contains_key(epoch.as_str())) {
+    let asked = reading.index.epochs(&client.config.regulation);
+    for epoch in asked.filter(|epoch| !pseudonyms.contains_key(epoch.as_str())) {
         not_searched.entry(epoch.clone()).or_insert(Why::NoToken);
     }
     for (epoch, why) in &not_searched {

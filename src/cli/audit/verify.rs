@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::copy::Copy;
 use super::receipts::{self, Answers, Incomparable};
-use super::{LogArgs, LogBroken, Memory, Unusable, broken};
+use super::{LogArgs, LogBroken, Memory, Rest, Unusable, broken};
 use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_all};
 
 /// What verifying takes.
@@ -124,18 +124,21 @@ pub fn verified(args: &VerifyArgs) -> anyhow::Result<Verified> {
         notes.push(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
     }
     let (mut reading, memory) = args.log.open()?;
-    files.iter().try_for_each(|file| file.check(&memory.keys))?;
-    let cosigned = cosigned(args, &notes, &memory)?;
     if args.log.offline {
         none_newer(args, &notes, &files, &memory, &reading.copy)?;
     }
     // Where proofs lead is remembered too; most of a file's have the same few checkpoints.
     let kept = || files.iter().flat_map(|file| &file.kept);
-    let proved: BTreeSet<_> = kept().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.clone())).collect();
-    let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(notes).chain(proved).collect();
+    let proofs = kept().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.clone()));
+    let proved: BTreeSet<_> = proofs.filter(|note| memory.keys.checkpoint(note).is_ok()).collect();
+    let given = notes.iter().cloned().chain(proved);
+    let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(given).collect();
     let receipts: Vec<_> = kept().map(|kept| kept.receipt.clone()).collect();
     let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts, memory.due);
     let report = report.map_err(|error| of_what_was_given(error, args, &memory, &files))?;
+    // The log first: what was handed in must not hide what is wrong with it.
+    files.iter().try_for_each(|file| file.check(&memory.keys))?;
+    let cosigned = cosigned(args, &notes, &memory)?;
     let incomparable = receipts::compare(&mut reading, &files)?;
     if reading.opens() {
         // What is sealed and opens for nobody is no record of an answer.
@@ -180,22 +183,35 @@ fn none_newer(
     }
 }
 
-/// What is wrong with a file that was handed in is not wrong with the log.
+/// What is wrong with a file that was handed in is not wrong with the log, and hides nothing that is.
 fn of_what_was_given(error: anyhow::Error, args: &VerifyArgs, memory: &Memory, files: &[Answers]) -> anyhow::Error {
-    match error.downcast_ref() {
-        Some(LogBroken::Verify(VerifyError::RememberedUnusable { position, .. }, _)) => {
-            let given = position.checked_sub(memory.checkpoints.len()).and_then(|at| args.checkpoint.get(at));
-            given.map_or(error, |path| Unusable::Checkpoint { path: path.clone() }.into())
+    let (first, rest) = match error.downcast() {
+        Ok(LogBroken::Verify(first, rest)) => (first, rest),
+        Ok(other) => return other.into(),
+        Err(error) => return error,
+    };
+    let given = |error: &VerifyError| match error {
+        VerifyError::RememberedUnusable { position, .. } => {
+            let path = args.checkpoint.get(position.checked_sub(memory.checkpoints.len())?)?;
+            Some(Unusable::Checkpoint { path: path.clone() })
         }
-        Some(LogBroken::Verify(
-            VerifyError::ReceiptUnusable { position, .. } | VerifyError::ReceiptFalse { position, .. },
-            _,
-        )) => {
+        VerifyError::ReceiptUnusable { position, .. } | VerifyError::ReceiptFalse { position, .. } => {
             let mut rows = files.iter().flat_map(|file| (0..file.kept.len()).map(move |at| (file, at)));
-            rows.nth(*position).map_or(error, |(file, at)| file.invalid(at).into())
+            rows.nth(*position).map(|(file, at)| file.invalid(at))
         }
-        _ => error,
+        _ => None,
+    };
+    let (mut log, mut unusable) = (Vec::new(), rest.given);
+    for error in std::iter::once(first).chain(rest.log) {
+        match given(&error) {
+            Some(given) => unusable.push(given),
+            None => log.push(error),
+        }
     }
+    if log.is_empty() {
+        return unusable.remove(0).into();
+    }
+    LogBroken::Verify(log.remove(0), Rest { log, given: unusable }).into()
 }
 
 /// Verifies the copy's tree from its entries.
@@ -219,7 +235,7 @@ pub fn tree_of(
         }
     });
     let report = verify_all(lines, checkpoint, keys, remembered, receipts, due);
-    let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), all));
+    let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), Rest { log: all, given: vec![] }));
     match (report, unreadable) {
         // An entry that was read before the rest could not be.
         (Err(broken @ LogBroken::Verify(VerifyError::Entry { .. }, _)), _) => Err(broken.into()),

@@ -12,7 +12,7 @@ use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, Resealed, 
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
 use crate::cli::inputs::read_profile;
-use crate::cli::output::{Output, refuse_input};
+use crate::cli::output::{Output, refuse_clash};
 use crate::cli::salt::{SALT_VARIABLE, keep_salt};
 use crate::epoch::{same_recipient, share};
 use crate::ids::Oin;
@@ -143,8 +143,8 @@ const NO_PARTICIPANT: &str = "this party's identity is none of the epoch's parti
 pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     if let Some(path) = &args.output {
-        ensure!(args.salt_file.as_ref() != Some(path), "the envelope and the salt go into different files");
-        refuse_input(path, own_files(&client, &args.epoch).chain(args.profile.as_deref()))?;
+        let own = own_files(&client, &args.epoch).chain(args.profile.as_deref());
+        refuse_clash([path.as_path()].into_iter().chain(args.salt_file.as_deref()), own)?;
     }
     let profile = read_profile(args.profile.as_deref())?;
     let envelope = client.envelope(&args.epoch.epoch)?;

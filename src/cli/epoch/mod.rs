@@ -11,7 +11,7 @@ use time::Date;
 
 use super::client::Client;
 use super::inputs::parse_day;
-use super::output::{Output, refuse_input};
+use super::output::{Output, refuse_clash};
 use super::{quality_report, regulation};
 use crate::answer::wire::{Activation, Ending, EpochView, SourceReport};
 use crate::ids::{EpochId, Oin};
@@ -233,7 +233,7 @@ fn own_files<'a>(client: &'a Client, args: &'a EpochArgs) -> impl Iterator<Item 
 fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     if let Some(path) = &args.output {
-        refuse_input(path, own_files(&client, &args.epoch))?;
+        refuse_clash([path.as_path()], own_files(&client, &args.epoch))?;
     }
     let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))? {
         Ending::Waits(pending) => {

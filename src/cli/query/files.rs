@@ -75,6 +75,11 @@ pub(super) fn part_path(output: &Path) -> PathBuf {
     output.with_extension("part.csv")
 }
 
+/// Everything that a run writes or removes.
+pub(super) fn outputs(output: &Path) -> [PathBuf; 5] {
+    [output.to_owned(), refused_path(output), refusals_path(output), part_path(output), note_path(output)]
+}
+
 /// The files of a run under way.
 pub(super) struct Files {
     output: PathBuf,

@@ -69,14 +69,15 @@ CREATE TABLE share (
     PRIMARY KEY (epoch, from_oin),
     FOREIGN KEY (epoch, from_oin) REFERENCES participant (epoch, oin)
 ) STRICT;
--- A share sealed again, by another custodian, for a key of one participant that came later or has a new one.
+-- A share sealed again, by some custodian, for a key of one participant that came later or has a new one.
 CREATE TABLE resealed (
     epoch    TEXT NOT NULL,
     from_oin TEXT NOT NULL,
     for_oin  TEXT NOT NULL,
+    by_oin   TEXT NOT NULL,
     recipient TEXT NOT NULL,
     sealed   BLOB NOT NULL,
-    PRIMARY KEY (epoch, from_oin, for_oin, recipient),
+    PRIMARY KEY (epoch, from_oin, for_oin, by_oin, recipient),
     FOREIGN KEY (epoch, from_oin) REFERENCES share (epoch, from_oin),
     FOREIGN KEY (epoch, for_oin) REFERENCES participant (epoch, oin)
 ) STRICT;
