@@ -31,6 +31,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::EpochAcceptShrink
         | Action::EpochAcceptMissingStock
         | Action::EpochRetire
+        | Action::EpochSilent
         | Action::EpochRecord
         | Action::RegulationActive
         | Action::Propose

@@ -34,6 +34,8 @@ pub enum Action {
     /// An epoch began to answer in which somebody who asks has no stock yet.
     EpochAcceptMissingStock,
     EpochRetire,
+    /// A retiring epoch answers no more: its grace has ended. The service's own.
+    EpochSilent,
     EpochAbort,
     EpochDestroy,
     /// The signed record of an epoch that is gone was read once more.

@@ -22,7 +22,7 @@ use voorrang::cli::regulation::confirm;
 use super::support::*;
 
 /// What the administrator is told.
-fn proposed(house: &House, epoch: &str, end: fn(EndArgs) -> EpochCommand) -> anyhow::Result<String> {
+pub fn proposed(house: &House, epoch: &str, end: fn(EndArgs) -> EpochCommand) -> anyhow::Result<String> {
     let args = EndArgs { epoch: house.epoch_args(ADMINISTRATOR, epoch), output: None };
     Ok(epoch::perform(&end(args))?.trim_end().to_owned())
 }
@@ -34,16 +34,16 @@ fn destroy(house: &House, epoch: &str) -> anyhow::Result<String> {
     Ok(confirm(&proposal, &house.client(OFFICER))?.record.unwrap().trim_end().to_owned())
 }
 
-fn retire(house: &House, epoch: &str) -> anyhow::Result<()> {
+pub fn retire(house: &House, epoch: &str) -> anyhow::Result<()> {
     let proposal = proposed(house, epoch, |args| EpochCommand::Retire(args.epoch))?.parse().unwrap();
     confirm(&proposal, &house.client(OFFICER)).map(drop)
 }
 
-fn view(house: &House, epoch: &str) -> Value {
+pub fn view(house: &House, epoch: &str) -> Value {
     serde_json::from_slice(&house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{epoch}")).body).unwrap()
 }
 
-fn state(house: &House, epoch: &str) -> Value {
+pub fn state(house: &House, epoch: &str) -> Value {
     view(house, epoch)["state"].clone()
 }
 

@@ -44,6 +44,7 @@ mod shield;
 mod silence;
 mod sizes;
 mod spans;
+mod steps;
 mod strangers;
 mod support;
 mod tampering;

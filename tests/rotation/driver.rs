@@ -196,13 +196,16 @@ impl<'a> Driver<'a> {
                     "announced" => entry.action == Action::EpochAnnounce,
                     "loading" => entry.action == Action::EpochContribute,
                     "active" => entry.action == Action::EpochActivate,
-                    "retiring" => matches!(entry.action, Action::EpochActivate | Action::EpochRetire),
+                    "retiring" => matches!(entry.action, Action::EpochRetire | Action::EpochSilent),
                     _ => entry.action == Action::EpochDestroy,
                 };
                 assert!(fits, "{}: {} is logged as {:?}", epoch.id, step.state, entry.action);
                 // Who retires because another took over does so in the step of that other one: never half of it.
-                let together = step.state != "retiring" || entry.action != Action::EpochActivate;
-                assert!(together || activated.contains(&step.log_index), "{}: retired by nobody", epoch.id);
+                let before = step.log_index.saturating_sub(1);
+                let other = &log[usize::try_from(before).unwrap()];
+                let together = entry.action == Action::EpochRetire
+                    && (other.action, other.trace_id) == (Action::EpochActivate, entry.trace_id);
+                assert!(!together || activated.contains(&before), "{}: retired by nobody", epoch.id);
             }
             if epoch.answers {
                 asking::check_one(self.town, &Epoch::open(self.town, epoch.id.as_str()).unwrap());

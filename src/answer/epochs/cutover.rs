@@ -59,12 +59,20 @@ pub(in super::super) async fn activate(
         let until = app.latest() + Duration::days(old.epoch.grace_days.into());
         (old.epoch.id.clone(), step, Taken { answers_until: Some(until), ..app.taken(step, 0) })
     });
-    let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();
+    let retire = |old: &EpochId| Entry {
+        action: Action::EpochRetire,
+        epoch: Some(old.clone()),
+        salt: Entry::fresh_salt(),
+        ..entry.clone()
+    };
+    let retiring = retiring.map(|(old, step, taken)| (retire(&old), old, step, taken));
+    let changed_ids: Vec<EpochId> = retiring.iter().map(|(_, old, ..)| old.clone()).chain([id.clone()]).collect();
     let (next, taken) = (id.clone(), app.taken(step, 0));
     let opening = counts_of(&in_force);
     let kept = Kept::Epoch(id.clone());
     app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
-        if let Some((old, step, taken)) = retiring {
+        if let Some((retires, old, step, taken)) = retiring {
+            let log_index = tx.append(&retires)?.index;
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;

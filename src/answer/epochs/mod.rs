@@ -7,6 +7,7 @@ mod cutover;
 pub(super) mod end;
 mod reports;
 mod shares;
+mod silence;
 mod view;
 
 use std::collections::BTreeSet;

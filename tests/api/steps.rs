@@ -1,0 +1,62 @@
+//! Every step of an epoch is an entry of its own that names it, and its record stays true behind its end.
+
+use std::time::{Duration as Wait, Instant};
+
+use serde_json::Value;
+use time::Duration;
+use voorrang::audit::{Action, Entry};
+
+use super::ends::{destroy, retire, view};
+use super::support::*;
+
+const NEXT: &str = "haarlem-2";
+
+/// What the entries of an epoch's steps say was done, and to which epoch.
+fn steps(house: &House, epoch: &str) -> Vec<(String, Action)> {
+    let (log, view) = (house.log(), view(house, epoch));
+    let entry = |step: &Value| log[usize::try_from(step["logIndex"].as_u64().unwrap()).unwrap()].clone();
+    let named = |step: &Value| {
+        let entry: Entry = entry(step);
+        assert!(entry.action == Action::EpochAnnounce || entry.epoch.unwrap().as_str() == epoch, "{step}");
+        (step["state"].as_str().unwrap().to_owned(), entry.action)
+    };
+    view["steps"].as_array().unwrap().iter().map(named).collect()
+}
+
+fn silences(house: &House) -> Vec<Entry> {
+    house.log().into_iter().filter(|entry| entry.action == Action::EpochSilent).collect()
+}
+
+#[test]
+fn retiring_and_falling_silent_are_entries_of_the_epoch_that_does_so_each_once() {
+    let mut house = House::open();
+    house.fill(NEXT);
+    let begun = [
+        ("announced".to_owned(), Action::EpochAnnounce),
+        ("loading".to_owned(), Action::EpochContribute),
+        ("active".to_owned(), Action::EpochActivate),
+        ("retiring".to_owned(), Action::EpochRetire),
+    ];
+    assert_eq!(steps(&house, EPOCH), begun);
+    assert_eq!(steps(&house, NEXT), begun[..3]);
+    assert!(silences(&house).is_empty());
+    house.clock.pass(NOW + Duration::days(30));
+    let until = Instant::now() + Wait::from_secs(30);
+    while silences(&house).is_empty() {
+        assert!(Instant::now() < until, "nobody noticed");
+        std::thread::sleep(Wait::from_millis(100));
+    }
+    assert_eq!(steps(&house, EPOCH)[4..], [("retiring".to_owned(), Action::EpochSilent)]);
+    house.restart();
+    std::thread::sleep(Wait::from_secs(3));
+    let silences = silences(&house);
+    assert_eq!((silences.len(), silences[0].actor.role.as_str()), (1, "service"));
+    assert_eq!(silences[0].epoch.as_ref().unwrap().as_str(), EPOCH);
+    // Who retires it by hand has said so.
+    retire(&house, NEXT).unwrap();
+    std::thread::sleep(Wait::from_secs(3));
+    assert_eq!(steps(&house, NEXT)[3..], [("retiring".to_owned(), Action::EpochRetire)]);
+    destroy(&house, EPOCH).unwrap();
+    assert_eq!(steps(&house, EPOCH)[5..], [("destroyed".to_owned(), Action::EpochDestroy)]);
+    house.verify(&[]).unwrap();
+}
