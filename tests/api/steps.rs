@@ -2,11 +2,13 @@
 
 use std::time::{Duration as Wait, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::Duration;
 use voorrang::audit::{Action, Entry};
+use voorrang::cli::epoch::{self, EpochCommand, ListArgs};
+use voorrang::cli::regulation::confirm;
 
-use super::ends::{destroy, retire, view};
+use super::ends::{destroy, proposed, retire, view};
 use super::support::*;
 
 const NEXT: &str = "haarlem-2";
@@ -59,4 +61,27 @@ fn retiring_and_falling_silent_are_entries_of_the_epoch_that_does_so_each_once()
     destroy(&house, EPOCH).unwrap();
     assert_eq!(steps(&house, EPOCH)[5..], [("destroyed".to_owned(), Action::EpochDestroy)]);
     house.verify(&[]).unwrap();
+}
+
+#[test]
+fn of_an_epoch_that_is_over_its_custodians_are_still_known_to_have_contributed() {
+    let mut house = House::open();
+    let both = json!(["00000099000000002000", "00000099000000003000"]);
+    assert_eq!(view(&house, EPOCH)["contributed"], both);
+    retire(&house, EPOCH).unwrap();
+    destroy(&house, EPOCH).unwrap();
+    house.announce(NEXT).unwrap();
+    house.contribute(CARE, NEXT).unwrap();
+    assert_eq!(view(&house, NEXT)["missing"], json!([both[0]]));
+    let proposal = proposed(&house, NEXT, EpochCommand::Abort).unwrap().parse().unwrap();
+    confirm(&proposal, &house.client(OFFICER)).unwrap();
+    for restarted in [false, true] {
+        let (whole, never) = (view(&house, EPOCH), view(&house, NEXT));
+        assert_eq!((&whole["contributed"], &whole["missing"]), (&both, &json!([])), "{restarted}");
+        assert_eq!((&never["contributed"], &never["missing"]), (&json!([both[1]]), &json!([])), "{restarted}");
+        let list = ListArgs { config: house.party(OFFICER), json: true };
+        let shown: Value = serde_json::from_str(&epoch::perform(&EpochCommand::List(list)).unwrap()).unwrap();
+        assert_eq!(shown[0]["contributed"], both);
+        house.restart();
+    }
 }

@@ -26,8 +26,9 @@ impl App {
         let participant =
             |one: &Participant| wire::Participant { oin: one.oin.clone(), recipient: one.recipient.clone() };
         let step = |step: Taken| StepTaken { state: step.state.to_string(), at: step.at, log_index: step.log_index };
-        let missing: Vec<Oin> =
-            epoch.contributors().filter(|oin| !in_force.contributed.contains(oin)).cloned().collect();
+        // Of one that is over nothing is missing any more.
+        let awaited = |oin: &&Oin| epoch.state != State::Destroyed && !in_force.contributed.contains(oin);
+        let missing: Vec<Oin> = epoch.contributors().filter(awaited).cloned().collect();
         let waiting = self.waiting_about(in_force, &regulation)?;
         let left_out = self.left_out(in_force, &regulation).map_err(|error| store_problem(&error))?;
         let todos =

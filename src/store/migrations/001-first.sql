@@ -60,6 +60,7 @@ CREATE TABLE participant (
     oin         TEXT NOT NULL,
     recipient   TEXT NOT NULL, -- age or ssh public key
     contributes INTEGER NOT NULL CHECK (contributes IN (0, 1)),
+    contributed INTEGER NOT NULL DEFAULT 0 CHECK (contributed IN (0, 1)), -- its share may be gone with the epoch
     PRIMARY KEY (epoch, oin)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE share (
