@@ -45,6 +45,18 @@ const fn code(code: &'static str, statuses: &'static [u16], next: Next, meaning:
 pub const CODES: &[Code] = &[
     code("absolute_uri", &[400], Mend, "the request begins with a whole address instead of its path"),
     code("administrator_is_custodian", &[422], Mend, "the administrator's organisation would contribute a share"),
+    code(
+        "answers_destroyed",
+        &[410],
+        Stop,
+        "the batch's epoch is destroyed, and its answers, which were charged, with it; to ask anew is charged again",
+    ),
+    code(
+        "answers_unread",
+        &[409],
+        Wait,
+        "answers of batches would be lost with the epoch: they are read or expire first, or the loss is accepted",
+    ),
     code("batch_below_minimum", &[409], Wait, "cancelling now would single somebody out"),
     code("batch_incomplete", &[409], Mend, "something of the batch is missing; send it, then commit"),
     code("batch_mixed", &[422], Mend, "questions of one batch differ in epoch, profile, salt or purpose"),

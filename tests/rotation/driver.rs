@@ -154,7 +154,7 @@ impl<'a> Driver<'a> {
     /// Destroys an epoch; its record.
     pub fn end(&self, name: &str) -> anyhow::Result<String> {
         let args = EndArgs { epoch: self.town.step(Role::Administrator, name), output: None };
-        let told = perform(&EpochCommand::Destroy(args))?;
+        let told = perform(&EpochCommand::destroy(args))?;
         // A kill may have come after the end and before the answer: then this is the record already.
         let record = if told.starts_with("voorrang") { Some(told) } else { self.second(&told)? };
         Ok(record.expect("a destroyed epoch has a record"))

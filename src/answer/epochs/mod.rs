@@ -4,6 +4,7 @@
 //! A crash leaves all of it or nothing.
 
 mod cutover;
+mod effect;
 pub(super) mod end;
 mod reports;
 mod shares;

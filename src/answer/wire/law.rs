@@ -31,8 +31,12 @@ pub struct OpenTap {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pending {
+    /// The one that waits already, where the party proposed the same before.
     pub proposal: ProposalId,
     pub receipt: Receipt,
+    /// Of the end of an epoch: what would come of it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
 }
 
 /// `GET /v1/proposals`: what waits, for who may confirm it.
@@ -49,6 +53,9 @@ pub struct ProposalView {
     pub made_at: String,
     /// What it would do: dwellings, digest, OIN or epoch.
     pub about: String,
+    /// Of the end of an epoch: what would come of it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
 }
 
 /// `POST /v1/proposals/{proposal}/confirm`.

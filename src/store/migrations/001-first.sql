@@ -127,6 +127,7 @@ CREATE TABLE batch (
     asker        TEXT NOT NULL DEFAULT '',   -- JSON: who committed it
     answered     INTEGER NOT NULL DEFAULT 0,
     refused      INTEGER NOT NULL DEFAULT 0,
+    read         INTEGER NOT NULL DEFAULT 0, -- results from the first on that were handed out
     begun_at     INTEGER NOT NULL,
     ended_at     INTEGER,
     expires_at   INTEGER -- absent while it is answered
