@@ -88,6 +88,7 @@ pub const CODES: &[Code] = &[
     code("epoch_not_active", &[409], Wait, "the epoch does not answer yet, or no more"),
     code("epoch_not_loading", &[409], Stop, "the epoch takes no loads"),
     code("epoch_not_retiring", &[409], Stop, "the epoch is not retiring"),
+    code("epoch_outdated", &[409], Stop, "an epoch that was announced later has taken over"),
     code("epoch_retired", &[410], Stop, "the epoch answers no more; ask in the one that took over"),
     code("escape", &[400], Mend, "a letter of the path is written with a percent sign"),
     code("expired", &[410], Stop, "contents of the log that were asked for are deleted"),

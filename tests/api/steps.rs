@@ -1,14 +1,16 @@
 //! Every step of an epoch is an entry of its own that names it, and its record stays true behind its end.
 
+use std::process::Command;
 use std::time::{Duration as Wait, Instant};
 
 use serde_json::{Value, json};
 use time::Duration;
 use voorrang::audit::{Action, Entry};
-use voorrang::cli::epoch::{self, EpochCommand, ListArgs};
+use voorrang::cli::epoch::{self, ActivateArgs, EpochCommand, ListArgs};
+use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::confirm;
 
-use super::ends::{destroy, proposed, retire, view};
+use super::ends::{destroy, proposed, retire, state, view};
 use super::support::*;
 
 const NEXT: &str = "haarlem-2";
@@ -27,6 +29,27 @@ fn steps(house: &House, epoch: &str) -> Vec<(String, Action)> {
 
 fn silences(house: &House) -> Vec<Entry> {
     house.log().into_iter().filter(|entry| entry.action == Action::EpochSilent).collect()
+}
+
+/// A new epoch, as it was announced with this grace; what the program said.
+fn announced(house: &House, epoch: &str, grace: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
+    command.args(["epoch", "new", epoch, "--grace-days", grace, "--config"]).arg(house.party(ADMINISTRATOR));
+    let done = command.output().unwrap();
+    assert!(done.status.success());
+    String::from_utf8_lossy(&done.stderr).into_owned()
+}
+
+fn loaded(house: &House, epoch: &str) {
+    house.contribute(POPULATION, epoch).unwrap();
+    house.contribute(CARE, epoch).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+}
+
+fn activated(house: &House, epoch: &str) -> anyhow::Result<String> {
+    epoch::perform(&EpochCommand::Activate(ActivateArgs::of(house.epoch_args(ADMINISTRATOR, epoch))))
 }
 
 #[test]
@@ -84,4 +107,43 @@ fn of_an_epoch_that_is_over_its_custodians_are_still_known_to_have_contributed()
         assert_eq!(shown[0]["contributed"], both);
         house.restart();
     }
+}
+
+#[test]
+fn an_epoch_without_a_grace_is_announced_and_replaced_with_a_warning() {
+    let house = House::empty();
+    let said = announced(&house, EPOCH, "0");
+    assert!(said.contains("Its grace is 0 days: it FALLS SILENT the moment the next epoch is activated"), "{said}");
+    loaded(&house, EPOCH);
+    let first = activated(&house, EPOCH).unwrap();
+    assert!(first.starts_with("haarlem-1 is active.\nto do: "), "{first}");
+    let said = announced(&house, NEXT, "3");
+    assert!(!said.contains("SILENT"), "{said}");
+    loaded(&house, NEXT);
+    let said = activated(&house, NEXT).unwrap();
+    assert!(said.contains("\nhaarlem-1 FELL SILENT AT ONCE: it was announced with a grace of 0 days."), "{said}");
+    announced(&house, "haarlem-3", "30");
+    loaded(&house, "haarlem-3");
+    let said = activated(&house, "haarlem-3").unwrap();
+    assert!(said.contains("\nhaarlem-2 answers beside it until 2026-01-18 09:00 UTC."), "{said}");
+    assert!(!said.contains("haarlem-1"), "of what was silent before nothing is said: {said}");
+}
+
+#[test]
+fn an_older_salt_does_not_come_back_behind_a_newer_one() {
+    let house = House::open();
+    announced(&house, NEXT, "30");
+    loaded(&house, NEXT);
+    house.clock.pass(NOW + Duration::HOUR);
+    house.fill("haarlem-3");
+    let error = format!("{:#}", activated(&house, NEXT).unwrap_err());
+    assert!(error.contains("epoch_outdated") && error.contains("haarlem-3 was announced behind this epoch"), "{error}");
+    let todo = view(&house, NEXT)["todo"].clone();
+    assert_eq!((&todo[0]["command"], todo.as_array().unwrap().len()), (&json!(format!("epoch abort {NEXT}")), 1));
+    assert_eq!(todo[0]["about"], "haarlem-3, announced later, took over");
+    // Also when the newer one is over.
+    retire(&house, "haarlem-3").unwrap();
+    destroy(&house, "haarlem-3").unwrap();
+    assert!(format!("{:#}", activated(&house, NEXT).unwrap_err()).contains("epoch_outdated"));
+    assert_eq!(state(&house, NEXT), "loading");
 }

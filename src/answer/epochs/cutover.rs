@@ -41,7 +41,9 @@ pub(in super::super) async fn activate(
     let lacking = lacking.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let counts = app.counts(before.as_deref());
     let counts = counts.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let newer = app.newer(&in_force.epoch).map_err(|error| store_problem(&error).traced(caller.trace))?;
     let checked = check(&regulation, &in_force, &counts, &lacking, how);
+    let checked = checked.and_then(|step| newer.map_or(Ok(step), |newer| Err(outdated(&newer))));
     let checked = checked.and_then(|step| app.check_age(&regulation, &in_force).map(|()| step));
     let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
@@ -173,6 +175,15 @@ fn check(
         return Err(Problem::conflict("stock_missing", detail));
     }
     Ok(step)
+}
+
+/// Why an epoch does not take over any more.
+fn outdated(newer: &EpochId) -> Problem {
+    let detail = format!(
+        "{newer} was announced behind this epoch and has taken over: an older salt does not come back; abort this epoch, \
+         and announce a new one if another is needed"
+    );
+    Problem::conflict("epoch_outdated", detail)
 }
 
 /// Sources with another number of records than the regulation expects behind any of these counts.

@@ -1,11 +1,14 @@
 //! `voorrang epoch list`: where every epoch stands, what is missing, and who must act.
 
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::ListArgs;
 use crate::answer::wire::{EpochView, Todo};
 use crate::cli::client::Client;
 use crate::ids::Oin;
+
+pub(super) const MINUTE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
 
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
@@ -38,7 +41,6 @@ fn table(epochs: &[EpochView]) -> String {
 
 fn row(epoch: &EpochView) -> [String; 8] {
     let day = format_description!("[year]-[month]-[day]");
-    let minute = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let since = epoch.steps.last().and_then(|step| step.at.format(day).ok());
     // What the state waits for is due on this day.
     let by = match epoch.state.as_str() {
@@ -50,7 +52,7 @@ fn row(epoch: &EpochView) -> [String; 8] {
     let loaded: Vec<_> = epoch.loaded.iter().map(|source| source.as_str()).collect();
     let until = match epoch.answers_until {
         Some(_) if epoch.state == "destroyed" => String::new(),
-        Some(until) if epoch.answers => until.format(minute).unwrap_or_default(),
+        Some(until) if epoch.answers => until.format(MINUTE).unwrap_or_default(),
         Some(_) => "silent".into(),
         None => String::new(),
     };

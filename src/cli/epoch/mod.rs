@@ -241,8 +241,24 @@ fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
     let how = Activation { accept_shrink: args.accept_shrink, accept_missing_stock: args.accept_missing_stock };
     let view: EpochView = client.post(&format!("epochs/{}/activate", args.epoch.epoch), &how)?;
     let mut done = vec![format!("{} is {}.", view.id, view.state)];
+    done.extend(client.service()?.epochs.iter().filter_map(|other| replaced(other, &view)));
     done.extend(list::todos(&view.todo));
     Ok(done.join("\n"))
+}
+
+/// How long an epoch goes on that this one took over from.
+fn replaced(other: &EpochView, by: &EpochView) -> Option<String> {
+    let last = |epoch: &EpochView| epoch.steps.last().map(|step| step.log_index);
+    // Its step stands behind the one with which the other began to answer, in the same transaction.
+    if other.regulation != by.regulation || other.state != "retiring" || last(other) < last(by) {
+        return None;
+    }
+    let until = other.answers_until.and_then(|until| until.format(list::MINUTE).ok()).unwrap_or_default();
+    Some(if other.answers {
+        format!("{} answers beside it until {until}.", other.id)
+    } else {
+        format!("{} FELL SILENT AT ONCE: it was announced with a grace of {} days.", other.id, other.grace_days)
+    })
 }
 
 /// What the party itself has: no output takes its place.
