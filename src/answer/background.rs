@@ -1,6 +1,7 @@
-//! What runs beside the answers: forwarding processing records, recording refused connections and backups, reading
-//! certificates anew, answering batches of questions, deleting what has expired.
+//! What runs beside the answers: forwarding processing records, recording refused connections, backups and epochs that
+//! fell silent, reading certificates anew, answering batches of questions, deleting what has expired.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use crate::config::Config;
 /// Between two rounds of deleting what has expired; the first is at the start.
 const ROUND: Duration = Duration::from_secs(3600);
 
-/// Between two looks at refused connections, and at backups.
+/// Between two looks at refused connections, at backups, and at epochs whose grace may have ended.
 const KNOCKS: Duration = Duration::from_secs(1);
 
 /// The threads of a running service. Dropping it ends them and waits.
@@ -40,9 +41,11 @@ impl Background {
             }
         });
         all.spawn(app, |app, ending| {
+            let mut silent = HashSet::new();
             while !is_over(ending, KNOCKS) {
                 app.record_knocks(&app.knocks, false);
                 app.record_backups();
+                app.record_silences(&mut silent);
             }
             app.record_knocks(&app.knocks, true);
         });

@@ -45,6 +45,18 @@ const fn code(code: &'static str, statuses: &'static [u16], next: Next, meaning:
 pub const CODES: &[Code] = &[
     code("absolute_uri", &[400], Mend, "the request begins with a whole address instead of its path"),
     code("administrator_is_custodian", &[422], Mend, "the administrator's organisation would contribute a share"),
+    code(
+        "answers_destroyed",
+        &[410],
+        Stop,
+        "the batch's epoch is destroyed, and its answers, which were charged, with it; to ask anew is charged again",
+    ),
+    code(
+        "answers_unread",
+        &[409],
+        Wait,
+        "answers of batches would be lost with the epoch: they are read or expire first, or the loss is accepted",
+    ),
     code("batch_below_minimum", &[409], Wait, "cancelling now would single somebody out"),
     code("batch_incomplete", &[409], Mend, "something of the batch is missing; send it, then commit"),
     code("batch_mixed", &[422], Mend, "questions of one batch differ in epoch, profile, salt or purpose"),
@@ -76,6 +88,7 @@ pub const CODES: &[Code] = &[
     code("epoch_not_active", &[409], Wait, "the epoch does not answer yet, or no more"),
     code("epoch_not_loading", &[409], Stop, "the epoch takes no loads"),
     code("epoch_not_retiring", &[409], Stop, "the epoch is not retiring"),
+    code("epoch_outdated", &[409], Stop, "an epoch that was announced later has taken over"),
     code("epoch_retired", &[410], Stop, "the epoch answers no more; ask in the one that took over"),
     code("escape", &[400], Mend, "a letter of the path is written with a percent sign"),
     code("expired", &[410], Stop, "contents of the log that were asked for are deleted"),

@@ -12,18 +12,19 @@ use time::{Duration, OffsetDateTime};
 
 use super::aside::aside;
 use super::decision::{action_of, only, store_problem};
-use super::epochs::{End, end};
+use super::epochs::End;
+use super::epochs::end::{self, LastStep};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::{Problem, trace_of};
 use super::repeats::{Kept, receipt_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
 use super::{App, Caller, EpochInForce, laws, stock};
-use crate::audit::{Action, Outcome};
-use crate::epoch::{Move, State};
+use crate::audit::{Action, Entry, Outcome};
+use crate::epoch::State;
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
 use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError, Role};
-use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Taken, Tx};
+use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Tx};
 
 /// A proposal that nobody confirms is forgotten after this.
 const LAPSES_AFTER: Duration = Duration::days(7);
@@ -52,6 +53,9 @@ pub(super) enum Proposed {
     EndEpoch {
         epoch: EpochId,
         end: End,
+        /// Whether answers that nobody has read may be lost with it.
+        #[serde(default)]
+        accept_unread: bool,
     },
 }
 
@@ -91,6 +95,8 @@ pub(super) struct Waits {
     pub proposal: ProposalId,
     pub by: Oin,
     pub end: Option<End>,
+    /// What comes of it.
+    pub effect: Option<String>,
     /// Who may confirm it.
     pub seconds: Vec<Party>,
     pub lapses: OffsetDateTime,
@@ -150,7 +156,7 @@ pub(super) async fn confirm(
     let mut entry = app.entry(&caller, Some(&regulation), proposed.action(), Outcome::Done);
     entry.epoch = proposed.epoch();
     entry.articles = permit.articles().to_vec();
-    let (change, effect) = match app.prepare(&proposal, proposed.clone()) {
+    let (change, effect) = match app.prepare(&proposal, proposed.clone(), &entry) {
         Ok(prepared) => prepared,
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
@@ -173,7 +179,7 @@ pub(super) async fn confirm(
 
 /// What a confirmed act changes in the store,
 enum Change {
-    EndEpoch(EpochId, Move, Taken),
+    EndEpoch(Box<LastStep>),
     Stock(EpochId, Oin, store::Stock),
     Regulation(ActivatedRegulation),
     OpenTap(RegulationId, Oin),
@@ -191,7 +197,7 @@ impl Change {
     /// `log_index` is the act's entry in the access log.
     fn write(&self, tx: &Tx<'_>, log_index: u64) -> Result<(), StoreError> {
         match self {
-            Self::EndEpoch(epoch, step, taken) => end::write(tx, epoch, *step, &Taken { log_index, ..taken.clone() }),
+            Self::EndEpoch(last) => last.write(tx, log_index),
             Self::Stock(epoch, oin, row) => tx.put_stock(epoch, oin, row),
             Self::Regulation(row) => tx.activate_regulation(row),
             Self::OpenTap(regulation, oin) => tx.open_tap(regulation, oin),
@@ -202,8 +208,8 @@ impl Change {
     /// yet.
     fn kept(&self, confirmed: &Confirmed) -> Kept {
         match (self, Kept::body(confirmed)) {
-            (Self::EndEpoch(epoch, step, _), Kept::Body(body)) if step.to() == State::Destroyed => {
-                Kept::Ended(epoch.clone(), body)
+            (Self::EndEpoch(last), Kept::Body(body)) if last.step.to() == State::Destroyed => {
+                Kept::Ended(last.epoch.clone(), body)
             }
             (_, kept) => kept,
         }
@@ -211,7 +217,8 @@ impl Change {
 }
 
 impl App {
-    /// Keeps an act until a second person confirms it, if any could. Nothing else happens.
+    /// Keeps an act until a second person confirms it, if any could. Nothing else happens. The same act of the same party
+    /// is the one that waits.
     pub(super) async fn propose(
         &self,
         caller: &Caller,
@@ -233,15 +240,16 @@ impl App {
             made_at: self.clock.now(),
             sealed_in: if let Proposed::Stock { epoch, .. } = &proposed { Some(epoch.clone()) } else { None },
         };
-        let (id, now, once) = (proposal.id, self.clock.now(), caller.once.clone());
+        let effect = self.effect_of(&proposed).map_err(|problem| problem.traced(caller.trace))?;
+        let (now, once, told) = (self.clock.now(), caller.once.clone(), effect.clone());
         let lapsed = self.settled() - LAPSES_AFTER;
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            tx.propose(&proposal, lapsed)?;
+            let proposal = tx.propose(&proposal, lapsed)?;
             let receipt = receipt_of(tx.append(&entry)?);
-            once.keep(tx, &Kept::body(&Pending { proposal: id, receipt }), now)
+            once.keep(tx, &Kept::body(&Pending { proposal, receipt, effect: told }), now).map(|()| proposal)
         });
         let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
-        Ok(Pending { proposal: id, receipt: only(written.receipts) })
+        Ok(Pending { proposal: written.value, receipt: only(written.receipts), effect })
     }
 
     /// The permit that the act would have with the best second person, or the logged refusal.
@@ -283,6 +291,11 @@ impl App {
         let ours = self.alive()?.into_iter().filter_map(|(proposal, proposed)| {
             let regulation = self.law_of(&proposal, &proposed).ok()?;
             let may_confirm = regulation.is_municipal_officer(regulation.party(oin)?);
+            if let Proposed::EndEpoch { epoch, end, .. } = &proposed {
+                // What can be done no more waits for nobody.
+                self.may_end(&*self.epoch(epoch).ok()?, *end).ok()?;
+            }
+            let effect = self.effect_of(&proposed).ok()?;
             let about = match &proposed {
                 Proposed::Stock { .. } => self.about_stock(&proposal, &proposed, may_confirm)?,
                 Proposed::Regulation { .. } => regulation.digest().to_owned(),
@@ -296,9 +309,16 @@ impl App {
                 by: proposal.by,
                 made_at: proposal.made_at.format(&Rfc3339).ok()?,
                 about,
+                effect,
             })
         });
         Ok(ours.collect())
+    }
+
+    /// What would come of an act now, where its name does not say it.
+    fn effect_of(&self, proposed: &Proposed) -> Result<Option<String>, Problem> {
+        let Proposed::EndEpoch { epoch, end, .. } = proposed else { return Ok(None) };
+        self.effect(&*self.epoch(epoch)?, *end).map(Some)
     }
 
     /// The proposals that have not lapsed.
@@ -336,7 +356,8 @@ impl App {
             };
             let seconds = regulation.parties().iter().filter(|party| may(party)).cloned().collect();
             let lapses = proposal.made_at + LAPSES_AFTER;
-            waiting.push(Waits { proposal: proposal.id, by: proposal.by, end, seconds, lapses });
+            let effect = end.map(|end| self.effect(in_force, end)).transpose()?;
+            waiting.push(Waits { proposal: proposal.id, by: proposal.by, end, effect, seconds, lapses });
         }
         Ok(waiting)
     }
@@ -349,7 +370,7 @@ impl App {
     }
 
     /// What the act changes, checked once more: what was right when it was proposed may be no longer.
-    fn prepare(&self, proposal: &Proposal, proposed: Proposed) -> Result<(Change, Effect), Problem> {
+    fn prepare(&self, proposal: &Proposal, proposed: Proposed, entry: &Entry) -> Result<(Change, Effect), Problem> {
         let (by, id) = (proposal.by.clone(), proposal.regulation.clone());
         match proposed {
             Proposed::Stock { epoch, dwellings, filter, .. } => {
@@ -373,10 +394,17 @@ impl App {
                 Ok((Change::Regulation(row), Effect::Regulation(Box::new(regulation))))
             }
             Proposed::OpenTap { oin } => Ok((Change::OpenTap(id, oin), Effect::Nothing)),
-            Proposed::EndEpoch { epoch, end } => {
+            Proposed::EndEpoch { epoch, end, accept_unread } => {
                 let in_force = self.epoch(&epoch)?;
                 let (step, taken) = self.may_end(&in_force, end)?;
-                Ok((Change::EndEpoch(epoch, step, taken), Effect::Ended(in_force, end)))
+                self.check_unread(&epoch, end, accept_unread)?;
+                let accepts = accept_unread.then(|| Entry {
+                    action: Action::EpochAcceptUnread,
+                    salt: Entry::fresh_salt(),
+                    ..entry.clone()
+                });
+                let last = LastStep { epoch, step, taken, accepts, now: self.settled() };
+                Ok((Change::EndEpoch(last.into()), Effect::Ended(in_force, end)))
             }
         }
     }

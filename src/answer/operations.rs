@@ -13,9 +13,9 @@ use super::operation::{
 };
 use super::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, Standing, StepView};
 use super::wire::{
-    Activation, BudgetView, Ending, Envelope, EpochView, Expired, Fault, HoldView, LoadBegun, LoadCommit, LoadPlan,
-    LoadReport, LoadView, LogPage, NewEpoch, NewExport, NewHold, ProcessingActivities, ProcessingQuery, RecordLine,
-    Resealed, SealedShare, SourceReport, Stock, SubjectQuestion, SubjectView,
+    Activation, BudgetView, Destruction, Ending, Envelope, EpochView, Expired, Fault, HoldView, LoadBegun, LoadCommit,
+    LoadPlan, LoadReport, LoadView, LogPage, NewEpoch, NewExport, NewHold, ProcessingActivities, ProcessingQuery,
+    RecordLine, Resealed, SealedShare, SourceReport, Stock, SubjectQuestion, SubjectView,
 };
 use super::{budgets, epochs, four_eyes, laws, loads, log, processing, retention, stock, subject};
 use crate::audit::Receipt;
@@ -140,6 +140,7 @@ fn about_epochs() -> Vec<Operation> {
         post("/epochs/{epoch}/destroy", epochs::destroy)
             .is("destroyEpoch", TAG, "Proposes to destroy an epoch whose grace has ended")
             .by(&[ADMINISTRATOR])
+            .takes::<Destruction>()
             .gives(
                 "What a second person has to confirm, or the signed record of an end that came",
                 Shape::of::<Ending>(),

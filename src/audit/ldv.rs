@@ -30,7 +30,9 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::EpochActivate
         | Action::EpochAcceptShrink
         | Action::EpochAcceptMissingStock
+        | Action::EpochAcceptUnread
         | Action::EpochRetire
+        | Action::EpochSilent
         | Action::EpochRecord
         | Action::RegulationActive
         | Action::Propose

@@ -33,7 +33,11 @@ pub enum Action {
     EpochAcceptShrink,
     /// An epoch began to answer in which somebody who asks has no stock yet.
     EpochAcceptMissingStock,
+    /// An epoch was destroyed with answers of batches that nobody had read.
+    EpochAcceptUnread,
     EpochRetire,
+    /// A retiring epoch answers no more: its grace has ended. The service's own.
+    EpochSilent,
     EpochAbort,
     EpochDestroy,
     /// The signed record of an epoch that is gone was read once more.

@@ -59,6 +59,9 @@ pub struct QueryArgs {
     /// Go on where a run with the same -o, files, day, purpose and conditions was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
+    /// Ask anew about households whose answers went with a destroyed epoch before they were fetched: they are charged again
+    #[arg(long)]
+    pub ask_again: bool,
     /// Ask in one batch that the service answers in the background, as is done for more than 1,000 households
     #[arg(long)]
     pub batch: bool,
@@ -94,6 +97,7 @@ impl QueryArgs {
             output,
             vera: None,
             resume: false,
+            ask_again: false,
             batch: false,
             dry_run: false,
             bodies: None,
@@ -187,7 +191,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     run.sign(&args.output)?;
     let mut files = Files::create(&args.output, households.len(), known)?;
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
-        batch::ask(&mut asker, &households, minimum, &mut files)
+        batch::ask(&mut asker, &households, minimum, args.ask_again, &mut files)
     } else {
         ask_singly(&mut asker, &households, minimum, &mut files)
     };

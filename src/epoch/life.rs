@@ -65,6 +65,8 @@ pub enum Step {
     Activate,
     /// It stops answering at the end of its grace; once more, and it stops at once.
     Retire,
+    /// Its grace has ended: it answers no more.
+    FallSilent,
     /// It ends before it ever answered.
     Abort,
     /// It ends after it has answered.
@@ -102,13 +104,13 @@ impl Step {
         let to = match (self, from) {
             (Self::Complete, Announced) => Loading,
             (Self::Activate, Loading) => Active,
-            (Self::Retire, Active | Retiring) => Retiring,
+            (Self::Retire, Active | Retiring) | (Self::FallSilent, Retiring) => Retiring,
             (Self::Abort, Announced | Loading) | (Self::Destroy, Retiring) => Destroyed,
             (Self::Bury, Announced | Loading | Active | Retiring) => Destroyed,
             (_, Destroyed) => return Err(IllegalStep::Destroyed),
             (Self::Activate, Active) => return Err(IllegalStep::Active),
             (Self::Activate, _) => return Err(IllegalStep::NotLoading(from)),
-            (Self::Retire, _) => return Err(IllegalStep::NotActive(from)),
+            (Self::Retire | Self::FallSilent, _) => return Err(IllegalStep::NotActive(from)),
             (Self::Abort, _) => return Err(IllegalStep::Answers(from)),
             (Self::Destroy, _) => return Err(IllegalStep::NotRetiring(from)),
             (Self::Complete, _) => return Err(IllegalStep::SaltComplete(from)),
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn no_step_leads_back_and_none_leaves_the_end() {
-        for step in [Step::Complete, Step::Activate, Step::Retire, Step::Abort, Step::Destroy, Step::Bury] {
+        for step in
+            [Step::Complete, Step::Activate, Step::Retire, Step::FallSilent, Step::Abort, Step::Destroy, Step::Bury]
+        {
             for state in State::ALL {
                 match step.from(state) {
                     Ok(taken) => assert!(taken.to() >= state && taken.from() == state, "{step:?} {state}"),

@@ -79,6 +79,16 @@ pub struct Batch {
     pub chunks: u32,
 }
 
+/// Batches of an epoch whose answers were charged and would be lost with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub batches: u32,
+    /// Whose they are.
+    pub parties: u32,
+    /// When the last of them expires; absent while one is still being answered.
+    pub until: Option<OffsetDateTime>,
+}
+
 /// What became of one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {
@@ -176,6 +186,25 @@ impl Tx<'_> {
         }
     }
 
+    /// Notes that `count` results from question `from` on were handed out. Only what joins those before counts: who reads
+    /// the last page has not read the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn note_read(&self, id: &BatchId, from: u32, count: u32) -> Result<(), StoreError> {
+        let sql = "UPDATE batch SET read = max(read, ?3) WHERE id = ?1 AND read >= ?2";
+        self.db.prepare_cached(sql)?.execute(params![id.to_string(), from, from.saturating_add(count)])?;
+        Ok(())
+    }
+
+    /// As [`Store::unread`], as this job sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn unread(&self, epoch: &EpochId, now: OffsetDateTime) -> Result<Option<Unread>, StoreError> {
+        unread(self.db, epoch, now)
+    }
+
     /// Ends a batch that is open or being answered; whether it was. Its questions are deleted by [`Tx::sweep_batches`],
     /// its results once they expire.
     ///
@@ -214,8 +243,8 @@ impl Tx<'_> {
         self.end_batch(id, BatchState::Cancelled, now, expires_at).map(|_| true)
     }
 
-    /// Deletes up to `chunks` chunks of questions that nobody asks any more, up to `rows` results that have expired, and
-    /// batches of which nothing is left. Whether there is more: call again, in another job.
+    /// Deletes up to `chunks` chunks of questions that nobody asks any more, up to `rows` results that have expired or whose
+    /// epoch is over, and batches of which nothing is left. Whether there is more: call again, in another job.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -226,7 +255,8 @@ impl Tx<'_> {
                    WHERE state NOT IN ('open', 'answering') OR expires_at <= ?1 LIMIT ?2)";
         let questions = self.db.prepare_cached(sql)?.execute(params![now, chunks])?;
         let sql = "DELETE FROM result WHERE (batch, n) IN (SELECT batch, n FROM result
-                   JOIN batch ON batch.id = result.batch WHERE expires_at <= ?1 LIMIT ?2)";
+                   JOIN batch ON batch.id = result.batch JOIN epoch ON epoch.id = batch.epoch
+                   WHERE expires_at <= ?1 OR data_key IS NULL LIMIT ?2)";
         let results = self.db.prepare_cached(sql)?.execute(params![now, rows])?;
         let sql = "DELETE FROM batch WHERE expires_at <= ?1 AND id NOT IN (SELECT batch FROM result)
                    AND id NOT IN (SELECT upload FROM chunk)";
@@ -260,6 +290,15 @@ impl Store {
     pub fn unfinished_batches(&self, oin: &Oin) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM batch WHERE oin = ?1 AND state IN ('open', 'answering')";
         self.read(|db| Ok(db.prepare_cached(sql)?.query_row([oin.as_str()], |row| row.get(0))?))
+    }
+
+    /// Batches of an epoch that are being answered, or have answers that their party has not read to the end and still can.
+    /// What is still open was not asked: nothing of it is lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn unread(&self, epoch: &EpochId, now: OffsetDateTime) -> Result<Option<Unread>, StoreError> {
+        self.read(|db| unread(db, epoch, now))
     }
 
     /// Batches that are being answered, in no order that tells anything.
@@ -353,6 +392,19 @@ impl Store {
     fn batch_place(&self, batch: &Batch, what: &str) -> Result<Place, StoreError> {
         self.place(&batch.epoch, &batch.id.to_string(), &[batch.oin.as_str(), what])
     }
+}
+
+fn unread(db: &Connection, epoch: &EpochId, now: OffsetDateTime) -> Result<Option<Unread>, StoreError> {
+    let sql =
+        "SELECT count(*), count(DISTINCT oin), iif(count(expires_at) = count(*), max(expires_at), NULL) FROM batch
+               WHERE epoch = ?1 AND (state = 'answering'
+               OR answered > 0 AND read < answered + refused AND expires_at > ?2)";
+    let found = |row: &Row<'_>| {
+        let until = row.get::<_, Option<i64>>(2)?.map(|_| at(row, 2)).transpose()?;
+        Ok(Unread { batches: row.get(0)?, parties: row.get(1)?, until })
+    };
+    let found = db.prepare_cached(sql)?.query_row(params![epoch.as_str(), now.unix_timestamp()], found)?;
+    Ok(Some(found).filter(|found| found.batches > 0))
 }
 
 fn find(db: &Connection, id: &BatchId) -> Result<Batch, StoreError> {

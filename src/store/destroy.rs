@@ -21,6 +21,9 @@ use crate::ids::EpochId;
 /// Chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
 const CHUNKS: u32 = 4;
 
+/// How long it is told of a batch that it went with its epoch: as long as clients remember their runs.
+const NEWS: time::Duration = time::Duration::days(30);
+
 /// Results of batches that are deleted in one go.
 const RESULTS: u32 = 2000;
 
@@ -40,7 +43,7 @@ const CUT_SHORT: &str = "wrapping key was being removed by a run that was cut sh
 const BEGUN: &str = "begun: the wrapping key is being removed\n";
 
 /// and what is done whenever a record is signed.
-const ERASED: &str = "wrapped data key, sealed shares, loads, batches and stocks deleted\n\
+const ERASED: &str = "wrapped data key, sealed shares, loads, stocks, questions and answers of batches deleted\n\
                       free pages zeroed and given back, write-ahead log cut\n";
 
 /// What became of the registers in the service's memory.
@@ -98,10 +101,12 @@ impl Tx<'_> {
             "DELETE FROM opening WHERE epoch = ?1",
             "DELETE FROM proposal WHERE sealed_in = ?1",
             "UPDATE load SET state = 'superseded' WHERE epoch = ?1",
-            "UPDATE batch SET state = 'cancelled', expires_at = 0 WHERE epoch = ?1",
         ] {
             self.db.execute(sql, [epoch.as_str()])?;
         }
+        // Whose they were stays for a while, and how many answers they had: who comes for them is to be told.
+        let sql = "UPDATE batch SET state = 'cancelled', plan = '', asker = '', expires_at = ?2 WHERE epoch = ?1";
+        self.db.execute(sql, params![epoch.as_str(), (taken.at + NEWS).unix_timestamp()])?;
         Ok(())
     }
 

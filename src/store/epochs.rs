@@ -113,7 +113,11 @@ impl Tx<'_> {
         let sql = "INSERT INTO share (epoch, from_oin, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         match self.db.execute(sql, params![epoch.as_str(), from.as_str(), sealed])? {
             0 => Err(StoreError::Conflict("share of this custodian is there already; nothing is left to do")),
-            _ => Ok(()),
+            _ => {
+                let sql = "UPDATE participant SET contributed = 1 WHERE epoch = ?1 AND oin = ?2";
+                self.db.execute(sql, [epoch.as_str(), from.as_str()])?;
+                Ok(())
+            }
         }
     }
 
@@ -150,7 +154,7 @@ impl Store {
         self.read(all)
     }
 
-    /// The custodians whose share of an epoch's salt is there, by OIN.
+    /// The custodians whose share of an epoch's salt came, by OIN. With the epoch the shares go, and who gave them stays.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -189,7 +193,7 @@ impl Store {
 }
 
 fn contributed(db: &Connection, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
-    let sql = "SELECT from_oin FROM share WHERE epoch = ?1 ORDER BY from_oin";
+    let sql = "SELECT oin FROM participant WHERE epoch = ?1 AND contributed ORDER BY oin";
     Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
 }
 

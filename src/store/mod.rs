@@ -51,7 +51,7 @@ use crate::audit::{AuditError, NoteVerifier, Receipt, Subtrees};
 use crate::ids::EpochId;
 
 pub use backup::{BackedUp, back_up};
-pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult};
+pub use batches::{Batch, BatchResult, BatchState, NewBatch, ResultSealer, SealedResult, Unread};
 pub use budgets::Asked;
 pub use chunks::{ChunkKept, Chunks, SealedChunk};
 pub use desk::Tx;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
-use super::epochs::at;
+use super::epochs::{at, parsed};
 use super::{Store, StoreError, Tx};
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
 
@@ -50,13 +50,19 @@ impl Tx<'_> {
         }
     }
 
-    /// Keeps a proposal until it is taken, and forgets those made before `lapsed`, and of the same party those that are
-    /// sealed in the same epoch: a newer stock takes the place of one that waits.
+    /// Keeps a proposal until it is taken, unless the same one of the same party waits already; which one waits. Forgets
+    /// those made before `lapsed`, and of the same party those that are sealed in the same epoch: a newer stock takes the
+    /// place of one that waits.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn propose(&self, proposal: &Proposal, lapsed: OffsetDateTime) -> Result<(), StoreError> {
+    pub fn propose(&self, proposal: &Proposal, lapsed: OffsetDateTime) -> Result<ProposalId, StoreError> {
         self.db.execute("DELETE FROM proposal WHERE made_at < ?1", [lapsed.unix_timestamp()])?;
+        let sql = "SELECT id FROM proposal WHERE regulation = ?1 AND oin = ?2 AND body = ?3";
+        let same = params![proposal.regulation.as_str(), proposal.by.as_str(), proposal.body];
+        if let Some(waits) = self.db.query_row(sql, same, |row| parsed(row, 0)).optional()? {
+            return Ok(waits);
+        }
         let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at, sealed_in)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let Proposal { id, regulation, body, by, key, made_at, sealed_in } = proposal;
@@ -64,7 +70,7 @@ impl Tx<'_> {
         self.db.execute("DELETE FROM proposal WHERE oin = ?1 AND sealed_in = ?2", params![by.as_str(), epoch])?;
         let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), key, at, epoch];
         self.db.prepare_cached(sql)?.execute(values)?;
-        Ok(())
+        Ok(proposal.id)
     }
 
     /// Takes a proposal away, in the job that does what it proposes: it is done once.
@@ -220,9 +226,14 @@ mod tests {
             sealed_in: None,
         };
         let (old, young) = (new(NOW - time::Duration::days(8)), new(NOW));
+        let propose = |proposal: Proposal| {
+            store.write(move |tx| tx.propose(&proposal, NOW - time::Duration::days(7))).unwrap().value
+        };
         for proposal in [old, young.clone()] {
-            store.write(move |tx| tx.propose(&proposal, NOW - time::Duration::days(7))).unwrap();
+            let id = proposal.id;
+            assert_eq!(propose(proposal), id);
         }
+        assert_eq!(propose(new(NOW)), young.id, "the same act is the one that waits");
         assert_eq!(store.proposals().unwrap(), std::slice::from_ref(&young));
         let take = || store.write(move |tx| tx.take_proposal(&young.id));
         assert!(take().is_ok());

@@ -223,7 +223,7 @@ fn the_next_epoch_goes_its_whole_way_without_a_custodian_that_left() {
     let answered = house.line(CORPORATION).ask(&value(&house.encoder(NEXT), FAMILY)).answered();
     assert_eq!((answered.answer.as_str(), answered.epoch.as_str()), ("priority", NEXT));
     retire(&house, EPOCH);
-    second(&house, &EpochCommand::Destroy(EndArgs { epoch: house.epoch_args(ADMINISTRATOR, EPOCH), output: None }));
+    second(&house, &EpochCommand::destroy(EndArgs { epoch: house.epoch_args(ADMINISTRATOR, EPOCH), output: None }));
     assert_eq!(view(&house, EPOCH).state, "destroyed");
     house.verify(&[answered]).unwrap();
 }

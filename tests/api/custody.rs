@@ -53,7 +53,7 @@ fn no_output_of_an_epoch_takes_the_place_of_what_the_party_has() {
     for path in own.keys() {
         let error = format!("{:#}", fetch(&house, CORPORATION, EPOCH, Some(path.clone()), None).unwrap_err());
         assert!(error.contains("is what is read"), "{error}");
-        for end in [EpochCommand::Abort, EpochCommand::Destroy] {
+        for end in [EpochCommand::Abort, EpochCommand::destroy] {
             let args = EndArgs { epoch: house.epoch_args(CORPORATION, EPOCH), output: Some(path.clone()) };
             let error = format!("{:#}", epoch::perform(&end(args)).unwrap_err());
             assert!(error.contains("is what is read"), "{error}");

@@ -213,7 +213,7 @@ impl World {
             }),
             ("PUT", "/epochs/{epoch}/share") => json!({"sealed": "no share"}),
             ("PUT", "/epochs/{epoch}/participants/{oin}") => json!({"recipient": "no key", "shares": {}}),
-            ("POST", "/epochs/{epoch}/activate") => json!({}),
+            ("POST", "/epochs/{epoch}/activate" | "/epochs/{epoch}/destroy") => json!({}),
             ("POST", "/regulations/{regulation}/taps") => json!({"oin": "00000099000000004001"}),
             ("POST", "/regulations/{regulation}/activate") => json!({"digest": "0".repeat(64)}),
             ("POST", "/access-log/subjects") => json!({"epoch": EPOCH, "address": address}),

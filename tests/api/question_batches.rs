@@ -458,6 +458,7 @@ fn with_its_epoch_a_batch_is_gone() {
     let house = House::open();
     let batch = send(&house, &questions(&house, 3), 3);
     wait(&house, batch);
+    results(&house, batch);
     house.fill("haarlem-2");
     for end in ["retire", "destroy"] {
         let path = format!("/v1/epochs/{EPOCH}/{end}");
@@ -466,12 +467,13 @@ fn with_its_epoch_a_batch_is_gone() {
         let proposal = pending["proposal"].as_str().unwrap().parse().unwrap();
         regulation::confirm(&proposal, &house.client(OFFICER)).unwrap();
     }
-    house.line(CORPORATION).get(&format!("/v1/question-batches/{batch}")).is_problem(404, "unknown_batch");
+    house.line(CORPORATION).get(&format!("/v1/question-batches/{batch}")).is_problem(410, "answers_destroyed");
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
-    for table in ["batch", "result"] {
-        let rows: u32 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, 0, "{table}");
-    }
+    let rows: u32 = db.query_row("SELECT count(*) FROM result", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+    // What is said of it needs neither what was asked nor who asked.
+    let left = "SELECT plan || asker FROM batch";
+    assert_eq!(db.query_row(left, [], |row| row.get::<_, String>(0)).unwrap(), "");
 }
 
 #[test]

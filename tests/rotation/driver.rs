@@ -154,7 +154,7 @@ impl<'a> Driver<'a> {
     /// Destroys an epoch; its record.
     pub fn end(&self, name: &str) -> anyhow::Result<String> {
         let args = EndArgs { epoch: self.town.step(Role::Administrator, name), output: None };
-        let told = perform(&EpochCommand::Destroy(args))?;
+        let told = perform(&EpochCommand::destroy(args))?;
         // A kill may have come after the end and before the answer: then this is the record already.
         let record = if told.starts_with("voorrang") { Some(told) } else { self.second(&told)? };
         Ok(record.expect("a destroyed epoch has a record"))
@@ -196,13 +196,16 @@ impl<'a> Driver<'a> {
                     "announced" => entry.action == Action::EpochAnnounce,
                     "loading" => entry.action == Action::EpochContribute,
                     "active" => entry.action == Action::EpochActivate,
-                    "retiring" => matches!(entry.action, Action::EpochActivate | Action::EpochRetire),
+                    "retiring" => matches!(entry.action, Action::EpochRetire | Action::EpochSilent),
                     _ => entry.action == Action::EpochDestroy,
                 };
                 assert!(fits, "{}: {} is logged as {:?}", epoch.id, step.state, entry.action);
                 // Who retires because another took over does so in the step of that other one: never half of it.
-                let together = step.state != "retiring" || entry.action != Action::EpochActivate;
-                assert!(together || activated.contains(&step.log_index), "{}: retired by nobody", epoch.id);
+                let before = step.log_index.saturating_sub(1);
+                let other = &log[usize::try_from(before).unwrap()];
+                let together = entry.action == Action::EpochRetire
+                    && (other.action, other.trace_id) == (Action::EpochActivate, entry.trace_id);
+                assert!(!together || activated.contains(&before), "{}: retired by nobody", epoch.id);
             }
             if epoch.answers {
                 asking::check_one(self.town, &Epoch::open(self.town, epoch.id.as_str()).unwrap());

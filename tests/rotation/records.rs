@@ -55,7 +55,7 @@ pub fn check(town: &Town, epochs: &[EpochView], log: &[Entry]) {
     // As a party gets it, of the newest alone: each time is an entry.
     if let Some(epoch) = destroyed.last() {
         let args = EndArgs { epoch: town.step(Role::Administrator, epoch.id.as_str()), output: None };
-        let told = perform(&EpochCommand::Destroy(args)).unwrap();
+        let told = perform(&EpochCommand::destroy(args)).unwrap();
         check_record(&town.client(Role::PrivacyOfficer), &told).unwrap();
         check_one(epoch, &told, &keys, log);
     }
@@ -91,7 +91,7 @@ fn check_one(epoch: &EpochView, note: &str, keys: &LogKeys, log: &[Entry]) {
     assert!(lines.next().is_some_and(|line| KEY.contains(&line)), "{id}: {text}");
     assert!(lines.next().is_some_and(|line| REGISTERS.contains(&line)), "{id}: {text}");
     let rest: Vec<&str> = lines.collect();
-    let deleted = "wrapped data key, sealed shares, loads, batches and stocks deleted";
+    let deleted = "wrapped data key, sealed shares, loads, stocks, questions and answers of batches deleted";
     assert_eq!(rest, [deleted, "free pages zeroed and given back, write-ahead log cut"], "{id}");
     let entry = &log[usize::try_from(end.log_index).unwrap()];
     assert_eq!((entry.action, entry.epoch.as_ref()), (Action::EpochDestroy, Some(id)), "the entry that it names");

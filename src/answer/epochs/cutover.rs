@@ -41,7 +41,9 @@ pub(in super::super) async fn activate(
     let lacking = lacking.map_err(|error| store_problem(&error).traced(caller.trace))?;
     let counts = app.counts(before.as_deref());
     let counts = counts.map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let newer = app.newer(&in_force.epoch).map_err(|error| store_problem(&error).traced(caller.trace))?;
     let checked = check(&regulation, &in_force, &counts, &lacking, how);
+    let checked = checked.and_then(|step| newer.map_or(Ok(step), |newer| Err(outdated(&newer))));
     let checked = checked.and_then(|step| app.check_age(&regulation, &in_force).map(|()| step));
     let step = match checked.and_then(|step| app.check_inference(&in_force).map(|()| step)) {
         Ok(step) => step,
@@ -59,12 +61,20 @@ pub(in super::super) async fn activate(
         let until = app.latest() + Duration::days(old.epoch.grace_days.into());
         (old.epoch.id.clone(), step, Taken { answers_until: Some(until), ..app.taken(step, 0) })
     });
-    let changed_ids: Vec<EpochId> = retiring.iter().map(|(old, ..)| old.clone()).chain([id.clone()]).collect();
+    let retire = |old: &EpochId| Entry {
+        action: Action::EpochRetire,
+        epoch: Some(old.clone()),
+        salt: Entry::fresh_salt(),
+        ..entry.clone()
+    };
+    let retiring = retiring.map(|(old, step, taken)| (retire(&old), old, step, taken));
+    let changed_ids: Vec<EpochId> = retiring.iter().map(|(_, old, ..)| old.clone()).chain([id.clone()]).collect();
     let (next, taken) = (id.clone(), app.taken(step, 0));
     let opening = counts_of(&in_force);
     let kept = Kept::Epoch(id.clone());
     app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
-        if let Some((old, step, taken)) = retiring {
+        if let Some((retires, old, step, taken)) = retiring {
+            let log_index = tx.append(&retires)?.index;
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;
@@ -165,6 +175,15 @@ fn check(
         return Err(Problem::conflict("stock_missing", detail));
     }
     Ok(step)
+}
+
+/// Why an epoch does not take over any more.
+fn outdated(newer: &EpochId) -> Problem {
+    let detail = format!(
+        "{newer} was announced behind this epoch and has taken over: an older salt does not come back; abort this epoch, \
+         and announce a new one if another is needed"
+    );
+    Problem::conflict("epoch_outdated", detail)
 }
 
 /// Sources with another number of records than the regulation expects behind any of these counts.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::aside::aside;
@@ -15,10 +16,10 @@ use super::super::four_eyes::Proposed;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
-use super::super::wire::{Destroyed, Ending};
+use super::super::wire::{Destroyed, Destruction, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::illegal;
-use crate::audit::{Action, Outcome};
+use crate::audit::{Action, Entry, Outcome};
 use crate::epoch::{IllegalStep, Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
@@ -72,7 +73,7 @@ pub(in super::super) async fn retire(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller::of(identity, &request), id.into_inner(), End::Retire).await
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Retire, false).await
 }
 
 pub(in super::super) async fn abort(
@@ -81,7 +82,7 @@ pub(in super::super) async fn abort(
     request: HttpRequest,
     id: Path<EpochId>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller::of(identity, &request), id.into_inner(), End::Abort).await
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Abort, false).await
 }
 
 pub(in super::super) async fn destroy(
@@ -89,13 +90,21 @@ pub(in super::super) async fn destroy(
     identity: Identity,
     request: HttpRequest,
     id: Path<EpochId>,
+    how: Json<Option<Destruction>>,
 ) -> Result<Json<Ending>, Problem> {
-    propose(app, Caller::of(identity, &request), id.into_inner(), End::Destroy).await
+    let accept_unread = how.into_inner().unwrap_or_default().accept_unread;
+    propose(app, Caller::of(identity, &request), id.into_inner(), End::Destroy, accept_unread).await
 }
 
 /// Proposes an end, if it could come now. Of an epoch that is gone it gives the record again, and brings to its end what
 /// was cut short.
-async fn propose(app: Data<App>, caller: Caller, id: EpochId, end: End) -> Result<Json<Ending>, Problem> {
+async fn propose(
+    app: Data<App>,
+    caller: Caller,
+    id: EpochId,
+    end: End,
+    accept_unread: bool,
+) -> Result<Json<Ending>, Problem> {
     let traced = |problem: Problem| problem.traced(caller.trace);
     let _changing = app.changing.lock().await;
     let in_force = app.visible(&caller.identity, &id).map_err(traced)?;
@@ -113,17 +122,45 @@ async fn propose(app: Data<App>, caller: Caller, id: EpochId, end: End) -> Resul
         app.record(entry).await?;
         return Ok(Json(Ending::Destroyed(erase(app.clone(), &caller, id, Registers::Unseen).await?)));
     }
-    if let Err(problem) = app.may_end(&in_force, end) {
+    let may = app.may_end(&in_force, end);
+    if let Err(problem) = may.and_then(|_| app.check_unread(&id, end, accept_unread)) {
         return Err(app.refuse(entry, problem).await);
     }
-    let proposed = Proposed::EndEpoch { epoch: id.clone(), end };
+    let proposed = Proposed::EndEpoch { epoch: id.clone(), end, accept_unread };
     let pending = app.propose(&caller, &regulation, Act::EndEpoch, proposed, Some(id)).await?;
     Ok(Json(Ending::Waits(pending)))
 }
 
-/// The step in the store.
-pub(in super::super) fn write(tx: &Tx<'_>, epoch: &EpochId, step: Move, taken: &Taken) -> Result<(), StoreError> {
-    if step.to() == State::Destroyed { tx.end_epoch(epoch, step, taken) } else { tx.take_step(epoch, step, taken) }
+/// The step that ends an epoch, as it was checked.
+pub(in super::super) struct LastStep {
+    pub epoch: EpochId,
+    pub step: Move,
+    pub taken: Taken,
+    /// In the log, if answers are lost with the epoch; without it none may be.
+    pub accepts: Option<Entry>,
+    /// By which results expire.
+    pub now: OffsetDateTime,
+}
+
+impl LastStep {
+    /// Takes it; `log_index` is its entry.
+    pub(in super::super) fn write(&self, tx: &Tx<'_>, log_index: u64) -> Result<(), StoreError> {
+        let taken = Taken { log_index, ..self.taken.clone() };
+        if self.step.to() != State::Destroyed {
+            return tx.take_step(&self.epoch, self.step, &taken);
+        }
+        match (tx.unread(&self.epoch, self.now)?, &self.accepts) {
+            (None, _) => {}
+            (Some(_), Some(entry)) => drop(tx.append(entry)?),
+            // A batch came between the look and the step.
+            (Some(_), None) => {
+                return Err(StoreError::Conflict(
+                    "epoch has answers that nobody has read; read it again and decide anew",
+                ));
+            }
+        }
+        tx.end_epoch(&self.epoch, self.step, &taken)
+    }
 }
 
 /// What follows the step: memory, and of a destroyed epoch every copy.
@@ -176,7 +213,7 @@ impl App {
                 let detail = "the epoch has stopped answering already; destroy it instead";
                 return Err(Problem::conflict("epoch_not_active", detail));
             }
-            return Ok((step, Taken { answers_until: Some(self.clock.now()), ..taken }));
+            return Ok((step, Taken { answers_until: Some(taken.at), ..taken }));
         }
         match in_force.epoch.answers_until {
             // Somebody may be asking with it.

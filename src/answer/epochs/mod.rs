@@ -4,9 +4,11 @@
 //! A crash leaves all of it or nothing.
 
 mod cutover;
+mod effect;
 pub(super) mod end;
 mod reports;
 mod shares;
+mod silence;
 mod view;
 
 use std::collections::BTreeSet;

@@ -12,8 +12,8 @@ use super::super::wire::{self, EpochView, Source, StepTaken, Todo};
 use super::super::{App, EpochInForce};
 use super::End;
 use super::cutover::{load_of, sources};
-use crate::epoch::{Participant, State};
-use crate::ids::Oin;
+use crate::epoch::{Epoch, Participant, State};
+use crate::ids::{EpochId, Oin};
 use crate::regulate::{Party, Regulation, Role};
 use crate::store::{StoreError, Taken};
 
@@ -27,12 +27,20 @@ impl App {
         let participant =
             |one: &Participant| wire::Participant { oin: one.oin.clone(), recipient: one.recipient.clone() };
         let step = |step: Taken| StepTaken { state: step.state.to_string(), at: step.at, log_index: step.log_index };
-        let missing: Vec<Oin> =
-            epoch.contributors().filter(|oin| !in_force.contributed.contains(oin)).cloned().collect();
+        // Of one that is over nothing is missing any more.
+        let awaited = |oin: &&Oin| epoch.state != State::Destroyed && !in_force.contributed.contains(oin);
+        let missing: Vec<Oin> = epoch.contributors().filter(awaited).cloned().collect();
         let waiting = self.waiting_about(in_force, &regulation)?;
         let left_out = self.left_out(in_force, &regulation).map_err(|error| store_problem(&error))?;
-        let todos =
-            Todos { regulation: &regulation, in_force, waiting: &waiting, left_out: &left_out, today: self.today() };
+        let todos = Todos {
+            regulation: &regulation,
+            in_force,
+            waiting: &waiting,
+            left_out: &left_out,
+            newer: self.newer(epoch).map_err(|error| store_problem(&error))?,
+            in_the_way: self.in_the_way(&epoch.id)?,
+            today: self.today(),
+        };
         Ok(EpochView {
             id: epoch.id.clone(),
             regulation: epoch.regulation.clone(),
@@ -62,6 +70,19 @@ impl App {
 const LOAD_STOCK: &str = "load stock";
 
 impl App {
+    /// An epoch that was announced behind this one and began to answer. Its salt is the newer one: whoever goes back to the
+    /// older brings back what it was made to be rid of.
+    pub(super) fn newer(&self, epoch: &Epoch) -> Result<Option<EpochId>, StoreError> {
+        let all = self.all_epochs();
+        let later = |one: &&Epoch| one.regulation == epoch.regulation && one.announced_at > epoch.announced_at;
+        for one in all.iter().map(|one| &one.epoch).filter(later) {
+            if self.store.steps(&one.id)?.iter().any(|step| step.state == State::Active) {
+                return Ok(Some(one.id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Who can ask now in another epoch and has no part in this one, which could answer in its place.
     fn left_out(&self, in_force: &EpochInForce, regulation: &Regulation) -> Result<Vec<Oin>, StoreError> {
         // Somebody may ask in several of the others.
@@ -88,6 +109,10 @@ struct Todos<'a> {
     waiting: &'a [Waits],
     /// Who can ask now and takes no part.
     left_out: &'a [Oin],
+    /// One that took over and was announced later.
+    newer: Option<EpochId>,
+    /// Of its destruction.
+    in_the_way: Option<String>,
     today: Date,
 }
 
@@ -104,9 +129,17 @@ impl Todos<'_> {
             };
             all.retain(|todo| !todo.command.starts_with(proposed) || by.is_some_and(|by| todo.oin != *by));
             let confirm = format!("regulation confirm {}", act.proposal);
-            all.extend(self.todo(act.seconds.iter().collect(), &confirm, Some(act.lapses.date())));
+            let todo = self.todo(act.seconds.iter().collect(), &confirm, Some(act.lapses.date()));
+            all.extend(about(todo, &self.act(proposed, act)));
         }
         all
+    }
+
+    /// Which act it is, who proposed it, and what comes of it.
+    fn act(&self, proposed: &str, act: &Waits) -> String {
+        let name = self.regulation.party(&act.by).map_or("a party that left", |party| &party.name);
+        let effect = act.effect.as_ref().map_or_else(String::new, |effect| format!(": {effect}"));
+        format!("{proposed} {}, proposed by {name} ({}){effect}", self.in_force.epoch.id, act.by)
     }
 
     fn steps(&self, missing: &[Oin], stocks: &[Oin], answers: bool) -> Vec<Todo> {
@@ -126,6 +159,13 @@ impl Todos<'_> {
                     let command = format!("load {} --epoch {}", source.as_str(), epoch.id);
                     todo.extend(self.todo(who, &command, Some(epoch.load_by)));
                 }
+                if let Some(newer) = &self.newer {
+                    let who = self.parties(|party| party.role == Role::Administrator);
+                    return about(
+                        self.todo(who, &step("abort"), None),
+                        &format!("{newer}, announced later, took over"),
+                    );
+                }
                 if todo.is_empty() {
                     let who = self.parties(|party| party.role == Role::Administrator);
                     todo.extend(self.todo(who, &step("activate"), None));
@@ -141,7 +181,8 @@ impl Todos<'_> {
             State::Retiring if !answers => {
                 let who = self.parties(|party| party.role == Role::Administrator);
                 let kept = Duration::days(i64::from(self.regulation.retention().register_days));
-                self.todo(who, &step("destroy"), epoch.answers_until.map(|until| until.date() + kept))
+                let todo = self.todo(who, &step("destroy"), epoch.answers_until.map(|until| until.date() + kept));
+                if let Some(way) = &self.in_the_way { about(todo, way) } else { todo }
             }
             State::Retiring | State::Destroyed => Vec::new(),
         }
@@ -182,9 +223,14 @@ impl Todos<'_> {
             command: command.to_owned(),
             by,
             overdue: by.is_some_and(|by| by < self.today),
+            about: None,
         };
         who.into_iter().map(todo).collect()
     }
+}
+
+fn about(todos: Vec<Todo>, what: &str) -> Vec<Todo> {
+    todos.into_iter().map(|todo| Todo { about: Some(what.to_owned()), ..todo }).collect()
 }
 
 /// Who loads a source.

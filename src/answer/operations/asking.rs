@@ -51,7 +51,8 @@ pub(super) fn batches() -> Vec<Operation> {
         get("/question-batches/{batch}", question_batches::view)
             .is("getBatch", TAG, "How far a batch is")
             .by(&[CORPORATION])
-            .gives("The batch", batch()),
+            .gives("The batch", batch())
+            .refuses(&[410]),
         put("/question-batches/{batch}/chunks/{number}", question_batches::put_chunk)
             .is("putQuestions", TAG, "Sends a chunk of questions; the same one again replaces the first")
             .by(&[CORPORATION])
@@ -63,15 +64,17 @@ pub(super) fn batches() -> Vec<Operation> {
             .by(&[CORPORATION])
             .takes::<BatchCommit>()
             .gives("The batch", batch())
-            .refuses(&[409]),
+            .refuses(&[409, 410]),
         get("/question-batches/{batch}/results", question_batches::results)
             .is("getResults", TAG, "What became of the questions so far, in their order")
             .by(&[CORPORATION])
             .asks::<question_batches::From>()
-            .gives("Up to 1,000 lines, each equally long where it is an answer", Shape::lines::<ResultLine>()),
+            .gives("Up to 1,000 lines, each equally long where it is an answer", Shape::lines::<ResultLine>())
+            .refuses(&[410]),
         delete("/question-batches/{batch}", question_batches::cancel)
             .is("cancelBatch", TAG, "Ends a batch: what is not asked yet never is, what is answered stays")
             .by(&[CORPORATION])
-            .gives("The batch", batch()),
+            .gives("The batch", batch())
+            .refuses(&[410]),
     ]
 }

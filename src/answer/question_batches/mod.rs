@@ -200,20 +200,26 @@ pub(super) async fn results(
     identity: Identity,
     request: HttpRequest,
     id: Path<BatchId>,
-    from: Query<From>,
+    query: Query<From>,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
+    let from = query.0.from;
     let batch = app.own_batch(&caller, &id).map_err(traced)?;
     let entry = app.entry_of(&caller, &batch).map_err(traced)?;
     // As an answer that is asked for again under its key: what was told under a regulation is not told behind its end.
     let again = app.told_under(&caller, entry.regulation.as_ref().map(|of| &of.id));
     let result = again.as_ref().map_or_else(unanswered, |()| entry.result.clone());
     let (worker, read, withheld) = (app.clone(), batch.clone(), again.err().map(traced));
-    let page = aside(move || worker.result_lines(&read, from.from, withheld.as_ref())).await;
+    let page = aside(move || worker.result_lines(&read, from, withheld.as_ref())).await;
     let page = page.map_err(|_| traced(stopping()))?.map_err(|error| traced(store_problem(&error)))?;
     if page.entries.is_some() {
-        app.record(Entry { action: Action::ResultsRead, entries: page.entries, result, ..entry }).await?;
+        let entry = Entry { action: Action::ResultsRead, entries: page.entries, result, ..entry };
+        let read = app.store.write_async(move |tx: &Tx<'_>| {
+            tx.append(&entry)?;
+            tx.note_read(&batch.id, from, page.count)
+        });
+        read.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
     }
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(page.lines))
 }

@@ -1,5 +1,6 @@
 //! What a party is told of its batches: how far they are, and what became of their questions.
 
+use actix_web::http::StatusCode;
 use time::OffsetDateTime;
 
 use super::super::chunks;
@@ -12,6 +13,7 @@ use super::super::wire::{ANSWER_BYTES, Answered};
 use super::super::{App, Caller};
 use super::{CHUNK_BYTES, Came, damaged};
 use crate::audit::{Range, Receipt};
+use crate::epoch::State;
 use crate::ids::BatchId;
 use crate::store::{Batch, BatchState, StoreError, Tx};
 
@@ -23,11 +25,28 @@ pub(in super::super) fn one_of_many(came: &impl serde::Serialize, is_answer: boo
     if is_answer { padded(came, LINE_BYTES) } else { serde_json::to_vec(came).expect("plain data have a JSON form") }
 }
 
+/// What is said of a batch whose epoch was destroyed: whether answers went with it that were charged.
+fn gone(batch: &Batch) -> Problem {
+    if batch.answered == 0 {
+        let detail = "the epoch of this batch is destroyed; nothing of it was answered or charged: ask anew in the one in \
+                      force, see GET /v1/service";
+        return Problem::new(StatusCode::GONE, "epoch_destroyed", detail);
+    }
+    let detail = format!(
+        "the epoch of this batch is destroyed, and with it the batch's {} answers, which were charged; those that nobody \
+         fetched are lost: ask anew in the epoch in force, which is charged again",
+        batch.answered
+    );
+    Problem::new(StatusCode::GONE, "answers_destroyed", detail)
+}
+
 /// A page of results.
 pub(super) struct Page {
     pub lines: Vec<u8>,
     /// From the first to behind the last of their entries; `None` on an empty page.
     pub entries: Option<Range>,
+    /// How many results it brings.
+    pub count: u32,
 }
 
 impl App {
@@ -35,7 +54,9 @@ impl App {
     pub(super) fn own_batch(&self, caller: &Caller, id: &BatchId) -> Result<Batch, Problem> {
         let is_there = |batch: &Batch| batch.expires_at.is_none_or(|end| self.clock.now() < end);
         match self.store.batch(id) {
-            Ok(batch) if batch.oin == caller.identity.oin && is_there(&batch) => Ok(batch),
+            Ok(batch) if batch.oin == caller.identity.oin && is_there(&batch) => {
+                if self.epoch(&batch.epoch)?.epoch.state == State::Destroyed { Err(gone(&batch)) } else { Ok(batch) }
+            }
             Ok(_) | Err(StoreError::NotFound(_)) => {
                 Err(Problem::not_found("unknown_batch", "you have no batch of this name, or it has expired"))
             }
@@ -78,6 +99,7 @@ impl App {
         let checkpoint = if results.is_empty() { String::new() } else { self.store.checkpoint()? };
         let indexes = || results.iter().map(|result| result.entry.index);
         let entries = indexes().min().zip(indexes().max()).map(|(from, last)| Range { from, to: last + 1 });
+        let count = u32::try_from(results.len()).expect("a page has a bound");
         let mut lines = Vec::with_capacity(results.len() * LINE_BYTES);
         for result in results {
             let came = serde_json::from_str(&result.kept).map_err(|_| damaged())?;
@@ -94,7 +116,7 @@ impl App {
             lines.append(&mut one_of_many(&line, is_answer));
             lines.push(b'\n');
         }
-        Ok(Page { lines, entries })
+        Ok(Page { lines, entries, count })
     }
 
     /// When results of a batch that ends now are deleted.

@@ -95,6 +95,10 @@ pub struct Todo {
     #[serde(default, with = "optional_date::option", skip_serializing_if = "Option::is_none")]
     pub by: Option<Date>,
     pub overdue: bool,
+    /// Where the command does not say it: which act is confirmed, by whom it was proposed and what comes of it; or what
+    /// stands in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 /// A step of an epoch's life.
@@ -149,6 +153,14 @@ pub struct Activation {
     pub accept_shrink: bool,
     /// Cut over although somebody who can ask now has no confirmed stock in the next epoch. Logged.
     pub accept_missing_stock: bool,
+}
+
+/// `POST /v1/epochs/{epoch}/destroy`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Destruction {
+    /// Destroy it although answers of batches, which were charged, are lost that nobody has read. Logged.
+    pub accept_unread: bool,
 }
 
 /// What `POST /v1/epochs/{epoch}/retire`, `abort` and `destroy` answer: the end waits for a second person, or it came

@@ -31,8 +31,12 @@ pub struct OpenTap {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pending {
+    /// The one that waits already, where the party proposed the same before.
     pub proposal: ProposalId,
     pub receipt: Receipt,
+    /// Of the end of an epoch: what would come of it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
 }
 
 /// `GET /v1/proposals`: what waits for a second person in the caller's regulations.
@@ -50,6 +54,9 @@ pub struct ProposalView {
     /// What it would do: dwellings, digest, OIN or epoch. Of a stock, the municipality's privacy officer sees how many
     /// households are registered there.
     pub about: String,
+    /// Of the end of an epoch: what would come of it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
 }
 
 /// `POST /v1/proposals/{proposal}/confirm`.

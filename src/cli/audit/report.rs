@@ -18,7 +18,7 @@ use crate::ids::Oin;
 const ALARM_PART: f64 = 0.1;
 
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 17] = [
+const TOLD: [&str; 18] = [
     "connect",
     "log-export",
     "subject-read",
@@ -36,6 +36,7 @@ const TOLD: [&str; 17] = [
     "load-accept-shrink",
     "epoch-accept-shrink",
     "epoch-accept-missing-stock",
+    "epoch-accept-unread",
 ];
 
 /// What reporting takes.

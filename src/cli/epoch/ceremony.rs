@@ -46,6 +46,10 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
     let (all, missing, by) = (view.participants.len(), view.missing.len(), view.contribute_by);
     let mut said =
         format!("Announced {} for {all} participants; {missing} custodians must contribute by {by}.", view.id);
+    if view.grace_days == 0 {
+        said += "\nIts grace is 0 days: it FALLS SILENT the moment the next epoch is activated, also for who cannot ask in \
+                 that one yet.";
+    }
     for oin in &args.without {
         said += &format!("\nIt is without {oin}, which has no salt of it.");
     }

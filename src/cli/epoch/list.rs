@@ -1,11 +1,14 @@
 //! `voorrang epoch list`: where every epoch stands, what is missing, and who must act.
 
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::ListArgs;
 use crate::answer::wire::{EpochView, Todo};
 use crate::cli::client::Client;
 use crate::ids::Oin;
+
+pub(super) const MINUTE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
 
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.config)?;
@@ -31,14 +34,13 @@ fn table(epochs: &[EpochView]) -> String {
             let who = epoch.contributed.iter().map(Oin::as_str).collect::<Vec<_>>();
             lines.push(format!("  contributed: {}", who.join(", ")));
         }
-        lines.extend(epoch.todo.iter().map(|todo| format!("  {}", line(todo))));
+        lines.extend(todos(&epoch.todo).into_iter().map(|todo| format!("  {todo}")));
     }
     lines.join("\n")
 }
 
 fn row(epoch: &EpochView) -> [String; 8] {
     let day = format_description!("[year]-[month]-[day]");
-    let minute = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let since = epoch.steps.last().and_then(|step| step.at.format(day).ok());
     // What the state waits for is due on this day.
     let by = match epoch.state.as_str() {
@@ -50,7 +52,7 @@ fn row(epoch: &EpochView) -> [String; 8] {
     let loaded: Vec<_> = epoch.loaded.iter().map(|source| source.as_str()).collect();
     let until = match epoch.answers_until {
         Some(_) if epoch.state == "destroyed" => String::new(),
-        Some(until) if epoch.answers => until.format(minute).unwrap_or_default(),
+        Some(until) if epoch.answers => until.format(MINUTE).unwrap_or_default(),
         Some(_) => "silent".into(),
         None => String::new(),
     };
@@ -66,13 +68,25 @@ fn row(epoch: &EpochView) -> [String; 8] {
     ]
 }
 
-/// Who must do what, by when.
-pub(super) fn line(todo: &Todo) -> String {
-    let Todo { name, oin, command, by, overdue } = todo;
+/// Who must do what, by when. What one of several confirms is one line.
+pub(super) fn todos(todos: &[Todo]) -> Vec<String> {
+    let same = |one: &Todo, next: &Todo| one.command == next.command && one.command.starts_with(CONFIRM);
+    todos.chunk_by(same).map(line).collect()
+}
+
+const CONFIRM: &str = "regulation confirm";
+
+fn line(who: &[Todo]) -> String {
+    let Todo { command, by, overdue, about, .. } = &who[0];
+    let names: Vec<_> = who.iter().map(|Todo { name, oin, .. }| format!("{name} ({oin})")).collect();
     let by = by.map_or_else(String::new, |by| format!(" by {by}"));
     let overdue = if *overdue { ", OVERDUE" } else { "" };
-    let first = if command.starts_with("epoch abort") { "remind who is late, or " } else { "" };
-    format!("to do: {name} ({oin}): {first}voorrang {command}{by}{overdue}")
+    let confirms = command.starts_with(CONFIRM);
+    let one_of = if confirms { "may be confirmed by one of" } else { "to do" };
+    let late = command.starts_with("epoch abort") && about.is_none();
+    let first = if late { "remind who is late, or " } else { "" };
+    let about = about.as_ref().map_or_else(String::new, |about| format!("\n    {about}"));
+    format!("{one_of}: {}: {first}voorrang {command}{by}{overdue}{about}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -105,6 +119,7 @@ pub(super) mod testing {
                 command: "epoch contribute e-1".into(),
                 by: Some(date!(2026 - 01 - 29)),
                 overdue: true,
+                about: None,
             }],
             steps: vec![crate::answer::wire::StepTaken {
                 state: "announced".into(),
@@ -122,5 +137,25 @@ pub(super) mod testing {
         assert_eq!(lines[2], "  contributed: 00000099000000002000");
         let todo = "  to do: Zorgnetwerk (00000099000000003000): voorrang epoch contribute e-1 by 2026-01-29, OVERDUE";
         assert_eq!(lines[3], todo);
+    }
+
+    #[test]
+    fn what_one_of_several_confirms_is_one_line_that_says_what_it_is() {
+        let confirms = |name: &str| Todo {
+            name: name.into(),
+            command: "regulation confirm 1c9e".into(),
+            about: Some("epoch retire e-1, proposed by ICT".into()),
+            overdue: false,
+            ..announced().todo.remove(0)
+        };
+        let all = [announced().todo.remove(0), confirms("One"), confirms("Two")];
+        let lines = todos(&all);
+        let oin = &all[0].oin;
+        let act = format!(
+            "may be confirmed by one of: One ({oin}), Two ({oin}): voorrang regulation confirm 1c9e by 2026-01-29\n    \
+             epoch retire e-1, proposed by ICT"
+        );
+        assert_eq!(lines[1..], [act]);
+        assert_eq!(todos(&[all[0].clone(), all[0].clone()]).len(), 2, "what each has to do is a line each");
     }
 }

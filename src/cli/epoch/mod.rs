@@ -7,14 +7,17 @@ mod list;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::Serialize;
+use serde_json::json;
 use time::Date;
 
 use super::client::Client;
 use super::inputs::parse_day;
 use super::output::{Output, refuse_clash};
 use super::{quality_report, regulation};
-use crate::answer::wire::{Activation, Ending, EpochView, SourceReport};
+use crate::answer::wire::{Activation, Destruction, Ending, EpochView, SourceReport};
 use crate::ids::{EpochId, Oin};
+use crate::regulate::printable;
 
 /// The steps of an epoch.
 #[derive(Debug, clap::Subcommand)]
@@ -38,7 +41,7 @@ pub enum EpochCommand {
     /// Propose to end an epoch that never answered; once it is gone, prints the signed record (administrator)
     Abort(EndArgs),
     /// Propose to destroy an epoch that has stopped answering; once it is gone, prints the signed record (administrator)
-    Destroy(EndArgs),
+    Destroy(DestroyArgs),
 }
 
 /// Which epoch, as which party.
@@ -161,6 +164,23 @@ pub struct EndArgs {
     pub output: Option<PathBuf>,
 }
 
+/// What destroying takes.
+#[derive(Debug, clap::Args)]
+pub struct DestroyArgs {
+    #[command(flatten)]
+    pub end: EndArgs,
+    /// Destroy it although batches have answers that were charged and nobody has read: they are lost; logged
+    #[arg(long)]
+    pub accept_unread: bool,
+}
+
+impl EpochCommand {
+    /// A destruction with which no answer is lost.
+    pub fn destroy(end: EndArgs) -> Self {
+        Self::Destroy(DestroyArgs { end, accept_unread: false })
+    }
+}
+
 /// Runs the step and says what was done.
 ///
 /// # Errors
@@ -170,7 +190,7 @@ pub fn run(command: &EpochCommand) -> anyhow::Result<()> {
     match command {
         EpochCommand::List(_) | EpochCommand::Reports(_) => println!("{done}"),
         EpochCommand::Retire(_) => print!("{done}"),
-        EpochCommand::Abort(EndArgs { output: None, .. }) | EpochCommand::Destroy(EndArgs { output: None, .. }) => {
+        EpochCommand::Abort(args) | EpochCommand::Destroy(DestroyArgs { end: args, .. }) if args.output.is_none() => {
             print!("{done}");
         }
         EpochCommand::Fetch(FetchArgs { print_salt: true, .. }) => println!("{done}"),
@@ -192,9 +212,11 @@ pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
         EpochCommand::List(args) => list::list(args),
         EpochCommand::Reports(args) => reports(args),
         EpochCommand::Activate(args) => activate(args),
-        EpochCommand::Retire(epoch) => end(&EndArgs { epoch: epoch.clone(), output: None }, "retire"),
-        EpochCommand::Abort(args) => end(args, "abort"),
-        EpochCommand::Destroy(args) => end(args, "destroy"),
+        EpochCommand::Retire(epoch) => end(&EndArgs { epoch: epoch.clone(), output: None }, "retire", &json!({})),
+        EpochCommand::Abort(args) => end(args, "abort", &json!({})),
+        EpochCommand::Destroy(DestroyArgs { end: args, accept_unread }) => {
+            end(args, "destroy", &Destruction { accept_unread: *accept_unread })
+        }
     }
 }
 
@@ -219,8 +241,24 @@ fn activate(args: &ActivateArgs) -> anyhow::Result<String> {
     let how = Activation { accept_shrink: args.accept_shrink, accept_missing_stock: args.accept_missing_stock };
     let view: EpochView = client.post(&format!("epochs/{}/activate", args.epoch.epoch), &how)?;
     let mut done = vec![format!("{} is {}.", view.id, view.state)];
-    done.extend(view.todo.iter().map(list::line));
+    done.extend(client.service()?.epochs.iter().filter_map(|other| replaced(other, &view)));
+    done.extend(list::todos(&view.todo));
     Ok(done.join("\n"))
+}
+
+/// How long an epoch goes on that this one took over from.
+fn replaced(other: &EpochView, by: &EpochView) -> Option<String> {
+    let last = |epoch: &EpochView| epoch.steps.last().map(|step| step.log_index);
+    // Its step stands behind the one with which the other began to answer, in the same transaction.
+    if other.regulation != by.regulation || other.state != "retiring" || last(other) < last(by) {
+        return None;
+    }
+    let until = other.answers_until.and_then(|until| until.format(list::MINUTE).ok()).unwrap_or_default();
+    Some(if other.answers {
+        format!("{} answers beside it until {until}.", other.id)
+    } else {
+        format!("{} FELL SILENT AT ONCE: it was announced with a grace of {} days.", other.id, other.grace_days)
+    })
 }
 
 /// What the party itself has: no output takes its place.
@@ -230,13 +268,16 @@ fn own_files<'a>(client: &'a Client, args: &'a EpochArgs) -> impl Iterator<Item 
 
 /// Proposes an end, which somebody of another party confirms; of an epoch that is gone, its record. A record is the
 /// log's, or it is worth nothing.
-fn end(args: &EndArgs, verb: &str) -> anyhow::Result<String> {
+fn end(args: &EndArgs, verb: &str, how: &impl Serialize) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     if let Some(path) = &args.output {
         refuse_clash([path.as_path()], own_files(&client, &args.epoch))?;
     }
-    let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), &serde_json::json!({}))? {
+    let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), how)? {
         Ending::Waits(pending) => {
+            if let Some(effect) = &pending.effect {
+                eprintln!("{}.", printable(effect));
+            }
             eprintln!("{}", regulation::waits(&pending.proposal));
             if verb == "destroy" {
                 eprintln!("{}", keep_first(&args.epoch.epoch));

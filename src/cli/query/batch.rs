@@ -72,6 +72,7 @@ pub(super) fn ask(
     asker: &mut Asker,
     households: &[Household],
     minimum: usize,
+    ask_again: bool,
     files: &mut Files,
 ) -> anyhow::Result<()> {
     let most = MOST_IN_BATCH as usize;
@@ -79,7 +80,7 @@ pub(super) fn ask(
     let left = (0..households.len()).map(|at| (at, None)).collect();
     let mut run = Under { households, batches: Vec::new(), left };
     for batch in recall(asker)? {
-        run.go_on(asker, batch, files)?;
+        run.go_on(asker, batch, ask_again, files)?;
     }
     run.left.retain(|&at, _| !files.has(&households[at].0.contract));
     while !run.left.is_empty() {
@@ -125,8 +126,25 @@ impl Under<'_> {
     }
 
     /// Takes what a batch of a run that was cut brought, and has it answered if it was not yet.
-    fn go_on(&mut self, asker: &mut Asker, batch: Begun, files: &mut Files) -> anyhow::Result<()> {
-        let Some(view) = known_view(asker.client(), &batch)? else { return Ok(()) };
+    fn go_on(&mut self, asker: &mut Asker, batch: Begun, ask_again: bool, files: &mut Files) -> anyhow::Result<()> {
+        let view = match known(asker.client(), &batch)? {
+            Known::There(view) => view,
+            Known::Nothing => return Ok(()),
+            Known::Gone(why) => {
+                let lost = self.asked(&batch).iter().filter(|(arrears, _)| !files.has(&arrears.contract)).count();
+                if lost > 0 {
+                    eprintln!("A batch that was cut is gone: {}.", why.0.detail);
+                }
+                let is_charged = lost > 0 && why.0.code == "answers_destroyed";
+                // What was charged is not charged again unasked.
+                ensure!(
+                    ask_again || !is_charged,
+                    "answers about {lost} households were not fetched; ask about them anew with --ask-again, which is \
+                     charged again"
+                );
+                return Ok(());
+            }
+        };
         if !batch.households.iter().all(|at| self.left.contains_key(at)) {
             return Ok(());
         }
@@ -245,12 +263,24 @@ fn recall(asker: &Asker) -> anyhow::Result<Vec<Begun>> {
     Ok(memory.map_or_else(Vec::new, |known| known.batches))
 }
 
-/// How far a batch is, unless the service has none of this name any more or refused it as a whole.
-fn known_view(client: &Client, batch: &Begun) -> anyhow::Result<Option<BatchView>> {
-    match view(client, batch) {
-        Ok(view) => Ok(Some(view).filter(|view| view.state != "refused")),
-        Err(error) if error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.status == 404) => Ok(None),
-        Err(error) => Err(error),
+/// What the service still has of a batch.
+enum Known {
+    There(BatchView),
+    /// It was refused as a whole: nothing of it was charged.
+    Nothing,
+    /// It went with its epoch, or expired.
+    Gone(Refused),
+}
+
+fn known(client: &Client, batch: &Begun) -> anyhow::Result<Known> {
+    match view(client, batch).map_err(anyhow::Error::downcast::<Refused>) {
+        Ok(view) if view.state == "refused" => Ok(Known::Nothing),
+        Ok(view) => Ok(Known::There(view)),
+        Err(Ok(refused)) => match refused.0.code.as_str() {
+            "answers_destroyed" | "epoch_destroyed" | "unknown_batch" => Ok(Known::Gone(refused)),
+            _ => Err(refused.into()),
+        },
+        Err(Err(error)) => Err(error),
     }
 }
 

@@ -71,6 +71,13 @@ pub fn waits(proposal: &ProposalId) -> String {
 
 pub(super) fn run_confirm(args: &ConfirmArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.config)?;
+    let waiting: Vec<ProposalView> = client.get("proposals")?;
+    // Of one that is not there the service says why.
+    if let Some(act) = waiting.iter().find(|one| one.proposal == args.proposal) {
+        let effect = act.effect.as_ref().map_or_else(String::new, |effect| format!(": {effect}"));
+        let line = format!("{} {}, proposed by {} on {}{effect}.", act.kind, act.about, act.by, act.made_at);
+        eprintln!("Confirming {}", printable(&line));
+    }
     let done = confirm(&args.proposal, &client)?;
     eprintln!("Done: {}. It is entry {} of the access log.", done.kind, done.receipt.index);
     let Some(record) = &done.record else { return Ok(()) };
@@ -84,6 +91,9 @@ pub(super) fn pending(args: &PartyArgs) -> anyhow::Result<()> {
     for one in &waiting {
         let (kind, about) = (printable(&one.kind), printable(&one.about));
         println!("{}  {kind:<10}  {}  {}  {}  {about}", one.proposal, one.regulation, one.by, one.made_at);
+        if let Some(effect) = &one.effect {
+            println!("  {}", printable(effect));
+        }
     }
     if waiting.is_empty() {
         eprintln!("Nothing waits for a second person.");

@@ -106,6 +106,28 @@ fn behind_its_end_nothing_is_asked_and_results_stay_until_they_expire() {
 }
 
 #[test]
+fn a_batch_counts_as_unread_until_it_is_handed_out_without_a_gap_or_expires() {
+    let home = folder();
+    let store = open(&home);
+    let id = answering(&store);
+    let unread = |now| store.unread(&epoch_id(), now).unwrap();
+    let one = |until| Some(Unread { batches: 1, parties: 1, until });
+    assert_eq!(unread(NOW), one(None), "while it is answered");
+    for n in 0..3 {
+        answer(&store, id, n).unwrap();
+    }
+    let end = NOW + Duration::DAY;
+    store.write(move |tx| tx.end_batch(&id, BatchState::Done, NOW, end)).unwrap();
+    assert_eq!((unread(NOW), unread(end)), (one(Some(end)), None));
+    for (from, count, left) in [(1, 2, one(Some(end))), (0, 2, one(Some(end))), (2, 1, None), (0, 1, None)] {
+        store.write(move |tx| tx.note_read(&id, from, count)).unwrap();
+        assert_eq!(unread(NOW), left, "{from} {count}");
+    }
+    begin(&store, 1);
+    assert_eq!(unread(NOW), None, "of what is open nothing is lost");
+}
+
+#[test]
 fn a_batch_that_is_never_committed_goes_when_its_time_is_over() {
     let home = folder();
     let store = open(&home);

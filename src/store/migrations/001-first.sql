@@ -60,6 +60,7 @@ CREATE TABLE participant (
     oin         TEXT NOT NULL,
     recipient   TEXT NOT NULL, -- age or ssh public key
     contributes INTEGER NOT NULL CHECK (contributes IN (0, 1)),
+    contributed INTEGER NOT NULL DEFAULT 0 CHECK (contributed IN (0, 1)), -- its share may be gone with the epoch
     PRIMARY KEY (epoch, oin)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE share (
@@ -127,6 +128,7 @@ CREATE TABLE batch (
     asker        TEXT NOT NULL DEFAULT '',   -- JSON: who committed it
     answered     INTEGER NOT NULL DEFAULT 0,
     refused      INTEGER NOT NULL DEFAULT 0,
+    read         INTEGER NOT NULL DEFAULT 0, -- results from the first on that were handed out
     begun_at     INTEGER NOT NULL,
     ended_at     INTEGER,
     expires_at   INTEGER -- absent while it is answered
