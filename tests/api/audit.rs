@@ -37,7 +37,7 @@ fn token(house: &House) -> std::path::PathBuf {
         people: PeopleArgs::default(),
         config,
         output: output.clone(),
-        profile: None,
+        profile: vec![],
         salt: vec![],
     };
     subject::token(&args).unwrap();

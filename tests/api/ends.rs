@@ -407,7 +407,7 @@ fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
             people: PeopleArgs::default(),
             config: house.party(POPULATION),
             output: tokens.clone(),
-            profile: None,
+            profile: vec![],
             salt,
         })?;
         let made: Value = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
@@ -440,7 +440,7 @@ fn an_epoch_whose_salt_nobody_kept_is_named_in_the_reply() {
     let (person, tokens, output) = (house.file("person.csv"), house.file("token.json"), house.file("reply"));
     rows(&demo("brp.csv"), &person, |row| row.contains(",Lange Haversingel,58,"));
     let (people, config) = (PeopleArgs::default(), house.party(POPULATION));
-    let made = TokenArgs { person, people, config, output: tokens.clone(), profile: None, salt: vec![] };
+    let made = TokenArgs { person, people, config, output: tokens.clone(), profile: vec![], salt: vec![] };
     subject::token(&made).unwrap();
     let reply = |json: bool| {
         let log = LogArgs::new(house.party(OFFICER));
