@@ -9,7 +9,8 @@ use voorrang::answer::checkup::{Grade, examine};
 use voorrang::answer::server;
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
-use voorrang::cli::epoch::{self, EpochCommand, FetchArgs, NewArgs};
+use voorrang::cli::client::Refused;
+use voorrang::cli::epoch::{self, EndArgs, EpochCommand, FetchArgs, NewArgs};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::people::PeopleArgs;
 use voorrang::cli::query::{self, QueryArgs};
@@ -18,6 +19,7 @@ use voorrang::encode::Encoder;
 use voorrang::ids::EpochId;
 use voorrang::profile::Profile;
 
+use super::rotation;
 use super::support::*;
 
 const NEXT: &str = "haarlem-2";
@@ -140,7 +142,22 @@ fn a_rotation_to_another_profile_leaves_no_question_without_an_answer() {
     house.clock.pass(NOW + time::Duration::days(31));
     configure(&house, &path, &[]);
     house.restart();
-    house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
+    let silent = |house: &House, code: &str, load: &str| {
+        for request in rotation::everywhere(&old) {
+            let problem = request.refused(house, "epoch", &json!(EPOCH));
+            // Who loads is told what is wrong with a load.
+            let wanted = if ["/v1/loads", "/v1/stock"].contains(&request.path) { load } else { code };
+            assert_eq!(problem.code, wanted, "{}: {}", request.path, problem.detail);
+            assert!(Refused(problem).is_cut_over(), "{}: the client goes on with the next epoch", request.path);
+        }
+    };
+    silent(&house, "epoch_retired", "epoch_not_loading");
+    // What cannot be undone waits until the clock is sure.
+    house.clock.pass(NOW + time::Duration::days(33));
+    let args = EndArgs { epoch: house.epoch_args(ADMINISTRATOR, EPOCH), output: None };
+    let proposal = epoch::perform(&EpochCommand::Destroy(args)).unwrap();
+    confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
+    silent(&house, "epoch_destroyed", "epoch_not_loading");
 }
 
 /// Each epoch is searched with its own profile; where that is not at hand the reply says so, and not that the salt is not.
