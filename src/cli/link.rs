@@ -18,7 +18,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::output::{Output, folder_of, refuse_input};
+use super::output::{Output, folder_of};
+use super::there::refuse_input;
 use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;
