@@ -136,6 +136,10 @@ impl App {
             let detail = "all questions of a batch have one epoch, profile, salt and purpose; nothing of it was asked";
             return Err(Problem::unprocessable("batch_mixed", detail).with(mixed));
         }
+        // Each is told so as if it came alone, and what the silence has cut is brought to its end.
+        if self.check_fit(&first.header).is_err() {
+            return Ok(());
+        }
         let (mut why, mut shapeless) = (None, Vec::new());
         for (place, one) in questions.iter().enumerate() {
             if let Err(problem) = self.household(one) {

@@ -168,13 +168,12 @@ impl Inside {
         }
         let outbox = self.app.store.outbox_stands().unwrap_or_default();
         found.extend(checkup::of_outbox(&outbox, self.app.clock.now()));
-        let active = self.app.active_epochs();
-        if active.is_empty() {
-            found.push(checkup::no_epoch());
-        }
+        let answering = self.app.all_answering();
+        found.extend(checkup::of_answering(answering.iter().map(|in_force| &in_force.epoch)));
         // One that cannot be read is told by every question; here nobody waits for the database.
         let lost = |epoch: &&EpochId| self.app.store.has_epoch_key(epoch).is_ok_and(|there| !there);
-        found.extend(active.iter().filter(lost).map(checkup::epoch_key));
+        let ids = answering.iter().map(|in_force| &in_force.epoch.id);
+        found.extend(ids.filter(lost).map(checkup::epoch_key));
         found.retain(|finding| finding.grade != Grade::Fine);
         let (reasons, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.grade == Grade::Error);
         Readiness { ready: reasons.is_empty(), reasons, warnings }

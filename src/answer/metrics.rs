@@ -119,7 +119,7 @@ impl Metrics {
         self.certificate_ends.set(gate.own_until.unix_timestamp() as f64);
         self.lists_end.set(gate.lists_until.map_or(0.0, |until| until.unix_timestamp() as f64));
         self.files_faulty.set(i64::from(door.fault().is_some()));
-        self.active_epochs.set(whole(app.active_epochs().len()));
+        self.active_epochs.set(whole(app.all_answering().len()));
         self.findings.reset();
         for finding in found {
             let grade = if finding.grade == Grade::Error { "error" } else { "warning" };

@@ -274,10 +274,11 @@ impl App {
         all
     }
 
-    /// How many epochs answer.
-    fn active_epochs(&self) -> Vec<EpochId> {
-        let active = |in_force: &&Arc<EpochInForce>| in_force.epoch.state == State::Active;
-        self.all_epochs().iter().filter(active).map(|in_force| in_force.epoch.id.clone()).collect()
+    /// Those that answer now.
+    fn all_answering(&self) -> Vec<Arc<EpochInForce>> {
+        let (mut all, now) = (self.all_epochs(), self.latest());
+        all.retain(|in_force| in_force.epoch.answers(now).is_ok());
+        all
     }
 
     /// Reads an epoch back from the store, its registers included.

@@ -4,8 +4,10 @@
 use time::OffsetDateTime;
 
 use super::problem::Problem;
+use super::questions::check_header;
 use super::wire::{Question, in_order};
 use super::{App, StartError, open_profile};
+use crate::code::CodeHeader;
 use crate::config::Config;
 use crate::epoch::{Epoch, State};
 use crate::link::HouseholdQuestion;
@@ -66,11 +68,24 @@ impl Profiles {
 }
 
 impl App {
+    /// Whether codes with this header are compared now.
+    ///
+    /// # Errors
+    /// As of a single question: the epoch is none, or silent, or another profile's or salt's.
+    pub(super) fn check_fit(&self, header: &CodeHeader) -> Result<(), Problem> {
+        let in_force = self.epoch(&header.epoch)?;
+        self.check_state(&in_force, self.latest())?;
+        check_header(&in_force, header)
+    }
+
     /// What is asked, read with the profile that its header names.
     pub(super) fn household(&self, question: &Question) -> Result<HouseholdQuestion, Problem> {
         let unfit = |code, detail: &str| Problem::unprocessable(code, detail).at("/tenants");
-        let profile = self.profiles.find(&question.header.schema_hash);
-        let profile = profile.ok_or_else(|| unfit("code_shape", "the service has no such profile"))?;
+        let Some(profile) = self.profiles.find(&question.header.schema_hash) else {
+            // Of an epoch that answers the profile is there.
+            self.check_fit(&question.header)?;
+            return Err(unfit("code_shape", "the service has no such profile"));
+        };
         let tenants = question.tenants.iter().map(|tenant| in_order(tenant.codes.clone(), profile));
         let tenants = tenants.collect::<Result<_, _>>().map_err(|other| unfit("code_shape", &other.to_string()))?;
         HouseholdQuestion::new(profile, question.address, tenants)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::inputs::read_secret_text;
 use crate::answer::upkeep;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -65,9 +66,7 @@ pub fn back_up(args: &BackupArgs) -> anyhow::Result<()> {
 /// # Errors
 /// Why it may not stand there.
 pub fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
-    let read =
-        |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let identity = args.identity.as_ref().map(read).transpose()?.map(zeroize::Zeroizing::new);
+    let identity = args.identity.as_deref().map(read_secret_text).transpose()?;
     let terms = Terms { identity: identity.as_deref().map(String::as_str), loss: args.accept_loss };
     let done = upkeep::restore(&Config::load(&args.config)?, &Clock::System, &args.from, terms)
         .context("nothing was put in place")?;

@@ -10,7 +10,8 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 use tempfile::{Builder, TempDir};
 
-use super::output::{Output, folder_of};
+use super::output::Output;
+use super::there::folder_of;
 use crate::answer::wire::LoadCommit;
 
 /// Most bytes of a chunk: as many as the service takes of questions, and fewer than of records.

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 pub use config::{ClientConfig, QueryDefaults, Retry};
 pub use patience::{ComeAgain, fresh_key};
 
+use super::inputs::read_secret;
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::Identity as CertificateName;
 use crate::answer::wire::{Envelope, EpochView, Fault, ProblemBody, RegulationView, ServiceView};
@@ -307,7 +308,7 @@ impl Client {
     /// If none is configured, or the file holds none.
     pub fn signer(&self) -> anyhow::Result<NoteSigner> {
         let path = self.config.note_key.as_ref().context("client.toml names no note_key; this party does not sign")?;
-        let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+        let bytes = read_secret(path)?;
         let name = path.file_stem().and_then(|stem| stem.to_str()).context("the note key's file name is no text")?;
         Ok(NoteSigner::new(name, &bytes)?)
     }

@@ -9,7 +9,8 @@ use std::thread::available_parallelism;
 use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
-use super::output::{Output, file_bar, refuse_clash};
+use super::output::{Output, file_bar};
+use super::there::refuse_clash;
 use crate::encode::clkhash::{Encoder, Header, InputError, Schema, Weakness, encode_file};
 
 /// What `voorrang clk` takes.

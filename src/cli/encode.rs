@@ -13,9 +13,10 @@ use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, file_bar, refuse_clash};
+use super::output::{Output, file_bar};
 use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
 use super::salt::read_salt;
+use super::there::refuse_clash;
 use crate::answer::wire::Envelope;
 use crate::clock::Clock;
 use crate::code::Record;

@@ -18,7 +18,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::output::{Output, folder_of, refuse_clash};
+use super::output::Output;
+use super::there::{folder_of, refuse_clash};
 use crate::link::join::{Join, JoinError, Lsh, Match, Progress, Summary, Threshold};
 use crate::link::popcount::Kernel;
 pub use input::InputError;

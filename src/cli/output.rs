@@ -1,10 +1,8 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -13,6 +11,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use tempfile::{Builder, NamedTempFile};
+
+use super::there::{at_end_of_links, folder_of, refuse_secret};
 
 /// A file under its final name only once it is complete: an error leaves nothing behind, nor does an end by a signal. A
 /// pipe or a device is written as it goes, and a link is followed.
@@ -60,47 +60,11 @@ pub fn print(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// What an output would take the place of.
-#[derive(Debug, thiserror::Error)]
-pub enum Clash {
-    #[error("{} is what is read; give another place to write to", .0.display())]
-    Input(PathBuf),
-    #[error("{} would be written twice; give each output a place of its own", .0.display())]
-    Output(PathBuf),
-}
-
-/// Refuses an output that is the same file as one of these inputs, or as another output: by whatever name, and whether
-/// or not it is there.
-///
-/// # Errors
-/// [`Clash`].
-pub fn refuse_clash<'a>(
-    outputs: impl IntoIterator<Item = &'a Path>,
-    inputs: impl IntoIterator<Item = &'a Path>,
-) -> Result<(), Clash> {
-    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|it| (it.dev(), it.ino()));
-    let read: BTreeSet<_> = inputs.into_iter().filter_map(file).collect();
-    let mut written = BTreeSet::new();
-    for output in outputs {
-        if file(output).is_some_and(|file| read.contains(&file)) {
-            return Err(Clash::Input(output.to_owned()));
-        }
-        let path = at_end_of_links(output);
-        // A pipe or a device may be written twice.
-        let is_file = fs::metadata(&path).map_or(true, |there| there.is_file());
-        let folder = folder_of(&path).canonicalize().unwrap_or_else(|_| folder_of(&path).to_owned());
-        if is_file && !written.insert(folder.join(path.file_name().unwrap_or_default())) {
-            return Err(Clash::Output(output.to_owned()));
-        }
-    }
-    Ok(())
-}
-
 impl Output {
     /// Opens a file in the folder of `path`, or what stands there if it is a pipe or a device.
     ///
     /// # Errors
-    /// If the folder cannot be written.
+    /// If the folder cannot be written, or a key or salt is there.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let (path, named) = (at_end_of_links(path), path);
         let place = match fs::metadata(named) {
@@ -109,6 +73,7 @@ impl Output {
                 Place::Straight(opened.with_context(|| format!("cannot write to {}", named.display()))?)
             }
             _ => {
+                refuse_secret(&path)?;
                 new_in(folder_of(&path)).with_context(|| format!("cannot write into {}", folder_of(&path).display()))?
             }
         };
@@ -171,24 +136,6 @@ fn new_in(folder: &Path) -> std::io::Result<Place> {
         Ok(file) if Path::new("/proc/self/fd").exists() => Ok(Place::Nameless(file.into())),
         _ => NamedTempFile::new_in(folder).map(Place::Hidden),
     }
-}
-
-/// As many links as the system follows.
-const MOST_LINKS: usize = 40;
-
-/// The path that a link leads to, also if nothing is there yet.
-fn at_end_of_links(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Ok(target) = fs::read_link(&path) else { break };
-        path = folder_of(&path).join(target);
-    }
-    path
-}
-
-/// The folder that a path is in.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Write for Output {
@@ -296,6 +243,8 @@ impl FileProgress {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -373,37 +322,5 @@ mod tests {
         write(&path, "row\n");
         assert_eq!(reader.join().unwrap(), "row\n");
         assert!(!fs::metadata(&path).unwrap().is_file());
-    }
-
-    #[test]
-    fn an_output_that_is_an_input_is_refused_by_whatever_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let [input, link, hard, other] = ["in.csv", "link", "hard", "out.csv"].map(|name| folder.path().join(name));
-        fs::write(&input, "a").unwrap();
-        std::os::unix::fs::symlink("in.csv", &link).unwrap();
-        fs::hard_link(&input, &hard).unwrap();
-        for output in [&input, &link, &hard] {
-            assert!(refuse_clash([output.as_path()], [other.as_path(), input.as_path()]).is_err());
-        }
-        assert!(refuse_clash([other.as_path()], [input.as_path()]).is_ok());
-        assert!(refuse_clash([Path::new("/dev/null")], [Path::new("/dev/null")]).is_ok());
-    }
-
-    #[test]
-    fn two_outputs_that_are_one_file_are_refused_by_whatever_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let [out, link, far, other] =
-            ["out.csv", "link", "far/../out.csv", "b.csv"].map(|name| folder.path().join(name));
-        fs::create_dir(folder.path().join("far")).unwrap();
-        std::os::unix::fs::symlink("out.csv", &link).unwrap();
-        for is_there in [false, true] {
-            for second in [&out, &link, &far] {
-                let clash = refuse_clash([out.as_path(), other.as_path(), second.as_path()], []);
-                assert!(matches!(clash, Err(Clash::Output(_))), "{second:?} {is_there}");
-            }
-            assert!(refuse_clash([link.as_path(), other.as_path()], []).is_ok());
-            fs::write(&out, "a").unwrap();
-        }
-        assert!(refuse_clash([Path::new("/dev/null"); 2], []).is_ok());
     }
 }

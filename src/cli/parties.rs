@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::inputs::read_secret_text;
 use crate::answer::wire::Envelope;
 use crate::audit::NoteVerifier;
 use crate::epoch::share::{Identity, Salt, ShareError, derive};
@@ -67,8 +68,7 @@ impl PartyBook {
 /// # Errors
 /// Names the file.
 pub fn read_identity(path: &Path) -> anyhow::Result<Identity> {
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Identity::from_file(&text).with_context(|| path.display().to_string())
+    Identity::from_file(&read_secret_text(path)?).with_context(|| path.display().to_string())
 }
 
 /// Opens all shares of an envelope, checks who signed each, and derives the salt.

@@ -18,7 +18,8 @@ use ring::digest::{SHA256, digest};
 use time::Date;
 
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, bar, refuse_clash};
+use super::output::{Output, bar};
+use super::there::refuse_clash;
 use crate::clock::Clock;
 use crate::code::{Code, Codes};
 use crate::encode::{Ages, Encoder, Resident, Source};

@@ -1,13 +1,13 @@
 //! The salt of an epoch at who encodes: from the envelope, or as this party kept it, in a file or in its environment. What
 //! was kept says of which epoch it is; codes of another epoch are never made with it.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
 
 use super::client::Client;
+use super::inputs::read_secret;
 use super::pki::write_secret;
 use crate::answer::wire::EpochView;
 use crate::encode::Encoder;
@@ -31,8 +31,7 @@ pub fn read_salt(path: &Path) -> anyhow::Result<KeptSalt> {
         let value = value.map_err(|_| anyhow::anyhow!("the environment variable {name} holds no salt"))?;
         return KeptSalt::from_file(value.as_bytes()).with_context(|| format!("environment variable {name}"));
     }
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
-    KeptSalt::from_file(&bytes).with_context(|| path.display().to_string())
+    KeptSalt::from_file(&read_secret(path)?).with_context(|| path.display().to_string())
 }
 
 /// Writes the salt of an epoch to a new file; what was done. A file that is there already stays as it is.
@@ -102,6 +101,8 @@ pub fn encoder(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

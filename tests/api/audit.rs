@@ -38,7 +38,7 @@ fn token(house: &House) -> std::path::PathBuf {
         people: PeopleArgs::default(),
         config,
         output: output.clone(),
-        profile: None,
+        profile: vec![],
         salt: vec![],
     };
     subject::token(&args).unwrap();
@@ -84,7 +84,7 @@ fn no_output_takes_the_place_of_what_it_is_made_of() {
         let (person, people, salt) =
             (family(&house), PeopleArgs::default(), vec![(EPOCH.parse().unwrap(), kept.clone())]);
         let config = house.party(POPULATION);
-        subject::token(&TokenArgs { person, people, config, output: output.into(), profile: None, salt })
+        subject::token(&TokenArgs { person, people, config, output: output.into(), profile: vec![], salt })
     };
     let read = |output: &Path| {
         let log = LogArgs::new(house.party(OFFICER));

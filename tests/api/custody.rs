@@ -68,6 +68,32 @@ fn no_output_of_an_epoch_takes_the_place_of_what_the_party_has() {
     assert!(!envelope.exists() && fs::read_to_string(salt).unwrap().starts_with("something else"));
 }
 
+/// Where the files of several parties lie in one folder, a slip of the hand costs nobody a key.
+#[test]
+fn no_output_of_an_epoch_takes_the_place_of_what_another_party_has() {
+    let house = House::open();
+    let others = [POPULATION, ADMINISTRATOR].map(|stem| house.client(stem).config.files().map(PathBuf::from).collect());
+    let mut others: Vec<PathBuf> = others.into_iter().flat_map(|some: Vec<PathBuf>| some).collect();
+    fetch(&house, POPULATION, EPOCH, None, Some(house.file("salt"))).unwrap();
+    fs::write(house.file("flags.csv"), "contract_id,answer\n").unwrap();
+    others.extend([house.file("salt"), house.file("flags.csv"), house.party(POPULATION)]);
+    let read = || others.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
+    let before = read();
+    for path in &others {
+        let error = format!("{:#}", fetch(&house, CORPORATION, EPOCH, Some(path.clone()), None).unwrap_err());
+        assert!(error.contains("give another place to write to"), "{}: {error}", path.display());
+        for end in [EpochCommand::Abort, EpochCommand::destroy] {
+            let args = EndArgs { epoch: house.epoch_args(CORPORATION, EPOCH), output: Some(path.clone()) };
+            let error = format!("{:#}", epoch::perform(&end(args)).unwrap_err());
+            assert!(error.contains("give another place to write to"), "{}: {error}", path.display());
+        }
+    }
+    assert_eq!(read(), before);
+    for _ in 0..2 {
+        fetch(&house, CORPORATION, EPOCH, Some(house.file("envelope.json")), None).unwrap();
+    }
+}
+
 #[test]
 fn who_can_ask_now_and_is_left_out_of_the_next_epoch_is_missed_before_the_cut_over() {
     let house = House::open();

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use time::Duration;
-use voorrang::answer::checkup::{Area, examine};
+use voorrang::answer::checkup::{Area, Grade, examine};
 use voorrang::answer::server;
 use voorrang::answer::wire::law::Pending;
 use voorrang::answer::wire::{LogPage, SubjectView};
@@ -105,6 +105,29 @@ fn what_a_covenant_leaves_is_destroyed_after_its_end() {
     house.clock.pass(NOW + Duration::days(400));
     assert!(destroy(&house, EPOCH).unwrap().contains("destroyed"));
     assert_eq!(state(&house, EPOCH), "destroyed");
+}
+
+/// The newest one is silent, the one before still answers: what is told of both agrees.
+#[test]
+fn that_no_question_is_answered_is_told_only_where_none_is() {
+    let house = House::open();
+    let old = value(&house.encoder(EPOCH), FAMILY);
+    house.fill("haarlem-2");
+    retire(&house, "haarlem-2").unwrap();
+    let told = || {
+        let about = examine(&house.config(), &house.clock).into_iter().filter(|one| one.about == Area::Epoch);
+        about.filter(|one| one.grade != Grade::Fine).map(|one| (one.code, one.detail)).collect::<Vec<_>>()
+    };
+    assert_eq!(house.line(CORPORATION).ask(&old).answered().answer, "priority");
+    let until = (NOW + Duration::days(30)).date();
+    let found = told();
+    let codes: Vec<_> = found.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, ["epoch_without_successor", "epoch_over"], "{found:?}");
+    assert!(found[0].1.contains(&format!("haarlem-1 answers until {until}")), "{found:?}");
+    house.clock.pass(NOW + Duration::days(30));
+    house.line(CORPORATION).ask(&old).is_problem(410, "epoch_retired");
+    let codes: Vec<_> = told().into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, ["no_epoch", "epoch_over", "epoch_over"]);
 }
 
 #[test]
@@ -407,7 +430,7 @@ fn who_was_asked_about_is_found_in_the_log_after_the_epoch_is_destroyed() {
             people: PeopleArgs::default(),
             config: house.party(POPULATION),
             output: tokens.clone(),
-            profile: None,
+            profile: vec![],
             salt,
         })?;
         let made: Value = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
@@ -440,7 +463,7 @@ fn an_epoch_whose_salt_nobody_kept_is_named_in_the_reply() {
     let (person, tokens, output) = (house.file("person.csv"), house.file("token.json"), house.file("reply"));
     rows(&demo("brp.csv"), &person, |row| row.contains(",Lange Haversingel,58,"));
     let (people, config) = (PeopleArgs::default(), house.party(POPULATION));
-    let made = TokenArgs { person, people, config, output: tokens.clone(), profile: None, salt: vec![] };
+    let made = TokenArgs { person, people, config, output: tokens.clone(), profile: vec![], salt: vec![] };
     subject::token(&made).unwrap();
     let reply = |json: bool| {
         let log = LogArgs::new(house.party(OFFICER));

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use time::Duration;
-use voorrang::answer::wire::{EpochView, Resealed, SourceReport};
+use voorrang::answer::wire::law::BatchAnswers;
+use voorrang::answer::wire::{EpochView, ProblemBody, Resealed, SourceReport};
 use voorrang::audit::{Action, NoteSigner, NoteVerifier};
 use voorrang::cli::client::{Client, PartyBook};
 use voorrang::cli::epoch::{self, ActivateArgs, EndArgs, EpochCommand, FetchArgs, NewArgs, ResealArgs};
@@ -17,6 +19,7 @@ use voorrang::epoch::share;
 use voorrang::ids::{EpochId, Oin};
 use voorrang::profile::Profile;
 
+use super::regulation::TEAM;
 use super::support::*;
 
 const THIRD: &str = "ymere";
@@ -298,31 +301,76 @@ fn a_list_that_shrank_is_activated_only_if_somebody_accepts_that() {
     assert_eq!(accepted[0].epoch.as_ref().unwrap().as_str(), "haarlem-2");
 }
 
+/// A request that brings the header of codes.
+pub struct WithHeader {
+    stem: &'static str,
+    method: &'static str,
+    pub path: &'static str,
+    body: Value,
+    /// Where in the body the headers are.
+    headers: &'static [&'static str],
+}
+
+/// Every one that there is, with the header of this question.
+pub fn everywhere(question: &Value) -> Vec<WithHeader> {
+    let header = &question["header"];
+    let plan = json!({"header": header, "source": "population", "records": 1, "referenceDate": "2026-01-01"});
+    let stock = json!({"header": header, "dwellings": 10, "addresses": "AAAA"});
+    let batch = json!({"header": header, "purpose": question["purpose"], "questions": 1});
+    let groups = json!({"case": 0, "leaf": STANDARD.encode([0; 32]), "question": question});
+    let at = |stem, method, path, body, headers| WithHeader { stem, method, path, body, headers };
+    vec![
+        at(CORPORATION, "POST", "/v1/priority-questions", question.clone(), &["/header"]),
+        at(
+            CORPORATION,
+            "POST",
+            "/v1/priority-batches",
+            json!({"questions": [question, question]}),
+            &["/questions/0/header", "/questions/1/header"],
+        ),
+        at(CORPORATION, "POST", "/v1/question-batches", batch, &["/header"]),
+        at(TEAM, "POST", "/v1/group-questions", groups, &["/question/header"]),
+        at(POPULATION, "POST", "/v1/loads", plan, &["/header"]),
+        at(CORPORATION, "PUT", "/v1/stock", stock, &["/header"]),
+    ]
+}
+
+impl WithHeader {
+    /// What it is refused with, each of a batch alike, if this member of the header is this.
+    pub fn refused(&self, house: &House, member: &str, wrong: &Value) -> ProblemBody {
+        let mut body = self.body.clone();
+        for place in self.headers {
+            body.pointer_mut(place).unwrap()[member] = wrong.clone();
+        }
+        let reply = house.line(self.stem).json(self.method, self.path, &body);
+        if self.path != "/v1/priority-batches" {
+            return reply.problem();
+        }
+        let told: BatchAnswers = serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("{}", reply.text()));
+        let mut problems: Vec<_> = told.answers.into_iter().map(|one| one.problem.unwrap()).collect();
+        assert!(problems.windows(2).all(|two| two[0].code == two[1].code));
+        problems.remove(0)
+    }
+}
+
 /// Everything about a header that can be wrong, in every request that brings one.
 #[test]
 fn codes_of_another_epoch_profile_schema_or_salt_are_refused_with_the_remedy_wherever_they_come() {
     let house = House::open();
     let question = value(&house.encoder(EPOCH), FAMILY);
-    let header = &question["header"];
-    let plan = json!({"header": header, "source": "population", "records": 1, "referenceDate": "2026-01-01"});
-    let stock = json!({"header": header, "dwellings": 10, "addresses": "AAAA"});
+    let all = everywhere(&question);
     for (member, wrong, status, code, remedy) in [
         ("epoch", json!("haarlem-9"), 404, "unknown_epoch", "GET /v1/service"),
         ("profile", json!("nl-household-0"), 422, "other_profile", "take the profile"),
         ("schemaHash", json!("00".repeat(32)), 422, "other_schema", "update the program"),
         ("keyCheck", json!("00".repeat(16)), 422, "other_salt", "fetch the envelope again"),
     ] {
-        for (stem, method, path, body) in [
-            (CORPORATION, "POST", "/v1/priority-questions", &question),
-            (POPULATION, "POST", "/v1/loads", &plan),
-            (CORPORATION, "PUT", "/v1/stock", &stock),
-        ] {
-            let mut body = body.clone();
-            body["header"][member] = wrong.clone();
-            let reply = house.line(stem).json(method, path, &body);
-            let problem = reply.is_problem(status, code);
+        for request in &all {
+            let (path, problem) = (request.path, request.refused(&house, member, &wrong));
+            assert_eq!((problem.status, problem.code.as_str()), (status, code), "{path} {member}: {}", problem.detail);
             assert!(problem.detail.contains(remedy), "{path} {member}: {}", problem.detail);
-            assert_eq!(String::from(house.entry_of(&reply).unwrap().result), format!("refused:{code}"), "{path}");
+            let logged = house.log().into_iter().find(|entry| entry.trace_id.to_string() == problem.trace_id).unwrap();
+            assert_eq!(String::from(logged.result), format!("refused:{code}"), "{path}");
         }
     }
     // The key check is made with the salt for one epoch, profile and schema: moved into another epoch it does not fit.
@@ -456,8 +504,10 @@ fn the_record_of_an_end_is_signed_by_the_log() {
     let house = House::empty();
     house.announce(EPOCH).unwrap();
     let told = abort(&house, EPOCH).unwrap();
-    let args = EndArgs { output: Some(house.file("record")), ..end(&house, EPOCH) };
-    epoch::run(&EpochCommand::Abort(args)).unwrap();
+    for _ in 0..2 {
+        let args = EndArgs { output: Some(house.file("record")), ..end(&house, EPOCH) };
+        epoch::run(&EpochCommand::Abort(args)).unwrap();
+    }
     let record = fs::read_to_string(house.file("record")).unwrap();
     let client: Client = house.client(OFFICER);
     let verifier: NoteVerifier = client.log_keys().unwrap().current().clone();

@@ -2,6 +2,7 @@
 //! happens to loads while an administrator activates.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -74,6 +75,17 @@ fn an_envelope_a_salt_file_and_a_salt_in_the_environment_make_the_same_codes() {
         assert!(!stderr.contains(&text[10..20]), "the error repeats the salt");
     }
     assert_ne!(encoded(&environment, Some(&"5a".repeat(32))).2, by_envelope);
+    // What others can read is told, with what to do about it, and taken: a night's load does not wait for a person.
+    let salt = house.file("salt.hex").display().to_string();
+    let envelope = ["--envelope", "envelope.json", "--identity", &identity, "--parties", &parties];
+    for (secret, from) in [(&salt, &["--salt-file", &salt][..]), (&identity, &envelope)] {
+        for (mode, is_told) in [(0o640, true), (0o604, true), (0o440, false), (0o400, false), (0o600, false)] {
+            fs::set_permissions(secret, fs::Permissions::from_mode(mode)).unwrap();
+            let (code, stderr, codes) = encoded(from, None);
+            assert_eq!((code, codes == by_envelope), (Some(0), true), "{stderr}");
+            assert_eq!(stderr.contains(&format!("chmod 600 {secret}")), is_told, "{mode:o}: {stderr}");
+        }
+    }
 }
 
 /// The files of the epoch before lie in every party's folder, and every nightly job names them.

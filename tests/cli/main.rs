@@ -15,6 +15,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -48,7 +49,9 @@ fn workplace() -> TempDir {
     for file in ["brp.csv", "huurders.csv", "achterstanden.csv", "oggz.csv", "meta.json"] {
         fs::copy(demo_data().join(file), data.join(file)).unwrap();
     }
-    fs::write(folder.path().join("salt.hex"), SALT).unwrap();
+    let salt = folder.path().join("salt.hex");
+    fs::write(&salt, SALT).unwrap();
+    fs::set_permissions(&salt, fs::Permissions::from_mode(0o600)).unwrap();
     folder
 }
 

@@ -67,6 +67,34 @@ fn a_pipe_is_written_to_and_stays_one() {
     assert!(reader.join().unwrap().is_empty());
 }
 
+/// Also of a key that the command does not read: it is another party's, or another epoch's.
+#[test]
+fn no_command_writes_over_a_key_or_a_salt() {
+    let folder = workplace();
+    let place = folder.path();
+    let keys = place.join("keys");
+    voorrang().current_dir(place).args(["pki", "dev", "--out", "keys"]).assert().success();
+    fs::write(place.join("e-1.salt"), format!("e-1:{SALT}")).unwrap();
+    fs::write(place.join("a.json"), r#"{"clks": ["AQAAAAAAAAA="]}"#).unwrap();
+    let ending = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ["key", "age", "note"].contains(&ending.to_str().unwrap()))
+    };
+    let mut secrets: Vec<PathBuf> = names_in(&keys).into_iter().filter(ending).collect();
+    assert!(secrets.len() > 10, "{secrets:?}");
+    secrets.push(place.join("e-1.salt"));
+    let before = files_in(place);
+    for secret in secrets {
+        let secret = secret.to_str().unwrap();
+        for command in
+            ["encode population data/brp.csv --salt-file salt.hex -o", "link a.json a.json --threshold 0.5 -o"]
+        {
+            let stderr = fails(voorrang().current_dir(place).args(command.split(' ')).arg(secret), 2);
+            assert!(stderr.contains("holds a key or a salt"), "{command} {secret}: {stderr}");
+        }
+    }
+    assert_eq!(files_in(place), before);
+}
+
 #[test]
 fn no_command_writes_over_what_it_reads() {
     let folder = workplace();

@@ -29,20 +29,28 @@ pub struct Asked {
     pub answered: usize,
     /// Asked once more, after another epoch took over.
     pub again: usize,
+    /// For so long was asked.
+    pub during: Duration,
     pub receipts: Vec<Answered>,
 }
 
 impl Asked {
+    /// Answers a second.
+    pub fn rate(&self) -> f64 {
+        self.answered as f64 / self.during.as_secs_f64()
+    }
+
     pub fn add(&mut self, other: Self) {
         self.answered += other.answered;
         self.again += other.again;
+        self.during += other.during;
         self.receipts.extend(other.receipts);
     }
 }
 
 /// Asks while `work` runs.
 pub fn under_questions(town: &Town, driver: &Driver<'_>, rate: u32, losses: Losses, work: impl FnOnce()) -> Asked {
-    let (done, next) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (done, next, started) = (AtomicBool::new(false), AtomicUsize::new(0), Instant::now());
     std::thread::scope(|scope| {
         let ask = || {
             let mut asked = Asked::default();
@@ -62,6 +70,7 @@ pub fn under_questions(town: &Town, driver: &Driver<'_>, rate: u32, losses: Loss
         done.store(true, Ordering::Relaxed);
         let mut all = Asked::default();
         askers.into_iter().for_each(|asker| all.add(asker.join().unwrap()));
+        all.during = started.elapsed();
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         all
     })

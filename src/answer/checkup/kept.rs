@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Area, Finding, chain, clock_leapt, epoch_key, no_epoch, of_laws, unusable};
+use super::{Area, Finding, chain, clock_leapt, epoch_key, of_answering, of_laws, unusable};
 use crate::answer::laws::Laws;
 use crate::answer::profiles::Profiles;
 use crate::answer::steady::{Hands, Moment, Steady};
@@ -67,9 +67,8 @@ fn of_inspection(config: &Config, moment: Moment, there: Inspection) -> Vec<Find
         Err(error) => found.push(unusable(&error)),
     }
     let living: Vec<&Seen> = there.epochs.iter().filter(|seen| seen.epoch.state != State::Destroyed).collect();
-    if !living.iter().any(|seen| seen.epoch.state == State::Active) {
-        found.push(no_epoch());
-    }
+    let answering = living.iter().map(|seen| &seen.epoch).filter(|epoch| epoch.answers(now).is_ok());
+    found.extend(of_answering(answering));
     // One that cannot be used is told of itself.
     if let Ok(profiles) = Profiles::open(config) {
         let unread = living.iter().filter_map(|seen| profiles.check(&seen.epoch, now).err());

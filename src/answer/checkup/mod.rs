@@ -13,6 +13,7 @@ use super::tls::Gate;
 use super::{StartError, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
+use crate::epoch::{Epoch, State};
 use crate::ids::EpochId;
 use crate::store::Outbox;
 
@@ -291,9 +292,22 @@ pub(super) fn of_laws(laws: &Laws, today: Date) -> Vec<Finding> {
     each.collect()
 }
 
-/// Nothing can be asked.
-pub(super) fn no_epoch() -> Finding {
-    Finding::warning(Area::Epoch, "no_epoch", "no epoch is active: no question is answered; see `voorrang epoch list`")
+/// Of the epochs that answer: whether one does, and whether one goes on doing so.
+pub(super) fn of_answering<'a>(answering: impl Iterator<Item = &'a Epoch>) -> Option<Finding> {
+    let answering: Vec<&Epoch> = answering.collect();
+    if answering.iter().any(|epoch| epoch.state == State::Active) {
+        return None;
+    }
+    let Some(last) = answering.iter().max_by_key(|epoch| epoch.answers_until) else {
+        let detail = "no epoch answers: no question is answered; see `voorrang epoch list`";
+        return Some(Finding::warning(Area::Epoch, "no_epoch", detail));
+    };
+    let until = last.answers_until.map(|until| until.date().to_string()).unwrap_or_default();
+    let detail = format!(
+        "no epoch is active: {} answers until {until} and nothing does behind that; activate the next one before",
+        last.id
+    );
+    Some(Finding::warning(Area::Epoch, "epoch_without_successor", detail))
 }
 
 /// Processing records that reach no log of theirs.

@@ -13,7 +13,8 @@ use super::reading::Reading;
 use super::{LogArgs, announce, standards};
 use crate::audit::{Line, Range, TILE_WIDTH, Tiles, bundle, bundle_path};
 use crate::cli::client::Client;
-use crate::cli::output::{Output, finish_csv, refuse_clash};
+use crate::cli::output::{Output, finish_csv};
+use crate::cli::there::refuse_clash;
 
 /// Names the bundles that are left out, a path a line.
 const PRUNED: &str = "pruned";

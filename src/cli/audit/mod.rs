@@ -27,11 +27,11 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use zeroize::Zeroizing;
 
 pub use verify::{VerifyArgs, verify};
 
 use super::client::{Client, ClientConfig};
+use super::inputs::read_secret_text;
 use super::log_key::remembered_log_keys;
 use crate::audit::{AuditError, Due, LogKeys, Opener, VerifyError, WitnessRefusal};
 use crate::clock::Clock;
@@ -273,8 +273,7 @@ impl LogArgs {
 /// Opens answers with the officer's age identity, where there is one.
 fn opener(path: Option<&Path>) -> anyhow::Result<Option<Opener>> {
     let Some(path) = path else { return Ok(None) };
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Ok(Some(Opener::from_file(&text).with_context(|| path.display().to_string())?))
+    Ok(Some(Opener::from_file(&read_secret_text(path)?).with_context(|| path.display().to_string())?))
 }
 
 /// Every checkpoint that was seen. Where their file is lost, the copy's own is what is left of them.

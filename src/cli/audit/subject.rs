@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::LogArgs;
@@ -18,13 +18,15 @@ use super::letter::letter;
 use super::list;
 use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
-use crate::cli::client::{Client, Refused};
+use crate::cli::client::{Client, ComeAgain, Refused};
 use crate::cli::inputs::read_profile;
-use crate::cli::output::{Output, refuse_clash};
+use crate::cli::output::Output;
 use crate::cli::people::PeopleArgs;
 use crate::cli::salt::{encoder, read_salt};
+use crate::cli::there::refuse_clash;
 use crate::code::AddressToken;
 use crate::encode::Encoder;
+use crate::epoch::share;
 use crate::ids::EpochId;
 use crate::profile::Profile;
 
@@ -41,9 +43,9 @@ pub struct TokenArgs {
     /// Tokens to write, for the officer
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Profile file [default: the built-in one]
+    /// Profile file of an epoch that has not the built-in one, kept with its salt; may be given more than once
     #[arg(long)]
-    pub profile: Option<PathBuf>,
+    pub profile: Vec<PathBuf>,
     /// Salt file of an epoch, kept for this when the epoch was destroyed; may be given more than once
     #[arg(long, value_name = "EPOCH=FILE", value_parser = parse_kept)]
     pub salt: Vec<KeptSalt>,
@@ -88,6 +90,8 @@ struct Tokens {
 pub enum Why {
     /// It is destroyed, and the register holder kept no salt of it.
     SaltNotKept,
+    /// The register holder has no file of its profile.
+    NoProfile,
     /// The register holder's salt is another one, or its envelope does not open.
     SaltUnusable,
     /// The register holder made no token of it.
@@ -104,17 +108,17 @@ struct Token {
     address: AddressToken,
 }
 
-/// Makes the tokens of a person's addresses. An epoch without a salt is named on standard error, and the others go on: one
-/// that was destroyed, whose salt nobody kept, must not hide the rest.
+/// Makes the tokens of a person's addresses. An epoch without a salt or profile is named on standard error, and the others
+/// go on: one that was destroyed, whose salt nobody kept, must not hide the rest.
 ///
 /// # Errors
-/// If the file cannot be read, no address is whole, or no epoch's salt can be had.
+/// If a file cannot be read, no address is whole, no epoch's salt can be had, or the service is away.
 pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     let client = Client::open(&args.config)?;
     let kept = args.salt.iter().map(|(_, file)| file);
     let read = [&args.person, &args.config].into_iter().chain(&args.profile).chain(kept).map(PathBuf::as_path);
     refuse_clash([args.output.as_path()], read.chain(client.config.files()))?;
-    let profile = read_profile(args.profile.as_deref())?;
+    let profiles = profiles(&args.profile)?;
     let residents = args.people.residents(&args.person)?;
     let (mut tokens, mut not_searched) = (Vec::new(), BTreeMap::new());
     let mut epochs = client.service()?.epochs;
@@ -124,20 +128,19 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     }
     // Without a load, nobody was asked about.
     for epoch in epochs.iter().filter(|epoch| epoch.key_check.is_some()) {
-        let kept = args.salt.iter().find(|(kept, _)| *kept == epoch.id).map(|(_, file)| file.as_path());
-        match encoder_of(&client, epoch, &profile, kept) {
+        let kept = args.salt.iter().find(|(kept, _)| *kept == epoch.id).map(|(_, file)| read_salt(file)).transpose()?;
+        match encoder_of(&client, epoch, &profiles, kept)? {
             Ok(encoder) => {
                 let found = residents.iter().filter_map(|resident| encoder.address(resident.person.address.as_ref()?));
                 tokens.extend(found.map(|address| Token { epoch: epoch.id.clone(), address }));
             }
-            Err(error) => {
+            Err((why, error)) => {
                 eprintln!("NOT SEARCHED: questions of the epoch {}: {error:#}", epoch.id);
-                let gone = epoch.state == "destroyed" && kept.is_none();
-                not_searched.insert(epoch.id.clone(), if gone { Why::SaltNotKept } else { Why::SaltUnusable });
+                not_searched.insert(epoch.id.clone(), why);
             }
         }
     }
-    ensure!(!tokens.is_empty(), "no line has a postcode and a house number, or no epoch has a salt");
+    ensure!(!tokens.is_empty(), "no line has a postcode and a house number, or no epoch has a salt and a profile");
     tokens.sort();
     tokens.dedup();
     let mut file = Output::create(&args.output)?;
@@ -150,11 +153,35 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The encoder of an epoch, with the salt that was kept, if one was.
-fn encoder_of(client: &Client, epoch: &EpochView, profile: &Profile, kept: Option<&Path>) -> anyhow::Result<Encoder> {
-    let gone = epoch.state == "destroyed" && kept.is_none();
-    ensure!(!gone, "it is destroyed; if its salt was kept for this, give it with --salt {}=FILE", epoch.id);
-    encoder(client, epoch, profile, kept.map(read_salt).transpose()?)
+/// The built-in profile and those of the files, by schema hash.
+fn profiles(files: &[PathBuf]) -> anyhow::Result<BTreeMap<String, Profile>> {
+    let read = files.iter().map(|file| read_profile(Some(file))).chain([Ok(Profile::built_in())]);
+    read.map(|profile| profile.map(|profile| (profile.schema_hash(), profile))).collect()
+}
+
+/// The encoder of an epoch, with its own profile and the salt that was kept, if one was; or why there is none.
+///
+/// # Errors
+/// If the service is away: that says nothing of the salt.
+fn encoder_of(
+    client: &Client,
+    epoch: &EpochView,
+    profiles: &BTreeMap<String, Profile>,
+    kept: Option<share::KeptSalt>,
+) -> anyhow::Result<Result<Encoder, (Why, anyhow::Error)>> {
+    let EpochView { id, profile, schema_hash, .. } = epoch;
+    if epoch.state == "destroyed" && kept.is_none() {
+        let remedy = anyhow!("it is destroyed; if its salt was kept for this, give it with --salt {id}=FILE");
+        return Ok(Err((Why::SaltNotKept, remedy)));
+    }
+    let Some(profile) = profiles.get(schema_hash) else {
+        let remedy = anyhow!("it has the profile {profile} (schema {schema_hash}); give its file with --profile");
+        return Ok(Err((Why::NoProfile, remedy)));
+    };
+    match encoder(client, epoch, profile, kept) {
+        Err(error) if error.is::<ComeAgain>() => Err(error),
+        made => Ok(made.map_err(|error| (Why::SaltUnusable, error))),
+    }
 }
 
 impl Why {
@@ -162,7 +189,8 @@ impl Why {
     pub(super) fn dutch(self) -> &'static str {
         match self {
             Self::SaltNotKept => "niet doorzocht, het zout van deze periode is niet bewaard",
-            Self::SaltUnusable => "niet doorzocht, de registerhouder heeft het zout van deze periode niet",
+            Self::NoProfile => "niet doorzocht, de registerhouder gaf het profiel van deze periode niet op",
+            Self::SaltUnusable => "niet doorzocht, de registerhouder gaf geen zout dat bij deze periode past",
             Self::NoToken => "niet doorzocht, voor deze periode is geen adrescode gemaakt",
             Self::KeyEnded => "niet meer te doorzoeken, de sleutel van de pseudoniemen is vernietigd",
         }
@@ -172,7 +200,8 @@ impl Why {
     pub(super) fn english(self) -> &'static str {
         match self {
             Self::SaltNotKept => "not searched, the salt of this epoch was not kept",
-            Self::SaltUnusable => "not searched, the register holder has no salt of this epoch",
+            Self::NoProfile => "not searched, the register holder did not give the profile of this epoch",
+            Self::SaltUnusable => "not searched, the register holder gave no salt that fits this epoch",
             Self::NoToken => "not searched, no token was made for this epoch",
             Self::KeyEnded => "cannot be searched any more, the key of its pseudonyms is destroyed",
         }

@@ -12,8 +12,9 @@ use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, Resealed, 
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
 use crate::cli::inputs::read_profile;
-use crate::cli::output::{Output, refuse_clash};
+use crate::cli::output::Output;
 use crate::cli::salt::{SALT_VARIABLE, keep_salt};
+use crate::cli::there::{refuse_clash, refuse_other};
 use crate::epoch::{same_recipient, share};
 use crate::ids::Oin;
 
@@ -144,11 +145,15 @@ fn own_oin(client: &Client, view: &EpochView) -> anyhow::Result<Oin> {
 const NO_PARTICIPANT: &str = "this party's identity is none of the epoch's participants: it was announced without the party, \
      or with another key; have the administrator abort it and announce it with the party's key in parties.toml";
 
+/// How an envelope begins that [`write_envelope`] wrote.
+const ENVELOPE: &str = "{\n  \"epoch\": ";
+
 pub(super) fn fetch(args: &FetchArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     if let Some(path) = &args.output {
         let own = own_files(&client, &args.epoch).chain(args.profile.as_deref());
         refuse_clash([path.as_path()].into_iter().chain(args.salt_file.as_deref()), own)?;
+        refuse_other(path, ENVELOPE, "envelope")?;
     }
     let profile = read_profile(args.profile.as_deref())?;
     let envelope = client.envelope(&args.epoch.epoch)?;

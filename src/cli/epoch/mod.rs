@@ -13,7 +13,8 @@ use time::Date;
 
 use super::client::Client;
 use super::inputs::parse_day;
-use super::output::{Output, refuse_clash};
+use super::output::Output;
+use super::there::{refuse_clash, refuse_other};
 use super::{quality_report, regulation};
 use crate::answer::wire::{Activation, Destruction, Ending, EpochView, SourceReport};
 use crate::ids::{EpochId, Oin};
@@ -266,12 +267,16 @@ fn own_files<'a>(client: &'a Client, args: &'a EpochArgs) -> impl Iterator<Item 
     client.config.files().chain([args.config.as_path()])
 }
 
+/// How a record begins, of whatever version.
+const RECORD: &str = "voorrang destruction record ";
+
 /// Proposes an end, which somebody of another party confirms; of an epoch that is gone, its record. A record is the
 /// log's, or it is worth nothing.
 fn end(args: &EndArgs, verb: &str, how: &impl Serialize) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     if let Some(path) = &args.output {
         refuse_clash([path.as_path()], own_files(&client, &args.epoch))?;
+        refuse_other(path, RECORD, "record of a destruction")?;
     }
     let done = match client.post(&format!("epochs/{}/{verb}", args.epoch.epoch), how)? {
         Ending::Waits(pending) => {
