@@ -132,7 +132,7 @@ impl App {
         let moment = |one: &Arc<Regulation>| (one.id().clone(), before(one.retention().log_days));
         let regulations: Vec<_> = self.laws.all(self.today()).iter().map(moment).collect();
         let others = regulations.iter().map(|(_, moment)| *moment).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Some(Expiry { regulations, others })
+        Some(Expiry { regulations, others, now })
     }
 
     /// Destroys the keys of pseudonyms that no entry's contents need any more. The record comes first: a crash in between
