@@ -11,7 +11,7 @@ use super::tls::Reloader;
 use super::{App, ldv, question_batches, retention};
 use crate::config::Config;
 
-/// Between two rounds of deleting what has expired; the first is at the start.
+/// Between two rounds of deleting what has expired, the first of which is at the start, and of reading the log back.
 const ROUND: Duration = Duration::from_secs(3600);
 
 /// Between two looks at refused connections, and at backups.
@@ -36,6 +36,7 @@ impl Background {
         all.spawn(app, |app, ending| {
             retention::tidy(app);
             while !is_over(ending, ROUND) {
+                retention::look(app);
                 retention::tidy(app);
             }
         });

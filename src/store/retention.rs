@@ -165,6 +165,17 @@ impl Store {
         self.read(|db| times(db, take))
     }
 
+    /// How many of these entries have no contents any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn expired(&self, range: Range) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM leaf LEFT JOIN entry USING (idx)
+                   WHERE leaf.idx >= ?1 AND leaf.idx < ?2 AND text IS NULL";
+        let range = params![int(range.from)?, i64::try_from(range.to).unwrap_or(i64::MAX)];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(range, |row| position(row, 0))?))
+    }
+
     /// All holds, the oldest first.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{LogBroken, Unusable};
 use crate::audit::VerifyError;
+use crate::cli::client::LogDamaged;
 use crate::cli::exit_code;
 
 /// One object, whatever the command failed of: the exit code, and each thing that does not hold, with the entry where
@@ -17,7 +18,11 @@ pub fn json(error: &anyhow::Error) -> Value {
     let causes = causes.filter(|cause| last.is_none_or(|last| !ptr::eq(last, *cause)));
     let mut broken: Vec<Value> = last.into_iter().chain(causes).flat_map(each).collect();
     if broken.is_empty() {
-        let code = if error.is::<Unusable>() { "unusable" } else { "failed" };
+        let code = match error {
+            error if error.is::<Unusable>() => "unusable",
+            error if error.is::<LogDamaged>() => LogDamaged::CODE,
+            _ => "failed",
+        };
         broken.push(fault(code, None, format!("{error:#}")));
     }
     json!({ "verifies": false, "exitCode": exit_code(error), "broken": broken })
@@ -58,7 +63,8 @@ impl LogBroken {
             Self::NoEntry { .. } => "no_entry",
             Self::Rewritten { .. } => "rewritten",
             Self::OtherAnswer { .. } => "other_answer",
-            Self::Unsealed { .. } => "unsealed",
+            Self::Unread { malformed, .. } if !malformed.is_empty() => "entry_malformed",
+            Self::Unsealed { .. } | Self::Unread { .. } => "unsealed",
             Self::Unproved { .. } => "unproved",
             Self::ReceiptTwice { .. } => "receipt_twice",
             Self::OtherParty { .. } => "other_party",
@@ -76,6 +82,7 @@ impl LogBroken {
             | Self::ReceiptTwice { index }
             | Self::OtherParty { index }
             | Self::OtherQuestion { index } => Some(*index),
+            Self::Unread { malformed, unsealed } => malformed.first().or_else(|| unsealed.first()),
             _ => None,
         }
     }

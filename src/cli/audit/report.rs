@@ -108,7 +108,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     } else {
         text(&rows, &mut out)?;
     }
-    Ok(())
+    Ok(reading.sound()?)
 }
 
 /// What each party may ask as the service has it; none without the service.
