@@ -97,6 +97,8 @@ fn a_copy_verifies_is_listed_reported_and_exported() {
 #[test]
 fn a_copy_that_was_changed_ends_with_4_and_says_where() {
     let home = folder();
+    // Its index is of what was fetched.
+    audit(home.path(), &["list"]).code(0);
     let path = home.path().join("memory/log/entries");
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(8).rposition(|window| window == b"answered").unwrap();

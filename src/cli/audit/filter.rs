@@ -48,6 +48,14 @@ impl Filter {
             && epoch.is_none()
     }
 
+    /// Whether everything is wanted that a party did in this time.
+    pub fn covers(&self, begins: OffsetDateTime, ends: OffsetDateTime) -> bool {
+        let Self { from, until, party: _, action, result, article, epoch } = self;
+        from.is_none_or(|from| from <= begins)
+            && until.is_none_or(|until| ends <= until)
+            && (action.is_none() && result.is_none() && article.is_none() && epoch.is_none())
+    }
+
     /// What was asked for by a name that nothing in the log has: a slip of the pen must not read as "nobody asked". Reads
     /// the whole log.
     ///
