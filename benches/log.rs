@@ -184,6 +184,8 @@ fn proofs(folder: &Path, size: u64) {
         "proofs at {size} entries: inclusion {inclusion:.1?}, consistency {consistency:.1?}, n = {PROOFS}; the first \
          after a start {first:.1?}; from all leaf hashes {all:.1?}"
     );
+    let look = || timed(&|| store.check_log().expect("the log is whole"));
+    println!("read back: {:.1?}, n = 3", median((0..3).map(|_| look()).collect()));
 }
 
 fn ratio(one: Duration, other: Duration) -> f64 {

@@ -12,7 +12,7 @@ use super::tls::Reloader;
 use super::{App, ldv, question_batches, retention};
 use crate::config::Config;
 
-/// Between two rounds of deleting what has expired; the first is at the start.
+/// Between two rounds of deleting what has expired, the first of which is at the start, and of reading the log back.
 const ROUND: Duration = Duration::from_secs(3600);
 
 /// Between two looks at refused connections, at backups, and at epochs whose grace may have ended.
@@ -37,6 +37,7 @@ impl Background {
         all.spawn(app, |app, ending| {
             retention::tidy(app);
             while !is_over(ending, ROUND) {
+                retention::look(app);
                 retention::tidy(app);
             }
         });

@@ -21,7 +21,7 @@ pub(super) async fn view(
     request: HttpRequest,
 ) -> Result<Json<Vec<BudgetView>>, Problem> {
     let caller = Caller::of(identity, &request);
-    let _permit = app.officer(&caller).await?;
+    app.read_log(&caller, None).await?;
     let worker = app.clone();
     let found = aside(move || worker.budgets()).await;
     let found = found.map_err(|_| Problem::unavailable("the service is stopping"));

@@ -166,7 +166,7 @@ pub const CODES: &[Code] = &[
     code(
         "store_damaged",
         &[503],
-        Wait,
+        Stop,
         "the access log was changed outside the service, which does nothing until its operator puts a backup back",
     ),
     code(

@@ -171,7 +171,7 @@ impl TryFrom<String> for Spelled {
 
 /// Proof that an entry is in the log of the newest checkpoint (c2sp.org/tlog-proof): for officers, for a party about
 /// what it did itself, and for whoever names the leaf hash, which is salted and stands in the receipt. So a receipt can
-/// be proved when the entry's contents have expired.
+/// be proved when the entry's contents have expired. An officer's is recorded; whoever has a receipt learns nothing new.
 pub(super) async fn proof(
     app: Data<App>,
     identity: Identity,
@@ -189,7 +189,7 @@ pub(super) async fn proof(
     let line = read(&app, move |app| app.store.entries(index..index.saturating_add(1))).await.map_err(traced)?;
     let line = line.map_err(|error| traced(failed(error)))?.pop();
     if !line.is_some_and(|line| did(&caller, &line) || known.is_of(&line)) {
-        let _permit = app.officer(&caller).await?;
+        app.read_log(&caller, Some(Range { from: index, to: index.saturating_add(1) })).await?;
     }
     let found = read(&app, move |app| app.store.inclusion(index)).await.map_err(traced)?;
     let found = found.map_err(|error| traced(failed(error)))?;
@@ -262,6 +262,12 @@ impl App {
         Ok((regulation, permit))
     }
 
+    /// Records that an officer reads of the log: these entries, or, without any, what stands beside them.
+    pub(super) async fn read_log(&self, caller: &Caller, entries: Option<Range>) -> Result<(), Problem> {
+        let entry = self.officer_entry(caller, Action::LogRead).await?;
+        self.record(Entry { entries, ..entry }).await.map(drop)
+    }
+
     /// An entry for what an officer does with the log.
     pub(super) async fn officer_entry(&self, caller: &Caller, action: Action) -> Result<Entry, Problem> {
         let (regulation, permit) = self.officer(caller).await?;
@@ -282,9 +288,7 @@ async fn read<T: Send + 'static>(
 
 /// Entries for an officer, who is recorded before she gets them.
 async fn read_entries(app: &Data<App>, caller: &Caller, range: std::ops::Range<u64>) -> Result<Vec<LogLine>, Problem> {
-    let mut entry = app.officer_entry(caller, Action::LogRead).await?;
-    entry.entries = Some(Range { from: range.start, to: range.end });
-    app.record(entry).await?;
+    app.read_log(caller, Some(Range { from: range.start, to: range.end })).await?;
     let lines = read(app, |app| app.store.entries(range)).await;
     lines.and_then(|lines| lines.map_err(|error| store_problem(&error))).map_err(|problem| problem.traced(caller.trace))
 }

@@ -31,6 +31,16 @@ pub(super) fn tidy(app: &App) {
     }
 }
 
+/// Looks whether somebody changed or deleted contents under the running service: nothing is told from then on. The
+/// timer's part; at the start it was just done.
+pub(super) fn look(app: &App) {
+    let since = std::time::Instant::now();
+    match app.store.check_log() {
+        Ok(()) => tracing::debug!(ms = since.elapsed().as_millis() as u64, "the log is the one that was signed"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the access log was not found whole"),
+    }
+}
+
 /// Deletes what has expired, now.
 pub(super) async fn expire(
     app: Data<App>,
@@ -41,11 +51,14 @@ pub(super) async fn expire(
 ) -> Result<Json<Expired>, Problem> {
     let caller = Caller::of(identity, &request);
     let entry = app.officer_entry(&caller, Action::LogExpire).await?;
-    let worker = app.clone();
-    let expired = aside(move || worker.expire(|_| entry.clone())).await;
+    let (worker, told) = (app.clone(), entry.clone());
+    let expired = aside(move || worker.expire(|_| told.clone())).await;
     let stopping = |_| Problem::unavailable("the service is stopping").traced(caller.trace);
     let failed = |error: StoreError| store_problem(&error).traced(caller.trace);
     let expired = expired.map_err(stopping)?.map_err(failed)?;
+    if expired.entries == 0 {
+        app.record(Entry { result: Outcome::Done, salt: Entry::fresh_salt(), ..entry }).await?;
+    }
     // Steps of their own, so this comes behind them: whoever was cut off in between is told what was left.
     let (once, kept, now) = (caller.once, Kept::body(&expired), app.clock.now());
     app.store.write_async(move |tx: &Tx<'_>| once.keep(tx, &kept, now)).await.map_err(failed)?;
@@ -66,11 +79,13 @@ pub(super) async fn hold(
         return Err(app.refuse(entry, Problem::unprocessable("hold", detail)).await);
     }
     let (range, now) = (Range { from: new.from, to: new.to }, app.clock.now());
+    // Before the write, which would wait for it: what expires in between is missed.
+    let expired = expired_of(&app, range).await.map_err(|problem| problem.traced(caller.trace))?;
     entry.entries = Some(range);
     let once = caller.once;
     let held = app.store.write_async(move |tx: &Tx<'_>| {
         tx.append(&entry)?;
-        let hold = view(tx.hold(range, now)?);
+        let hold = view(tx.hold(range, now)?, expired);
         once.keep(tx, &Kept::created(&hold, place(&hold)), now).map(|()| hold)
     });
     let held = held.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
@@ -89,9 +104,21 @@ pub(super) async fn holds(
     request: HttpRequest,
 ) -> Result<Json<Vec<HoldView>>, Problem> {
     let caller = Caller::of(identity, &request);
-    let _permit = app.officer(&caller).await?;
+    app.read_log(&caller, None).await?;
     let holds = app.store.holds().map_err(|error| store_problem(&error).traced(caller.trace))?;
-    Ok(Json(holds.into_iter().map(view).collect()))
+    let mut all = Vec::with_capacity(holds.len());
+    for hold in holds {
+        let expired = expired_of(&app, hold.entries).await.map_err(|problem| problem.traced(caller.trace))?;
+        all.push(view(hold, expired));
+    }
+    Ok(Json(all))
+}
+
+/// How many of these entries have no contents any more: no hold keeps those.
+async fn expired_of(app: &Data<App>, range: Range) -> Result<u64, Problem> {
+    let worker = app.clone();
+    let found = aside(move || worker.store.expired(range)).await;
+    found.map_err(|_| Problem::unavailable("the service is stopping"))?.map_err(|error| store_problem(&error))
 }
 
 /// Ends a hold.
@@ -108,15 +135,15 @@ pub(super) async fn release(
         let hold = tx.end_hold(id)?;
         entry.entries = Some(hold.entries);
         tx.append(&entry)?;
-        let hold = view(hold);
+        let hold = view(hold, 0);
         once.keep(tx, &Kept::body(&hold), now).map(|()| hold)
     });
     let ended = ended.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
     Ok(Json(ended.value))
 }
 
-fn view(Hold { id, entries }: Hold) -> HoldView {
-    HoldView { id, from: entries.from, to: entries.to }
+fn view(Hold { id, entries }: Hold, expired: u64) -> HoldView {
+    HoldView { id, from: entries.from, to: entries.to, expired: Some(expired).filter(|&expired| expired > 0) }
 }
 
 impl App {
@@ -134,7 +161,7 @@ impl App {
         let moment = |one: &Arc<Regulation>| (one.id().clone(), before(one.retention().log_days));
         let regulations: Vec<_> = self.laws.all(self.today()).iter().map(moment).collect();
         let others = regulations.iter().map(|(_, moment)| *moment).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Some(Expiry { regulations, others })
+        Some(Expiry { regulations, others, now })
     }
 
     /// Destroys the keys of pseudonyms that no entry's contents need any more. The record comes first: a crash in between

@@ -287,6 +287,9 @@ pub struct HoldView {
     pub id: i64,
     pub from: u64,
     pub to: u64,
+    /// So many of them have no contents any more: no hold keeps those. Absent where all have them, and when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<u64>,
 }
 
 /// One fault of a request: where, and what is expected there. Never what stood there.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use super::{Action, Entry, Outcome, Range};
 
@@ -17,6 +17,15 @@ const AHEAD: Duration = Duration::DAY;
 
 /// Entries are dated before they are put in order: neighbours may be out of order by less than this.
 const DISORDER: Duration = Duration::HOUR;
+
+/// How an entry begins, up to its time.
+const TIME: &[u8] = br#"{"v":1,"time":""#;
+
+/// Digits of a time up to the second: as texts they are in the order of time.
+const SECOND: usize = 19;
+
+/// Those of a day.
+const DAY: usize = 10;
 
 /// When contents may be gone, as somebody outside the service knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +57,7 @@ pub struct Gone {
     unrecorded: BTreeMap<u64, Run>,
     /// First position of the run that the last line belongs to, if its contents are gone.
     open: Option<u64>,
-    /// The last entry with contents; empty before there is one.
-    before: Vec<u8>,
+    times: Times,
     /// What records named, in their order.
     recorded: Vec<Range>,
 }
@@ -58,8 +66,54 @@ pub struct Gone {
 #[derive(Clone, Copy, Debug)]
 struct Run {
     end: u64,
-    /// No entry of it was made before this; unknown at the beginning of a log.
-    made_after: Option<OffsetDateTime>,
+    made: Made,
+}
+
+/// When the entries of a run were made.
+#[derive(Clone, Copy, Debug)]
+enum Made {
+    /// Whoever has the contents knows; unless they are no entry.
+    At(Option<OffsetDateTime>),
+    /// Behind every entry before this position; the latest time of those.
+    Behind(u64, Option<[u8; SECOND]>),
+}
+
+/// The times of the entries so far. What stands behind an entry is no older than it says: entries behind a gap say
+/// nothing of it, for whoever deletes may write one with any date.
+#[derive(Debug, Default)]
+struct Times {
+    latest: Option<[u8; SECOND]>,
+    /// Where each day was met first.
+    days: BTreeMap<[u8; DAY], u64>,
+}
+
+impl Times {
+    fn see(&mut self, index: u64, entry: &[u8]) {
+        let time = entry.strip_prefix(TIME).and_then(|text| text.first_chunk());
+        let Some(time) = time.filter(|time| time.iter().all(u8::is_ascii)) else { return };
+        if self.latest.is_none_or(|latest| latest[..DAY] != time[..DAY]) {
+            let day = time.first_chunk().expect("a day is shorter than a second");
+            self.days.entry(*day).or_insert(index);
+        }
+        self.latest = self.latest.max(Some(*time));
+    }
+
+    /// The latest time before a position that is not behind this moment: a clock that was ahead for a while must not make
+    /// what follows look younger than it is. To the second where that is the latest of all, else to the day.
+    fn before(&self, position: u64, latest: Option<[u8; SECOND]>, moment: OffsetDateTime) -> Option<OffsetDateTime> {
+        let moment = moment.to_offset(UtcOffset::UTC).format(&Rfc3339).ok()?;
+        let moment: &[u8; SECOND] = moment.as_bytes().first_chunk()?;
+        let parse = |time: &[u8], rest: &str| {
+            let text = format!("{}{rest}", str::from_utf8(time).ok()?);
+            OffsetDateTime::parse(&text, &Rfc3339).ok()
+        };
+        let exact = latest.filter(|latest| latest <= moment).and_then(|latest| parse(&latest, "Z"));
+        let day = || {
+            let mut days = self.days.range(..=*moment.first_chunk::<DAY>()?).rev();
+            days.find(|(_, first)| **first < position).and_then(|(day, _)| parse(day, "T00:00:00Z"))
+        };
+        exact.or_else(day)
+    }
 }
 
 impl Gone {
@@ -73,7 +127,7 @@ impl Gone {
             unheld: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
             open: None,
-            before: Vec::new(),
+            times: Times::default(),
             recorded: Vec::new(),
         }
     }
@@ -81,7 +135,8 @@ impl Gone {
     /// Takes the next line: an entry's bytes, or none if they are gone.
     pub fn line(&mut self, index: u64, entry: Option<&[u8]>) {
         let Some(entry) = entry else { return self.gone(index) };
-        self.close(entry);
+        self.open = None;
+        self.times.see(index, entry);
         match action(entry) {
             Some(Action::LogExpire) => self.record(index, entry),
             Some(action) => self.hold(action, entry),
@@ -91,8 +146,9 @@ impl Gone {
 
     /// Takes a line whose contents are gone from the log, and which somebody outside still has: these.
     pub fn lost(&mut self, index: u64, entry: &[u8]) {
-        self.close(entry);
-        self.unrecorded.insert(index, Run { end: index + 1, made_after: moment(entry) });
+        self.open = None;
+        self.times.see(index, entry);
+        self.unrecorded.insert(index, Run { end: index + 1, made: Made::At(moment(entry)) });
         if let Some(action @ (Action::LogHold | Action::LogHoldEnd)) = action(entry) {
             self.unheld.insert(index);
             self.hold(action, entry);
@@ -114,20 +170,10 @@ impl Gone {
         self.unrecorded.keys().next().into_iter().chain(self.unheld.first()).min().copied()
     }
 
-    /// Ends the run before this entry, if it is one.
-    fn close(&mut self, entry: &[u8]) {
-        if let Some(run) = self.open.take().and_then(|first| self.unrecorded.get_mut(&first)) {
-            // A clock that was ahead for a while must not make what follows look younger than it is.
-            run.made_after = run.made_after.zip(moment(entry)).map(|(before, behind)| before.min(behind));
-        }
-        self.before.clear();
-        self.before.extend_from_slice(entry);
-    }
-
     fn gone(&mut self, index: u64) {
         let first = *self.open.get_or_insert(index);
-        let made_after = moment(&self.before);
-        self.unrecorded.entry(first).or_insert(Run { end: index, made_after }).end = index + 1;
+        let made = Made::Behind(first, self.times.latest);
+        self.unrecorded.entry(first).or_insert(Run { end: index, made }).end = index + 1;
     }
 
     fn record(&mut self, index: u64, entry: &[u8]) {
@@ -177,7 +223,12 @@ impl Gone {
         let within = self.unrecorded.range(part.from..part.to).map(|(first, _)| *first);
         for first in before.into_iter().chain(within).collect::<Vec<_>>() {
             let run = self.unrecorded[&first];
-            let was_due = run.made_after.is_none_or(|made| time - made >= self.kept);
+            let made = match run.made {
+                Made::At(made) => made,
+                Made::Behind(position, latest) => self.times.before(position, latest, time),
+            };
+            // Unknown at the beginning of a log.
+            let was_due = made.is_none_or(|made| time - made >= self.kept);
             if run.end <= part.from || !was_due {
                 continue;
             }
@@ -340,15 +391,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_clock_that_was_ahead_makes_nothing_look_younger() {
+    /// Entries of these days, of which the third is gone and was deleted by a record of day 40.
+    fn third_is_early(days: &[i64]) -> bool {
         let mut tracker = Gone::new(30);
-        let days = [0, 500, 2, 3];
         for (index, day) in (0..).zip(days) {
-            let entry = made(day, Action::Ask).to_bytes();
+            let entry = made(*day, Action::Ask).to_bytes();
             tracker.line(index, (index != 2).then_some(entry.as_slice()));
         }
-        tracker.line(4, Some(&expire(40, &[(2, 3)]).to_bytes()));
-        assert_eq!(tracker.early(), None);
+        tracker.line(days.len() as u64, Some(&expire(40, &[(2, 3)]).to_bytes()));
+        tracker.early() == Some(2)
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_nothing_look_younger() {
+        assert!(!third_is_early(&[0, 500, 2, 3]));
+        assert!(third_is_early(&[11, 500, 12, 13]));
+    }
+
+    #[test]
+    fn an_entry_behind_that_is_dated_back_makes_nothing_look_older() {
+        assert!(third_is_early(&[38, 39, 39, -2000]));
+        assert!(third_is_early(&[38, -2000, 39, -2000]), "nor one before it");
+        assert!(third_is_early(&[39, 9000, 39, -2000]), "nor one of the future before it");
+        assert!(!third_is_early(&[0, 9, 9, -2000]));
     }
 }

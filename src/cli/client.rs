@@ -55,6 +55,16 @@ impl Refused {
     }
 }
 
+/// The service found its access log changed: whoever asks again before its operator put a backup back is told the same.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the service does nothing until its operator puts a backup back, so it is not asked again: {0}")]
+pub struct LogDamaged(String);
+
+impl LogDamaged {
+    /// The problem that says so.
+    pub const CODE: &str = "store_damaged";
+}
+
 /// A connection to the service as one party.
 pub struct Client {
     pub config: ClientConfig,
@@ -359,6 +369,7 @@ fn failure(status: u16, body: &[u8], after: Option<u64>) -> anyhow::Error {
     let again = matches!(status, 408 | 429);
     match serde_json::from_slice::<ProblemBody>(body).map(printable) {
         Ok(problem) if again => ComeAgain::failed(&problem, after).into(),
+        Ok(problem) if problem.code == LogDamaged::CODE => LogDamaged(problem.detail).into(),
         // A failure of the service is not a refusal: whoever asks for many stops there.
         Ok(problem) if (400..500).contains(&status) => Refused(problem).into(),
         Ok(problem) => ComeAgain::failed(&problem, after).into(),
@@ -417,6 +428,9 @@ mod tests {
         {
             assert_eq!(comes_again(status, &problem(status)), again, "{status}");
         }
+        let damaged = problem(503).replace(r#""c""#, r#""store_damaged""#);
+        let ended = failure(503, damaged.as_bytes(), Some(10));
+        assert!(!ended.is::<ComeAgain>() && crate::cli::exit_code(&ended) == 5, "{ended:#}");
         for (status, again) in [(408, true), (502, true), (400, false), (431, false)] {
             assert_eq!(comes_again(status, ""), again, "{status} without a word");
         }

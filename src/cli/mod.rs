@@ -181,7 +181,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 .or_else(|| cause.downcast_ref::<people::PeopleError>().map(people::PeopleError::exit_code))
                 .or_else(|| is(cause.is::<regulation::HasErrors>() || is_misread(cause), 4))
                 .or_else(|| is(cause.is::<audit::Unusable>(), 4))
-                .or_else(|| is(cause.is::<audit::LogBroken>(), 5))
+                .or_else(|| is(cause.is::<audit::LogBroken>() || cause.is::<client::LogDamaged>(), 5))
                 .or_else(|| is(cause.downcast_ref().is_some_and(StoreError::is_about_the_log), 5))
                 .or_else(|| is(cause.is::<privacy_report::GatesFailed>(), 6))
                 .or_else(|| is(matches!(cause.downcast_ref(), Some(doctor::Ill::Warnings(_))), 7))

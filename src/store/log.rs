@@ -114,6 +114,21 @@ impl Store {
         }))
     }
 
+    /// Looks at the whole log as a start does, without what is remembered outside the database: whether contents were
+    /// changed, or are gone by no rule. In one moment's view, beside the writer. Blocks, and reads every entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`]; every write is refused then.
+    pub fn check_log(&self) -> Result<(), StoreError> {
+        self.noticed(self.read(|db| {
+            let moment = db.unchecked_transaction()?;
+            let (frontier, note) = (rebuild(&moment, &[])?, stored_note(&moment)?);
+            let signed = note.and_then(|note| Checkpoint::parse(&note, self.verifier()).ok());
+            let same = signed.is_some_and(|signed| (signed.size, signed.root) == (frontier.size(), frontier.root()));
+            if same { Ok(()) } else { Err(not_as_signed()) }
+        }))
+    }
+
     /// Entries under the newest checkpoint.
     ///
     /// # Errors
@@ -338,7 +353,11 @@ mod tests {
         let change = "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = 2";
         let forget = "UPDATE checkpoint SET note = replace(note, '5', '4')";
         let scan = |store: &Store| store.scan(&["done"], |_| Ok(true));
-        let reads: [(&str, &Reading); 3] = [
+        let delete = "DELETE FROM entry WHERE idx = 2";
+        let reads: [(&str, &Reading); 6] = [
+            (change, &Store::check_log),
+            (delete, &Store::check_log),
+            (forget, &Store::check_log),
             (change, &|store| store.entries(0..9).map(drop)),
             (change, &scan),
             (forget, &|store| store.log_size().map(drop)),

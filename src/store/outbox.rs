@@ -180,7 +180,7 @@ mod tests {
         let store = Store::open_with(&Setup { outbox: true, ..Setup::new(home.path(), ORIGIN) }).unwrap();
         let old = Entry { time: "2021-01-01T00:00:00Z".into(), ..entry() };
         store.write(move |tx| tx.append(&old)).unwrap();
-        let until = |moment| Expiry { regulations: Vec::new(), others: moment };
+        let until = |moment| Expiry { regulations: Vec::new(), others: moment, now: moment };
         let round = |expiry: Expiry| {
             store
                 .write(move |tx| {

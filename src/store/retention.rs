@@ -2,8 +2,8 @@
 //! officer holds for a case stays too.
 
 use rusqlite::{Connection, Row, params};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::log::{int, position};
 use super::{Store, StoreError, Tx};
@@ -13,6 +13,9 @@ use crate::ids::RegulationId;
 /// Entries that one job looks at: answers wait for it.
 const STEP: u32 = 1000;
 
+/// Beyond this an entry is dated in the future; the record of what is deleted is dated a moment later than its round.
+const AHEAD: Duration = Duration::HOUR;
+
 /// Until when contents are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -20,6 +23,7 @@ pub struct Expiry {
     pub regulations: Vec<(RegulationId, OffsetDateTime)>,
     /// All others, of regulations that are no longer in force too, when they are older than this.
     pub others: OffsetDateTime,
+    pub now: OffsetDateTime,
 }
 
 /// A range of entries whose contents stay.
@@ -60,23 +64,28 @@ struct Candidate {
 }
 
 impl Tx<'_> {
-    /// Deletes contents among the entries from `from` on, about a thousand at a time. A day's key stays until a round
-    /// finds nothing any more that it opens.
+    /// Deletes contents among the entries from `from` on, about a thousand at a time, in the order of the log: what stands
+    /// behind an entry that is too young waits, whatever its date, for an officer knows how old deleted contents were by
+    /// what stands before them. A day's key stays until a round finds nothing any more that it opens.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn expire(&self, expiry: &Expiry, from: u64) -> Result<Step, StoreError> {
-        let (candidates, mut old) = (self.candidates(from)?, false);
+        let (candidates, mut too_young) = (self.candidates(from)?, false);
         let is_full = candidates.len() == STEP as usize;
         let mut delete = self.db.prepare_cached("DELETE FROM entry WHERE idx = ?1")?;
         let mut expired: Vec<Range> = Vec::new();
         for one in &candidates {
             // An entry has a time: it was checked when it was appended.
             let Ok(time) = OffsetDateTime::parse(&one.time, &Rfc3339) else { continue };
-            if time >= expiry.youngest() {
+            // A clock that was ahead for a while stops nothing before its time has come.
+            if time >= expiry.now + AHEAD {
                 continue;
             }
-            old = true;
+            if time >= expiry.youngest() {
+                too_young = true;
+                break;
+            }
             if one.kept || !expiry.is_due(one.regulation.as_deref(), time) {
                 continue;
             }
@@ -86,8 +95,7 @@ impl Tx<'_> {
                 _ => expired.push(Range { from: one.index, to: one.index + 1 }),
             }
         }
-        // A clock that was ahead for a while dates an entry too young: only many in a row say that all others are.
-        Ok(Step { expired, next: candidates.last().filter(|_| old && is_full).map(|last| last.index + 1) })
+        Ok(Step { expired, next: candidates.last().filter(|_| is_full && !too_young).map(|last| last.index + 1) })
     }
 
     fn candidates(&self, from: u64) -> Result<Vec<Candidate>, StoreError> {
@@ -155,6 +163,17 @@ impl Store {
     /// [`StoreError::Sql`], and what `take` fails with.
     pub fn times(&self, take: &mut dyn FnMut(Timed<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.read(|db| times(db, take))
+    }
+
+    /// How many of these entries have no contents any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn expired(&self, range: Range) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM leaf LEFT JOIN entry USING (idx)
+                   WHERE leaf.idx >= ?1 AND leaf.idx < ?2 AND text IS NULL";
+        let range = params![int(range.from)?, i64::try_from(range.to).unwrap_or(i64::MAX)];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(range, |row| position(row, 0))?))
     }
 
     /// All holds, the oldest first.
@@ -225,7 +244,7 @@ mod tests {
 
     fn expiry() -> Expiry {
         let haarlem = ("haarlem".parse().unwrap(), datetime!(2022-01-01 0:00 UTC));
-        Expiry { regulations: vec![haarlem], others: datetime!(2019-01-03 0:00 UTC) }
+        Expiry { regulations: vec![haarlem], others: datetime!(2019-01-03 0:00 UTC), now: NOW }
     }
 
     fn contents(store: &Store) -> Vec<bool> {
@@ -317,6 +336,22 @@ mod tests {
         }
         store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
         assert_eq!(contents(&store), [true, false, true, false]);
+    }
+
+    /// Else its record would be held against the younger one, and not believed.
+    #[test]
+    fn what_stands_behind_an_entry_that_is_too_young_waits_for_it() {
+        let home = folder();
+        let store = open(&home);
+        for day in ["2018-01-01", "2023-01-01", "2018-01-02", "2018-01-03"] {
+            let entry = at(day, None);
+            store.write(move |tx| tx.append(&entry)).unwrap();
+        }
+        store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
+        assert_eq!(contents(&store), [false, true, true, true]);
+        let later = || Expiry { others: datetime!(2024-01-01 0:00 UTC), regulations: vec![], ..expiry() };
+        store.write(move |tx| tx.expire(&later(), 0)).unwrap();
+        assert_eq!(contents(&store), [false; 4]);
     }
 
     #[test]

@@ -129,6 +129,15 @@ fn a_row_that_was_changed_is_noticed_by_whoever_asks_for_its_proof_and_ends_all_
         let proof = format!("/v1/access-log/proofs/{}", told.groups["case"]);
         house.line(CORPORATION).get(&proof).is_problem(503, "store_damaged");
         told.nothing_is_told(&house, "store_damaged");
+        // Only a backup ends it: nobody goes on asking, and an officer's timer learns it.
+        let since = std::time::Instant::now();
+        for error in [
+            house.verify(&[]).unwrap_err(),
+            house.client(CORPORATION).patiently(|| house.client(CORPORATION).service()).unwrap_err(),
+        ] {
+            assert_eq!(voorrang::cli::exit_code(&error), 5, "{error:#}");
+        }
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
         let (status, ready) = inside(inner, "GET /readyz");
         assert!(status == 503 && ready.contains("store_damaged") && !ready.contains("store_not_durable"), "{ready}");
         let (_, numbers) = inside(inner, "GET /metrics");

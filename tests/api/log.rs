@@ -205,7 +205,9 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     let ended = officer.send("DELETE", &format!("/v1/access-log/holds/{}", held.id), &[], b"").unwrap();
     assert_eq!(serde_json::from_slice::<HoldView>(&ended.body).unwrap(), held);
     assert_eq!(expire(&mut officer).entries, 2);
-    retention::hold(&HoldArgs { officer: officer_args(), from: 0, to: 9 }).unwrap();
+    retention::hold(&HoldArgs { officer: officer_args(), from: 0, to: 2 }).unwrap();
+    let holds: Vec<HoldView> = serde_json::from_slice(&officer.get("/v1/access-log/holds").body).unwrap();
+    assert_eq!((holds.len(), holds[0].expired), (1, Some(2)), "what has expired already is not kept by it");
     retention::release(&ReleaseArgs { officer: officer_args(), hold: held.id }).unwrap();
     retention::expire(&officer_args()).unwrap();
     // Nobody reads any more whose entry it was: who knows its salted leaf hash has a receipt.

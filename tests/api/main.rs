@@ -18,6 +18,7 @@ mod document;
 mod doors;
 mod durable;
 mod ends;
+mod entries;
 mod epochs;
 mod floods;
 mod groups;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -41,6 +42,11 @@ impl Source for Log {
 
 /// An officer's folder with a copy of 300 entries: questions of one party, every tenth refused.
 fn folder() -> TempDir {
+    folder_with(|_, entry| entry)
+}
+
+/// The same with other entries than those that she remembers the first 200 of.
+fn folder_with(change: impl Fn(usize, Vec<u8>) -> Vec<u8>) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let (signer, _) = NoteSigner::generate("log.example/a").unwrap();
     let entry = |at: usize| {
@@ -53,12 +59,16 @@ fn folder() -> TempDir {
         entry.articles = vec![if refused { "stock" } else { "corporation-asks" }.into()];
         entry.to_bytes()
     };
-    let mut log = Log { signer, entries: (0..300).map(entry).collect() };
+    let mut log = Log { signer, entries: (0..200).map(entry).collect() };
+    let remembered = log.checkpoint().unwrap();
+    log.entries.extend((200..300).map(entry));
+    log.entries = log.entries.into_iter().enumerate().map(|(at, entry)| change(at, entry)).collect();
     let key = log.signer.verifier();
     let memory = home.path().join("memory");
     Copy::open(&memory.join("log")).unwrap().follow(&mut log, &key, 1).unwrap();
     fs::write(memory.join("log.vkey"), LogKeys::from(key).to_string()).unwrap();
-    fs::write(memory.join("checkpoints"), serde_json::to_string(&[log.checkpoint().unwrap()]).unwrap()).unwrap();
+    fs::write(memory.join("checkpoints"), serde_json::to_string(&[remembered, log.checkpoint().unwrap()]).unwrap())
+        .unwrap();
     fs::write(home.path().join("parties.toml"), "").unwrap();
     fs::write(home.path().join("officer.toml"), CONFIG).unwrap();
     home
@@ -85,33 +95,48 @@ fn a_copy_verifies_is_listed_reported_and_exported() {
 }
 
 #[test]
-fn a_copy_that_was_changed_ends_with_5_and_says_where() {
+fn a_copy_that_was_changed_ends_with_4_and_says_where() {
     let home = folder();
+    // Its index is of what was fetched.
+    audit(home.path(), &["list"]).code(0);
     let path = home.path().join("memory/log/entries");
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(8).rposition(|window| window == b"answered").unwrap();
     bytes[at..at + 8].copy_from_slice(b"refused:");
     fs::write(&path, &bytes).unwrap();
-    audit(home.path(), &["verify"]).code(5).stderr(contains("entry 299"));
+    audit(home.path(), &["verify"]).code(4).stderr(contains("entry 299").and(contains("--fresh")));
     bytes[at..at + 8].copy_from_slice(b"answered");
     // A minute earlier: the entry is well-formed, the tree is another one.
     let at = bytes.windows(6).rposition(|window| window == b"T13:59").unwrap();
     bytes[at + 5] = b'8';
     fs::write(&path, &bytes).unwrap();
-    audit(home.path(), &["verify"]).code(5).stderr(contains("does not extend"));
+    audit(home.path(), &["verify"]).code(4).stderr(contains("does not extend"));
+    for command in [&["list"][..], &["report"], &["export", "--format", "csv", "-o", "out.csv"]] {
+        audit(home.path(), command).code(4).stderr(contains("another entry 299 than was fetched"));
+    }
+}
+
+/// A result that is none: each tenth entry is malformed, and the tree is another one.
+fn malformed() -> TempDir {
+    folder_with(|_, entry| String::from_utf8(entry).unwrap().replace("\"refused:", "\"Refused:").into())
+}
+
+#[test]
+fn all_that_can_be_read_is_shown_and_then_what_cannot_ends_with_5() {
+    let home = malformed();
+    let named = || contains("not in the format of an entry: 0, 10, 20").and(contains("and 10 more"));
+    let listed = audit(home.path(), &["list"]).code(5).stderr(named());
+    assert_eq!(listed.get_output().stdout.iter().filter(|byte| **byte == b'\n').count(), 270);
+    audit(home.path(), &["report"]).code(5).stderr(named()).stdout(contains("270 questions"));
+    audit(home.path(), &["export", "--format", "ndjson", "-o", "out"]).code(5).stderr(named());
+    assert_eq!(fs::read_to_string(home.path().join("out")).unwrap().lines().count(), 270);
+    audit(home.path(), &["export", "--tiles", "tiles"]).code(5).stderr(named());
+    assert!(home.path().join("tiles/checkpoint").exists());
 }
 
 #[test]
 fn all_that_does_not_hold_is_one_object_for_a_program() {
-    let home = folder();
-    let path = home.path().join("memory/log/entries");
-    let mut bytes = fs::read(&path).unwrap();
-    let refused = br#""result":"refused:"#;
-    for at in (0..bytes.len() - refused.len()).filter(|at| bytes[*at..].starts_with(refused)).collect::<Vec<_>>() {
-        // A result that is none: each tenth entry is malformed, and the tree is another one.
-        bytes[at + 10] = b'R';
-    }
-    fs::write(&path, &bytes).unwrap();
+    let home = malformed();
     let told = |code: i32| {
         let output = audit(home.path(), &["verify", "--json"]).code(code).get_output().stdout.clone();
         serde_json::from_slice::<serde_json::Value>(&output).unwrap()
@@ -152,6 +177,8 @@ fn wrong_use_ends_with_2() {
         &["list", "--action", "look"],
         &["list", "--party", "Ymere"],
         &["list", "--json", "--csv"],
+        &["list", "--result", "told"],
+        &["list", "--result", "refused:"],
         &["export"],
         &["export", "--format", "ndjson"],
         &["export", "--format", "xml", "-o", "out"],
@@ -166,6 +193,22 @@ fn wrong_use_ends_with_2() {
         .args(["audit", "witness", "--listen", "127.0.0.1:0", "--state", "w"])
         .assert()
         .code(2);
+}
+
+#[test]
+fn a_word_that_the_log_does_not_have_is_told_with_those_that_it_has() {
+    let home = folder();
+    audit(home.path(), &["list", "--action", "look"])
+        .code(2)
+        .stderr(contains("there are ask, ask-again, results-read"));
+    audit(home.path(), &["list", "--result", "told"]).code(2).stderr(contains("done, answered, refused, failed"));
+    for (option, name, what) in
+        [("--article", "stok", "article"), ("--epoch", "e-9", "epoch"), ("--result", "refused:stok", "result")]
+    {
+        let remark = format!("No entry of this log has the {what} {name}.");
+        audit(home.path(), &["list", option, name]).code(0).stderr(contains(remark));
+    }
+    audit(home.path(), &["list", "--result", "failed"]).code(0).stderr(contains("No entry").not());
 }
 
 #[test]

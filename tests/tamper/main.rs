@@ -4,8 +4,8 @@
 mod operations;
 
 use voorrang::audit::{
-    AddCheckpoint, Checkpoint, Frontier, Hash, Line, NoteSigner, Receipt, VerifyError, WitnessRefusal,
-    consistency_proof, verify_log,
+    Action, AddCheckpoint, Checkpoint, Entry, Frontier, Hash, Line, NoteSigner, Outcome, Range, Receipt, VerifyError,
+    WitnessRefusal, consistency_proof, verify_log,
 };
 
 use operations::{Lines, NOW, OPERATIONS, Operation, PLACES, REMEMBERED, forged, honest};
@@ -99,6 +99,23 @@ fn contents_that_are_blanked_are_found_by_everybody_who_reads() {
             assert_eq!(memory.officer(&log, remembered, receipts), Err(VerifyError::GoneEarly { index: at as u64 }));
         }
     }
+}
+
+/// Contents from the end of the log, between which and their record an entry stands that is dated years ago.
+#[test]
+fn contents_that_an_entry_dated_back_should_make_old_are_found() {
+    let memory = Memory::new();
+    let mut log = grown();
+    let entry = |year: &str, action, result| {
+        let entry = Entry::from_bytes(honest(0).entry().unwrap()).unwrap();
+        Entry { time: entry.time.replace("2026", year), salt: Entry::fresh_salt(), action, result, ..entry }
+    };
+    log.push(Line::Entry(entry("2020", Action::LogHold, Outcome::Refused("hold".into())).to_bytes()));
+    let mut record = entry("2026", Action::LogExpire, Outcome::Done);
+    record.deleted(&[Range { from: NOW as u64 - 1, to: NOW as u64 }]);
+    log.push(Line::Entry(record.to_bytes()));
+    log[NOW - 1] = Line::Expired(log[NOW - 1].leaf());
+    assert_eq!(memory.officer(&log, true, &[]), Err(VerifyError::GoneEarly { index: NOW as u64 - 1 }));
 }
 
 /// A corporation with the receipt of an entry at the place needs no checkpoint of its own.

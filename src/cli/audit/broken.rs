@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{LogBroken, Rest, Unusable};
 use crate::audit::VerifyError;
+use crate::cli::client::LogDamaged;
 use crate::cli::exit_code;
 
 /// Something that was handed in.
@@ -21,7 +22,11 @@ pub fn json(error: &anyhow::Error) -> Value {
     let causes = causes.filter(|cause| last.is_none_or(|last| !ptr::eq(last, *cause)));
     let mut broken: Vec<Value> = last.into_iter().chain(causes).flat_map(each).collect();
     if broken.is_empty() {
-        let code = if error.is::<Unusable>() { UNUSABLE } else { "failed" };
+        let code = match error {
+            error if error.is::<Unusable>() => UNUSABLE,
+            error if error.is::<LogDamaged>() => LogDamaged::CODE,
+            _ => "failed",
+        };
         broken.push(fault(code, None, format!("{error:#}")));
     }
     json!({ "verifies": false, "exitCode": exit_code(error), "broken": broken })
@@ -70,7 +75,8 @@ impl LogBroken {
             Self::NoEntry { .. } => "no_entry",
             Self::Rewritten { .. } => "rewritten",
             Self::OtherAnswer { .. } => "other_answer",
-            Self::Unsealed { .. } => "unsealed",
+            Self::Unread { malformed, .. } if !malformed.is_empty() => "entry_malformed",
+            Self::Unsealed { .. } | Self::Unread { .. } => "unsealed",
             Self::Unproved { .. } => "unproved",
             Self::ReceiptTwice { .. } => "receipt_twice",
             Self::OtherParty { .. } => "other_party",
@@ -88,6 +94,7 @@ impl LogBroken {
             | Self::ReceiptTwice { index }
             | Self::OtherParty { index }
             | Self::OtherQuestion { index } => Some(*index),
+            Self::Unread { malformed, unsealed } => malformed.first().or_else(|| unsealed.first()),
             _ => None,
         }
     }

@@ -266,6 +266,15 @@ impl Copy {
             .collect()
     }
 
+    /// Whether the entries are those that the checkpoint was held against when they were fetched. Reads them all.
+    ///
+    /// # Errors
+    /// As [`Copy::lines`].
+    pub(super) fn is_as_fetched(&self) -> anyhow::Result<bool> {
+        let leaves = self.lines()?.map(|line| Ok(line?.1.leaf()));
+        Ok(leaves.collect::<anyhow::Result<Frontier>>()?.edge() == self.state.edge)
+    }
+
     fn reader(&self) -> anyhow::Result<BufReader<File>> {
         let path = self.entries(self.state.round);
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -273,7 +282,8 @@ impl Copy {
     }
 }
 
-fn damaged(what: &str) -> Unusable {
+/// That the copy is not what it was.
+pub(super) fn damaged(what: &str) -> Unusable {
     Unusable::Copy { what: what.to_owned(), source: None }
 }
 

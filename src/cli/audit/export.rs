@@ -56,7 +56,7 @@ pub enum ExportFormat {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`super::run`]; then no file is left.
+/// As [`super::run`]; then no file is left, but for what could not be read, which is named behind the rest.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let read = [&args.log.config].into_iter().chain(&args.log.identity).map(PathBuf::as_path);
     refuse_clash(args.output.as_deref(), read)?;
@@ -74,7 +74,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
                 folder.display()
             );
         }
-        return Ok(());
+        return Ok(reading.sound()?);
     }
     let (Some(format), Some(path)) = (args.format, &args.output) else { bail!("name --tiles, or --format and -o") };
     let register = match format {
@@ -85,7 +85,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     announce::tell(&args.log, leaving)?;
     let count = export(&mut reading, args, format, &register, path)?;
     eprintln!("Wrote {count} of {} entries to {}.", reading.copy.size(), path.display());
-    Ok(())
+    Ok(reading.sound()?)
 }
 
 /// The register that names processing activities: the one given, or the service's.
@@ -191,8 +191,9 @@ fn write_tiles(reading: &Reading, folder: &Path) -> anyhow::Result<Vec<String>> 
         lines.clear();
         Ok(())
     };
-    for line in reading.copy.lines()? {
-        let (_, line) = line?;
+    for (position, line) in (0..).zip(reading.copy.lines()?) {
+        let line = line?.1;
+        reading.index.hold(position, &line)?;
         for tile in tiles.push(line.leaf()) {
             put(folder, &tile.path, &tile.bytes)?;
         }

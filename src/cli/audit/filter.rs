@@ -4,8 +4,9 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
 
-use super::index::Index;
-use crate::audit::{Action, Entry};
+use super::index::{BEGINNING, Index};
+use super::reading::Reading;
+use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{EpochId, Oin};
 
 /// Every filter that is given must fit.
@@ -23,8 +24,8 @@ pub struct Filter {
     /// What was done, as the log names it, for example ask
     #[arg(long, value_parser = action)]
     pub action: Option<Action>,
-    /// How it ended: done, answered, refused, failed, or one of these with its code, refused:stock
-    #[arg(long)]
+    /// How it ended: done, answered, refused, failed, or one of the last two with its code, refused:stock
+    #[arg(long, value_parser = result)]
     pub result: Option<String>,
     /// An article that decided
     #[arg(long)]
@@ -47,6 +48,46 @@ impl Filter {
             && epoch.is_none()
     }
 
+    /// Whether everything is wanted that a party did in this time.
+    pub fn covers(&self, begins: OffsetDateTime, ends: OffsetDateTime) -> bool {
+        let Self { from, until, party: _, action, result, article, epoch } = self;
+        from.is_none_or(|from| from <= begins)
+            && until.is_none_or(|until| ends <= until)
+            && (action.is_none() && result.is_none() && article.is_none() && epoch.is_none())
+    }
+
+    /// What was asked for by a name that nothing in the log has: a slip of the pen must not read as "nobody asked". Reads
+    /// the whole log.
+    ///
+    /// # Errors
+    /// As [`Reading::each`].
+    pub fn unknown(&self, reading: &mut Reading) -> anyhow::Result<Vec<String>> {
+        let code = |result: &str| result.contains(':').then(|| result.to_owned());
+        let mut unknown = [
+            (Self { article: self.article.clone(), ..Self::default() }, self.article.clone(), "the article"),
+            (
+                Self { epoch: self.epoch.clone(), ..Self::default() },
+                self.epoch.as_ref().map(EpochId::to_string),
+                "the epoch",
+            ),
+            (
+                Self { result: self.result.clone(), ..Self::default() },
+                self.result.as_deref().and_then(code),
+                "the result",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(alone, name, what)| Some((alone, format!("{what} {}", name?))))
+        .collect::<Vec<_>>();
+        if !unknown.is_empty() {
+            reading.each(|found| {
+                unknown.retain(|(alone, _)| !alone.wants(&found.entry));
+                Ok(())
+            })?;
+        }
+        Ok(unknown.into_iter().map(|(_, what)| what).collect())
+    }
+
     /// Positions that the index leaves over; `None` where it can leave out none.
     pub fn positions(&self, index: &Index) -> Option<Vec<u64>> {
         let seconds = |moment: Option<OffsetDateTime>| moment.map(OffsetDateTime::unix_timestamp);
@@ -55,7 +96,7 @@ impl Filter {
         if from.is_none() && until.is_none() {
             return None;
         }
-        Some(index.between(from.unwrap_or(i64::MIN + 1), until.unwrap_or(i64::MAX)))
+        Some(index.between(from.unwrap_or(BEGINNING), until.unwrap_or(i64::MAX)))
     }
 
     /// Whether an entry is wanted.
@@ -95,5 +136,19 @@ fn day(text: &str) -> Result<Date, String> {
 }
 
 fn action(text: &str) -> Result<Action, String> {
-    serde_json::from_value(text.into()).map_err(|_| "the log has no such action; see docs/access-log.md".into())
+    let known = |error: serde_json::Error| {
+        let error = error.to_string();
+        // serde lists them all behind this word.
+        let names = error.split_once("expected one of ").map_or("docs/access-log.md names them", |(_, names)| names);
+        format!("the log has no such action; there are {}", names.replace('`', ""))
+    };
+    serde_json::from_value(text.into()).map_err(known)
+}
+
+fn result(text: &str) -> Result<String, String> {
+    let is_class = ["done", "answered", "refused", "failed"].contains(&text);
+    if is_class || text.parse::<Outcome>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("the log has no such result; there are done, answered, refused, failed, refused:CODE and failed:CODE".into())
 }

@@ -11,27 +11,38 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::copy::Copy;
-use crate::audit::Line;
+use super::Unusable;
+use super::copy::{Copy, damaged};
+use super::spans::Spans;
+use crate::audit::{Entry, Line};
 use crate::cli::output::Output;
 use crate::ids::{EpochId, RegulationId};
 
 /// Begins the file; another format has another number.
-const MAGIC: &[u8; 8] = b"voorix03";
+const MAGIC: &[u8; 8] = b"voorix05";
 /// Magic, the copy's id (32 bytes), entries, bytes.
 const HEAD: usize = 8 + 32 + 8 + 8;
-const RECORD: usize = 24;
+const RECORD: usize = 32;
 const DIGEST: usize = 32;
+
+/// In place of a time: the contents have expired, or are no entry.
+const EXPIRED: i64 = i64::MIN;
+const MALFORMED: i64 = i64::MIN + 1;
+
+/// Before every time that an entry can have.
+pub const BEGINNING: i64 = i64::MIN + 2;
 
 /// What is known of one entry without reading it. The file has them one after another, big-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Where it begins in the file of entries.
     pub offset: u64,
-    /// Seconds since 1970; the smallest number where the contents have expired.
+    /// Seconds since 1970.
     pub seconds: i64,
     /// The first 8 bytes of the subject's pseudonym; of the data key's id where the entry brings one; 0 without both.
     pub handle: u64,
+    /// The first 8 bytes of the leaf hash: what is read later is what was fetched.
+    pub leaf: u64,
 }
 
 /// Every entry's place, by position in the log.
@@ -65,9 +76,10 @@ impl Index {
     /// The index of a copy: read, made longer, or made anew, as is needed.
     ///
     /// # Errors
-    /// If the copy cannot be read or the index cannot be written.
+    /// If the copy cannot be read, or, for a new index, is not what was fetched; or the index cannot be written.
     pub fn open(copy: &Copy) -> anyhow::Result<Self> {
         let known = fs::read(copy.folder().join("index")).ok().and_then(|bytes| parse(&bytes, copy));
+        let is_new = known.is_none();
         let (mut index, offset) = known.unwrap_or_default();
         if index.places.len() as u64 == copy.size() {
             return Ok(index);
@@ -75,6 +87,9 @@ impl Index {
         for line in copy.lines_from(index.places.len() as u64, offset)? {
             let (offset, line) = line?;
             index.add(offset, &line);
+        }
+        if is_new && !copy.is_as_fetched()? {
+            return Err(damaged("is not what it was when it was fetched").into());
         }
         index.write(copy)?;
         Ok(index)
@@ -90,6 +105,26 @@ impl Index {
     pub fn about(&self, id: &str) -> Vec<u64> {
         let wanted = handle(id);
         self.positions(|place| place.handle == wanted)
+    }
+
+    /// Entries whose contents have expired.
+    pub fn expired(&self) -> Spans {
+        self.positions(|place| place.seconds == EXPIRED).into_iter().collect()
+    }
+
+    /// Entries that are not in their format.
+    pub fn malformed(&self) -> Spans {
+        self.positions(|place| place.seconds == MALFORMED).into_iter().collect()
+    }
+
+    /// That this line is the one of this position that was fetched.
+    ///
+    /// # Errors
+    /// [`Unusable::Copy`].
+    pub fn hold(&self, position: u64, line: &Line) -> Result<(), Unusable> {
+        let known = usize::try_from(position).ok().and_then(|at| self.places.get(at));
+        let same = known.is_some_and(|place| place.leaf == beginning(line));
+        if same { Ok(()) } else { Err(damaged(&format!("has another entry {position} than was fetched"))) }
     }
 
     /// Epochs in which somebody was asked about under this regulation.
@@ -114,10 +149,11 @@ impl Index {
         bytes.extend(copy.id().as_bytes());
         bytes.extend((self.places.len() as u64).to_be_bytes());
         bytes.extend(copy.bytes().to_be_bytes());
-        for Place { offset, seconds, handle } in &self.places {
+        for Place { offset, seconds, handle, leaf } in &self.places {
             bytes.extend(offset.to_be_bytes());
             bytes.extend(seconds.to_be_bytes());
             bytes.extend(handle.to_be_bytes());
+            bytes.extend(leaf.to_be_bytes());
         }
         for (epoch, regulation) in &self.epochs {
             bytes.extend(format!("{epoch} {}\n", regulation.as_ref().map_or("", RegulationId::as_str)).as_bytes());
@@ -144,6 +180,7 @@ fn parse(bytes: &[u8], copy: &Copy) -> Option<(Index, u64)> {
         offset: u64_at(record, 0),
         seconds: u64_at(record, 8).cast_signed(),
         handle: u64_at(record, 16),
+        leaf: u64_at(record, 24),
     };
     let epochs = std::str::from_utf8(epochs).ok()?.lines().map(epoch).collect::<Option<_>>()?;
     let places = || records.chunks_exact(RECORD).map(place).collect();
@@ -162,11 +199,13 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 impl Index {
-    /// An entry that cannot be read has no place in time; verifying reports it.
+    /// An entry that cannot be read has no place in time.
     fn add(&mut self, offset: u64, line: &Line) {
-        let nowhere = Place { offset, seconds: i64::MIN, handle: 0 };
-        let place = self.place(offset, line).unwrap_or(nowhere);
-        self.places.push(place);
+        let is_malformed = line.entry().is_some_and(|entry| Entry::from_bytes(entry).is_err());
+        let seconds = if is_malformed { MALFORMED } else { EXPIRED };
+        let nowhere = Place { offset, seconds, handle: 0, leaf: beginning(line) };
+        let place = if is_malformed { None } else { self.place(offset, line) };
+        self.places.push(place.unwrap_or(nowhere));
     }
 
     fn place(&mut self, offset: u64, line: &Line) -> Option<Place> {
@@ -178,7 +217,7 @@ impl Index {
             self.note(fields.epoch, fields.regulation.map(|regulation| regulation.id));
         }
         let id = fields.day_key.map(|key| key.id).or(fields.object);
-        Some(Place { offset, seconds, handle: id.map_or(0, handle) })
+        Some(Place { offset, seconds, handle: id.map_or(0, handle), leaf: beginning(line) })
     }
 }
 
@@ -192,6 +231,11 @@ impl Index {
             self.epochs.extend(epoch.map(|epoch| (epoch, regulation.and_then(|id| id.parse().ok()))));
         }
     }
+}
+
+/// Of the leaf hash.
+fn beginning(line: &Line) -> u64 {
+    u64_at(line.leaf().as_bytes(), 0)
 }
 
 /// 0 where the text does not begin with 16 hexadecimal digits.

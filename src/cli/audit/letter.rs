@@ -4,11 +4,32 @@
 use std::collections::BTreeMap;
 
 use super::list::name;
-use super::reading::Found;
+use super::reading::{Found, Reading};
+use super::spans::Spans;
 use super::subject::Why;
 use crate::audit::Action;
 use crate::cli::client::PartyBook;
 use crate::ids::EpochId;
+
+/// In how much of the log was looked.
+pub struct Looked {
+    pub entries: u64,
+    pub expired: Spans,
+    pub malformed: Spans,
+}
+
+impl Looked {
+    /// Of a whole copy.
+    pub fn in_all(reading: &Reading) -> Self {
+        let (expired, malformed) = (reading.index.expired(), reading.index.malformed());
+        Self { entries: reading.copy.size(), expired, malformed }
+    }
+
+    /// Entries that could be read.
+    pub fn searched(&self) -> u64 {
+        self.entries - self.expired.count() - self.malformed.count()
+    }
+}
 
 /// The letter. It names organisations and says what they were told; it has no name of a person, because the log has
 /// none.
@@ -17,16 +38,16 @@ pub fn letter(
     pseudonyms: &BTreeMap<String, Vec<String>>,
     not_searched: &BTreeMap<EpochId, Why>,
     parties: &PartyBook,
-    entries: u64,
+    looked: &Looked,
 ) -> String {
     let (questions, others): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.entry.action == Action::Ask);
     let (care, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|f| f.entry.action == Action::AskGroups);
     let mut text = String::from(HEAD);
     text += "\n## Vragen over dit adres · Questions about this address\n\n";
-    text += match (questions.is_empty(), not_searched.is_empty()) {
+    text += match (questions.is_empty(), not_searched.is_empty() && looked.searched() == looked.entries) {
         (false, _) => COLUMNS,
         (true, true) => "Geen. · None.\n",
-        (true, false) => "Geen in de periodes die zijn doorzocht. · None in the epochs that were searched.\n",
+        (true, false) => "Geen in wat is doorzocht. · None in what was searched.\n",
     };
     for found in questions {
         text += &format!("| {} |\n", cells(found, parties).join(" | "));
@@ -45,7 +66,17 @@ pub fn letter(
         text += &format!("- {} {}, {} (nr {})\n", found.entry.time, who(found, parties), name(found), found.position);
     }
     text += "\n## Waar is gezocht · Where was looked\n\n";
-    text += &format!("In {entries} regels van het logboek · in {entries} entries of the log.\n\n");
+    let (read, entries) = (looked.searched(), looked.entries);
+    text += &format!(
+        "In {read} van de {entries} regels van het logboek · in {read} of the {entries} entries of the log.\n\n"
+    );
+    let kinds = [
+        (&looked.expired, "de inhoud is vervallen", "their contents have expired"),
+        (&looked.malformed, "ze zijn niet te lezen", "they cannot be read"),
+    ];
+    for (spans, dutch, english) in kinds.into_iter().filter(|(spans, ..)| !spans.is_empty()) {
+        text += &format!("- **niet doorzocht · not searched: {} ({spans}), {dutch} · {english}**\n", spans.count());
+    }
     for (epoch, objects) in pseudonyms {
         text += &format!("- {epoch}: {}\n", objects.join(", "));
     }
@@ -85,7 +116,7 @@ fn cells(found: &Found, parties: &PartyBook) -> [String; 8] {
 fn care_cells(found: &Found, parties: &PartyBook) -> [String; 7] {
     let entry = &found.entry;
     let told = match found.told.word() {
-        "sealed" => dutch("sealed").to_owned(),
+        word @ ("sealed" | "unsealed") => dutch(word).to_owned(),
         _ => found.told.groups().iter().map(|told| group(told)).collect::<Vec<_>>().join("; "),
     };
     [
@@ -139,6 +170,7 @@ fn dutch(word: &str) -> &str {
         "priority" => "voorrang · priority",
         "no_priority" => "geen voorrang · no priority",
         "undetermined" => "onbepaald: vraag het wijkteam · undetermined: consult the team",
+        "unsealed" => "niet te openen, geen antwoord vastgelegd · does not open, no answer is recorded",
         "sealed" => "verzegeld voor een andere functionaris · sealed for another officer",
         other => other,
     }
@@ -174,6 +206,6 @@ neighbours of the same number. Leave out what is not about who asks.
 that is named above as not searched is not in here.
 - Vragen zonder volledig adres staan onder een ander pseudoniem; die worden geweigerd voordat er iets wordt vergeleken. \
 · Questions without a whole address have another pseudonym; they are refused before anything is compared.
-- De inhoud van regels vervalt na de bewaartermijn van de regeling. · Contents of entries expire after the regulation's \
-retention period.
+- De inhoud van regels vervalt na de bewaartermijn van de regeling: wat in een vervallen regel stond, staat hier niet bij. · \
+Contents of entries expire after the regulation's retention period: what stood in an expired entry is not in here.
 ";

@@ -68,7 +68,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<()> {
         count
     };
     eprintln!("{count} of {} entries.", reading.copy.size());
-    Ok(())
+    Ok(reading.sound()?)
 }
 
 /// Visits the wanted entries in order; returns how many.
@@ -96,6 +96,11 @@ pub fn wanted(
             }
         }
         None => reading.each(each)?,
+    }
+    if count == 0 {
+        for what in filter.unknown(reading)? {
+            eprintln!("No entry of this log has {what}.");
+        }
     }
     Ok(count)
 }

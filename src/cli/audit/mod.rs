@@ -14,7 +14,7 @@ pub mod reading;
 pub mod receipts;
 pub mod report;
 pub mod retention;
-
+mod spans;
 mod standards;
 pub mod subject;
 pub mod tally;
@@ -37,6 +37,7 @@ use crate::audit::{AuditError, Due, LogKeys, Opener, VerifyError, WitnessRefusal
 use crate::clock::Clock;
 use copy::Copy;
 use reading::Reading;
+use spans::Spans;
 
 /// What an officer does with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -123,6 +124,9 @@ pub enum LogBroken {
         "what entry {index} seals does not open with the key that the log gave for it: no answer is recorded there"
     )]
     Unsealed { index: u64 },
+    /// Everything else was shown before this is said.
+    #[error("{}", unread(malformed, unsealed))]
+    Unread { malformed: Spans, unsealed: Spans },
     /// Seen by whoever asked: an answer whose entry nobody may ever see.
     #[error(
         "entry {index} was given as receipt, and {why}; answer and receipt are kept in {evidence}: give them to the \
@@ -169,6 +173,17 @@ pub enum Unusable {
     Cosignatures { found: usize, needed: usize },
     #[error("the copy of the log {what}; keep it as evidence and begin with --fresh")]
     Copy { what: String, source: Option<std::io::Error> },
+}
+
+fn unread(malformed: &Spans, unsealed: &Spans) -> String {
+    let mut text = String::from("the access log holds what cannot be read, and what it says is not in what was shown");
+    if !malformed.is_empty() {
+        text += &format!("; not in the format of an entry: {malformed}");
+    }
+    if !unsealed.is_empty() {
+        text += &format!("; with a seal that does not open with the key that the log gave for it: {unsealed}");
+    }
+    text
 }
 
 impl LogBroken {
@@ -308,3 +323,5 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unread_tests;

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context;
-
 use super::LogBroken;
 use super::copy::Copy;
 use super::index::Index;
+use super::spans::Spans;
 use crate::audit::{AuditError, Disclosed, Entry, Line, Opener};
 
 /// One entry, with its position and what was answered.
@@ -26,15 +25,18 @@ pub enum Told {
     This(Disclosed),
     /// Sealed for other officers, or no identity is configured.
     Sealed,
+    /// It does not open with the key that the log gave for it.
+    Unsealed,
 }
 
 impl Told {
-    /// The answer's word, `sealed`, or nothing.
+    /// The answer's word, `sealed`, `unsealed`, or nothing.
     pub fn word(&self) -> &str {
         match self {
             Self::Nothing => "",
             Self::This(told) => &told.answer,
             Self::Sealed => "sealed",
+            Self::Unsealed => "unsealed",
         }
     }
 
@@ -42,7 +44,7 @@ impl Told {
     pub fn groups(&self) -> &[String] {
         match self {
             Self::This(told) => &told.groups,
-            Self::Nothing | Self::Sealed => &[],
+            Self::Nothing | Self::Sealed | Self::Unsealed => &[],
         }
     }
 }
@@ -52,6 +54,8 @@ pub struct Reading {
     pub copy: Copy,
     pub index: Index,
     opener: Option<Opener>,
+    /// Positions of those that were read whose answers do not open.
+    unsealed: BTreeSet<u64>,
 }
 
 impl Reading {
@@ -61,17 +65,18 @@ impl Reading {
     /// If the copy cannot be read or the index cannot be written.
     pub fn new(copy: Copy, opener: Option<Opener>) -> anyhow::Result<Self> {
         let index = Index::open(&copy)?;
-        Ok(Self { copy, index, opener })
+        Ok(Self { copy, index, opener, unsealed: BTreeSet::new() })
     }
 
-    /// Every entry whose contents are there, in order.
+    /// Every entry whose contents are there and in their format, in order.
     ///
     /// # Errors
-    /// [`LogBroken::Unsealed`]; or the copy cannot be read, an entry is malformed, or `visit` fails.
+    /// [`super::Unusable::Copy`], or `visit` fails.
     pub fn each(&mut self, mut visit: impl FnMut(Found) -> anyhow::Result<()>) -> anyhow::Result<()> {
         for (position, line) in (0..).zip(self.copy.lines()?) {
-            if let Line::Entry(bytes) = line?.1 {
-                let entry = read(&bytes, position)?;
+            let line = line?.1;
+            self.index.hold(position, &line)?;
+            if let Some(entry) = read(&line) {
                 if let Some(opener) = &mut self.opener {
                     opener.learn(&entry);
                 }
@@ -82,7 +87,7 @@ impl Reading {
         Ok(())
     }
 
-    /// The entries at these positions, which ascend; expired ones are left out.
+    /// The entries at these positions, which ascend; those that have expired or are malformed are left out.
     ///
     /// # Errors
     /// As [`Reading::each`].
@@ -100,14 +105,23 @@ impl Reading {
         found.collect()
     }
 
+    /// That there is nothing in the log that could not be read. Asked last: what can be read is shown all the same.
+    ///
+    /// # Errors
+    /// [`LogBroken::Unread`].
+    pub fn sound(&self) -> Result<(), LogBroken> {
+        let (malformed, unsealed) = (self.index.malformed(), self.unsealed.iter().copied().collect::<Spans>());
+        if malformed.is_empty() && unsealed.is_empty() {
+            return Ok(());
+        }
+        Err(LogBroken::Unread { malformed, unsealed })
+    }
+
     fn entries(&self, positions: &[u64]) -> anyhow::Result<Vec<(u64, Entry)>> {
         let offsets = positions.iter().filter_map(|&position| self.index.offset(position));
         let lines = self.copy.lines_at(offsets)?;
-        let entries = positions.iter().zip(lines).filter_map(|(&position, line)| match line {
-            Line::Entry(bytes) => Some(read(&bytes, position).map(|entry| (position, entry))),
-            Line::Expired(_) => None,
-        });
-        entries.collect()
+        positions.iter().zip(&lines).try_for_each(|(&position, line)| self.index.hold(position, line))?;
+        Ok(positions.iter().zip(lines).filter_map(|(&position, line)| Some((position, read(&line)?))).collect())
     }
 
     /// Takes the data key of this id, if an entry brings it; of several the first, as everywhere.
@@ -125,19 +139,23 @@ impl Reading {
         self.opener.is_some()
     }
 
-    fn told(&self, entry: &Entry, index: u64) -> anyhow::Result<Told> {
+    fn told(&mut self, entry: &Entry, index: u64) -> anyhow::Result<Told> {
         let Some(opener) = self.opener.as_ref().filter(|_| entry.sealed.is_some()) else {
             return Ok(if entry.sealed.is_some() { Told::Sealed } else { Told::Nothing });
         };
         match opener.open(entry) {
             Ok(told) => Ok(told.map_or(Told::Nothing, Told::This)),
             Err(AuditError::Seal(_)) => Ok(Told::Sealed),
-            Err(AuditError::Unsealed) => Err(LogBroken::Unsealed { index }.into()),
+            Err(AuditError::Unsealed) => {
+                self.unsealed.insert(index);
+                Ok(Told::Unsealed)
+            }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-fn read(bytes: &[u8], position: u64) -> anyhow::Result<Entry> {
-    Entry::from_bytes(bytes).with_context(|| format!("entry {position} of the copy; see `voorrang audit verify`"))
+/// The entry, if it is one; what is none is named in the end.
+fn read(line: &Line) -> Option<Entry> {
+    Entry::from_bytes(line.entry()?).ok()
 }

@@ -140,6 +140,7 @@ fn check_answer(found: &Found, kept: &Kept) -> anyhow::Result<()> {
     let told = match &found.told {
         Told::This(told) => told.answer == kept.answer,
         Told::Nothing => false,
+        Told::Unsealed => return Err(LogBroken::Unsealed { index }.into()),
         Told::Sealed => anyhow::bail!(
             "the answer in entry {index} is sealed for other officers; give the officer's age identity with --identity"
         ),

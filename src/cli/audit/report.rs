@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use serde_json::{Value, json};
+use time::Date;
+use time::macros::format_description;
 
 use super::LogArgs;
 use super::filter::Filter;
@@ -46,7 +48,8 @@ pub struct ReportArgs {
     pub log: LogArgs,
     #[command(flatten)]
     pub filter: Filter,
-    /// Counts of answers below this are hidden; 0 for the working group, which may see them all
+    /// Counts of answers below this are hidden, and all of a month that is not over or not wanted as a whole; 0 for the
+    /// working group, which may see them all
     #[arg(long, default_value_t = 5)]
     pub small: u64,
     /// More questions than this about one household in a month stand out
@@ -109,12 +112,22 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     } else {
         text(&rows, &mut out)?;
     }
-    Ok(())
+    Ok(reading.sound()?)
 }
 
 /// What each party may ask as the service has it; none without the service.
 fn budgets(args: &ReportArgs) -> anyhow::Result<Vec<BudgetView>> {
     if args.log.offline { Ok(Vec::new()) } else { Client::open(&args.log.config)?.get("access-log/budgets") }
+}
+
+/// Whether a month (`2026-11`) is over, and the report has all of it.
+fn is_whole(month: &str, args: &ReportArgs) -> bool {
+    let first = Date::parse(&format!("{month}-01"), format_description!("[year]-[month]-[day]")).ok();
+    let bounds = first.and_then(|first| {
+        let last = first.replace_day(first.month().length(first.year())).ok()?;
+        Some((first.midnight().assume_utc(), last.next_day()?.midnight().assume_utc()))
+    });
+    bounds.is_some_and(|(begins, ends)| ends <= args.log.clock.now() && args.filter.covers(begins, ends))
 }
 
 /// One party in one month, as it may be published.
@@ -146,7 +159,13 @@ impl<'a> Row<'a> {
             .chain(tally.answers.keys().map(String::as_str))
             .collect();
         let counts: Vec<u64> = words.iter().map(|&word| tally.answers.get(word).copied().unwrap_or(0)).collect();
-        let answers = words.into_iter().zip(publishable(&counts, args.small)).collect();
+        // Two reports of a month that differ by a few answers would tell which those were.
+        let cells = if args.small == 0 || is_whole(month, args) {
+            publishable(&counts, args.small)
+        } else {
+            vec![Cell::Hidden; counts.len()]
+        };
+        let answers = words.into_iter().zip(cells).collect();
         let budget = budgets.iter().find(|budget| Some(&budget.oin) == oin.as_ref());
         let given = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref()).map(|stock| stock.dwellings);
         let stock = given.or(budget.map(|budget| budget.dwellings));
@@ -288,6 +307,7 @@ mod tests {
     use super::super::testing::{Log, ONE, START};
     use super::*;
     use crate::audit::{Action, Actor, Entry, Line, Outcome};
+    use crate::clock::Clock;
     use crate::ids::TraceId;
 
     /// The service's own alarms stand out in the row of whom they are about.
@@ -325,5 +345,29 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("3 of the 4 questions of a month's budget (75 %); alarm from 2"), "{out}");
         assert!(out.contains("10.0 % of its stock"), "one address of ten dwellings: {out}");
+    }
+
+    #[test]
+    fn answers_are_counted_in_whole_months_that_are_over_or_not_at_all() {
+        use time::macros::datetime;
+        let mut tally = Tally::default();
+        (tally.questions, tally.answered) = (60, 60);
+        tally.answers = ["no_priority", "priority", "undetermined"].map(|word| (word.to_owned(), 20)).into();
+        let shown = |now, filter: Filter, small| {
+            let log = LogArgs { clock: Clock::standing(now), ..LogArgs::new("officer.toml".into()) };
+            let args = ReportArgs { log, filter, small, repeats: 9, stock: Vec::new(), json: false, csv: false };
+            let parties = PartyBook::default();
+            let row = Row::new("2026-11", ONE, &tally, &args, (&parties, &[]));
+            row.answers.values().all(|cell| *cell == Cell::Count(20))
+        };
+        let (over, before) = (datetime!(2026-12-01 0:00 UTC), datetime!(2026-11-30 23:59 UTC));
+        let all = Filter::default;
+        assert!(shown(over, all(), 5) && !shown(before, all(), 5) && shown(before, all(), 0));
+        let begins = datetime!(2026-11-01 0:00 UTC);
+        assert!(shown(over, Filter { from: Some(begins), until: Some(over), ..all() }, 5));
+        assert!(!shown(over, Filter { from: Some(begins + time::Duration::SECOND), ..all() }, 5));
+        assert!(!shown(over, Filter { until: Some(before), ..all() }, 5));
+        assert!(!shown(over, Filter { article: Some("corporation-asks".into()), ..all() }, 5));
+        assert!(shown(over, Filter { party: ONE.parse().ok(), ..all() }, 5));
     }
 }

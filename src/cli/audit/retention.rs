@@ -62,10 +62,16 @@ pub fn hold(args: &HoldArgs) -> anyhow::Result<()> {
     let new = NewHold { from: args.from, to: args.to };
     let held: HoldView = Client::open(&args.officer.config)?.post("access-log/holds", &new)?;
     println!("{}", line(&held));
+    if let Some(expired) = held.expired {
+        eprintln!(
+            "NOT KEPT: the contents of {expired} of these {} entries have expired already; no hold brings them back.",
+            held.to - held.from
+        );
+    }
     Ok(())
 }
 
-/// Prints every hold: its number, its first entry, and the entry behind its last.
+/// Prints every hold: its number, its first entry, the entry behind its last, and how many of them have expired.
 ///
 /// # Errors
 /// As [`expire`].
@@ -86,5 +92,6 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<()> {
 }
 
 fn line(held: &HoldView) -> String {
-    format!("{} {} {}", held.id, held.from, held.to)
+    let expired = held.expired.map(|expired| format!(" {expired} expired"));
+    format!("{} {} {}{}", held.id, held.from, held.to, expired.unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::LogArgs;
-use super::letter::letter;
+use super::letter::{Looked, letter};
 use super::list;
 use super::reading::{Found, Reading};
 use crate::answer::wire::{EpochView, SubjectQuestion, SubjectView};
@@ -216,16 +216,22 @@ struct Report {
     /// Epochs in which nobody looked.
     #[serde(rename = "notSearched")]
     not_searched: BTreeMap<EpochId, Why>,
-    /// Log entries up to here were read.
+    /// Entries of the log up to the checkpoint.
     entries: u64,
+    /// So many of them could be read.
+    searched: u64,
+    /// The others: ranges, the second number behind the last one.
+    expired: Vec<[u64; 2]>,
+    malformed: Vec<[u64; 2]>,
     checkpoint: String,
     found: Vec<serde_json::Value>,
 }
 
-/// Finds the entries and writes the report. Every epoch of the log in which nobody looked is named in it, and why.
+/// Finds the entries and writes the report. Every epoch of the log in which nobody looked is named in it, and why, and every
+/// entry that could not be read.
 ///
 /// # Errors
-/// As [`super::run`]; then no file is left.
+/// As [`super::run`]; then no file is left, but for what could not be read, which the report names.
 pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
     let text = fs::read(&args.tokens).with_context(|| format!("cannot read {}", args.tokens.display()))?;
     let tokens: Tokens = serde_json::from_slice(&text)
@@ -258,20 +264,28 @@ pub fn run(args: &SubjectArgs) -> anyhow::Result<()> {
     for (epoch, why) in &not_searched {
         eprintln!("{epoch}: {}", why.english());
     }
+    let looked = Looked::in_all(&reading);
     let mut file = Output::create(&args.output)?;
     if args.json {
         let checkpoint = reading.copy.checkpoint().unwrap_or_default().to_owned();
         let rows = found.iter().map(|found| Ok(serde_json::from_str(&list::json(found)?)?));
         let found = rows.collect::<anyhow::Result<_>>()?;
-        let entries = reading.copy.size();
-        serde_json::to_writer_pretty(&mut file, &Report { pseudonyms, not_searched, entries, checkpoint, found })?;
+        let (entries, searched) = (looked.entries, looked.searched());
+        let (expired, malformed) = (looked.expired.pairs(), looked.malformed.pairs());
+        let report = Report { pseudonyms, not_searched, entries, searched, expired, malformed, checkpoint, found };
+        serde_json::to_writer_pretty(&mut file, &report)?;
     } else {
-        let text = letter(&found, &pseudonyms, &not_searched, &client.parties()?, reading.copy.size());
+        let text = letter(&found, &pseudonyms, &not_searched, &client.parties()?, &looked);
         file.write_all(text.as_bytes())?;
     }
     file.finish()?;
     eprintln!("Entries about this address: {}; wrote {}.", found.len(), args.output.display());
-    Ok(())
+    for (what, entries) in [("have expired", &looked.expired), ("are not in their format", &looked.malformed)] {
+        if !entries.is_empty() {
+            eprintln!("NOT SEARCHED: entries that {what}: {entries}");
+        }
+    }
+    Ok(reading.sound()?)
 }
 
 /// The entries about these pseudonyms, in order.

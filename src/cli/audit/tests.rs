@@ -314,7 +314,7 @@ fn an_index_has_the_epochs_of_each_regulation_apart() {
     }
 }
 
-fn positions(reading: &mut Reading, filter: &Filter) -> Vec<u64> {
+pub(super) fn positions(reading: &mut Reading, filter: &Filter) -> Vec<u64> {
     let mut found = Vec::new();
     wanted(reading, filter, |one| {
         found.push(one.position);
@@ -345,9 +345,31 @@ fn entries_are_found_by_time_party_result_article_and_epoch() {
     assert_eq!(run(&|f| f.article = Some("stage".into())), [4]);
     assert_eq!(run(&|f| f.action = Some(crate::audit::Action::DayKey)), [0]);
     assert_eq!(run(&|f| f.epoch = Some("e-2".parse().unwrap())), [0_u64; 0]);
+    assert_eq!(run(&|f| f.result = Some("refused:stok".into())), [0_u64; 0]);
     assert_eq!(run(&|f| f.from = Some(next_day)), [3, 4]);
     assert_eq!(run(&|f| f.until = Some(next_day)), [0, 1, 2]);
     assert_eq!(run(&|f| (f.from, f.until) = (Some(next_day), Some(next_day + Duration::MINUTE))), [3]);
+}
+
+#[test]
+fn a_name_that_no_entry_has_is_told_from_one_that_nothing_fits() {
+    let mut log = Log::new().ask(START, ONE, 1, Ok("priority")).ask(START, OTHER, 2, Err("stock"));
+    let (_home, mut reading) = log.reading();
+    let known = Filter {
+        article: Some("stock".into()),
+        epoch: Some("e-1".parse().unwrap()),
+        result: Some("refused:stock".into()),
+        ..Filter::default()
+    };
+    assert!(known.unknown(&mut reading).unwrap().is_empty());
+    let unknown = Filter {
+        article: Some("stok".into()),
+        epoch: Some("e-2".parse().unwrap()),
+        result: Some("refused:stok".into()),
+        ..Filter::default()
+    };
+    let names = ["the article stok", "the epoch e-2", "the result refused:stok"];
+    assert_eq!(unknown.unknown(&mut reading).unwrap(), names);
 }
 
 #[test]
@@ -379,8 +401,11 @@ fn what_is_sealed_and_does_not_open_with_its_own_key_breaks_the_log() {
     text.replace_range(40..41, other);
     log.lines[1] = Line::Entry(entry.to_bytes());
     let (_home, mut reading) = log.reading();
-    assert!(matches!(broken(reading.at(&[1])), LogBroken::Unsealed { index: 1 }));
-    assert!(matches!(broken(reading.each(|_| Ok(()))), LogBroken::Unsealed { index: 1 }));
+    assert_eq!(reading.at(&[1]).unwrap()[0].told, Told::Unsealed);
+    let unread = |reading: &Reading| matches!(reading.sound(), Err(LogBroken::Unread { unsealed, .. }) if unsealed.first() == Some(1));
+    assert!(unread(&reading));
+    let (_home, mut reading) = log.reading();
+    assert!(reading.sound().is_ok() && reading.each(|_| Ok(())).is_ok() && unread(&reading));
     // Without a key nobody can tell.
     let home = tempfile::tempdir().unwrap();
     assert_eq!(Reading::new(log.copy(home.path()), None).unwrap().at(&[1]).unwrap()[0].told, Told::Sealed);

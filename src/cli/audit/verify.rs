@@ -8,7 +8,7 @@ use anyhow::Context;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::copy::Copy;
+use super::copy::{Copy, damaged};
 use super::receipts::{self, Answers, Incomparable};
 use super::{LogArgs, LogBroken, Memory, Rest, Unusable, broken};
 use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_all};
@@ -143,6 +143,7 @@ pub fn verified(args: &VerifyArgs) -> anyhow::Result<Verified> {
     if reading.opens() {
         // What is sealed and opens for nobody is no record of an answer.
         reading.each(|_| Ok(()))?;
+        reading.sound()?;
     }
     Ok(Verified { report, incomparable, cosigned })
 }
@@ -217,7 +218,7 @@ fn of_what_was_given(error: anyhow::Error, args: &VerifyArgs, memory: &Memory, f
 /// Verifies the copy's tree from its entries.
 ///
 /// # Errors
-/// [`LogBroken::Verify`], or the copy cannot be read.
+/// [`LogBroken::Verify`], or [`Unusable::Copy`].
 pub fn tree_of(
     copy: &Copy,
     keys: &impl CheckpointKeys,
@@ -237,9 +238,11 @@ pub fn tree_of(
     let report = verify_all(lines, checkpoint, keys, remembered, receipts, due);
     let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), Rest { log: all, given: vec![] }));
     match (report, unreadable) {
-        // An entry that was read before the rest could not be.
-        (Err(broken @ LogBroken::Verify(VerifyError::Entry { .. }, _)), _) => Err(broken.into()),
         (_, Some(error)) => Err(error),
+        // What it was fetched as did hold: the log is not accused of what happened on this machine.
+        (Err(LogBroken::Verify(first, _)), None) if !copy.is_as_fetched()? => {
+            Err(damaged(&format!("is not what it was when it was fetched: {first}")).into())
+        }
         (report, None) => Ok(report?),
     }
 }

@@ -10,7 +10,7 @@ use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
 
-use super::super::client::{Client, ComeAgain, Refused, trace_of};
+use super::super::client::{Client, ComeAgain, LogDamaged, Refused, trace_of};
 use super::super::interrupt;
 use super::super::salt::{encoder, read_salt};
 use super::files::remove;
@@ -195,7 +195,7 @@ impl Asker {
         let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
         match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref().map(read_salt).transpose()?) {
             Ok(encoder) => Ok(Some(encoder)),
-            Err(error) if error.is::<ComeAgain>() => Err(error),
+            Err(error) if error.is::<ComeAgain>() || error.is::<LogDamaged>() => Err(error),
             // Its shares are gone, or the salt that was given is of another one.
             Err(_) => Ok(None),
         }
