@@ -19,6 +19,8 @@ pub fn start(log: &Log) {
     let (filter, handle) = reload::Layer::new(filter(log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // What cannot be written there would be told there, which ends in panic.
+    let lines = lines.log_internal_errors(false);
     let started = match log.format {
         Format::Text => registry.with(lines.with_ansi(false)).try_init(),
         Format::Json => registry.with(lines.json()).try_init(),

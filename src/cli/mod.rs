@@ -1,12 +1,16 @@
 //! The terminal edge: a file a command. Data goes to standard output or `-o`, progress and errors to standard
 //! error. `anyhow` lives here and nowhere below.
 
-/// In place of the standard library's, which end a command in panic where a reader has enough, as `head` does.
+/// In place of the standard library's, which end a command in panic where a reader has enough, as `head` does, or a disk
+/// is full.
 macro_rules! println {
     ($($text:tt)*) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 macro_rules! print {
     ($($text:tt)*) => { $crate::cli::output::print(format_args!($($text)*)) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::cli::output::tell(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 pub mod audit;
@@ -39,6 +43,7 @@ mod salt;
 pub mod serve;
 mod there;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -115,14 +120,26 @@ enum PkiCommand {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return usage(&told),
+    };
     keep_memory_private();
-    match run(cli.command) {
+    match run(cli.command).and_then(|()| output::printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("voorrang: {error:#}");
             ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// Wrong use ends with 2, help and version that were asked for with 0 if they could be written.
+fn usage(told: &clap::Error) -> ExitCode {
+    let is_error = told.use_stderr();
+    match told.print() {
+        Err(error) if !is_error && error.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::from(if is_error { 2 } else { 0 }),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Output files that are whole or absent, and progress that suits a terminal as well as a log.
 
+use std::fmt::Arguments;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use tempfile::{Builder, NamedTempFile};
@@ -49,15 +51,38 @@ impl Write for Place {
     }
 }
 
-/// Prints; a reader that has enough changes nothing of what the command does.
-///
-/// # Panics
-/// If the standard output is a file that cannot be written.
-pub fn print(text: std::fmt::Arguments<'_>) {
-    match std::io::stdout().write_fmt(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("cannot write to standard output: {error}"),
-        _ => {}
+/// The first thing that could not be printed.
+static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Prints. What cannot be printed changes nothing of what the command does; [`printed`] says so at its end.
+pub fn print(text: Arguments<'_>) {
+    note(std::io::stdout().write_fmt(text));
+}
+
+/// A reader that has enough has all that it wants.
+fn note(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        UNPRINTED.get_or_init(|| error);
     }
+}
+
+/// Whether everything was printed.
+///
+/// # Errors
+/// If the standard output cannot be written: a full disk, for example.
+pub fn printed() -> anyhow::Result<()> {
+    note(std::io::stdout().flush());
+    match UNPRINTED.get() {
+        Some(error) => bail!("cannot write to standard output: {error}; what the command does was done"),
+        None => Ok(()),
+    }
+}
+
+/// Says it on standard error. Where that cannot be written there is nowhere to say so.
+pub fn tell(text: Arguments<'_>) {
+    drop(std::io::stderr().write_fmt(text));
 }
 
 impl Output {

@@ -117,7 +117,7 @@ fn what_the_care_side_was_told_is_found_in_list_exports_and_letter() {
     .unwrap();
     drop(reading);
     let (table, json, cell) = &seen[0];
-    assert!(table.contains("answered (groups minor-y)"), "{table}");
+    assert!(table.contains("answered (groups minor-y)") && table.contains(EPOCH), "{table}");
     assert_eq!(serde_json::from_str::<Value>(json).unwrap()["groups"], json!(["minor-y"]));
     assert_eq!((seen.len(), cell.as_str()), (1, "minor-y"));
     let (tokens, output) = (token(&house), house.file("letter"));

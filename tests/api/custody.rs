@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use voorrang::answer::wire::EpochView;
 use voorrang::audit::Action;
@@ -66,6 +67,20 @@ fn no_output_of_an_epoch_takes_the_place_of_what_the_party_has() {
     assert!(fetch(&house, CORPORATION, EPOCH, Some(envelope.clone()), Some(salt.clone())).is_err());
     assert!(fetch(&house, CORPORATION, EPOCH, Some(salt.clone()), Some(salt.clone())).is_err());
     assert!(!envelope.exists() && fs::read_to_string(salt).unwrap().starts_with("something else"));
+}
+
+#[test]
+fn a_list_or_salt_that_cannot_be_printed_is_an_error_and_no_panic() {
+    let house = House::open();
+    for arguments in [&["list"][..], &["list", "--json"], &["fetch", EPOCH, "--print-salt"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
+        command.arg("epoch").args(arguments).arg("--config").arg(house.party(POPULATION));
+        let output = command.stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot write to standard output") && !stderr.contains("panicked"), "{stderr}");
+    }
 }
 
 /// Where the files of several parties lie in one folder, a slip of the hand costs nobody a key.

@@ -8,6 +8,7 @@ use assert_cmd::Command;
 use time::{Date, Duration};
 use voorrang::answer::checkup::{Finding, Grade, examine};
 use voorrang::answer::upkeep::back_up;
+use voorrang::audit::Action;
 use voorrang::clock::Clock;
 use voorrang::config::Config;
 
@@ -136,6 +137,11 @@ fn an_epoch_that_waits_or_answers_nothing_is_told() {
         house.log();
     }
     assert_eq!(ill(&look(&house)), ["no_epoch", "epoch_late"].map(|code| (Grade::Warning, code)));
+    // The days are for people: what comes late is taken, and the log has its time.
+    house.contribute(POPULATION, EPOCH).unwrap();
+    house.contribute(CARE, EPOCH).unwrap();
+    let late = house.log().into_iter().filter(|entry| entry.action == Action::EpochContribute).collect::<Vec<_>>();
+    assert!(late.len() == 2 && late.iter().all(|entry| entry.time.starts_with("2026-04-15")), "{late:?}");
     let new = House::built(false);
     assert!(look(&new).iter().any(|one| one.code == "store_new" && one.grade == Grade::Fine));
     assert!(!new.state().exists(), "nothing is made");

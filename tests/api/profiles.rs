@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use voorrang::answer::checkup::{Grade, examine};
 use voorrang::answer::server;
+use voorrang::answer::wire::EpochView;
 use voorrang::cli::audit::LogArgs;
 use voorrang::cli::audit::subject::{self, KeptSalt, SubjectArgs, TokenArgs};
 use voorrang::cli::client::Refused;
@@ -61,6 +62,9 @@ fn prepare(house: &mut House, path: &Path) {
     epoch::run(&EpochCommand::New(new)).unwrap();
     house.contribute(POPULATION, NEXT).unwrap();
     house.contribute(CARE, NEXT).unwrap();
+    let view: EpochView = house.client(ADMINISTRATOR).get(&format!("epochs/{NEXT}")).unwrap();
+    let command = format!("load population --epoch {NEXT} --profile nl-household-2.toml");
+    assert!(view.todo.iter().any(|todo| todo.command == command), "{:?}", view.todo);
     load(house, POPULATION, Kind::Population, &demo("brp.csv"), Some(path.to_owned())).unwrap();
     load(house, CARE, Kind::Care, &demo("oggz.csv"), Some(path.to_owned())).unwrap();
     let stock = load(house, CORPORATION, Kind::Stock, &house.stock_of("C1"), Some(path.to_owned())).unwrap();
@@ -160,7 +164,7 @@ fn a_rotation_to_another_profile_leaves_no_question_without_an_answer() {
     silent(&house, "epoch_destroyed", "epoch_not_loading");
 }
 
-/// Each epoch is searched with its own profile; where that is not at hand the reply says so, and not that the salt is not.
+/// Each epoch is searched with its own profile; where that is not at hand the reply says so, and nothing of a salt.
 #[test]
 fn who_was_asked_about_in_epochs_of_two_profiles_is_found_in_one_reply() {
     let mut house = House::open();

@@ -67,6 +67,44 @@ fn a_pipe_is_written_to_and_stays_one() {
     assert!(reader.join().unwrap().is_empty());
 }
 
+/// On a file system that is full every write fails so.
+fn full() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error_and_no_panic() {
+    let folder = workplace();
+    fs::write(folder.path().join("a.json"), r#"{"clks": ["AQAAAAAAAAA="]}"#).unwrap();
+    let program = |arguments: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_voorrang"));
+        command.current_dir(&folder).args(arguments.split(' '));
+        command
+    };
+    let law = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/regulations/haarlem");
+    let check = format!("regulation check {}", law.display());
+    for arguments in [
+        &*check,
+        "encode --describe",
+        "link a.json a.json --threshold 0.5",
+        "openapi",
+        "completions bash",
+        "--help",
+        "--version",
+        "epoch --help",
+    ] {
+        let output = program(arguments).stdout(full()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{arguments}: {stderr}");
+    }
+    for (arguments, code) in [("encode care none.csv --salt-file salt.hex -o out", 4), ("encode", 2), ("--version", 0)]
+    {
+        let status = program(arguments).stdout(Stdio::null()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments}");
+    }
+}
+
 /// Also of a key that the command does not read: it is another party's, or another epoch's.
 #[test]
 fn no_command_writes_over_a_key_or_a_salt() {

@@ -1,7 +1,7 @@
 //! An epoch as its parties may see it: what is there, what is missing, and who must act.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use time::{Date, Duration};
 
@@ -14,6 +14,7 @@ use super::End;
 use super::cutover::{load_of, sources};
 use crate::epoch::{Epoch, Participant, State};
 use crate::ids::{EpochId, Oin};
+use crate::profile::Profile;
 use crate::regulate::{Party, Regulation, Role};
 use crate::store::{StoreError, Taken};
 
@@ -68,6 +69,9 @@ impl App {
 }
 
 const LOAD_STOCK: &str = "load stock";
+
+/// The schema of a client that is given no profile file.
+static USUAL: LazyLock<String> = LazyLock::new(|| Profile::built_in().schema_hash());
 
 impl App {
     /// An epoch that was announced behind this one and began to answer. Its salt is the newer one: whoever goes back to the
@@ -156,7 +160,7 @@ impl Todos<'_> {
                 let mut todo = Vec::new();
                 for source in sources(self.regulation).filter(|source| load_of(self.in_force, *source).is_none()) {
                     let who = self.parties(|party| party.role == custodian(source));
-                    let command = format!("load {} --epoch {}", source.as_str(), epoch.id);
+                    let command = format!("load {} {}", source.as_str(), self.into());
                     todo.extend(self.todo(who, &command, Some(epoch.load_by)));
                 }
                 if let Some(newer) = &self.newer {
@@ -199,7 +203,14 @@ impl Todos<'_> {
         let epoch = &self.in_force.epoch;
         let lacks =
             |party: &Party| party.role == Role::Corporation && epoch.has(&party.oin) && !there.contains(&party.oin);
-        self.todo(self.parties(lacks), &format!("{LOAD_STOCK} --epoch {}", epoch.id), None)
+        self.todo(self.parties(lacks), &format!("{LOAD_STOCK} {}", self.into()), None)
+    }
+
+    /// Where a load goes, and with which profile.
+    fn into(&self) -> String {
+        let Epoch { id, profile, schema_hash, .. } = &self.in_force.epoch;
+        let file = if *schema_hash == *USUAL { String::new() } else { format!(" --profile {profile}.toml") };
+        format!("--epoch {id}{file}")
     }
 
     /// One that contributed lets in who would lose its answers with the epoch before.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::filter::Filter;
 use super::reading::{Found, Reading};
+use crate::ids::EpochId;
 
 /// What listing takes.
 #[derive(Debug, clap::Args)]
@@ -115,8 +116,10 @@ pub fn table(found: &Found) -> String {
     };
     let about = entry.object.as_deref().map(|object| &object[..object.len().min(12)]).unwrap_or_default();
     let articles = entry.articles.join(",");
+    let epoch = entry.epoch.as_ref().map(EpochId::as_str).unwrap_or_default();
+    let (time, name) = (&entry.time, name(found));
     let line =
-        format!("{position:>8} {:<24} {actor:<20} {:<17} {result:<28} {about:<12} {articles}", entry.time, name(found));
+        format!("{position:>8} {time:<24} {actor:<20} {name:<17} {result:<28} {about:<12} {epoch:<16} {articles}");
     line.trim_end().to_owned()
 }
 
