@@ -263,10 +263,14 @@ fn an_article_that_draws_another_line_than_the_file_is_refused() {
 }
 
 #[test]
-fn a_protection_of_the_first_purpose_or_of_the_first_day_alone_is_refused() {
+fn a_protection_of_the_first_purpose_the_first_day_or_large_requests_alone_is_refused() {
     let second = "[[purpose]]\nid = \"debt-help\"\nnl = \"Hulp\"\nen = \"Help\"\n\n[[party]]";
     let toml = replaced(TOML_TEXT, "[[party]]", second);
-    for only in ["context.purpose == \"eviction-prevention\"", "context.today < 20270630"] {
+    for only in [
+        "context.purpose == \"eviction-prevention\"",
+        "context.today < 20270630",
+        "context.batch > resource.minimumBatch",
+    ] {
         let narrow = format!("when {{ context.tapClosed && context has purpose && {only} }}");
         let found = read(&toml, &replaced(CEDAR_TEXT, "when { context.tapClosed }", &narrow)).map(|_| ());
         assert!(matches!(found, Err(RegulationError::Gate { .. })), "{only}: {found:?}");

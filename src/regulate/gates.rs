@@ -146,11 +146,15 @@ impl Regulation {
     pub(super) fn check_gates(&self) -> Result<(), RegulationError> {
         let last = self.validity().1.previous_day().unwrap_or(self.validity().0);
         for party in self.parties() {
-            let tried = self.sweep(&party.oin);
-            let late: Vec<Facts> = tried.iter().map(|facts| Facts { today: last, ..facts.clone() }).collect();
-            for facts in tried.iter().chain(&late) {
-                if let Some(gate) = self.shut(party, facts)
-                    && self.articles.decide(facts, &self.document).is_ok()
+            let also = |facts: Facts| {
+                let late = Facts { today: last, ..facts.clone() };
+                // A request of the usual size.
+                let few = Facts { batch: facts.batch.min(self.budgets().minimum_batch), ..facts.clone() };
+                [facts, late, few]
+            };
+            for facts in self.sweep(&party.oin).into_iter().flat_map(also) {
+                if let Some(gate) = self.shut(party, &facts)
+                    && self.articles.decide(&facts, &self.document).is_ok()
                 {
                     let (id, title) = gate.words();
                     return Err(RegulationError::Gate { act: facts.action.as_str(), id, title });
