@@ -7,13 +7,10 @@ use super::copy::{Copy, Source};
 use super::filter::Filter;
 use super::list::{self, wanted};
 use super::reading::{Reading, Told};
-use super::testing::{Log, ONE, OTHER, START, entry};
+use super::testing::{Log, ONE, OTHER, START};
 use super::{LogBroken, export, fetch, subject, verify};
-use crate::audit::{
-    Action, Actor, AuditError, Due, Entry, Line, NoteSigner, Outcome, Range, RegulationRef, VerifyError,
-};
-use crate::cli::audit::index::Index;
-use crate::ids::{EpochId, TraceId};
+use crate::audit::{Action, Actor, AuditError, Due, Entry, Line, NoteSigner, Outcome, Range, VerifyError};
+use crate::ids::TraceId;
 
 fn broken<T>(result: anyhow::Result<T>) -> LogBroken {
     result.err().expect("it fails").downcast().expect("the log is broken")
@@ -265,53 +262,6 @@ fn a_new_copy_is_held_against_the_old_one() {
     fs::write(&path, &text[..text.len() - 9]).unwrap();
     assert!(!fetch::compare(&new, &old, 29).unwrap(), "it is kept: its end was not compared");
     assert!(fetch::compare(&new, &old, 30).is_err(), "what can be read counts");
-}
-
-#[test]
-fn an_index_that_does_not_fit_is_made_anew() {
-    let (home, mut log) = (tempfile::tempdir().unwrap(), Log::new().grown(6));
-    let copy = log.copy(home.path());
-    let (whole, path) = (Index::open(&copy).unwrap(), home.path().join("index"));
-    let good = fs::read(&path).unwrap();
-    for at in [0, 9, 41, 60, good.len() - 1] {
-        let mut bad = good.clone();
-        bad[at] ^= 1;
-        fs::write(&path, bad).unwrap();
-        assert_eq!(Index::open(&copy).unwrap(), whole, "byte {at}");
-        assert_eq!(fs::read(&path).unwrap(), good);
-    }
-    assert_eq!(whole.epochs(&"haarlem".parse().unwrap()).count(), 1, "entries about somebody name their epoch");
-    for cut in [0, 30, good.len() - 24] {
-        fs::write(&path, &good[..cut]).unwrap();
-        assert_eq!(Index::open(&copy).unwrap(), whole);
-    }
-    drop(copy);
-    let copy = log.grown(3).copy(home.path());
-    let longer = Index::open(&copy).unwrap();
-    fs::remove_file(&path).unwrap();
-    assert_eq!(Index::open(&copy).unwrap(), longer);
-}
-
-#[test]
-fn an_index_has_the_epochs_of_each_regulation_apart() {
-    let asked = |epoch: &str, regulation: &str, action| {
-        let regulation = RegulationRef { id: regulation.parse().unwrap(), digest: String::new() };
-        let epoch = Some(epoch.parse().unwrap());
-        Line::Entry(Entry { epoch, regulation: Some(regulation), action, ..entry(START, ONE, 1) }.to_bytes())
-    };
-    let mut log = Log::new();
-    log.lines.push(asked("haarlem-1", "haarlem", Action::Ask));
-    log.lines.push(asked("zaanstad-1", "zaanstad", Action::AskGroups));
-    log.lines.push(asked("zaanstad-2", "haarlem", Action::SubjectRead));
-    let home = tempfile::tempdir().unwrap();
-    let copy = log.copy(home.path());
-    for _read_back in 0..2 {
-        let index = Index::open(&copy).unwrap();
-        for (regulation, epoch) in [("haarlem", "haarlem-1"), ("zaanstad", "zaanstad-1")] {
-            let epochs = index.epochs(&regulation.parse().unwrap()).map(EpochId::as_str).collect::<Vec<_>>();
-            assert_eq!(epochs, [epoch], "{regulation}");
-        }
-    }
 }
 
 pub(super) fn positions(reading: &mut Reading, filter: &Filter) -> Vec<u64> {
