@@ -254,7 +254,6 @@ mod tests {
             };
             let strangers: Vec<usize> = (0..200).map(holding).collect();
             let share = strangers.iter().sum::<usize>() as f64 / (200.0 * 430.0);
-            println!("{held} addresses: {share:.5} of strangers, at most {} of 430", strangers.iter().max().unwrap());
             assert!(share < 0.002 && strangers.iter().all(|&one| one < 8), "{held}: {share} {strangers:?}");
         }
     }
