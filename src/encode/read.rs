@@ -159,7 +159,7 @@ pub fn stock(path: &Path) -> Result<Vec<Address>, ReadError> {
 /// [`tenants`] one by one.
 ///
 /// # Errors
-/// As [`residents_from`].
+/// As [`care_members_from`].
 pub fn tenants_from<R: Read>(
     from: R,
     name: &str,
@@ -194,7 +194,7 @@ pub fn tenants_from<R: Read>(
 /// [`stock`] one by one.
 ///
 /// # Errors
-/// As [`residents_from`].
+/// As [`care_members_from`].
 pub fn stock_from<R: Read>(
     from: R,
     name: &str,

@@ -11,7 +11,7 @@ use crate::encode::{Arrears, BadDate, BirthDate, Statements, Tenant};
 /// Contracts in arrears (`achterstanden.csv`). A citizen service number anywhere in it is refused.
 ///
 /// # Errors
-/// As [`residents`].
+/// As [`super::residents`].
 pub fn arrears(path: &Path) -> Result<Vec<Arrears>, ReadError> {
     all(path, arrears_from)
 }
@@ -22,7 +22,7 @@ pub type Household = (Arrears, Vec<Tenant>);
 /// Contracts in arrears with their tenants, in the order of the arrears file.
 ///
 /// # Errors
-/// As [`residents`], about the arrears; also for a contract without tenants.
+/// As [`super::residents`], about the arrears; also for a contract without tenants.
 pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>, ReadError> {
     let mut by_contract: HashMap<String, Vec<Tenant>> = HashMap::new();
     for tenant in tenants {
@@ -39,7 +39,7 @@ pub fn households(arrears: &Path, tenants: Vec<Tenant>) -> Result<Vec<Household>
 /// [`arrears`] one by one.
 ///
 /// # Errors
-/// As [`residents_from`].
+/// As [`super::care_members_from`].
 pub fn arrears_from<R: Read>(
     from: R,
     name: &str,
