@@ -197,6 +197,9 @@ fn warnings_alone_have_an_exit_code_of_their_own() {
     let output = command.args(["doctor", "--config"]).arg(config).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(7), "{text}");
-    assert!(text.lines().any(|line| line.starts_with("WARNING  epoch         no epoch is active")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("WARNING  epoch         no epoch answers: no question is answered")),
+        "{text}"
+    );
     assert!(text.lines().any(|line| line.starts_with("ok       log           ")), "{text}");
 }

@@ -353,37 +353,21 @@ fn a_batch_is_not_cancelled_between_its_first_answer_and_the_minimum_that_it_was
     assert_eq!(view(&house, open).state, "cancelled");
 }
 
-/// Articles that refuse later than the budget does, in circumstances so rare that a check at load does not meet them.
-fn lax(house: &House) {
-    let file = house.law().join("articles.cedar");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let from = "context.askedThisMonth >= context.mostThisMonth";
-    assert!(text.contains(from));
-    let rare = "context.mostThisMonth == 7 && context.askedHousehold == 0 && context.today == DAY \
-                && (context.batch == 12 || context.batch == 1)";
-    let to = format!("{from} && !({})", rare.replace("DAY", &NOW.date().to_string().replace('-', "")));
-    std::fs::write(&file, text.replacen(from, &to, 1)).unwrap();
-    house.sign_law();
-}
-
 #[test]
-fn what_is_permitted_and_not_paid_for_is_refused_and_recorded_alone_and_in_a_batch() {
-    let house = House::lawless();
-    lax(&house);
-    house.activate_law().unwrap();
-    house.fill(EPOCH);
+fn what_the_budget_does_not_pay_for_is_refused_and_recorded_alike_alone_and_in_a_batch() {
+    let house = House::open();
     small_stock(&house);
     let ours = questions(&house, 12);
     let batch = send(&house, &ours, 12);
     let done = wait(&house, batch);
     assert_eq!((done.state.as_str(), done.answered, done.refused), ("done", 7, 5));
-    let problems = results(&house, batch).into_iter().filter_map(|one| one.problem);
-    assert!(problems.into_iter().all(|problem| problem.code == "budget_spent"));
-    let alone = house.line(CORPORATION).ask(&ours[11]);
-    alone.is_problem(403, "budget_spent");
-    assert_eq!(String::from(house.entry_of(&alone).unwrap().result), "refused:budget_spent");
-    let refused = asked(&house).iter().filter(|one| one.result != Outcome::Answered && one.sealed.is_none()).count();
-    assert_eq!(refused, 6);
+    let alone = house.line(CORPORATION).ask(&ours[11]).is_problem(403, "refused");
+    let apart = results(&house, batch).into_iter().filter_map(|one| one.problem);
+    for problem in apart.chain([alone]) {
+        assert_eq!((problem.code.as_str(), problem.article.as_deref()), ("refused", Some("budget")));
+    }
+    let refused = asked(&house).into_iter().filter(|one| one.result != Outcome::Answered && one.sealed.is_none());
+    assert_eq!(refused.filter(|one| one.articles == ["budget"]).count(), 6);
 }
 
 #[test]
