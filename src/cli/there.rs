@@ -160,7 +160,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             path
         };
-        let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n";
+        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let salt = Salt::random().to_file(&"haarlem-1".parse().unwrap());
         let age = format!("# created: today\n{}", *generate_identity().0);
         let note = NoteSigner::generate("key").unwrap().1;
