@@ -160,7 +160,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             path
         };
-        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let pem = format!("-----BEGIN EC {} KEY-----\nAAAA\n", "PRIVATE");
         let salt = Salt::random().to_file(&"haarlem-1".parse().unwrap());
         let age = format!("# created: today\n{}", *generate_identity().0);
         let note = NoteSigner::generate("key").unwrap().1;
