@@ -58,8 +58,16 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("epoch::share", &["cli/", "lib.rs"]),
 ];
 
-/// What stands nowhere, tests included.
-const NOWHERE: [&str; 7] = ["todo!", "unimplemented!", "dbg!", "#[allow", "#![allow", "#[ignore", "TODO"];
+/// What stands nowhere, this file included: in pieces, so that they do not find themselves.
+const NOWHERE: [&str; 7] = [
+    concat!("to", "do!"),
+    concat!("unimplem", "ented!"),
+    concat!("d", "bg!"),
+    concat!("#[", "allow"),
+    concat!("#![", "allow"),
+    concat!("#[", "ignore"),
+    concat!("TO", "DO"),
+];
 
 /// A longer file is two.
 const MOST_LINES: usize = 450;
@@ -227,7 +235,7 @@ fn a_decision_touches_no_network_clock_or_database() {
 #[test]
 fn nothing_is_left_undone_silenced_or_skipped() {
     for folder in ["src", "tests", "benches"] {
-        for source in files(folder).iter().filter(|source| source.path != "house.rs") {
+        for source in files(folder) {
             for word in NOWHERE {
                 let found = source.text.lines().position(|line| line.contains(word));
                 assert!(found.is_none(), "{folder}/{}:{}: {word}", source.path, found.unwrap_or(0) + 1);
