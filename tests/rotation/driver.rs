@@ -14,7 +14,7 @@ use voorrang::regulate::Role;
 use super::asking;
 use super::model::{Epoch, register_of};
 use super::records;
-use super::town::{TOWER, Town, today};
+use super::town::{Town, today};
 
 /// The states in the order of an epoch's life.
 const STATES: [&str; 5] = ["announced", "loading", "active", "retiring", "destroyed"];
@@ -143,7 +143,7 @@ impl<'a> Driver<'a> {
         let people = self.town.households.iter().flat_map(|(_, tenants)| tenants);
         let places = people.filter_map(|tenant| tenant.person.address.as_ref());
         let distinct: BTreeSet<_> = places.map(|one| (one.postcode().to_owned(), one.number())).collect();
-        u32::try_from(TOWER.max(distinct.len() + 1)).unwrap()
+        u32::try_from(self.town.tower.max(distinct.len() + 1)).unwrap()
     }
 
     pub fn retire(&self, name: &str) -> anyhow::Result<()> {

@@ -59,8 +59,9 @@ impl Plan {
 fn main() {
     let plan = Plan::read();
     let started = Instant::now();
-    let mut town = Town::build(plan.data.as_deref(), plan.state.as_deref());
-    println!("rotation: {} residents, {} contracts", town.residents(), town.contracts());
+    let mut town = Town::build(plan.data.as_deref(), plan.state.as_deref(), plan.rotations);
+    let people = town.residents() - town.tower;
+    println!("rotation: {people} residents and {} of the tower, {} contracts", town.tower, town.contracts());
 
     let asked = rotate(&town, plan.rotations, plan.rate);
     let (rate, least) = (asked.rate(), LEAST * f64::from(plan.rate));

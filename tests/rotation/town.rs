@@ -24,6 +24,8 @@ pub struct Town {
     pub care: Vec<CareMember>,
     /// By contract, of the corporation that asks.
     pub households: Vec<(String, Vec<Tenant>)>,
+    /// Households of the tower.
+    pub tower: usize,
     service: Mutex<Option<Child>>,
     state: PathBuf,
     epoch_keys: PathBuf,
@@ -32,11 +34,17 @@ pub struct Town {
 /// Two registers that take turns: in the second a tenth of the people have left, so that answers differ.
 pub const REGISTERS: [&str; 2] = ["brp-0.csv", "brp-1.csv"];
 
-/// Households of a tower that nobody asks about, so that the budget is large: children, who have no codes.
-pub const TOWER: usize = 1400;
+/// Households of a tower that nobody asks about, at least: children, who have no codes.
+const LEAST_TOWER: usize = 1400;
+
+/// Questions of a rotation at twenty a second on a busy machine. As many households more in the tower make the budget
+/// of a month large enough.
+const QUESTIONS: usize = 1000;
 
 impl Town {
-    pub fn build(data: Option<&Path>, state: Option<&Path>) -> Self {
+    /// A town with a budget for so many rotations under questions.
+    pub fn build(data: Option<&Path>, state: Option<&Path>, rotations: u32) -> Self {
+        let tower = LEAST_TOWER.max(rotations as usize * QUESTIONS);
         let folder = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let data = data.map_or_else(|| shipped.join("demo"), Path::to_owned);
@@ -61,7 +69,7 @@ impl Town {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(path, format!("{text}\n[retry]\nseconds = 2\n")).unwrap();
         }
-        registers(&data.join("brp.csv"), folder.path());
+        registers(&data.join("brp.csv"), folder.path(), tower);
         fs::copy(data.join("oggz.csv"), folder.path().join("oggz.csv")).unwrap();
         tenants(&data.join("huurders.csv"), &folder.path().join("huurders.csv"));
         stock(&folder.path().join("huurders.csv"), &folder.path().join("stock.csv"));
@@ -78,6 +86,7 @@ impl Town {
             folder,
             regulation,
             households,
+            tower,
             service: Mutex::new(None),
             state,
             epoch_keys,
@@ -228,13 +237,13 @@ fn law(shipped: &Path, folder: &Path) -> Regulation {
     Regulation::load(&to).unwrap()
 }
 
-fn registers(from: &Path, folder: &Path) {
+fn registers(from: &Path, folder: &Path, tower: usize) {
     let text = fs::read_to_string(from).unwrap();
     for (number, name) in REGISTERS.iter().enumerate() {
         let stays = |at: usize| number == 0 || at == 0 || !at.is_multiple_of(10);
         let rows = text.lines().enumerate().filter(|(at, _)| stays(*at)).map(|(_, line)| line);
         let child = |n| format!("PT{n},,HT{n},AT{n},Kind,,Toren,M,20200101,E,,,referentie,Torenlaan,1,,,1011ZZ,Stad\n");
-        let tower: String = (0..TOWER).map(child).collect();
+        let tower: String = (0..tower).map(child).collect();
         fs::write(folder.join(name), rows.collect::<Vec<_>>().join("\n") + "\n" + &tower).unwrap();
     }
 }
