@@ -389,6 +389,7 @@ fn a_cosignature_is_asked_for_by_name() {
         let witness = witness.iter().map(|key| (*key).clone()).collect();
         let args = VerifyArgs::new(house.party(OFFICER), vec![]);
         verified(&VerifyArgs { checkpoint: vec![path.clone()], witness, quorum, ..args })
+            .map_err(|mut all| all.swap_remove(0))
     };
     let cosigned = with(&[&key], None).unwrap().cosigned;
     assert_eq!((cosigned.len(), cosigned[0].0.as_str()), (1, "officer.example/w1"));
