@@ -166,8 +166,8 @@ fn commit(house: &House, stem: &str, path: &str, body: &Value) -> io::Result<Rep
     line.send("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
 }
 
-/// What the database of a service that was killed says from an entry on: questions that the corporation was answered, and
-/// those that it was charged.
+/// What the database of a killed service says from an entry on: questions that the corporation was answered, and those
+/// that it was charged.
 fn charged(house: &House, since: u64) -> (u64, u64) {
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     let one = |sql: &str, since: u64| -> u64 {
@@ -177,7 +177,8 @@ fn charged(house: &House, since: u64) -> (u64, u64) {
                     AND json_extract(text, '$.result') = 'answered'";
     // Those of the care side are counted beside them, under other parties.
     let charged = "SELECT coalesce(sum(questions), 0) FROM household_questions WHERE ?1 >= 0 AND oin =
-                   (SELECT json_extract(text, '$.actor.oin') FROM entry WHERE json_extract(text, '$.action') = 'ask' LIMIT 1)";
+                   (SELECT json_extract(text, '$.actor.oin') FROM entry WHERE json_extract(text, '$.action') = 'ask'
+                    LIMIT 1)";
     (one(answered, since), one(charged, since))
 }
 

@@ -17,8 +17,8 @@ const QUESTIONS: usize = 10;
 const LOG: &str = "/voorrang.db-wal>";
 const SENDS: [&str; 4] = ["write", "writev", "sendto", "sendmsg"];
 
-/// The trace with each send where it began: where another thread's call stands between, its end is a line of its own, and
-/// a sync in between would seem to be before it.
+/// The trace with each send where it began: where another thread's call stands between, its end is a line of its own,
+/// and a sync in between would seem to be before it.
 fn sends_begun(trace: &str) -> Vec<String> {
     let (mut lines, mut under_way) = (Vec::new(), BTreeMap::new());
     for line in trace.lines() {
@@ -51,8 +51,8 @@ struct Order {
     written: u64,
     /// Behind which a sync has ended that began after the write.
     durable: u64,
-    /// By thread, a write of the log under way, and a sync with what was written when it began: where another thread's call
-    /// stands between, the line that ends them names no file.
+    /// By thread, a write of the log under way, and a sync with what was written when it began: where another thread's
+    /// call stands between, the line that ends them names no file.
     writing: BTreeMap<String, u64>,
     syncing: BTreeMap<String, u64>,
     /// Socket of each answer, and what was durable when it began to leave.
