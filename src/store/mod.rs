@@ -389,3 +389,5 @@ impl Store {
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod flips;
