@@ -214,7 +214,6 @@ fn a_service_does_not_start_on_a_log_with_a_damaged_row_and_says_which_and_what_
     ] {
         let db = rusqlite::Connection::open(&database).unwrap();
         db.execute_batch("PRAGMA foreign_keys = OFF; DROP INDEX entry_sealed_by").unwrap();
-        // What else names an entry is of no use to who wants to hide it.
         db.execute_batch(sql).unwrap();
         drop(db);
         let refused = serve(&house.keys().join("voorrang.toml")).stderr(Stdio::piped()).output().unwrap();
@@ -226,7 +225,9 @@ fn a_service_does_not_start_on_a_log_with_a_damaged_row_and_says_which_and_what_
             "{text}"
         );
         std::fs::write(&database, &whole).unwrap();
-        ["-wal", "-shm"].map(|end| drop(std::fs::remove_file(house.state().join(format!("voorrang.db{end}")))));
+        for companion in ["voorrang.db-wal", "voorrang.db-shm"] {
+            drop(std::fs::remove_file(house.state().join(companion)));
+        }
     }
     house.start();
     house.verify(&[]).unwrap();
