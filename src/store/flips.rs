@@ -9,7 +9,6 @@ use super::fixture::{ORIGIN, append, entry, folder, insert_epoch};
 use super::log::LogLine;
 use super::{Setup, Store, StoreError};
 
-/// Flips of the short form; `CAMPAIGN_FLIPS` has another number.
 const FLIPS: usize = 200;
 
 /// Entries that were copied into the database, and those in its write-ahead log alone.
@@ -87,9 +86,8 @@ fn a_bit_that_turned_over_is_found_or_changed_nothing_that_the_log_says() {
     put(&database, &wal);
     let whole = said(&setup).unwrap();
     assert_eq!(whole.0.len() as u64, COPIED + FRESH);
-    let flips = std::env::var("CAMPAIGN_FLIPS").map_or(FLIPS, |text| text.parse().expect("a number"));
     let (mut random, mut found) = (Random(2026), [0, 0]);
-    for flip in 0..flips {
+    for flip in 0..FLIPS {
         let in_wal = flip % 2;
         let mut files = [database.clone(), wal.clone()];
         let (byte, bit) = (random.below([database.len(), written][in_wal]), random.below(8));
@@ -100,6 +98,6 @@ fn a_bit_that_turned_over_is_found_or_changed_nothing_that_the_log_says() {
             Err(_) => found[in_wal] += 1,
         }
     }
-    assert!(found.iter().all(|found| *found > flips / 10), "{found:?} of {flips} were found");
-    eprintln!("{flips} flips: {} found in the database, {} in its write-ahead log", found[0], found[1]);
+    assert!(found.iter().all(|found| *found > FLIPS / 10), "{found:?} of {FLIPS} were found");
+    eprintln!("{FLIPS} flips: {} found in the database, {} in its write-ahead log", found[0], found[1]);
 }
