@@ -67,8 +67,8 @@ pub fn verify_log<L: Into<Line>>(
 /// # Errors
 /// All there are: notes and receipts that cannot be used, rollbacks, malformed entries (the first thousand, and how many
 /// more), a wrong number of entries, each
-/// root and receipt's entry that differs, smallest size first, contents that are gone without a record, a receipt that
-/// its own checkpoint gives the lie.
+/// root and receipt's entry that differs, smallest size first, contents that are gone without a record, each receipt
+/// that its own checkpoint gives the lie.
 pub fn verify_all<L: Into<Line>>(
     lines: impl Iterator<Item = L>,
     checkpoint: &str,
@@ -109,7 +109,7 @@ struct Check<'a> {
     malformed: u64,
     broken: Vec<VerifyError>,
     /// They say nothing against the log.
-    false_receipt: Option<VerifyError>,
+    false_receipts: Vec<VerifyError>,
 }
 
 impl<'a> Check<'a> {
@@ -128,7 +128,7 @@ impl<'a> Check<'a> {
             unusable,
             malformed: 0,
             broken: Vec::new(),
-            false_receipt: None,
+            false_receipts: Vec::new(),
         }
     }
 
@@ -171,7 +171,7 @@ impl<'a> Check<'a> {
                 Witness::Receipt(position) if self.differing.contains(&position) => {
                     let index = self.receipts[position].index;
                     if holds {
-                        self.false_receipt.get_or_insert(VerifyError::ReceiptFalse { position, index });
+                        self.false_receipts.push(VerifyError::ReceiptFalse { position, index });
                     } else {
                         self.broken.push(VerifyError::Receipt { position, index });
                     }
@@ -194,7 +194,7 @@ impl<'a> Check<'a> {
         all.extend(size);
         all.extend(self.broken);
         all.extend(gone);
-        all.extend(self.false_receipt);
+        all.extend(self.false_receipts);
         if all.is_empty() { Ok((self.frontier, self.expired)) } else { Err(all) }
     }
 }

@@ -169,7 +169,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// SQLite's own look at every page and index.
 pub(super) fn whole(db: &Connection) -> Result<(), StoreError> {
-    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(open::damaged)?;
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { what: "integrity_check found a fault" }) }
 }
 

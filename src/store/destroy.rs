@@ -225,7 +225,7 @@ impl Store {
             let is_failure = match error {
                 StoreError::Sql(error) => !held.contains(&error.sqlite_error_code()),
                 StoreError::Folder { .. } => true,
-                _ => false,
+                _ => error.is_damage(),
             };
             if is_failure {
                 self.writer.poison(error);

@@ -1,7 +1,9 @@
 //! The access log on disk: appended by the writer, rebuilt and compared at each start, read by officers.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::anchor::Anchor;
@@ -33,7 +35,7 @@ impl LogLine {
     fn unchanged(self) -> Result<Self, StoreError> {
         match &self.entry {
             Some(entry) if leaf_hash(entry) != self.leaf => {
-                Err(StoreError::Damaged { what: "an entry of the access log was changed" })
+                Err(StoreError::DamagedEntry { index: self.index, what: "was changed" })
             }
             _ => Ok(self),
         }
@@ -124,8 +126,7 @@ impl Store {
             let moment = db.unchecked_transaction()?;
             let (frontier, note) = (rebuild(&moment, &[])?, stored_note(&moment)?);
             let signed = note.and_then(|note| Checkpoint::parse(&note, self.verifier()).ok());
-            let same = signed.is_some_and(|signed| (signed.size, signed.root) == (frontier.size(), frontier.root()));
-            if same { Ok(()) } else { Err(not_as_signed()) }
+            as_signed(&frontier, &signed.ok_or_else(not_as_signed)?)
         }))
     }
 
@@ -147,7 +148,7 @@ impl Store {
     /// Damage that a reading meets ends all telling, as a failed commit does: what the log holds, a start finds out.
     pub(super) fn noticed<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
         read.inspect_err(|error| {
-            if matches!(error, StoreError::Damaged { .. }) {
+            if error.is_damage() {
                 self.writer.damage(error);
             }
         })
@@ -221,9 +222,7 @@ pub(super) fn verified(db: &Connection, keys: &Keys, setup: &Setup) -> Result<Op
     match (note, signer) {
         (Some(note), Some(signer)) => {
             let signed = Checkpoint::parse(&note, &signer.verifier()).map_err(|_| StoreError::LogKey)?;
-            if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
-                return Err(not_as_signed());
-            }
+            as_signed(&frontier, &signed)?;
             setup.require_anchor(frontier.size())?;
             Ok(Some(Log { frontier, signer, outbox: setup.outbox }))
         }
@@ -249,16 +248,25 @@ fn rebuild(db: &Connection, anchors: &[Anchor]) -> Result<Frontier, StoreError> 
     for found in query.query_map([], line)? {
         let found = found?.unchanged()?;
         if found.index != frontier.size() {
-            return Err(StoreError::Damaged { what: "an entry of the access log is missing" });
+            return Err(StoreError::DamagedEntry { index: frontier.size(), what: "is missing" });
         }
         gone.line(found.index, found.entry.as_deref());
         frontier.push(found.leaf);
         meet(&frontier)?;
     }
     waiting.first().map_or(Ok(()), |ahead| ahead.hold(None, frontier.size()))?;
-    let removed = StoreError::Damaged { what: "contents of the access log are gone that no rule deleted" };
-    gone.early().map_or(Ok(()), |_| Err(removed))?;
+    let removed = |index| StoreError::DamagedEntry { index, what: "is empty, and no rule deleted its contents" };
+    gone.early().map_or(Ok(()), |index| Err(removed(index)))?;
     retention::check_holds(db, gone.holds()).map(|()| frontier)
+}
+
+fn as_signed(log: &Frontier, signed: &Checkpoint) -> Result<(), StoreError> {
+    match log.size().cmp(&signed.size) {
+        Ordering::Less => Err(StoreError::DamagedEntry { index: log.size(), what: "is missing" }),
+        Ordering::Greater => Err(StoreError::DamagedEntry { index: signed.size, what: "was added and never signed" }),
+        Ordering::Equal if log.root() != signed.root => Err(not_as_signed()),
+        Ordering::Equal => Ok(()),
+    }
 }
 
 pub(super) fn not_as_signed() -> StoreError {
@@ -276,10 +284,16 @@ pub(super) fn last(db: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(db.query_row(sql, [], line).optional()?.and_then(|line| line.entry))
 }
 
+/// Bytes as they are there: whoever reads them sees by the leaf hash which entry was changed into something else.
 fn line(row: &Row<'_>) -> rusqlite::Result<LogLine> {
-    let index = position(row, 0)?;
-    let entry = row.get::<_, Option<String>>(2)?.map(String::into_bytes);
-    Ok(LogLine { index, leaf: row.get::<_, [u8; 32]>(1)?.into(), entry })
+    let index = row.get::<_, i64>(0)?.cast_unsigned();
+    let entry = match row.get_ref(2)? {
+        ValueRef::Null => None,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+        ValueRef::Integer(_) | ValueRef::Real(_) => Some(Vec::new()),
+    };
+    let leaf = row.get_ref(1)?.as_blob_or_null()?.unwrap_or_default();
+    Ok(LogLine { index, leaf: <[u8; 32]>::try_from(leaf).unwrap_or_default().into(), entry })
 }
 
 /// A position in the log.
@@ -344,7 +358,32 @@ mod tests {
             "DELETE FROM entry WHERE idx IN (2, 4)",
         ] {
             let error = tampered(sql);
-            assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");
+            assert!(error.is_damage(), "{sql}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_is_refused_names_the_entry_and_what_to_do() {
+        let leaf = leaf_hash(b"{}").as_bytes().map(|byte| format!("{byte:02x}")).concat();
+        let added = format!("INSERT INTO leaf VALUES (5, x'{leaf}'); INSERT INTO entry VALUES (5, '{{}}')");
+        let raw = "DROP INDEX entry_sealed_by; PRAGMA ignore_check_constraints = ON;";
+        for (sql, says) in [
+            ("UPDATE entry SET text = '{\"v\":' WHERE idx = 2", "entry 2 of the access log was changed"),
+            ("UPDATE entry SET text = CAST(x'7BFF' AS TEXT) WHERE idx = 2", "entry 2 of the access log was changed"),
+            ("UPDATE leaf SET hash = zeroblob(32) WHERE idx = 3", "entry 3 of the access log was changed"),
+            ("UPDATE leaf SET hash = x'00' WHERE idx = 3", "quick_check found a fault"),
+            ("DELETE FROM entry WHERE idx = 1; DELETE FROM leaf WHERE idx = 1", "entry 1 of the access log is missing"),
+            ("DELETE FROM entry WHERE idx > 2; DELETE FROM leaf WHERE idx > 2", "entry 3 of the access log is missing"),
+            ("DELETE FROM entry WHERE idx = 4", "entry 4 of the access log is empty"),
+            ("INSERT INTO leaf VALUES (5, zeroblob(32))", "entry 5 of the access log is empty"),
+            (&added, "entry 5 of the access log was added"),
+            ("UPDATE leaf SET idx = -7 WHERE idx = 1", "entry 0 of the access log is missing"),
+            ("UPDATE checkpoint SET note = CAST(x'FF' AS TEXT)", "a value in it is none"),
+        ] {
+            let error = tampered(&format!("{raw}{sql}"));
+            let text = error.to_string();
+            assert!(text.contains(says) && text.contains("restore a backup"), "{sql}: {text}");
+            assert!(error.is_about_the_log() && error.code() == "store_damaged", "{sql}: {error:?}");
         }
     }
 
@@ -368,7 +407,7 @@ mod tests {
             assert!(read(&store).is_ok() && store.entries(0..9).is_ok() && !store.stats().damaged);
             Connection::open(home.path().join("voorrang.db")).unwrap().execute_batch(sql).unwrap();
             assert!(store.entries(0..2).is_ok(), "others were not changed");
-            assert!(matches!(read(&store), Err(StoreError::Damaged { .. })), "{sql}");
+            assert!(read(&store).is_err_and(|error| error.is_damage()), "{sql}");
             assert!(store.stats().damaged && store.stats().poisoned, "{sql}");
             assert!(matches!(store.write(|tx| tx.append(&entry())), Err(StoreError::NotDurable)));
         }

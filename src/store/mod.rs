@@ -86,6 +86,12 @@ pub enum StoreError {
     /// Do not repair by hand: an access log that was changed is an incident.
     #[error("the database is damaged or was changed outside the service ({what}): keep a copy, restore a backup")]
     Damaged { what: &'static str },
+    /// As [`StoreError::Damaged`], where one entry can be named.
+    #[error(
+        "entry {index} of the access log {what}: the database is damaged or was changed outside the service; keep a copy, \
+         restore a backup, tell the privacy officers"
+    )]
+    DamagedEntry { index: u64, what: &'static str },
     #[error("{} is there already, and nothing is overwritten: move it away, or choose another place", path.display())]
     Exists { path: PathBuf },
     #[error("{} is in the service's state folder, which a backup is to outlive: choose another place", path.display())]
@@ -149,7 +155,22 @@ pub enum StoreError {
     #[error("the log entry is refused")]
     Entry(#[from] AuditError),
     #[error("the database did not do an operation")]
-    Sql(#[from] rusqlite::Error),
+    Sql(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    /// A file that is no database, a torn page, and a value that its column cannot hold are damage, wherever they are met.
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match (&error, error.sqlite_error_code()) {
+            (_, Some(DatabaseCorrupt | NotADatabase)) => Self::Damaged { what: "SQLite cannot read it" },
+            (FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..), _) => {
+                Self::Damaged { what: "a value in it is none" }
+            }
+            _ => Self::Sql(error),
+        }
+    }
 }
 
 impl StoreError {
@@ -158,7 +179,11 @@ impl StoreError {
     pub fn is_about_the_log(&self) -> bool {
         let log = matches!(self, Self::RolledBack { .. } | Self::Forked { .. } | Self::LogKey | Self::LogLost { .. });
         let memory = matches!(self, Self::Anchor { .. } | Self::AnchorLost { .. } | Self::Cosignature { .. });
-        log || memory || matches!(self, Self::Damaged { .. })
+        log || memory || self.is_damage()
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::DamagedEntry { .. })
     }
 
     /// Stable code for clients, metrics and the access log; never reworded.
@@ -168,7 +193,7 @@ impl StoreError {
             Self::ReadOnly { .. } => "store_read_only",
             Self::InUse { .. } => "store_in_use",
             Self::NewerSchema { .. } => "store_newer_schema",
-            Self::Damaged { .. } => "store_damaged",
+            Self::Damaged { .. } | Self::DamagedEntry { .. } => "store_damaged",
             Self::Exists { .. } => "store_exists",
             Self::Inside { .. } => "store_inside",
             Self::Backup { .. } => "store_backup",
@@ -364,3 +389,5 @@ impl Store {
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod flips;

@@ -103,8 +103,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
     }
     // Before the first table: free pages can then be given back bit by bit, where VACUUM would hold up every answer.
-    db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(damaged)?;
-    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(damaged)?;
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(StoreError::Damaged { what: "it cannot keep a write-ahead log" });
     }
@@ -127,23 +127,14 @@ pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError
         Err(MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead)) => {
             Err(StoreError::NewerSchema { path: path.to_owned() })
         }
-        Err(MigrationError::RusqliteError { err, .. }) => Err(damaged(err)),
+        Err(MigrationError::RusqliteError { err, .. }) => Err(err.into()),
         Err(_) => Err(StoreError::Damaged { what: "its schema version makes no sense" }),
     }
 }
 
 pub(super) fn quick_check(db: &Connection) -> Result<(), StoreError> {
-    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { what: "quick_check found a fault" }) }
-}
-
-/// A file that is no database, or a torn page, is named as such.
-pub(super) fn damaged(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => StoreError::Damaged { what: "SQLite cannot read it" },
-        _ => StoreError::Sql(error),
-    }
 }
 
 #[cfg(test)]

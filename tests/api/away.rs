@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,29 +16,36 @@ use voorrang::cli::query::{self, QueryArgs};
 use super::support::*;
 
 /// Something before the service that takes connections and passes nothing on while it is shut.
-struct Gate {
+pub struct Gate {
     is_open: Arc<AtomicBool>,
+    service: Arc<AtomicU16>,
     port: u16,
 }
 
 impl Gate {
-    fn new(service: u16, open: bool) -> Self {
+    pub fn new(service: u16, open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, is_open) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(open)));
-        let gate = is_open.clone();
+        let service = Arc::new(AtomicU16::new(service));
+        let (gate, behind) = (is_open.clone(), service.clone());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if gate.load(Ordering::SeqCst) {
-                    let server = TcpStream::connect(("127.0.0.1", service)).unwrap();
+                    let server = TcpStream::connect(("127.0.0.1", behind.load(Ordering::SeqCst))).unwrap();
                     pass(client.try_clone().unwrap(), server.try_clone().unwrap(), gate.clone());
                     pass(server, client, gate.clone());
                 }
             }
         });
-        Self { is_open, port }
+        Self { is_open, service, port }
     }
 
-    fn set(&self, open: bool) {
+    /// The service was started again, on another port.
+    pub fn lead_to(&self, service: u16) {
+        self.service.store(service, Ordering::SeqCst);
+    }
+
+    pub fn set(&self, open: bool) {
         self.is_open.store(open, Ordering::SeqCst);
     }
 
@@ -51,7 +58,7 @@ impl Gate {
     }
 
     /// A party's client.toml that leads here, and waits for so many seconds.
-    fn config(&self, house: &House, stem: &str, patience: u32) -> PathBuf {
+    pub fn config(&self, house: &House, stem: &str, patience: u32) -> PathBuf {
         let text = fs::read_to_string(house.party(stem)).unwrap();
         let text = text.replace(&format!(":{}", house.port()), &format!(":{}", self.port));
         let path = house.keys().join(format!("{stem}-away.toml"));
@@ -73,7 +80,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_open: Arc<AtomicBool>) {
     });
 }
 
-fn arrears(house: &House, contracts: &[String], config: PathBuf) -> QueryArgs {
+pub fn arrears(house: &House, contracts: &[String], config: PathBuf) -> QueryArgs {
     let arrears = house.file("arrears.csv");
     let rows: String = contracts.iter().map(|contract| format!("{contract},3\n")).collect();
     fs::write(&arrears, format!("contract_id,maanden\n{rows}")).unwrap();

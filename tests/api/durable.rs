@@ -120,11 +120,16 @@ fn a_row_that_was_changed_is_noticed_by_whoever_asks_for_its_proof_and_ends_all_
     for sql in [
         "UPDATE entry SET text = replace(text, 'answered', 'done') WHERE idx = ?1",
         "UPDATE leaf SET hash = zeroblob(32) WHERE idx = ?1",
+        "UPDATE entry SET text = '{' WHERE idx = ?1",
+        "UPDATE entry SET text = CAST(x'7BFF' AS TEXT) WHERE idx = ?1",
+        "UPDATE leaf SET hash = x'00' WHERE idx = ?1",
     ] {
         let house = House::outside();
         let inner = logged_port(&house, "internal=");
         let told = Told::by(&house);
         let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        // What holds back a careless hand is no bar to others.
+        thief.execute_batch("DROP INDEX entry_sealed_by; PRAGMA ignore_check_constraints = ON").unwrap();
         assert_eq!(thief.execute(sql, [told.groups["case"].as_i64().unwrap()]).unwrap(), 1);
         let proof = format!("/v1/access-log/proofs/{}", told.groups["case"]);
         house.line(CORPORATION).get(&proof).is_problem(503, "store_damaged");
@@ -192,4 +197,38 @@ fn the_first_sync_that_fails_ends_all_telling_though_the_next_ones_would_succeed
     house.start();
     told.all_is_told_again(&house);
     assert_eq!(inside(logged_port(&house, "internal="), "GET /livez").0, 200);
+}
+
+#[test]
+fn a_service_does_not_start_on_a_log_with_a_damaged_row_and_says_which_and_what_to_do() {
+    let mut house = House::outside();
+    assert!(house.stop());
+    let database = house.state().join("voorrang.db");
+    let whole = std::fs::read(&database).unwrap();
+    for (sql, says) in [
+        ("UPDATE entry SET text = '{' WHERE idx = 5", "entry 5 of the access log was changed"),
+        ("DELETE FROM entry WHERE idx = 7; DELETE FROM leaf WHERE idx = 7", "entry 7 of the access log is missing"),
+        ("UPDATE leaf SET hash = zeroblob(32) WHERE idx = 6", "entry 6 of the access log was changed"),
+        // The anchor outside the database knows how long it was.
+        ("DELETE FROM entry WHERE idx > 8; DELETE FROM leaf WHERE idx > 8", "the log holds 9 entries and "),
+    ] {
+        let db = rusqlite::Connection::open(&database).unwrap();
+        db.execute_batch("PRAGMA foreign_keys = OFF; DROP INDEX entry_sealed_by").unwrap();
+        db.execute_batch(sql).unwrap();
+        drop(db);
+        let refused = serve(&house.keys().join("voorrang.toml")).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(5), "{text}");
+        assert!(text.contains(says) && !text.contains("panicked") && !text.contains("listens"), "{text}");
+        assert!(
+            text.contains("keep a copy") && text.contains("privacy officers") && text.contains("restore"),
+            "{text}"
+        );
+        std::fs::write(&database, &whole).unwrap();
+        for companion in ["voorrang.db-wal", "voorrang.db-shm"] {
+            drop(std::fs::remove_file(house.state().join(companion)));
+        }
+    }
+    house.start();
+    house.verify(&[]).unwrap();
 }

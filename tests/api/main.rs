@@ -22,6 +22,7 @@ mod entries;
 mod epochs;
 mod floods;
 mod groups;
+mod hand_over;
 mod identity;
 mod interface;
 mod limits;

@@ -162,6 +162,55 @@ fn all_that_does_not_hold_is_one_object_for_a_program() {
 }
 
 #[test]
+fn every_file_that_is_none_is_named_beside_a_sound_log_and_beside_a_broken_one() {
+    let (receipt, junk) = (leaf_hash(b"made up"), "anVuaw==");
+    let answers = format!(
+        "answer,epoch,log_index,leaf_hash,checkpoint\npriority,e-1,5,{receipt},{junk}\npriority,e-1,6,none,{junk}\n\
+         priority,e-1,7,{receipt},{junk}\npriority,e-1,none,{receipt},{junk}\n"
+    );
+    let files = [
+        "--receipts=answers.csv",
+        "--receipts=one.junk",
+        "--receipts=other.junk",
+        "--receipts=no.csv",
+        "--checkpoint=one.junk",
+        "--checkpoint=other.junk",
+        "--checkpoint=no.note",
+    ];
+    let named = [
+        "answers.csv is no file of answers with receipts",
+        "answers.csv, row 1: the receipt is not valid in itself",
+        "answers.csv, row 2 is no answer",
+        "answers.csv, row 3: the receipt is not valid in itself",
+        "no.csv is no file of answers",
+        "no.note is no checkpoint",
+        "one.junk is no checkpoint",
+        "one.junk is no file of answers",
+        "other.junk is no checkpoint",
+        "other.junk is no file of answers",
+    ];
+    for (home, code) in [(folder(), 4), (malformed(), 5)] {
+        for (name, text) in [("answers.csv", answers.as_str()), ("one.junk", "junk"), ("other.junk", "junk")] {
+            fs::write(home.path().join(name), text).unwrap();
+        }
+        let told = audit(home.path(), &[&["verify", "--json"][..], &files].concat()).code(code);
+        let json: serde_json::Value = serde_json::from_slice(&told.get_output().stdout).unwrap();
+        assert_eq!((&json["verifies"], &json["exitCode"]), (&false.into(), &code.into()));
+        let broken = json["broken"].as_array().unwrap();
+        let unusable = broken.iter().filter(|one| one["code"] == "unusable");
+        let mut details: Vec<&str> = unusable.map(|one| one["detail"].as_str().unwrap()).collect();
+        details.sort_unstable();
+        assert_eq!(details.len(), named.len(), "{details:#?}");
+        details.iter().zip(named).for_each(|(detail, named)| assert!(detail.starts_with(named), "{detail}"));
+        assert_eq!(broken.len() > named.len(), code == 5);
+        // In words too.
+        let told = audit(home.path(), &[&["verify"][..], &files].concat()).code(code);
+        let text = String::from_utf8(told.get_output().stderr.clone()).unwrap();
+        named.iter().for_each(|named| assert!(text.contains(named), "{named}: {text}"));
+    }
+}
+
+#[test]
 fn without_a_copy_offline_work_says_what_to_do() {
     let home = folder();
     let memory = home.path().join("memory");

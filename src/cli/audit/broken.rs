@@ -5,7 +5,7 @@ use std::ptr;
 
 use serde_json::{Value, json};
 
-use super::{LogBroken, Rest, Unusable};
+use super::{LogBroken, Unusable};
 use crate::audit::VerifyError;
 use crate::cli::client::LogDamaged;
 use crate::cli::exit_code;
@@ -13,9 +13,14 @@ use crate::cli::exit_code;
 /// Something that was handed in.
 const UNUSABLE: &str = "unusable";
 
-/// One object, whatever the command failed of: the exit code, and each thing that does not hold, with the entry where
-/// there is one.
-pub fn json(error: &anyhow::Error) -> Value {
+/// One object, whatever the command failed of: the exit code, which is the first one's, and each thing that does not
+/// hold, with the entry where there is one.
+pub fn json(all: &[anyhow::Error]) -> Value {
+    let broken: Vec<Value> = all.iter().flat_map(of).collect();
+    json!({ "verifies": false, "exitCode": all.first().map_or(1, exit_code), "broken": broken })
+}
+
+fn of(error: &anyhow::Error) -> Vec<Value> {
     // What was said of an error afterwards is no cause of its chain.
     let last = error.downcast_ref::<LogBroken>();
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<LogBroken>());
@@ -29,7 +34,7 @@ pub fn json(error: &anyhow::Error) -> Value {
         };
         broken.push(fault(code, None, format!("{error:#}")));
     }
-    json!({ "verifies": false, "exitCode": exit_code(error), "broken": broken })
+    broken
 }
 
 fn fault(code: &str, entry: Option<u64>, detail: String) -> Value {
@@ -43,10 +48,7 @@ fn chain(error: &dyn Error) -> String {
 
 fn each(broken: &LogBroken) -> Vec<Value> {
     match broken {
-        LogBroken::Verify(first, Rest { log, given }) => {
-            let given = given.iter().map(|given| fault(UNUSABLE, None, chain(given)));
-            std::iter::once(first).chain(log).map(of_the_tree).chain(given).collect()
-        }
+        LogBroken::Verify(first, rest) => std::iter::once(first).chain(rest).map(of_the_tree).collect(),
         _ => vec![fault(broken.code(), broken.entry(), broken.to_string())],
     }
 }

@@ -7,6 +7,7 @@ pub mod copy;
 pub mod export;
 pub mod fetch;
 pub mod filter;
+mod given;
 pub mod index;
 mod letter;
 pub mod list;
@@ -91,7 +92,7 @@ pub struct LogArgs {
 pub enum LogBroken {
     /// The first of what does not hold, and the rest.
     #[error("the access log does not verify")]
-    Verify(#[source] VerifyError, Rest),
+    Verify(#[source] VerifyError, Vec<VerifyError>),
     #[error("the service's checkpoint cannot be used")]
     Checkpoint(#[source] AuditError),
     #[error("the service shows {size} entries where {known} were seen before: the log was rolled back")]
@@ -143,14 +144,6 @@ pub enum LogBroken {
     OtherQuestion { index: u64 },
 }
 
-/// What does not hold beside the first.
-#[derive(Debug, Default)]
-pub struct Rest {
-    pub log: Vec<VerifyError>,
-    /// It accuses nobody.
-    pub given: Vec<Unusable>,
-}
-
 /// What was handed in, or lies on this machine, cannot be used: nothing is known about the log by it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
@@ -164,7 +157,7 @@ pub enum Unusable {
     )]
     Receipt { path: PathBuf, row: usize },
     #[error("{} is no checkpoint that a key of this log signed", path.display())]
-    Checkpoint { path: PathBuf },
+    Checkpoint { path: PathBuf, source: Option<std::io::Error> },
     #[error(
         "{} is newer than the copy of the log, which has {size} entries: run once without --offline", path.display()
     )]
@@ -188,7 +181,7 @@ fn unread(malformed: &Spans, unsealed: &Spans) -> String {
 
 impl LogBroken {
     fn verify(error: VerifyError) -> Self {
-        Self::Verify(error, Rest::default())
+        Self::Verify(error, Vec::new())
     }
 
     /// In a word, for the program that a witness runs.

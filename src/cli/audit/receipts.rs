@@ -15,6 +15,8 @@ const NEEDED: [&str; 5] = ["answer", "epoch", "log_index", "leaf_hash", "checkpo
 
 /// An answer as a party has it.
 pub struct Kept {
+    /// In its file, from 1.
+    pub row: usize,
     answer: String,
     epoch: EpochId,
     /// Of its question; older files have none.
@@ -40,11 +42,11 @@ pub struct Incomparable {
 }
 
 impl Answers {
-    /// Reads a file of answers.
+    /// Reads a file of answers, and names the rows that are none.
     ///
     /// # Errors
     /// [`Unusable::Answers`].
-    pub fn read(file: &Path) -> Result<Self, Unusable> {
+    pub fn read(file: &Path) -> Result<(Self, Vec<Unusable>), Unusable> {
         let none = |source| Unusable::Answers { path: file.to_owned(), source };
         let unreadable = |source| none(Some(source));
         let mut reader = csv::Reader::from_path(file).map_err(unreadable)?;
@@ -53,26 +55,22 @@ impl Answers {
         if !NEEDED.iter().all(|needed| columns.iter().any(|column| column == *needed)) {
             return Err(none(None));
         }
-        let mut kept = Vec::new();
+        let (mut kept, mut bad) = (Vec::new(), Vec::new());
         for (row, found) in (1..).zip(reader.deserialize()) {
-            let found: Row = found.map_err(unreadable)?;
-            kept.push(found.kept().ok_or_else(|| Unusable::Row { path: file.to_owned(), row })?);
-        }
-        Ok(Self { file: file.to_owned(), kept })
-    }
-
-    /// Whether each receipt holds in itself: its checkpoint is the log's, and its proof, if there is one, leads to it.
-    ///
-    /// # Errors
-    /// [`Unusable::Receipt`].
-    pub fn check(&self, keys: &impl CheckpointKeys) -> Result<(), Unusable> {
-        for (at, kept) in self.kept.iter().enumerate() {
-            let leads = |proof: &TlogProof| proof.verify(&kept.receipt, keys).is_ok();
-            if keys.checkpoint(&kept.receipt.checkpoint).is_err() || !kept.proof.as_ref().is_none_or(leads) {
-                return Err(self.invalid(at));
+            let found: Row = match found {
+                Ok(found) => found,
+                // What stands behind it may be out of step.
+                Err(error) => {
+                    bad.push(unreadable(error));
+                    break;
+                }
+            };
+            match found.kept(row) {
+                Some(found) => kept.push(found),
+                None => bad.push(Unusable::Row { path: file.to_owned(), row }),
             }
         }
-        Ok(())
+        Ok((Self { file: file.to_owned(), kept }, bad))
     }
 
     /// Where they were read.
@@ -85,32 +83,36 @@ impl Answers {
         let proved = self.kept.iter().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.as_str()));
         self.kept.iter().map(|kept| kept.receipt.checkpoint.as_str()).chain(proved)
     }
+}
 
-    /// That the receipt at this place is none.
-    pub fn invalid(&self, at: usize) -> Unusable {
-        Unusable::Receipt { path: self.file.clone(), row: at + 1 }
+impl Kept {
+    /// Whether the receipt holds in itself: its checkpoint is the log's, and its proof, if there is one, leads to it.
+    pub fn holds(&self, keys: &impl CheckpointKeys) -> bool {
+        let leads = |proof: &TlogProof| proof.verify(&self.receipt, keys).is_ok();
+        keys.checkpoint(&self.receipt.checkpoint).is_ok() && self.proof.as_ref().is_none_or(leads)
     }
 }
 
-/// Whether the entries, verified before, record these answers: each its own, and a file's all to one party.
+/// Whether the entries, verified before, record these answers: each its own, and a file's all to one party. What does not
+/// is added to `broken`.
 ///
 /// # Errors
-/// [`LogBroken`], or an answer is sealed for others.
-pub fn compare(reading: &mut Reading, files: &[Answers]) -> anyhow::Result<Incomparable> {
+/// An answer is sealed for others, or the copy cannot be read.
+pub fn compare(reading: &mut Reading, files: &[Answers], broken: &mut Vec<LogBroken>) -> anyhow::Result<Incomparable> {
     let (mut seen, mut incomparable) = (BTreeSet::new(), Incomparable::default());
     for Answers { kept, .. } in files {
         let mut party = None;
         let mut file: Vec<&Kept> = kept.iter().collect();
         file.sort_by_key(|kept| kept.receipt.index);
-        if let Some(pair) = file.windows(2).find(|pair| pair[0].receipt.index == pair[1].receipt.index) {
-            return Err(LogBroken::ReceiptTwice { index: pair[0].receipt.index }.into());
-        }
-        let positions: Vec<u64> = file.iter().map(|kept| kept.receipt.index).collect();
+        let mut positions: Vec<u64> = file.iter().map(|kept| kept.receipt.index).collect();
+        let twice = positions.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        broken.extend(twice.map(|index| LogBroken::ReceiptTwice { index }));
+        positions.dedup();
         let entries = reading.at(&positions)?;
         let mut there = entries.iter().map(|found| found.position).peekable();
         for index in positions {
             if !seen.insert(index) {
-                return Err(LogBroken::ReceiptTwice { index }.into());
+                broken.push(LogBroken::ReceiptTwice { index });
             }
             if there.next_if_eq(&index).is_none() {
                 incomparable.expired.push(index);
@@ -119,15 +121,15 @@ pub fn compare(reading: &mut Reading, files: &[Answers]) -> anyhow::Result<Incom
         for found in entries {
             let index = found.position;
             let kept = file[file.partition_point(|kept| kept.receipt.index < index)];
-            check_answer(&found, kept)?;
+            broken.extend(answer_broken(&found, kept)?);
             if *party.get_or_insert_with(|| found.entry.actor.oin.clone()) != found.entry.actor.oin {
-                return Err(LogBroken::OtherParty { index }.into());
+                broken.push(LogBroken::OtherParty { index });
             }
             match kept.trace {
                 Some(trace) if trace != found.entry.trace_id && is_fsc(&found.entry.trace_id) => {
                     incomparable.by_fsc.push(index);
                 }
-                Some(trace) if trace != found.entry.trace_id => return Err(LogBroken::OtherQuestion { index }.into()),
+                Some(trace) if trace != found.entry.trace_id => broken.push(LogBroken::OtherQuestion { index }),
                 _ => {}
             }
         }
@@ -135,12 +137,12 @@ pub fn compare(reading: &mut Reading, files: &[Answers]) -> anyhow::Result<Incom
     Ok(incomparable)
 }
 
-fn check_answer(found: &Found, kept: &Kept) -> anyhow::Result<()> {
+fn answer_broken(found: &Found, kept: &Kept) -> anyhow::Result<Option<LogBroken>> {
     let index = found.position;
     let told = match &found.told {
         Told::This(told) => told.answer == kept.answer,
         Told::Nothing => false,
-        Told::Unsealed => return Err(LogBroken::Unsealed { index }.into()),
+        Told::Unsealed => return Ok(Some(LogBroken::Unsealed { index })),
         Told::Sealed => anyhow::bail!(
             "the answer in entry {index} is sealed for other officers; give the officer's age identity with --identity"
         ),
@@ -151,7 +153,7 @@ fn check_answer(found: &Found, kept: &Kept) -> anyhow::Result<()> {
     let is_load = kept.answer == LOADED && loads.contains(&found.entry.action) && found.entry.result == Outcome::Done;
     let epoch = found.entry.epoch.as_ref();
     let same = (is_answer && epoch.is_some() || is_load) && epoch.is_none_or(|epoch| *epoch == kept.epoch);
-    if same { Ok(()) } else { Err(LogBroken::OtherAnswer { index }.into()) }
+    Ok((!same).then_some(LogBroken::OtherAnswer { index }))
 }
 
 /// Whether it is a UUID of version 7, as the transaction of an FSC Inway is; a client of ours never makes one.
@@ -174,13 +176,13 @@ struct Row {
 }
 
 impl Row {
-    fn kept(self) -> Option<Kept> {
+    fn kept(self, row: usize) -> Option<Kept> {
         let text = |base64: &str| String::from_utf8(STANDARD.decode(base64).ok()?).ok();
         let (leaf, checkpoint): (Hash, _) = (self.leaf_hash.parse().ok()?, text(&self.checkpoint)?);
         let proof = self.proof.map(|proof| TlogProof::parse(&text(&proof)?).ok());
         let proof = proof.map_or(Some(None), |proof| proof.map(Some))?;
         let receipt = Receipt { index: self.log_index, leaf, checkpoint };
-        Some(Kept { answer: self.answer, epoch: self.epoch, trace: self.trace_id, receipt, proof })
+        Some(Kept { row, answer: self.answer, epoch: self.epoch, trace: self.trace_id, receipt, proof })
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
 
     fn kept(index: u64, answer: &str, epoch: &str) -> Kept {
         let receipt = Receipt { index, leaf: leaf_hash(b""), checkpoint: String::new() };
-        Kept { answer: answer.into(), epoch: epoch.parse().unwrap(), trace: None, receipt, proof: None }
+        Kept { row: 1, answer: answer.into(), epoch: epoch.parse().unwrap(), trace: None, receipt, proof: None }
     }
 
     fn file(kept: Vec<Kept>) -> Answers {
@@ -202,6 +204,13 @@ mod tests {
 
     fn broken(result: anyhow::Result<Incomparable>) -> LogBroken {
         result.unwrap_err().downcast().unwrap()
+    }
+
+    /// With the first of what does not hold.
+    fn compare(reading: &mut Reading, files: &[Answers]) -> anyhow::Result<Incomparable> {
+        let mut broken = Vec::new();
+        let incomparable = super::compare(reading, files, &mut broken)?;
+        broken.into_iter().next().map_or(Ok(incomparable), |first| Err(first.into()))
     }
 
     #[test]
@@ -226,6 +235,31 @@ mod tests {
         assert!(matches!(broken(check(&[some(&[1, 1])])), LogBroken::ReceiptTwice { index: 1 }));
         assert!(matches!(broken(check(&[some(&[1]), some(&[1])])), LogBroken::ReceiptTwice { index: 1 }));
         assert!(matches!(broken(check(&[some(&[1, 2])])), LogBroken::OtherParty { index: 2 }));
+    }
+
+    #[test]
+    fn of_several_answers_each_that_does_not_hold_is_named() {
+        let ask = |log: Log, oin| log.ask(START, oin, 1, Ok("priority"));
+        let (_home, mut reading) = ask(ask(ask(Log::new(), ONE), OTHER), ONE).reading();
+        let files = [
+            file(vec![kept(1, "no_priority", "e-1"), kept(2, "priority", "e-1"), kept(3, "priority", "e-2")]),
+            file(vec![kept(3, "priority", "e-1")]),
+        ];
+        let mut broken = Vec::new();
+        super::compare(&mut reading, &files, &mut broken).unwrap();
+        use LogBroken::{OtherAnswer, OtherParty, ReceiptTwice};
+        assert!(
+            matches!(
+                broken[..],
+                [
+                    OtherAnswer { index: 1 },
+                    OtherParty { index: 2 },
+                    OtherAnswer { index: 3 },
+                    ReceiptTwice { index: 3 }
+                ]
+            ),
+            "{broken:?}"
+        );
     }
 
     #[test]
@@ -275,16 +309,18 @@ mod tests {
         let check = |index: u64, leaf: Hash, note: &str, proof: &str| {
             let row = format!("priority,e-1,{index},{leaf},{},{}", STANDARD.encode(note), STANDARD.encode(proof));
             std::fs::write(&path, format!("answer,epoch,log_index,leaf_hash,checkpoint,proof\n{row}\n")).unwrap();
-            Answers::read(&path)?.check(&key)
+            let (answers, bad) = Answers::read(&path).unwrap();
+            (answers.kept.iter().map(|kept| kept.holds(&key)).collect::<Vec<_>>(), bad)
         };
-        assert!(check(2, leaves[2], &checkpoint, &proof).is_ok());
+        let holds = |(held, bad): (Vec<bool>, Vec<Unusable>)| held == [true] && bad.is_empty();
+        assert!(holds(check(2, leaves[2], &checkpoint, &proof)));
         for (index, leaf, note) in
             [(2, leaves[3], checkpoint.as_str()), (3, leaves[2], &checkpoint), (2, leaves[2], "junk")]
         {
-            assert!(matches!(check(index, leaf, note, &proof), Err(Unusable::Receipt { row: 1, .. })));
+            assert_eq!(check(index, leaf, note, &proof).0, [false]);
         }
-        assert!(matches!(check(2, leaves[2], &checkpoint, "junk"), Err(Unusable::Row { row: 1, .. })));
-        assert!(check(2, leaves[2], &checkpoint, "").is_ok(), "one of a batch, of which some are proved");
+        assert!(matches!(check(2, leaves[2], &checkpoint, "junk").1[..], [Unusable::Row { row: 1, .. }]));
+        assert!(holds(check(2, leaves[2], &checkpoint, "")), "one of a batch, of which some are proved");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `voorrang audit verify`: the whole log from its entries, against everything that is remembered outside the service.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -9,9 +8,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::copy::{Copy, damaged};
-use super::receipts::{self, Answers, Incomparable};
-use super::{LogArgs, LogBroken, Memory, Rest, Unusable, broken};
-use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, VerifyError, cosigned_at, verify_all};
+use super::given::Given;
+use super::receipts::{self, Incomparable};
+use super::{LogArgs, LogBroken, Memory, Unusable, broken};
+use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, cosigned_at, verify_all};
+use crate::cli::exit_code;
+
+/// Of what does not hold beside the first, in words.
+const MOST_TOLD: usize = 20;
 
 /// What verifying takes.
 #[derive(Debug, clap::Args)]
@@ -57,12 +61,7 @@ pub struct Verified {
 /// # Errors
 /// As [`verify`].
 pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
-    let told = |error: &anyhow::Error| {
-        if args.json {
-            println!("{}", broken::json(error));
-        }
-    };
-    let Verified { report, incomparable, cosigned } = verified(args).inspect_err(told)?;
+    let Verified { report, incomparable, cosigned } = verified(args).map_err(|all| told(all, args.json))?;
     eprintln!(
         "The log holds {} entries and verifies; {} of them were remembered, {} receipts found.",
         report.entries, report.remembered_size, report.receipts
@@ -96,6 +95,21 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The error that the command ends with, behind the others: as JSON all of them, in words the first few.
+fn told(mut all: Vec<anyhow::Error>, as_json: bool) -> anyhow::Error {
+    if as_json {
+        println!("{}", broken::json(&all));
+    } else {
+        let rest = &all[1..];
+        rest.iter().take(MOST_TOLD).for_each(|error| eprintln!("{error:#}"));
+        let more = rest.len().saturating_sub(MOST_TOLD);
+        if more > 0 {
+            eprintln!("And {more} more: --json names all.");
+        }
+    }
+    all.swap_remove(0)
+}
+
 fn list(positions: &[u64]) -> String {
     positions.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -108,52 +122,69 @@ fn moment(seconds: u64) -> String {
 /// Brings the copy up to the log, verifies all of it, and remembers its checkpoint.
 ///
 /// # Errors
-/// [`LogBroken`] says what and where; [`Unusable`] if something that was handed in is none.
+/// The first of those of [`verified`]: [`LogBroken`] says what and where; [`Unusable`] if something that was handed in is
+/// none.
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
-    Ok(verified(args)?.report)
+    Ok(verified(args).map_err(|mut all| all.swap_remove(0))?.report)
 }
 
 /// [`verify`], with all that held.
 ///
 /// # Errors
-/// As there.
-pub fn verified(args: &VerifyArgs) -> anyhow::Result<Verified> {
-    let files = args.receipts.iter().map(|file| Answers::read(file)).collect::<Result<Vec<_>, _>>()?;
-    let mut notes = Vec::new();
-    for path in &args.checkpoint {
-        notes.push(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
-    }
+/// Everything that does not, at least one: of the log, then of what was handed in, then whatever else failed.
+pub fn verified(args: &VerifyArgs) -> Result<Verified, Vec<anyhow::Error>> {
+    let (mut given, mut broken) = (Given::read(&args.receipts, &args.checkpoint), Vec::new());
+    let held = hold(args, &mut given, &mut broken);
+    let mut all: Vec<anyhow::Error> = broken.into_iter().map(anyhow::Error::from).collect();
+    let held = held.map_err(|error| all.push(error)).ok().flatten();
+    all.extend(given.unusable.into_iter().map(anyhow::Error::from));
+    all.sort_by_key(|error| match exit_code(error) {
+        5 => 0,
+        4 => 1,
+        _ => 2,
+    });
+    held.filter(|_| all.is_empty()).ok_or(all)
+}
+
+/// None if what was handed in kept the log from being verified in one go.
+fn hold(args: &VerifyArgs, given: &mut Given, broken: &mut Vec<LogBroken>) -> anyhow::Result<Option<Verified>> {
     let (mut reading, memory) = args.log.open()?;
     if args.log.offline {
-        none_newer(args, &notes, &files, &memory, &reading.copy)?;
+        given.leave_newer(&memory.keys, reading.copy.size());
     }
-    // Where proofs lead is remembered too; most of a file's have the same few checkpoints.
-    let kept = || files.iter().flat_map(|file| &file.kept);
-    let proofs = kept().filter_map(|kept| Some(kept.proof.as_ref()?.checkpoint.clone()));
-    let proved: BTreeSet<_> = proofs.filter(|note| memory.keys.checkpoint(note).is_ok()).collect();
-    let given = notes.iter().cloned().chain(proved);
-    let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(given).collect();
-    let receipts: Vec<_> = kept().map(|kept| kept.receipt.clone()).collect();
-    let report = tree_of(&reading.copy, &memory.keys, &remembered, &receipts, memory.due);
-    let report = report.map_err(|error| of_what_was_given(error, args, &memory, &files))?;
-    // The log first: what was handed in must not hide what is wrong with it.
-    files.iter().try_for_each(|file| file.check(&memory.keys))?;
-    let cosigned = cosigned(args, &notes, &memory)?;
-    let incomparable = receipts::compare(&mut reading, &files)?;
+    // Where proofs lead is remembered too.
+    let others = given.notes.iter().map(|(_, note)| note.clone()).chain(given.proved(&memory.keys));
+    let remembered: Vec<_> = memory.checkpoints.iter().cloned().chain(others).collect();
+    let report = tree_of(&reading.copy, &memory.keys, &remembered, &given.receipts(), memory.due);
+    let (report, found) = match report.map_err(anyhow::Error::downcast) {
+        Ok(report) => (Some(report), Vec::new()),
+        Err(Ok(LogBroken::Verify(first, mut rest))) => {
+            rest.insert(0, first);
+            (None, rest)
+        }
+        Err(Ok(other)) => return Err(other.into()),
+        Err(Err(error)) => return Err(error),
+    };
+    let mut found = given.sift(found, memory.checkpoints.len(), &memory.keys);
+    if !found.is_empty() {
+        return Err(LogBroken::Verify(found.remove(0), found).into());
+    }
+    let cosigned = cosigned(args, given, &memory)?;
+    let incomparable = receipts::compare(&mut reading, &given.files, broken)?;
     if reading.opens() {
         // What is sealed and opens for nobody is no record of an answer.
         reading.each(|_| Ok(()))?;
-        reading.sound()?;
+        broken.extend(reading.sound().err());
     }
-    Ok(Verified { report, incomparable, cosigned })
+    Ok(report.map(|report| Verified { report, incomparable, cosigned }))
 }
 
 /// Which witnesses cosigned one of the checkpoints that were handed in.
-fn cosigned(args: &VerifyArgs, notes: &[String], memory: &Memory) -> anyhow::Result<Vec<(String, u64, u64)>> {
+fn cosigned(args: &VerifyArgs, given: &mut Given, memory: &Memory) -> anyhow::Result<Vec<(String, u64, u64)>> {
     let mut found = Vec::new();
     for key in &args.witness {
         let witness = NoteVerifier::from_vkey(key).context("--witness takes the verifier key that a witness prints")?;
-        let cosigned = notes.iter().filter_map(|note| {
+        let cosigned = given.notes.iter().filter_map(|(_, note)| {
             let (seconds, known) = (cosigned_at(note, &witness).ok()?, memory.keys.checkpoint(note).ok()?);
             Some((witness.name().to_owned(), known.size, seconds))
         });
@@ -161,58 +192,9 @@ fn cosigned(args: &VerifyArgs, notes: &[String], memory: &Memory) -> anyhow::Res
     }
     let needed = args.quorum.unwrap_or(args.witness.len());
     if found.len() < needed {
-        return Err(Unusable::Cosignatures { found: found.len(), needed }.into());
+        given.unusable.push(Unusable::Cosignatures { found: found.len(), needed });
     }
     Ok(found)
-}
-
-/// That nothing that was handed in is newer than the copy: the log may have what it speaks of.
-fn none_newer(
-    args: &VerifyArgs,
-    notes: &[String],
-    files: &[Answers],
-    memory: &Memory,
-    copy: &Copy,
-) -> Result<(), Unusable> {
-    let is_newer = |note: &str| memory.keys.checkpoint(note).is_ok_and(|known| known.size > copy.size());
-    let mut given =
-        args.checkpoint.iter().zip(notes).filter(|(_, note)| is_newer(note)).map(|(path, _)| path.as_path());
-    let mut received = files.iter().filter(|file| file.checkpoints().any(is_newer)).map(Answers::file);
-    match given.next().or_else(|| received.next()) {
-        Some(path) => Err(Unusable::Newer { path: path.to_owned(), size: copy.size() }),
-        None => Ok(()),
-    }
-}
-
-/// What is wrong with a file that was handed in is not wrong with the log, and hides nothing that is.
-fn of_what_was_given(error: anyhow::Error, args: &VerifyArgs, memory: &Memory, files: &[Answers]) -> anyhow::Error {
-    let (first, rest) = match error.downcast() {
-        Ok(LogBroken::Verify(first, rest)) => (first, rest),
-        Ok(other) => return other.into(),
-        Err(error) => return error,
-    };
-    let given = |error: &VerifyError| match error {
-        VerifyError::RememberedUnusable { position, .. } => {
-            let path = args.checkpoint.get(position.checked_sub(memory.checkpoints.len())?)?;
-            Some(Unusable::Checkpoint { path: path.clone() })
-        }
-        VerifyError::ReceiptUnusable { position, .. } | VerifyError::ReceiptFalse { position, .. } => {
-            let mut rows = files.iter().flat_map(|file| (0..file.kept.len()).map(move |at| (file, at)));
-            rows.nth(*position).map(|(file, at)| file.invalid(at))
-        }
-        _ => None,
-    };
-    let (mut log, mut unusable) = (Vec::new(), rest.given);
-    for error in std::iter::once(first).chain(rest.log) {
-        match given(&error) {
-            Some(given) => unusable.push(given),
-            None => log.push(error),
-        }
-    }
-    if log.is_empty() {
-        return unusable.remove(0).into();
-    }
-    LogBroken::Verify(log.remove(0), Rest { log, given: unusable }).into()
 }
 
 /// Verifies the copy's tree from its entries.
@@ -236,7 +218,7 @@ pub fn tree_of(
         }
     });
     let report = verify_all(lines, checkpoint, keys, remembered, receipts, due);
-    let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), Rest { log: all, given: vec![] }));
+    let report = report.map_err(|mut all| LogBroken::Verify(all.remove(0), all));
     match (report, unreadable) {
         (_, Some(error)) => Err(error),
         // What it was fetched as did hold: the log is not accused of what happened on this machine.
