@@ -77,7 +77,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
         let given = given_name(&person.given_names);
         let (mut names, mut ends) = (Vec::with_capacity(USUAL_SLOTS), Vec::with_capacity(variants));
         for name in self::surnames(person, variants) {
-            add_grams(Kind::Gram, &name, &make, &mut names);
+            add_grams(Kind::Gram, &name, make, &mut names);
             ends.push(names.len());
         }
         let apart = names.len();
@@ -88,7 +88,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
         }
         let begin = names.len();
         match given.as_deref().filter(|name| name.chars().nth(1).is_some()) {
-            Some(name) => add_grams(Kind::GivenGram, name, &make, &mut names),
+            Some(name) => add_grams(Kind::GivenGram, name, make, &mut names),
             None => names.push(None),
         }
         Self {
