@@ -200,9 +200,22 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
-    /// encoded the next one is read. Returns how many records were written.
+    /// As [`File::write_in_turn`]: all of it in the pool, where no thread waits for another to be woken.
     fn write<T: Send + Sync>(
+        &self,
+        people: Chunks<T>,
+        so_far: ReadSoFar,
+        out: &mut Output,
+        encode: impl Fn(&[T]) -> Vec<Record> + Sync,
+        own: impl Fn(&T) -> (Cow<'_, str>, Source, &Person) + Sync,
+    ) -> anyhow::Result<u64> {
+        rayon::scope(|_| self.write_in_turn(people, so_far, out, &encode, &own))
+    }
+
+    /// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
+    /// encoded the one before is written and the next one read, by the thread that lets its people go. Returns how many
+    /// records were written.
+    fn write_in_turn<T: Send + Sync>(
         &self,
         mut people: Chunks<T>,
         so_far: ReadSoFar,
@@ -217,6 +230,7 @@ impl File<'_> {
         }
         let encoded = |at: usize, people: &[T], is_first: bool, bytes: &mut Vec<u8>| {
             bytes.clear();
+            bytes.reserve(SHARE * USUAL_LINE);
             let mut header = (is_first && at == 0).then_some(&header);
             for (one, mut record) in people.iter().zip(encode(people)) {
                 let (id, source, person) = own(one);
@@ -227,23 +241,31 @@ impl File<'_> {
             }
         };
         let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
-        let (mut mac, mut place) = (self.encoder.file_mac(), None);
+        let (mut mac, mut place): (_, Option<usize>) = (self.encoder.file_mac(), None);
         // Used again for every chunk: what is freed is overwritten, and what is new is emptied by the system.
-        let mut lines = vec![Vec::with_capacity(SHARE * USUAL_LINE); CHUNK.div_ceil(SHARE)];
-        let mut chunk = people.next_chunk(CHUNK);
-        while !chunk.is_empty() {
-            let shares = chunk.par_chunks(SHARE).zip(&mut lines).enumerate();
-            let encode = || shares.for_each(|(at, (share, bytes))| encoded(at, share, written == 0, bytes));
-            let ((), next) = rayon::join(encode, || people.next_chunk(CHUNK));
-            for bytes in &lines[..chunk.len().div_ceil(SHARE)] {
+        let empty = || vec![Vec::<u8>::new(); CHUNK.div_ceil(SHARE)];
+        let (mut made, mut ready) = (empty(), empty());
+        let mut write = |lines: &[Vec<u8>]| -> anyhow::Result<()> {
+            for bytes in lines {
                 place = place.or_else(|| authentic::place_of_mac(bytes.split(|byte| *byte == b'\n').next()?));
                 mac.add(bytes);
                 out.write_all(bytes).context("cannot write the codes")?;
             }
+            Ok(())
+        };
+        let mut chunk = people.next_chunk(CHUNK);
+        while !chunk.is_empty() {
+            let shares = chunk.par_chunks(SHARE).zip(&mut made).enumerate();
+            let encode = || shares.for_each(|(at, (share, bytes))| encoded(at, share, written == 0, bytes));
+            let ((done, next), ()) = rayon::join(|| (write(&ready), people.next_chunk(CHUNK)), encode);
+            done?;
             written += chunk.len() as u64;
+            made[chunk.len().div_ceil(SHARE)..].iter_mut().for_each(Vec::clear);
+            std::mem::swap(&mut made, &mut ready);
             bar.at(so_far.bytes(), written);
             chunk = next;
         }
+        write(&ready)?;
         people.finish()?;
         if let Some(place) = place {
             out.overwrite(place as u64, mac.text().as_bytes())?;

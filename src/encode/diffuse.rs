@@ -28,10 +28,10 @@ impl Diffusion {
     }
 
     /// The codes of a sheet's filters, one after the other.
-    pub(super) fn apply(&self, sheet: &Sheet) -> impl Iterator<Item = Code> + use<> {
-        let planes = sheet.planes();
+    pub(super) fn apply(&self, sheet: &mut Sheet) -> impl Iterator<Item = Code> + use<> {
         let words = self.positions.len() / (64 * self.t);
         let mut codes: Vec<Vec<u64>> = (0..sheet.used()).map(|_| Vec::with_capacity(words)).collect();
+        let planes = sheet.planes();
         for positions in self.positions.chunks_exact(64 * self.t) {
             let mut square = [0; 64];
             for (bit, positions) in square.iter_mut().zip(positions.chunks_exact(self.t)) {
@@ -166,7 +166,7 @@ mod tests {
                 let filter = sheet.next();
                 sheet.randomize(filter, &key, (&[at as u8; 12], 0), 150);
             }
-            let codes: Vec<Code> = Diffusion::new(&key, 256, 320, t).apply(&sheet).collect();
+            let codes: Vec<Code> = Diffusion::new(&key, 256, 320, t).apply(&mut sheet).collect();
             prop_assert_eq!(codes.len(), filters);
             let bit = |words: &[u64], at: usize| words[at / 64] >> (63 - at % 64) & 1;
             let positions = positions(&key, 256, 320, t);

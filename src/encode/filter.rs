@@ -12,16 +12,16 @@ pub(super) type Filters = u64;
 
 /// Up to 64 filters under construction: plane `b` has bit `b` of each, so that what goes into several filters is drawn
 /// once, and diffusion works on all of them with one XOR. The number of bits is a power of two from 64 on.
-pub(super) struct Sheet {
+pub(super) struct Sheet<'a> {
     planes: Vec<u64>,
     used: u32,
     /// Of tokens, under the numbers of the pass or its place.
-    drawn: Batch,
+    drawn: Batch<'a>,
     /// Of what is random in a record.
-    random: Batch,
+    random: Batch<'a>,
 }
 
-impl Sheet {
+impl<'a> Sheet<'a> {
     pub(super) fn new(bits: usize) -> Self {
         Self { planes: vec![0; bits], used: 0, drawn: Batch::new(bits), random: Batch::new(bits) }
     }
@@ -41,18 +41,16 @@ impl Sheet {
     pub(super) fn randomize(
         &mut self,
         filter: Filters,
-        filler: &Numbers,
+        filler: &'a Numbers,
         (record, block): (&Seed, u32),
         insertions: u32,
     ) {
         self.random.add(filler, (record, block), insertions as usize, filter, &mut self.planes);
-        self.random.draw(filler, &mut self.planes);
     }
 
     /// A field: `insertions` are shared among its slots, the remainder to the first. The shares of empty slots are
     /// random, from block `fill` of the record on, or nothing. Of the others a part is random, 0 for none of them.
-    /// Not all is in the filters before [`Sheet::draw`] with the same ink.
-    pub(super) fn add(&mut self, ink: Ink<'_>, field: Strokes<'_>) {
+    pub(super) fn add(&mut self, ink: Ink<'a>, field: Strokes<'_>) {
         let Strokes { slots, insertions, first_block, fill, part, record, filters } = field;
         let count = slots.len() as u32;
         let (share, more) = ((insertions / count) as usize, (insertions % count) as usize);
@@ -72,14 +70,10 @@ impl Sheet {
         }
     }
 
-    /// Sets the bits of all fields that wait.
-    pub(super) fn draw(&mut self, ink: Ink<'_>) {
-        self.drawn.draw(ink.numbers, &mut self.planes);
-        self.random.draw(ink.filler, &mut self.planes);
-    }
-
     /// Bit `b` of all filters, for each `b`.
-    pub(super) fn planes(&self) -> &[u64] {
+    pub(super) fn planes(&mut self) -> &[u64] {
+        self.drawn.draw(&mut self.planes);
+        self.random.draw(&mut self.planes);
         &self.planes
     }
 
@@ -89,9 +83,9 @@ impl Sheet {
     }
 
     /// The filters one by one, bit 0 the most significant of the first word.
-    pub(super) fn filters(&self) -> Vec<Vec<u64>> {
+    pub(super) fn filters(&mut self) -> Vec<Vec<u64>> {
         let mut filters = vec![Vec::with_capacity(self.planes.len() / 64); self.used()];
-        for square in self.planes.as_chunks::<64>().0 {
+        for square in self.planes().as_chunks::<64>().0 {
             let mut square = *square;
             transpose(&mut square);
             filters.iter_mut().zip(square).for_each(|(filter, word)| filter.push(word));
@@ -168,13 +162,11 @@ mod tests {
         let mut sheet = Sheet::new(256);
         let (one, both) = (sheet.next(), sheet.next());
         sheet.add(ink, strokes(&[Some([3; 12]), None], 40, 0.0, one | both));
-        sheet.draw(ink);
         let filters = sheet.filters();
         assert_eq!(filters[0], filters[1]);
         assert!(filters[0].iter().any(|word| *word != 0));
         // Once drawn, nothing waits for the next record.
         let next = sheet.next();
-        sheet.draw(ink);
         assert!(sheet.planes().iter().all(|plane| plane & next == 0));
     }
 
@@ -190,7 +182,6 @@ mod tests {
                 let mut sheet = Sheet::new(BITS);
                 let filter = sheet.next();
                 sheet.add(ink, strokes(&slots, 100, part, filter));
-                sheet.draw(ink);
                 let set = sheet.planes().iter().filter(|plane| **plane != 0).count();
                 assert!((97..=100).contains(&set), "{set} of {count} slots, {empty} empty");
             }

@@ -2,6 +2,8 @@
 //! 96 bits, and AES-256 in counter mode (NIST SP 800-38A) draws as many numbers from them as are wanted. HKDF and HMAC
 //! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
+use std::ptr;
+
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
 use ring::digest::{self, Digest, SHA256};
@@ -85,7 +87,7 @@ impl Root {
 }
 
 /// Parts with their lengths before them, so that no two lists of parts have the same bytes.
-fn frame(parts: &[&[u8]], mut take: impl FnMut(&[u8])) {
+fn frame<'a>(parts: impl IntoIterator<Item = &'a [u8]>, mut take: impl FnMut(&[u8])) {
     for part in parts {
         let length = u32::try_from(part.len()).expect("a field is far shorter than 4 GiB");
         take(&length.to_be_bytes());
@@ -94,7 +96,7 @@ fn frame(parts: &[&[u8]], mut take: impl FnMut(&[u8])) {
 }
 
 /// SHA-256 of framed parts.
-pub(super) fn digest(parts: &[&[u8]]) -> Digest {
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = digest::Context::new(&SHA256);
     frame(parts, |bytes| context.update(bytes));
     context.finish()
@@ -103,59 +105,69 @@ pub(super) fn digest(parts: &[&[u8]]) -> Digest {
 /// The first bytes of HMAC over framed parts; at most 32.
 pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
     let mut context = hmac::Context::with_key(key);
-    frame(parts, |bytes| context.update(bytes));
+    frame(parts.iter().copied(), |bytes| context.update(bytes));
     *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 /// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
 pub(super) type Seed = [u8; 12];
 
+/// Blocks that wait at most.
+const MOST: usize = 64;
+
 /// Blocks of positions in filters that wait to be made: many at once, because the processor works at them side by side.
-pub(super) struct Batch {
-    blocks: [Block; Self::MOST],
+pub(super) struct Batch<'a> {
+    /// What they wait for.
+    numbers: Option<&'a Numbers>,
+    blocks: [Block; MOST],
     /// Of each block the positions that are wanted, and the filters that want them.
-    wanted: [(usize, u64); Self::MOST],
+    wanted: [(usize, u64); MOST],
     filled: usize,
     /// Bits of a position.
     width: u32,
+    /// Positions of a block.
+    whole: usize,
 }
 
-impl Batch {
-    const MOST: usize = 64;
-
+impl<'a> Batch<'a> {
     /// For filters of a power of two up to 2^16 bits.
     pub(super) fn new(filter_bits: usize) -> Self {
         let width = filter_bits.ilog2().max(1);
-        Self { blocks: [Block::default(); Self::MOST], wanted: [(0, 0); Self::MOST], filled: 0, width }
+        let (blocks, wanted) = ([Block::default(); MOST], [(0, 0); MOST]);
+        Self { numbers: None, blocks, wanted, filled: 0, width, whole: 2 * (64 / width) as usize }
     }
 
-    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits
-    /// are set.
+    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, or they wait
+    /// for other numbers, their bits are set.
     #[inline]
     pub(super) fn add(
         &mut self,
-        numbers: &Numbers,
+        numbers: &'a Numbers,
         (seed, first_block): (&Seed, u32),
         mut count: usize,
         filters: u64,
         planes: &mut [u64],
     ) {
-        let whole = 2 * (64 / self.width) as usize;
+        if !self.numbers.is_some_and(|before| ptr::eq(before, numbers)) {
+            self.draw(planes);
+            self.numbers = Some(numbers);
+        }
         let mut counter = first_block;
         while count > 0 {
-            if self.filled == Self::MOST {
-                self.draw(numbers, planes);
+            if self.filled == MOST {
+                self.draw(planes);
             }
             self.blocks[self.filled] = block(seed, counter);
-            self.wanted[self.filled] = (count.min(whole), filters);
+            self.wanted[self.filled] = (count.min(self.whole), filters);
             self.filled += 1;
-            count = count.saturating_sub(whole);
+            count = count.saturating_sub(self.whole);
             counter += 1;
         }
     }
 
     /// Sets the bits of all that waits. Plane `b` has bit `b` of each filter.
-    pub(super) fn draw(&mut self, numbers: &Numbers, planes: &mut [u64]) {
+    pub(super) fn draw(&mut self, planes: &mut [u64]) {
+        let Some(numbers) = self.numbers else { return };
         let blocks = &mut self.blocks[..self.filled];
         numbers.0.encrypt_blocks(blocks);
         let drawn = blocks.iter().zip(self.wanted);
@@ -277,7 +289,7 @@ mod tests {
 
     #[test]
     fn framing_tells_parts_apart() {
-        let bytes = |parts: &[&[u8]]| digest(parts).as_ref().to_vec();
+        let bytes = |parts: &[&[u8]]| digest(parts.iter().copied()).as_ref().to_vec();
         assert_ne!(bytes(&[b"ab", b"c"]), bytes(&[b"a", b"bc"]));
         assert_ne!(bytes(&[b"ab"]), bytes(&[b"ab", b""]));
         let key = Key::new(HMAC_SHA256, &[1; 32]);
@@ -316,9 +328,9 @@ mod tests {
                 let all = (first..).flat_map(|counter| positions(&numbers, &seed, counter, width));
                 all.take(count).for_each(|at| want[at] |= filters);
             }
-            batch.draw(&numbers, &mut got);
+            batch.draw(&mut got);
             assert_eq!(got, want, "{bits}");
-            batch.draw(&numbers, &mut got);
+            batch.draw(&mut got);
             assert_eq!(got, want, "nothing waits any more");
         }
     }

@@ -295,12 +295,12 @@ impl Encoder {
             let mut codes = Vec::with_capacity(rows.iter().map(|row| pass.count(row.source)).sum());
             for (row, subject) in rows.iter().zip(&subjects) {
                 if !sheet.has_room(pass.count(row.source)) {
-                    codes.extend(pass.diffused(&sheet));
+                    codes.extend(pass.diffused(&mut sheet));
                     sheet.clear();
                 }
                 pass.filters(&self.keys, subject, &mut sheet);
             }
-            codes.extend(pass.diffused(&sheet));
+            codes.extend(pass.diffused(&mut sheet));
             let mut codes = codes.into_iter();
             for ((record, subject), row) in all.iter_mut().zip(&subjects).zip(rows) {
                 let mut own: Vec<Code> = codes.by_ref().take(pass.count(row.source)).collect();

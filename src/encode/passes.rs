@@ -120,12 +120,12 @@ impl PassEncoder {
     }
 
     /// An empty sheet for filters of this pass.
-    pub(super) fn sheet(&self) -> Sheet {
+    pub(super) fn sheet<'a>(&self) -> Sheet<'a> {
         Sheet::new(self.pass.filter_bits)
     }
 
     /// The codes of a sheet's filters, one after the other.
-    pub(super) fn diffused(&self, sheet: &Sheet) -> impl Iterator<Item = Code> + use<> {
+    pub(super) fn diffused(&self, sheet: &mut Sheet) -> impl Iterator<Item = Code> + use<> {
         self.diffusion.apply(sheet)
     }
 
@@ -151,7 +151,7 @@ impl PassEncoder {
     }
 
     /// The filters of a record, the real name variants first, on a sheet that has room for them.
-    pub(super) fn filters(&self, keys: &Keys, subject: &Subject, sheet: &mut Sheet) {
+    pub(super) fn filters<'a>(&'a self, keys: &'a Keys, subject: &'a Subject, sheet: &mut Sheet<'a>) {
         let Some(numbers) = self.numbers(keys, subject.places.as_deref()) else {
             for variant in 0..self.count(subject.source) {
                 let filter = sheet.next();
@@ -170,7 +170,6 @@ impl PassEncoder {
                 None => brush.masked(*reading, self.names() + at),
             }
         }
-        sheet.draw(ink);
     }
 
     /// Where numbers of the record begin: 6 bits of the pass, 6 of the variant, 4 of the use, 16 of blocks.
@@ -220,14 +219,14 @@ impl<K, V> Last<K, V> {
 }
 
 /// Makes the filters of one record in one pass.
-struct Brush<'a> {
+struct Brush<'a, 'b> {
     pass: &'a PassEncoder,
     subject: &'a Subject,
     ink: Ink<'a>,
-    sheet: &'a mut Sheet,
+    sheet: &'b mut Sheet<'a>,
 }
 
-impl Brush<'_> {
+impl Brush<'_, '_> {
     /// A filter a surname, or one of all. Records with fewer names than the profile has variants get more with a random
     /// surname and all else as it is: codes that are random throughout would show who has one name, because a record's
     /// real variants resemble each other.

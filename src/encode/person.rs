@@ -45,7 +45,8 @@ impl Address {
     /// [`BadAddress`] if one of them is there and is none.
     pub fn parse(postcode: &str, number: &str, suffix: &str) -> Result<Option<Self>, BadAddress> {
         let plain = |c: &char| !c.is_whitespace() && *c != '-' && *c != '.';
-        let postcode = visible(postcode).chars().filter(plain).collect::<String>().to_ascii_uppercase();
+        let mut postcode: String = visible(postcode).chars().filter(plain).collect();
+        postcode.make_ascii_uppercase();
         let number = visible(number).trim().to_lowercase();
         let (side, number) = side(&number);
         let digits = number.bytes().take_while(u8::is_ascii_digit).count();
@@ -132,9 +133,13 @@ fn side(number: &str) -> (&'static str, &str) {
 
 /// Letters and digits of a suffix in capitals; ground floor is `HS`, and of "2 hoog" the 2 is enough.
 fn one_suffix(text: &str) -> String {
-    let apart = visible(text).replace(|c: char| !c.is_alphanumeric(), " ").to_uppercase();
+    let apart = if text.is_ascii() {
+        text.to_ascii_uppercase()
+    } else {
+        visible(text).replace(|c: char| !c.is_alphanumeric(), " ").to_uppercase()
+    };
     let mut suffix = String::new();
-    for word in apart.split_whitespace() {
+    for word in apart.split(|c: char| c.is_whitespace() || (c.is_ascii() && !c.is_ascii_alphanumeric())) {
         suffix += match word {
             "HUIS" | "HS" => "HS",
             "HOOG" | "HG" if !suffix.is_empty() => "",

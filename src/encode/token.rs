@@ -57,14 +57,14 @@ impl Token {
 /// A person as tokens, or as what was made of them, in slots that share the insertions of a field. An empty slot is a
 /// value that is missing.
 pub(super) struct Evidence<T> {
-    /// Of the name variants, one behind the other.
-    surnames: Vec<Option<T>>,
+    /// Of the name variants, one behind the other; then of all of them, each once, if there are more; then of the given
+    /// name.
+    names: Vec<Option<T>>,
     /// Where each variant ends.
     ends: Vec<usize>,
-    /// Of all of them, each once; empty where that is what `surnames` has.
-    together: Vec<Option<T>>,
+    /// Where the given name begins.
+    given: usize,
     initial: [Option<T>; 1],
-    given: Vec<Option<T>>,
     birth: [Option<T>; 6],
     digits: [Option<T>; 7],
     sex: [Option<T>; 1],
@@ -75,28 +75,27 @@ impl<T: Copy + PartialEq> Evidence<T> {
     pub(super) fn new(person: &Person, variants: usize, make: impl Fn(Token) -> T) -> Self {
         let make = |token: Option<Token>| token.map(&make);
         let given = given_name(&person.given_names);
-        let (mut surnames, mut ends) = (Vec::new(), Vec::new());
+        let (mut names, mut ends) = (Vec::with_capacity(USUAL_SLOTS), Vec::with_capacity(variants));
         for name in self::surnames(person, variants) {
-            surnames.extend(grams(Kind::Gram, &name).into_iter().map(|token| make(Some(token))));
-            ends.push(surnames.len());
+            add_grams(Kind::Gram, &name, make, &mut names);
+            ends.push(names.len());
         }
-        let mut together = Vec::new();
+        let apart = names.len();
         if ends.len() > 1 {
-            for token in &surnames {
-                if !together.contains(token) {
-                    together.push(*token);
-                }
+            for at in 0..apart {
+                push_new(names[at], apart, &mut names);
             }
         }
+        let begin = names.len();
+        match given.as_deref().filter(|name| name.chars().nth(1).is_some()) {
+            Some(name) => add_grams(Kind::GivenGram, name, make, &mut names),
+            None => names.push(None),
+        }
         Self {
-            surnames,
+            names,
             ends,
-            together,
+            given: begin,
             initial: [make(first_initial(person, given.as_deref()))],
-            given: match given.filter(|name| name.chars().nth(1).is_some()) {
-                Some(name) => grams(Kind::GivenGram, &name).into_iter().map(|token| make(Some(token))).collect(),
-                None => vec![None],
-            },
             birth: birth(person.birth).map(make),
             digits: digits(person.birth).map(make),
             sex: [make(person.sex.map(sex))],
@@ -106,15 +105,15 @@ impl<T: Copy + PartialEq> Evidence<T> {
     /// The slots of a name variant, if there is one.
     pub(super) fn surname(&self, variant: usize) -> Option<&[Option<T>]> {
         let begin = if variant == 0 { 0 } else { *self.ends.get(variant - 1)? };
-        Some(&self.surnames[begin..*self.ends.get(variant)?])
+        Some(&self.names[begin..*self.ends.get(variant)?])
     }
 
     /// The slots of all surnames together.
     fn together(&self) -> &[Option<T>] {
-        match self.ends.len() {
-            0 => &[None],
-            1 => &self.surnames,
-            _ => &self.together,
+        match self.ends[..] {
+            [] => &[None],
+            [_] => &self.names[..self.given],
+            [.., end] => &self.names[end..self.given],
         }
     }
 
@@ -123,7 +122,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
         match field {
             Field::Surname => self.together(),
             Field::Initial => &self.initial,
-            Field::GivenName => &self.given,
+            Field::GivenName => &self.names[self.given..],
             Field::BirthDate => &self.birth,
             Field::BirthDigits => &self.digits,
             Field::Sex => &self.sex,
@@ -208,19 +207,24 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
     ]
 }
 
-/// Padded 2-grams, each once: a second insertion of the same token would set no bit. A space pads inside too, so
-/// `garcia lopez` has all grams of `garcia`.
-fn grams(kind: Kind, name: &str) -> Vec<Token> {
-    let mut grams: Vec<Token> = Vec::with_capacity(name.len() + 1);
-    let mut before = ' ';
+/// Slots that the names of most people have.
+const USUAL_SLOTS: usize = 48;
+
+/// Adds what `make` makes of padded 2-grams, each once: a second insertion of the same token would set no bit. A space
+/// pads inside too, so `garcia lopez` has all grams of `garcia`.
+fn add_grams<T: PartialEq>(kind: Kind, name: &str, make: impl Fn(Option<Token>) -> T, to: &mut Vec<T>) {
+    let (begin, mut before) = (to.len(), ' ');
     for sign in name.chars().chain([' ']) {
-        let gram = gram(kind, before, sign);
-        if !grams.contains(&gram) {
-            grams.push(gram);
-        }
+        push_new(make(Some(gram(kind, before, sign))), begin, to);
         before = sign;
     }
-    grams
+}
+
+/// Adds what is not there from `begin` on.
+fn push_new<T: PartialEq>(one: T, begin: usize, to: &mut Vec<T>) {
+    if !to[begin..].contains(&one) {
+        to.push(one);
+    }
 }
 
 fn gram(kind: Kind, one: char, other: char) -> Token {
@@ -292,10 +296,9 @@ mod tests {
 
     fn grams_of(name: &str) -> Vec<String> {
         let letter = |number: u64| char::from_u32((number & 0x0fff_ffff) as u32).unwrap();
-        grams(Kind::Gram, name)
-            .iter()
-            .map(|token| String::from_iter([letter(token.0 >> 28), letter(token.0)]))
-            .collect()
+        let mut grams = Vec::new();
+        add_grams(Kind::Gram, name, Option::unwrap, &mut grams);
+        grams.iter().map(|token| String::from_iter([letter(token.0 >> 28), letter(token.0)])).collect()
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn entries<R: Read>(from: R, file: &str) -> Result<Vec<Entry>, ReadEr
     let dates = Dates::of_register(today());
     records(from, file, "personen", |value| {
         number += 1;
-        let one = entry(&value, dates).and_then(|entry| match keys.add(&[&entry.id], number) {
+        let one = entry(&value, dates).and_then(|entry| match keys.add([&*entry.id], number) {
             Ok(()) => Ok(entry),
             Err(first) => Err(Bad { path: "aNummer".to_owned(), problem: Problem::SameRecord { first } }),
         });

@@ -111,7 +111,7 @@ impl List<'_> {
         if id.is_empty() {
             return if any_above { Ok(false) } else { Err(self.bad(ID, Problem::Empty)) };
         }
-        keys.add(&[id], self.line).map_err(|first| self.bad(ID, Problem::Duplicate { first }))?;
+        keys.add([id], self.line).map_err(|first| self.bad(ID, Problem::Duplicate { first }))?;
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ pub(super) struct LineFeeds<R>(BufReader<R>);
 
 impl<R: Read> LineFeeds<R> {
     pub(super) fn new(from: R) -> Self {
-        Self(BufReader::new(from))
+        Self(BufReader::with_capacity(1 << 16, from))
     }
 }
 
@@ -25,7 +25,10 @@ impl<R: Read> Read for LineFeeds<R> {
             }
         }
         let ready = self.0.fill_buf()?;
-        let length = ready.iter().position(|byte| *byte == b'\r').unwrap_or(ready.len()).min(to.len());
+        let ready = &ready[..ready.len().min(to.len())];
+        // `contains` looks at a word at a time.
+        let any = ready.contains(&b'\r');
+        let length = ready.iter().position(|byte| any && *byte == b'\r').unwrap_or(ready.len());
         to[..length].copy_from_slice(&ready[..length]);
         self.0.consume(length);
         Ok(length)

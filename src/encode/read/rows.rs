@@ -200,6 +200,6 @@ fn check_values(row: &Row, names: &[Option<&'static str>], columns: &Columns) ->
 
 fn check_key(row: &Row, columns: &Columns, seen: &mut Keys) -> Result<(), LineError> {
     let Some(&column) = columns.key.first() else { return Ok(()) };
-    let parts: Vec<&str> = columns.key.iter().map(|column| row.text(column)).collect();
-    seen.add(&parts, row.line).map_err(|first| row.bad(column, Problem::Duplicate { first }))
+    let parts = columns.key.iter().map(|column| row.text(column));
+    seen.add(parts, row.line).map_err(|first| row.bad(column, Problem::Duplicate { first }))
 }

@@ -37,10 +37,9 @@ pub(super) struct Keys(HashMap<[u8; 16], u64>);
 
 impl Keys {
     /// Adds a key; tells where it was before.
-    pub(super) fn add(&mut self, key: &[&str], place: u64) -> Result<(), u64> {
-        let parts: Vec<&[u8]> = key.iter().map(|part| part.as_bytes()).collect();
+    pub(super) fn add<'a>(&mut self, key: impl IntoIterator<Item = &'a str>, place: u64) -> Result<(), u64> {
         // A digest, so that memory does not depend on how long the custodian's ids are.
-        let hash = digest(&parts);
+        let hash = digest(key.into_iter().map(str::as_bytes));
         let short: [u8; 16] = hash.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes");
         match self.0.insert(short, place) {
             Some(first) => Err(first),

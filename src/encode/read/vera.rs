@@ -61,7 +61,7 @@ pub(super) fn tenants<R: Read>(from: R, name: &str) -> Result<Listed<Tenant>, Re
     for (number, agreement) in (1..).zip(&bundle.agreements) {
         let of_one = index.tenants(&Node::root(agreement), &mut left_out).and_then(|tenants| {
             let contract = tenants.first().map_or("", |tenant| &tenant.contract);
-            match if contract.is_empty() { Ok(()) } else { keys.add(&[contract], number) } {
+            match if contract.is_empty() { Ok(()) } else { keys.add([contract], number) } {
                 Ok(()) => Ok(tenants),
                 Err(first) => Err(Bad { path: "id".to_owned(), problem: Problem::SameRecord { first } }),
             }
