@@ -53,4 +53,5 @@ mod tampering;
 mod together;
 mod unread;
 mod walls;
+mod withdrawals;
 mod worked;
