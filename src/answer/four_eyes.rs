@@ -17,6 +17,7 @@ use super::epochs::end::{self, LastStep};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::{Problem, trace_of};
+use super::proposals::{Known, withdrawn};
 use super::repeats::{Kept, receipt_of};
 use super::wire::law::{Confirmed, OpenTap, Pending, ProposalView};
 use super::{App, Caller, EpochInForce, laws, stock};
@@ -24,10 +25,10 @@ use crate::audit::{Action, Entry, Outcome};
 use crate::epoch::State;
 use crate::ids::{EpochId, Oin, ProposalId, RegulationId};
 use crate::regulate::{Act, Facts, Party, Permit, Regulation, RegulationError, Role};
-use crate::store::{self, ActivatedRegulation, Proposal, StoreError, Tx};
+use crate::store::{self, ActivatedRegulation, Gone, Proposal, StoreError, Tx};
 
 /// A proposal that nobody confirms is forgotten after this.
-const LAPSES_AFTER: Duration = Duration::days(7);
+pub(super) const LAPSES_AFTER: Duration = Duration::days(7);
 
 /// What waits for a second person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ pub(super) enum Proposed {
 }
 
 impl Proposed {
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Stock { .. } => "stock",
             Self::Regulation { .. } => "regulation",
@@ -82,7 +83,7 @@ impl Proposed {
         if let Self::EndEpoch { end, .. } = self { end.action() } else { action_of(self.act()) }
     }
 
-    fn epoch(&self) -> Option<EpochId> {
+    pub(super) fn epoch(&self) -> Option<EpochId> {
         match self {
             Self::Stock { epoch, .. } | Self::EndEpoch { epoch, .. } => Some(epoch.clone()),
             Self::Regulation { .. } | Self::OpenTap { .. } => None,
@@ -145,17 +146,14 @@ pub(super) async fn confirm(
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     let _changing = app.changing.lock().await;
-    let found = app.alive().map_err(traced)?.into_iter().find(|(proposal, _)| proposal.id == *id);
-    let unknown = || traced(Problem::not_found("unknown_proposal", "no act of this name waits; see GET /v1/proposals"));
-    let (proposal, proposed) = found.ok_or_else(unknown)?;
-    let regulation = app.law_of(&proposal, &proposed).map_err(traced)?;
-    if regulation.party(&caller.identity.oin).is_none() {
-        return Err(unknown());
-    }
+    let Known { proposal, proposed, regulation } = app.known_proposal(&caller, &id).map_err(traced)?;
     let permit = app.seconded(&caller, &regulation, &proposal, &proposed).await?;
     let mut entry = app.entry(&caller, Some(&regulation), proposed.action(), Outcome::Done);
     entry.epoch = proposed.epoch();
     entry.articles = permit.articles().to_vec();
+    if proposal.gone == Some(Gone::Withdrawn) {
+        return Err(app.refuse(entry, withdrawn()).await);
+    }
     let (change, effect) = match app.prepare(&proposal, proposed.clone(), &entry) {
         Ok(prepared) => prepared,
         Err(problem) => return Err(app.refuse(entry, problem).await),
@@ -239,6 +237,7 @@ impl App {
             key: caller.identity.key.clone(),
             made_at: self.clock.now(),
             sealed_in: if let Proposed::Stock { epoch, .. } = &proposed { Some(epoch.clone()) } else { None },
+            gone: None,
         };
         let effect = self.effect_of(&proposed).map_err(|problem| problem.traced(caller.trace))?;
         let (now, once, told) = (self.clock.now(), caller.once.clone(), effect.clone());
@@ -321,19 +320,6 @@ impl App {
         self.effect(&*self.epoch(epoch)?, *end).map(Some)
     }
 
-    /// The proposals that have not lapsed.
-    fn alive(&self) -> Result<Vec<(Proposal, Proposed)>, Problem> {
-        let lapsed = self.latest() - LAPSES_AFTER;
-        let proposals = self.store.proposals().map_err(|error| store_problem(&error))?;
-        let alive = proposals.into_iter().filter(|proposal| proposal.made_at >= lapsed);
-        let read = |proposal: Proposal| {
-            let damaged = |_| store_problem(&StoreError::Damaged { what: "a proposal" });
-            let proposed = serde_json::from_str(&proposal.body).map_err(damaged)?;
-            Ok((proposal, proposed))
-        };
-        alive.map(read).collect()
-    }
-
     /// The acts about an epoch that wait and could still be done.
     pub(super) fn waiting_about(
         &self,
@@ -363,7 +349,7 @@ impl App {
     }
 
     /// The regulation that decides on a proposal: a new version decides on itself.
-    fn law_of(&self, proposal: &Proposal, proposed: &Proposed) -> Result<Arc<Regulation>, Problem> {
+    pub(super) fn law_of(&self, proposal: &Proposal, proposed: &Proposed) -> Result<Arc<Regulation>, Problem> {
         let Proposed::Regulation { toml, cedar, .. } = proposed else { return self.regulation(&proposal.regulation) };
         let damaged = |_| store_problem(&StoreError::Damaged { what: "a proposed regulation" });
         Regulation::from_texts(&proposal.regulation, toml, cedar).map(Arc::new).map_err(damaged)
@@ -403,7 +389,7 @@ impl App {
                     salt: Entry::fresh_salt(),
                     ..entry.clone()
                 });
-                let last = LastStep { epoch, step, taken, accepts, now: self.settled() };
+                let last = LastStep { epoch, step, taken, entry: entry.clone(), accepts, now: self.settled() };
                 Ok((Change::EndEpoch(last.into()), Effect::Ended(in_force, end)))
             }
         }

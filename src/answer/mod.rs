@@ -45,6 +45,7 @@ mod pace;
 mod problem;
 mod processing;
 mod profiles;
+mod proposals;
 pub mod quality;
 mod question_batches;
 mod questions;

@@ -11,13 +11,15 @@ use super::json::BYTES;
 use super::operation::{
     ADMINISTRATOR, CARE, CORPORATION, OFFICER, Operation, PARTIES, POPULATION, Shape, TEAM, delete, get, post, put,
 };
-use super::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, Standing, StepView};
+use super::wire::law::{
+    Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, Standing, StepView, Withdrawn,
+};
 use super::wire::{
     Activation, BudgetView, Destruction, Ending, Envelope, EpochView, Expired, Fault, HoldView, LoadBegun, LoadCommit,
     LoadPlan, LoadReport, LoadView, LogPage, NewEpoch, NewExport, NewHold, ProcessingActivities, ProcessingQuery,
     RecordLine, Resealed, SealedShare, SourceReport, Stock, SubjectQuestion, SubjectView,
 };
-use super::{budgets, epochs, four_eyes, laws, loads, log, processing, retention, stock, subject};
+use super::{budgets, epochs, four_eyes, laws, loads, log, processing, proposals, retention, stock, subject};
 use crate::audit::Receipt;
 
 /// The body of a request under an `Idempotency-Key`.
@@ -178,11 +180,16 @@ fn about_regulations() -> Vec<Operation> {
         get("/proposals", four_eyes::waiting)
             .is("getProposals", TAG, "Acts that wait for a second person")
             .gives("Those of the caller's regulations", Shape::list::<ProposalView>()),
+        delete("/proposals/{proposal}", proposals::withdraw)
+            .is("withdrawProposal", TAG, "Takes back an act that waits, by the party that proposed it")
+            .by(&[ADMINISTRATOR, CORPORATION, OFFICER])
+            .gives("It waits no more", Shape::of::<Withdrawn>())
+            .refuses(&[409, 410]),
         post("/proposals/{proposal}/confirm", four_eyes::confirm)
             .is("confirmProposal", TAG, "Confirms somebody else's act: then it is done")
             .by(&[ADMINISTRATOR, POPULATION, CARE, TEAM, OFFICER])
             .gives("It is done", Shape::of::<Confirmed>())
-            .refuses(&[409, 422]),
+            .refuses(&[409, 410, 422]),
     ]
 }
 

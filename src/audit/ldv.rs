@@ -36,6 +36,8 @@ pub fn activity(action: Action) -> Option<&'static str> {
         | Action::EpochRecord
         | Action::RegulationActive
         | Action::Propose
+        | Action::Withdraw
+        | Action::ProposalDrop
         | Action::Probing
         | Action::BudgetAlarm
         | Action::TapOpen

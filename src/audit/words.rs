@@ -45,6 +45,10 @@ pub enum Action {
     RegulationActive,
     /// An act that waits for a second person.
     Propose,
+    /// Its party took such an act back.
+    Withdraw,
+    /// Such an act was dropped: a step of its epoch made it impossible. The actor took the step.
+    ProposalDrop,
     /// The care side asks for groups.
     AskGroups,
     /// A corporation's questions missed too often: its tap was closed.

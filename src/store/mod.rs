@@ -63,7 +63,7 @@ pub use log::{Appended, LogLine};
 pub use outbox::{Outbox, Waiting};
 pub use owner::give_back;
 pub use proofs::{ConsistencyProof, InclusionProof};
-pub use regulations::{ActivatedRegulation, Proposal};
+pub use regulations::{ActivatedRegulation, Gone, Proposal};
 pub use repeats::{RepeatKey, Repeated};
 pub use restore::{Restored, Terms, restore};
 pub use retention::{Expiry, Hold, Step, Timed};

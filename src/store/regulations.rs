@@ -32,6 +32,26 @@ pub struct Proposal {
     pub made_at: OffsetDateTime,
     /// The epoch under whose key a part of the body is sealed: with its end the proposal goes.
     pub sealed_in: Option<EpochId>,
+    /// Why it waits no more, for who comes to confirm it.
+    pub gone: Option<Gone>,
+}
+
+/// Why a proposal that nobody confirmed waits no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its party took it back.
+    Withdrawn,
+    /// A step of its epoch made it impossible.
+    Overtaken,
+}
+
+impl Gone {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Withdrawn => "withdrawn",
+            Self::Overtaken => "overtaken",
+        }
+    }
 }
 
 impl Tx<'_> {
@@ -58,18 +78,19 @@ impl Tx<'_> {
     /// [`StoreError::Sql`].
     pub fn propose(&self, proposal: &Proposal, lapsed: OffsetDateTime) -> Result<ProposalId, StoreError> {
         self.db.execute("DELETE FROM proposal WHERE made_at < ?1", [lapsed.unix_timestamp()])?;
-        let sql = "SELECT id FROM proposal WHERE regulation = ?1 AND oin = ?2 AND body = ?3";
+        let sql = "SELECT id FROM proposal WHERE regulation = ?1 AND oin = ?2 AND body = ?3 AND gone IS NULL";
         let same = params![proposal.regulation.as_str(), proposal.by.as_str(), proposal.body];
         if let Some(waits) = self.db.query_row(sql, same, |row| parsed(row, 0)).optional()? {
             return Ok(waits);
         }
-        let sql = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at, sealed_in)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let Proposal { id, regulation, body, by, key, made_at, sealed_in } = proposal;
+        let insert = "INSERT INTO proposal (id, regulation, body, oin, certificate, made_at, sealed_in)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Proposal { id, regulation, body, by, key, made_at, sealed_in, gone: _ } = proposal;
         let (at, epoch) = (made_at.unix_timestamp(), sealed_in.as_ref().map(EpochId::as_str));
-        self.db.execute("DELETE FROM proposal WHERE oin = ?1 AND sealed_in = ?2", params![by.as_str(), epoch])?;
+        let sql = "DELETE FROM proposal WHERE oin = ?1 AND sealed_in = ?2 AND gone IS NULL";
+        self.db.execute(sql, params![by.as_str(), epoch])?;
         let values = params![id.to_string(), regulation.as_str(), body, by.as_str(), key, at, epoch];
-        self.db.prepare_cached(sql)?.execute(values)?;
+        self.db.prepare_cached(insert)?.execute(values)?;
         Ok(proposal.id)
     }
 
@@ -78,10 +99,25 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError::Conflict`] if somebody else was faster.
     pub fn take_proposal(&self, id: &ProposalId) -> Result<(), StoreError> {
-        match self.db.execute("DELETE FROM proposal WHERE id = ?1", [id.to_string()])? {
-            1 => Ok(()),
-            _ => Err(StoreError::Conflict("proposal is no longer there; read it again and decide anew")),
-        }
+        let sql = "DELETE FROM proposal WHERE id = ?1 AND gone IS NULL";
+        was_there(self.db.execute(sql, [id.to_string()])?)
+    }
+
+    /// Lets a proposal wait no more; `remains` is what is kept of its body.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it did not wait.
+    pub fn drop_proposal(&self, id: &ProposalId, gone: Gone, remains: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE proposal SET gone = ?2, body = ?3 WHERE id = ?1 AND gone IS NULL";
+        was_there(self.db.execute(sql, params![id.to_string(), gone.as_str(), remains])?)
+    }
+
+    /// [`Store::proposals`], as this job sees them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
+        proposals(self.db)
     }
 
     /// Whether misses closed this corporation's tap.
@@ -125,32 +161,12 @@ impl Store {
         self.read(all)
     }
 
-    /// The acts that wait, the oldest first.
+    /// The acts that wait or waited, the oldest first.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if a row is not what was written.
+    /// [`StoreError::Sql`], also if a row is not what was written.
     pub fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
-        let sql =
-            "SELECT id, regulation, body, oin, certificate, made_at, sealed_in FROM proposal ORDER BY made_at, id";
-        let text = |row: &Row<'_>, at: usize| row.get::<_, String>(at);
-        let row = |row: &Row<'_>| {
-            let names = [text(row, 0)?, text(row, 1)?, text(row, 3)?];
-            Ok((names, row.get(2)?, row.get(4)?, at(row, 5)?, row.get::<_, Option<String>>(6)?))
-        };
-        let rows: Vec<_> = self.read(|db| Ok(db.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?))?;
-        let damaged = || StoreError::Damaged { what: "a proposal" };
-        let read = |([id, regulation, by], body, key, made_at, epoch): ([String; 3], _, _, _, Option<String>)| {
-            Ok(Proposal {
-                id: id.parse().map_err(|_| damaged())?,
-                regulation: regulation.parse().map_err(|_| damaged())?,
-                body,
-                by: by.parse().map_err(|_| damaged())?,
-                key,
-                made_at,
-                sealed_in: epoch.map(|epoch| epoch.parse()).transpose().map_err(|_| damaged())?,
-            })
-        };
-        rows.into_iter().map(read).collect()
+        self.read(proposals)
     }
 
     /// Whether misses closed this corporation's tap.
@@ -160,6 +176,37 @@ impl Store {
     pub fn tap_closed(&self, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
         self.read(|db| tap_closed(db, regulation, oin))
     }
+}
+
+/// Of a change to one proposal.
+fn was_there(rows: usize) -> Result<(), StoreError> {
+    match rows {
+        1 => Ok(()),
+        _ => Err(StoreError::Conflict("proposal is no longer there; read it again and decide anew")),
+    }
+}
+
+fn proposals(db: &Connection) -> Result<Vec<Proposal>, StoreError> {
+    let sql =
+        "SELECT id, regulation, oin, body, certificate, made_at, sealed_in, gone FROM proposal ORDER BY made_at, id";
+    let row = |row: &Row<'_>| {
+        let gone = match row.get::<_, Option<String>>(7)?.as_deref() {
+            Some("withdrawn") => Some(Gone::Withdrawn),
+            Some(_) => Some(Gone::Overtaken),
+            None => None,
+        };
+        Ok(Proposal {
+            id: parsed(row, 0)?,
+            regulation: parsed(row, 1)?,
+            by: parsed(row, 2)?,
+            body: row.get(3)?,
+            key: row.get(4)?,
+            made_at: at(row, 5)?,
+            sealed_in: row.get::<_, Option<String>>(6)?.map(|_| parsed(row, 6)).transpose()?,
+            gone,
+        })
+    };
+    Ok(db.prepare_cached(sql)?.query_map([], row)?.collect::<Result<_, _>>()?)
 }
 
 fn tap_closed(db: &Connection, regulation: &RegulationId, oin: &Oin) -> Result<bool, StoreError> {
@@ -224,6 +271,7 @@ mod tests {
             key: "ab".repeat(32),
             made_at,
             sealed_in: None,
+            gone: None,
         };
         let (old, young) = (new(NOW - time::Duration::days(8)), new(NOW));
         let propose = |proposal: Proposal| {

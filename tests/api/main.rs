@@ -54,4 +54,5 @@ mod tampering;
 mod together;
 mod unread;
 mod walls;
+mod withdrawals;
 mod worked;

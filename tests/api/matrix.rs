@@ -238,6 +238,7 @@ fn word(reply: &Reply) -> Option<&'static str> {
         // Any other article is a reason beside the role.
         (403, "refused") if problem["article"] == "default" || problem["article"] == "four-eyes" => Some("no"),
         (403, "refused") => Some("yes"),
+        (403, "not_the_proposer") => Some("no"),
         (403, "certificate_refused" | "no_identity") => Some("out"),
         (404, "no_such_path") => Some("absent"),
         (404, code) if code.starts_with("unknown_") => Some("hidden"),
@@ -381,6 +382,10 @@ fn the_document_names_the_roles_that_the_table_does() {
         if path.starts_with("/loads") {
             // The table's load is the population's; a care list is loaded likewise.
             want.insert("care custodian");
+        }
+        if (path, method) == (&"/proposals/{proposal}", &"DELETE") {
+            // The table's proposal is an officer's; whoever may propose may withdraw.
+            want.extend(["administrator", "corporation"]);
         }
         let everybody = may("stranger");
         assert_eq!(told, if everybody { BTreeSet::new() } else { want }, "{method} {path}");

@@ -18,11 +18,11 @@ fn retiring(house: &House, epoch: &str) -> String {
     proposed(house, epoch, |args| EpochCommand::Retire(args.epoch)).unwrap()
 }
 
-fn waiting(house: &House) -> Vec<Value> {
+pub fn waiting(house: &House) -> Vec<Value> {
     serde_json::from_slice(&house.line(OFFICER).get("/v1/proposals").body).unwrap()
 }
 
-fn types(house: &House, stem: &str, words: &[&str]) -> String {
+pub fn types(house: &House, stem: &str, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_voorrang"));
     let done = command.args(words).arg("--config").arg(house.party(stem)).output().unwrap();
     String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)

@@ -71,6 +71,35 @@ fn a_check_says_on_one_page_who_gets_what_under_which_article() {
     );
 }
 
+/// Against expectations that were written by hand from the agreements, city by city.
+#[test]
+fn every_city_s_examples_get_what_was_written_down_for_them() {
+    let table = include_str!("../data/examples.csv");
+    let mut wanted: BTreeMap<&str, Vec<Vec<&str>>> = BTreeMap::new();
+    for line in table.lines().skip(1) {
+        let (city, row) = line.split_once(';').unwrap();
+        wanted.entry(city).or_default().push(row.split(';').collect());
+    }
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    assert_eq!(fs::read_dir(config.join("regulations")).unwrap().count(), wanted.len());
+    for (city, mut rows) in wanted {
+        let questions = config.join("questions").join(city);
+        let folder = config.join("regulations").join(city);
+        let (code, page, said) = check(&folder, &["--questions", questions.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{city}: {said}");
+        let printed = page.lines().skip_while(|line| !line.starts_with("  question ")).skip(1);
+        let printed = printed.take_while(|line| !line.is_empty()).map(|line| {
+            // What is told ends where the steps begin; of a care side that is told nothing there is no such column.
+            let mut row: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+            row.resize(5, "");
+            row[4] = row[4].split(';').next().unwrap();
+            row
+        });
+        rows.sort_unstable();
+        assert_eq!(printed.collect::<Vec<_>>(), rows, "{city}");
+    }
+}
+
 #[test]
 fn a_reader_that_has_enough_changes_nothing() {
     for more in [&["regulation", "check"][..], &["regulation", "check", "--questions", examples().to_str().unwrap()]] {

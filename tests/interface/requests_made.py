@@ -31,7 +31,8 @@ STEPS = {
     service.POPULATION: [
         "GET /epochs/{epoch}", "GET /epochs/{epoch}/shares", "GET /regulations/{regulation}",
         "GET /regulations/{regulation}/steps"],
-    service.ADMINISTRATOR: ["POST /epochs", "POST /epochs/{epoch}/abort", "POST /epochs/{epoch}/retire"],
+    service.ADMINISTRATOR: ["POST /epochs", "POST /epochs/{epoch}/abort", "POST /epochs/{epoch}/retire",
+        "DELETE /proposals/{proposal}"],
     service.OFFICER: [
         "GET /proposals", "POST /proposals/{proposal}/confirm", "POST /regulations/{regulation}/taps",
         "GET /epochs/{epoch}/reports", "POST /access-log/subjects", "GET /access-log/checkpoint",

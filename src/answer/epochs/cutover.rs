@@ -11,6 +11,7 @@ use super::super::decision::store_problem;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
+use super::super::proposals::drop_overtaken;
 use super::super::repeats::Kept;
 use super::super::wire::{Activation, EpochView, Source};
 use super::super::{App, Caller, EpochInForce};
@@ -69,14 +70,16 @@ pub(in super::super) async fn activate(
     };
     let retiring = retiring.map(|(old, step, taken)| (retire(&old), old, step, taken));
     let changed_ids: Vec<EpochId> = retiring.iter().map(|(_, old, ..)| old.clone()).chain([id.clone()]).collect();
-    let (next, taken) = (id.clone(), app.taken(step, 0));
+    let (next, taken, activates) = (id.clone(), app.taken(step, 0), entry.clone());
     let opening = counts_of(&in_force);
     let kept = Kept::Epoch(id.clone());
     app.change(&caller, entry, move |tx, Appended { index: log_index, .. }| {
         if let Some((retires, old, step, taken)) = retiring {
             let log_index = tx.append(&retires)?.index;
+            drop_overtaken(tx, &retires, step.to(), true, taken.at)?;
             tx.take_step(&old, step, &Taken { log_index, ..taken })?;
         }
+        drop_overtaken(tx, &activates, step.to(), true, taken.at)?;
         tx.take_step(&next, step, &Taken { log_index, ..taken })?;
         opening.iter().try_for_each(|(source, records)| tx.keep_opening(&next, source.as_str(), *records))?;
         accepted.iter().try_for_each(|accepted| tx.append(accepted).map(drop)).map(|()| kept)

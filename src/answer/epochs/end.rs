@@ -16,6 +16,7 @@ use super::super::four_eyes::Proposed;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
+use super::super::proposals::drop_overtaken;
 use super::super::wire::{Destroyed, Destruction, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::illegal;
@@ -58,7 +59,7 @@ impl End {
         }
     }
 
-    fn step(self) -> Step {
+    pub(in super::super) fn step(self) -> Step {
         match self {
             Self::Retire => Step::Retire,
             Self::Abort => Step::Abort,
@@ -136,6 +137,8 @@ pub(in super::super) struct LastStep {
     pub epoch: EpochId,
     pub step: Move,
     pub taken: Taken,
+    /// Of the act.
+    pub entry: Entry,
     /// In the log, if answers are lost with the epoch; without it none may be.
     pub accepts: Option<Entry>,
     /// By which results expire.
@@ -146,6 +149,7 @@ impl LastStep {
     /// Takes it; `log_index` is its entry.
     pub(in super::super) fn write(&self, tx: &Tx<'_>, log_index: u64) -> Result<(), StoreError> {
         let taken = Taken { log_index, ..self.taken.clone() };
+        drop_overtaken(tx, &self.entry, self.step.to(), false, self.now)?;
         if self.step.to() != State::Destroyed {
             return tx.take_step(&self.epoch, self.step, &taken);
         }
@@ -251,6 +255,8 @@ impl App {
             let taken = self.taken(step, 0);
             self.store.write(move |tx| {
                 let log_index = tx.append(&entry)?.index;
+                let dropping = Entry { result: Outcome::Done, ..entry };
+                drop_overtaken(tx, &dropping, step.to(), false, taken.at)?;
                 tx.end_epoch(&epoch.id, step, &Taken { log_index, ..taken })
             })?;
         }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::super::App;
+use super::super::proposals::drop_overtaken;
 use crate::audit::Action;
 use crate::epoch::{State, Step};
 use crate::ids::EpochId;
@@ -36,6 +37,7 @@ impl App {
         let (id, at) = (id.clone(), self.latest());
         self.store.write(move |tx| {
             let log_index = tx.append(&entry)?.index;
+            drop_overtaken(tx, &entry, step.to(), false, at)?;
             tx.take_step(&id, step, &Taken { at, log_index, ..last })
         })?;
         Ok(())

@@ -70,6 +70,14 @@ pub struct Confirmed {
     pub record: Option<String>,
 }
 
+/// `DELETE /v1/proposals/{proposal}`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Withdrawn {
+    pub kind: String,
+    pub receipt: Receipt,
+}
+
 /// `GET /v1/regulations/{id}`: the version in force, else the one that ended last or begins first, and all versions.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -25,6 +25,8 @@ pub enum RegulationCommand {
     Pending(PartyArgs),
     /// Confirm an act that somebody of another party proposed
     Confirm(ConfirmArgs),
+    /// Take back an act that this party proposed and nobody has confirmed
+    Withdraw(ConfirmArgs),
     /// Propose to let a corporation ask again after its tap was closed
     OpenTap(OpenTapArgs),
 }
@@ -90,7 +92,7 @@ pub struct ShowArgs {
     pub answer: Option<String>,
 }
 
-/// What `voorrang regulation confirm` takes.
+/// What `voorrang regulation confirm` and `withdraw` take.
 #[derive(Debug, clap::Args)]
 pub struct ConfirmArgs {
     /// Name of the act, as `pending` lists it
@@ -127,6 +129,7 @@ pub fn run(command: &RegulationCommand) -> anyhow::Result<()> {
         RegulationCommand::Show(args) => service::show(args),
         RegulationCommand::Pending(args) => service::pending(args),
         RegulationCommand::Confirm(args) => service::run_confirm(args),
+        RegulationCommand::Withdraw(args) => service::run_withdraw(args),
         RegulationCommand::OpenTap(args) => service::run_open_tap(args),
     }
 }

@@ -1,11 +1,13 @@
-//! What `voorrang regulation` asks of the service: activate, confirm, pending, show, open-tap.
+//! What `voorrang regulation` asks of the service: activate, confirm, withdraw, pending, show, open-tap.
 
 use std::path::Path;
 
 use anyhow::Context;
 
 use super::{ActivateArgs, ConfirmArgs, OpenTapArgs, PartyArgs, ShowArgs};
-use crate::answer::wire::law::{Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView};
+use crate::answer::wire::law::{
+    Activate, Confirmed, OpenTap, Pending, ProposalView, RegulationTexts, StepView, Withdrawn,
+};
 use crate::cli::client::Client;
 use crate::cli::epoch;
 use crate::ids::{Oin, ProposalId};
@@ -83,6 +85,12 @@ pub(super) fn run_confirm(args: &ConfirmArgs) -> anyhow::Result<()> {
     let Some(record) = &done.record else { return Ok(()) };
     epoch::check_record(&client, record)?;
     print!("{record}");
+    Ok(())
+}
+
+pub(super) fn run_withdraw(args: &ConfirmArgs) -> anyhow::Result<()> {
+    let gone: Withdrawn = Client::open(&args.config)?.delete(&format!("proposals/{}", args.proposal))?;
+    eprintln!("Withdrawn: {}. It is entry {} of the access log.", printable(&gone.kind), gone.receipt.index);
     Ok(())
 }
 

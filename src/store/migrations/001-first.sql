@@ -220,5 +220,6 @@ CREATE TABLE proposal (
     oin         TEXT NOT NULL,
     certificate TEXT NOT NULL, -- SHA-256 of its public key, hexadecimal
     made_at     INTEGER NOT NULL,
-    sealed_in   TEXT REFERENCES epoch (id) -- a part of the body is sealed under its data key
+    sealed_in   TEXT REFERENCES epoch (id), -- a part of the body is sealed under its data key
+    gone        TEXT CHECK (gone IN ('withdrawn', 'overtaken')) -- waits no more, and why; forgotten when it lapses
 ) STRICT, WITHOUT ROWID;
