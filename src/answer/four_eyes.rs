@@ -150,6 +150,7 @@ pub(super) async fn confirm(
     let permit = app.seconded(&caller, &regulation, &proposal, &proposed).await?;
     let mut entry = app.entry(&caller, Some(&regulation), proposed.action(), Outcome::Done);
     entry.epoch = proposed.epoch();
+    entry.proposal = Some(proposal.id);
     entry.articles = permit.articles().to_vec();
     if proposal.gone == Some(Gone::Withdrawn) {
         return Err(app.refuse(entry, withdrawn()).await);
@@ -228,6 +229,7 @@ impl App {
         let permit = self.confirmable(caller, regulation, act, epoch.as_ref()).await?;
         let mut entry = self.entry(caller, Some(regulation), Action::Propose, Outcome::Done);
         entry.epoch = epoch;
+        entry.proposed = Some(proposed.action());
         entry.articles = permit.articles().to_vec();
         let proposal = Proposal {
             id: ProposalId::random(),
@@ -244,7 +246,7 @@ impl App {
         let lapsed = self.settled() - LAPSES_AFTER;
         let written = self.store.write_async(move |tx: &Tx<'_>| {
             let proposal = tx.propose(&proposal, lapsed)?;
-            let receipt = receipt_of(tx.append(&entry)?);
+            let receipt = receipt_of(tx.append(&Entry { proposal: Some(proposal), ..entry })?);
             once.keep(tx, &Kept::body(&Pending { proposal, receipt, effect: told }), now).map(|()| proposal)
         });
         let written = written.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;

@@ -5,6 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 use crate::audit::AuditError;
@@ -44,6 +45,8 @@ pub(super) struct Moment {
     pub at: OffsetDateTime,
     /// By which what cannot be undone is done: no leap ahead of it counts.
     pub settled: OffsetDateTime,
+    /// When that is this time, if it goes on.
+    pub settles: OffsetDateTime,
     pub hands: Hands,
     /// Whether the hands stood otherwise when they were looked at before.
     pub is_news: bool,
@@ -72,6 +75,26 @@ struct Leap {
     /// Whether a running service saw it. A log that was quiet, or a service that stood still, looks like a leap.
     is_watched: bool,
     log_says: LogSays,
+}
+
+impl Leap {
+    fn counts_from(self) -> OffsetDateTime {
+        self.first + if self.is_far { LEAP } else { STEP }
+    }
+}
+
+impl Moment {
+    /// Why what was over by then cannot be ended for good yet, and until when.
+    pub(super) fn unsettled(&self, over: OffsetDateTime) -> Option<String> {
+        let minute = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+        (over <= self.at && self.settled < over).then(|| {
+            let hour = (self.settles + Duration::MINUTE).format(minute).expect("a year of four digits has this form");
+            format!(
+                "the service stood still meanwhile, or its clock leapt, and until that is sure nothing ends for good: not \
+                 before {hour}"
+            )
+        })
+    }
 }
 
 /// What the entries behind a leap say of it. A service writes `clock-ahead` when it sees one.
@@ -119,7 +142,8 @@ impl Steady {
         };
         let is_news = seen.hands != hands;
         seen.hands = hands;
-        Moment { at, settled: latest, hands, is_news }
+        let settles = seen.leap.map_or(at, Leap::counts_from);
+        Moment { at, settled: latest, settles, hands, is_news }
     }
 
     /// The time by which contents expire now, and whether the clock has leapt.
@@ -198,7 +222,7 @@ impl Seen {
                 })
             }
         };
-        let lasts = |leap: &Leap| leap.last >= leap.first + if leap.is_far { LEAP } else { STEP };
+        let lasts = |leap: &Leap| leap.last >= leap.counts_from();
         if let Some(leap) = self.leap.filter(lasts) {
             (self.latest, self.leap) = (Some(leap.last), None);
             self.counted = passed.unwrap_or(self.passed);

@@ -51,7 +51,7 @@ impl App {
     }
 
     /// What time it is; the log is told of a clock that cannot be right.
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let moment = self.steady.at(&self.clock);
         let action = match moment.hands {
             Hands::Back => Action::ClockBack,

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, UtcOffset};
 use super::AuditError;
 use super::seal::{DayKeyFile, Sealed};
 use super::words::{Action, Consent, Latency, Outcome, is_article, is_hex, is_person, is_word};
-use crate::ids::{EpochId, Oin, Purpose, RegulationId, TraceId};
+use crate::ids::{EpochId, Oin, ProposalId, Purpose, RegulationId, TraceId};
 
 /// Longest entry: a tile of c2sp.org/tlog-tiles gives its length 16 bits.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
@@ -45,6 +45,12 @@ pub struct Entry {
     pub articles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<EpochId>,
+    /// Which act waits for a second person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Action>,
+    /// The proposal, of who makes it and who confirms it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalId>,
     /// Which entries of the log were read, exported or expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<Range>,
@@ -127,6 +133,8 @@ impl Entry {
             regulation: None,
             articles: Vec::new(),
             epoch: None,
+            proposed: None,
+            proposal: None,
             entries: None,
             parts: Vec::new(),
             result,

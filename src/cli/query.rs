@@ -60,7 +60,7 @@ pub struct QueryArgs {
     /// Go on where a run with the same -o, files, day, purpose and conditions was cut: its answers are in a file with `.part.csv`
     #[arg(long)]
     pub resume: bool,
-    /// Ask anew about households whose answers went with a destroyed epoch before they were fetched: they are charged again
+    /// Ask anew about households whose answers went with their epoch before they were fetched: they are charged again
     #[arg(long)]
     pub ask_again: bool,
     /// Ask in one batch that the service answers in the background, as is done for more than 1,000 households
@@ -194,7 +194,7 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let asked = if as_batch && (minimum <= 1 || grouped(&asker, &households, minimum).left.len() < households.len()) {
         batch::ask(&mut asker, &households, minimum, args.ask_again, &mut files)
     } else {
-        ask_singly(&mut asker, &households, minimum, &mut files)
+        ask_singly(&mut asker, &households, minimum, args.ask_again, &mut files)
     };
     match asked {
         Ok(()) => {
@@ -261,8 +261,14 @@ fn dry_run(asker: &Asker, households: &[Household], minimum: usize) -> Summary {
 }
 
 /// Asks in requests that are answered at once, first the one that a run that was cut sent last.
-fn ask_singly(asker: &mut Asker, households: &[Household], minimum: usize, files: &mut Files) -> anyhow::Result<()> {
-    for (contract, row) in asker.ask_lost(households, |contract| files.has(contract))? {
+fn ask_singly(
+    asker: &mut Asker,
+    households: &[Household],
+    minimum: usize,
+    ask_again: bool,
+    files: &mut Files,
+) -> anyhow::Result<()> {
+    for (contract, row) in asker.ask_lost(households, |contract| files.has(contract), ask_again)? {
         files.put(&contract, Ok(row))?;
     }
     files.settle()?;

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use voorrang::audit::Outcome;
-use voorrang::cli::epoch::{self, EpochCommand};
+use voorrang::cli::epoch::{self, EpochCommand, FetchArgs};
 use voorrang::cli::query::{self, QueryArgs};
 use voorrang::cli::regulation::confirm;
 
@@ -83,27 +83,79 @@ fn retire(house: &House) {
     confirm(&proposal.trim().parse().unwrap(), &house.client(OFFICER)).unwrap();
 }
 
-#[test]
-fn a_killed_run_goes_on_behind_a_cut_over_and_nobody_is_charged_twice() {
-    let house = House::open();
-    let contracts = contracts();
-    let (mut before, mut run) = (0, 0);
-    // Killed while an answer is on its way, which is so nearly always: it leaves at a tick behind its charge.
-    let args = loop {
-        run += 1;
-        assert!(run < 6, "no answer was ever under way");
-        let args = args(&house, &contracts, &format!("flags-{run}.csv"));
+/// A run that is killed while an answer is on its way, which is so nearly always: it leaves at a tick behind its charge.
+/// And what was charged before it.
+fn cut_at_an_answer(house: &House) -> (QueryArgs, usize) {
+    let mut before = 0;
+    for run in 1..6 {
+        let args = args(house, &contracts(), &format!("flags-{run}.csv"));
         let mut asking = spawn(&args);
-        let charged = until_charged(&house, before + 5);
+        let charged = until_charged(house, before + 5);
         asking.kill().unwrap();
         asking.wait().unwrap();
         let kept = column(&house.file(&format!("flags-{run}.part.csv")), 0).len();
         assert!(kept >= 3 && !args.output.exists(), "{kept} answers are kept");
         if charged > before + kept {
-            break args;
+            return (args, before);
         }
         before = charged;
+    }
+    panic!("no answer was ever under way");
+}
+
+/// The salt of an epoch, as a corporation that keeps it in files has it.
+fn salt_file(house: &House, epoch: &str) -> PathBuf {
+    let path = house.file(&format!("{epoch}.salt"));
+    let (epoch, salt_file) = (house.epoch_args(CORPORATION, epoch), Some(path.clone()));
+    let fetch = FetchArgs { epoch, output: None, salt_file, print_salt: false, profile: None };
+    epoch::perform(&EpochCommand::Fetch(fetch)).unwrap();
+    path
+}
+
+#[test]
+fn an_answer_that_was_cut_is_told_also_to_who_goes_on_with_the_next_epoch_s_salt_file() {
+    let house = House::open();
+    let (args, before) = cut_at_an_answer(&house);
+    house.fill(NEXT);
+    let again = QueryArgs { resume: true, salt_file: Some(salt_file(&house, NEXT)), ..args };
+    let summary = query::ask_all(&again).unwrap();
+    assert_eq!((summary.answers.values().sum::<usize>(), summary.refused.len()), (contracts().len(), 0));
+    assert_eq!(charged(&house), before + contracts().len(), "one charge each");
+    assert_eq!(column(&again.output, 2).into_iter().collect::<BTreeSet<_>>().len(), 2, "answers of both epochs");
+    house.verify(&[]).unwrap();
+}
+
+#[test]
+fn an_answer_that_went_with_its_epoch_is_charged_again_only_to_who_says_so() {
+    let house = House::open();
+    let (args, before) = cut_at_an_answer(&house);
+    let kept = column(&args.output.with_extension("part.csv"), 0).len();
+    house.fill(NEXT);
+    retire(&house);
+    super::ends::destroy(&house, EPOCH).unwrap();
+    let charged_once = charged(&house);
+    let again = |ask_again| QueryArgs {
+        resume: true,
+        ask_again,
+        ..QueryArgs::new(args.arrears.clone(), args.tenants.clone(), args.config.clone(), args.output.clone())
     };
+    for _ in 0..2 {
+        let error = query::ask_all(&again(false)).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("about 1 household, was made in haarlem-1") && text.contains("--ask-again"), "{text}");
+        assert_eq!((voorrang::cli::exit_code(&error), charged(&house)), (1, charged_once), "nobody is asked about");
+        assert_eq!(column(&args.output.with_extension("part.csv"), 0).len(), kept);
+    }
+    let summary = query::ask_all(&again(true)).unwrap();
+    assert_eq!(summary.answers.values().sum::<usize>(), contracts().len());
+    assert_eq!(charged(&house), before + contracts().len() + 1, "one of them twice");
+}
+
+#[test]
+fn a_killed_run_goes_on_behind_a_cut_over_and_nobody_is_charged_twice() {
+    let house = House::open();
+    let contracts = contracts();
+    let (args, before) = cut_at_an_answer(&house);
     house.fill(NEXT);
     retire(&house);
     let again = QueryArgs { resume: true, ..args };

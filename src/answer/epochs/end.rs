@@ -21,7 +21,7 @@ use super::super::wire::{Destroyed, Destruction, Ending};
 use super::super::{App, Caller, EpochInForce, StartError};
 use super::illegal;
 use crate::audit::{Action, Entry, Outcome};
-use crate::epoch::{IllegalStep, Move, State, Step};
+use crate::epoch::{Epoch, IllegalStep, Move, State, Step};
 use crate::ids::EpochId;
 use crate::regulate::Act;
 use crate::store::{Registers, StoreError, Taken, Tx};
@@ -214,20 +214,32 @@ impl App {
         if end == End::Retire {
             if in_force.epoch.answers(self.latest()).is_err() {
                 // Else the day by which it is to be destroyed could be put off for ever.
-                let detail = "the epoch has stopped answering already; destroy it instead";
+                let not_yet = self.unsettled(&in_force.epoch).map(|why| format!(" ({why})"));
+                let detail = format!(
+                    "the epoch has stopped answering already; destroy it instead{}",
+                    not_yet.unwrap_or_default()
+                );
                 return Err(Problem::conflict("epoch_not_active", detail));
             }
             return Ok((step, Taken { answers_until: Some(taken.at), ..taken }));
         }
+        if let Some(why) = self.unsettled(&in_force.epoch) {
+            return Err(Problem::conflict("epoch_unsettled", format!("the epoch has stopped answering; {why}")));
+        }
         match in_force.epoch.answers_until {
             // Somebody may be asking with it.
-            Some(until) if self.settled() < until => {
+            Some(until) if self.latest() < until => {
                 let until = until.format(&Rfc3339).expect("a year of four digits has this form");
                 let detail = format!("the epoch still answers, until {until}; wait, or retire it first");
                 Err(Problem::conflict("epoch_answers", detail))
             }
             _ => self.store.check_removable(&in_force.epoch.id).map(|()| (step, taken)).map_err(|e| store_problem(&e)),
         }
+    }
+
+    /// Why an epoch that is silent cannot be destroyed yet.
+    pub(super) fn unsettled(&self, epoch: &Epoch) -> Option<String> {
+        self.moment().unsettled(epoch.answers_until?)
     }
 
     /// Whether an epoch that is gone ended in this way: one that answered was never aborted.

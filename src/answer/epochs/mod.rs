@@ -6,6 +6,7 @@
 mod cutover;
 mod effect;
 pub(super) mod end;
+mod fresh;
 mod reports;
 mod shares;
 mod silence;
@@ -33,6 +34,7 @@ use crate::store::{Appended, StoreError, Taken, Tx};
 
 pub(super) use cutover::{activate, changed, counts_of, too_changed};
 pub(super) use end::{End, abort, destroy, retire};
+pub(super) use fresh::ageing;
 pub(super) use reports::reports;
 pub(super) use shares::{contribute, reseal, shares};
 
@@ -144,6 +146,14 @@ impl App {
         if !(today <= contribute_by && contribute_by <= load_by && load_by <= after(MOST_DAYS)) {
             let detail = "the dates come in this order: today, contribute by, load by, within a year";
             return Err(Problem::unprocessable("epoch_dates", detail));
+        }
+        if grace_days < rotation.grace_days {
+            let detail = format!(
+                "a grace of {grace_days} days is shorter than the {} of the regulation, which all parties signed; an \
+                 epoch that must stop sooner is retired, by two people",
+                rotation.grace_days
+            );
+            return Err(Problem::unprocessable("epoch_dates", detail).at("/graceDays"));
         }
         if grace_days > MOST_DAYS {
             return Err(Problem::unprocessable("epoch_dates", format!("a grace is at most {MOST_DAYS} days")));

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::filter::Filter;
 use super::reading::{Found, Reading};
+use crate::audit::Action;
 use crate::ids::EpochId;
 
 /// What listing takes.
@@ -23,7 +24,7 @@ pub struct ListArgs {
 }
 
 /// Columns of the CSV form.
-pub const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 22] = [
     "position",
     "time",
     "trace_id",
@@ -44,6 +45,8 @@ pub const COLUMNS: [&str; 20] = [
     "epoch",
     "latency",
     "count",
+    "proposed",
+    "proposal",
 ];
 
 /// Runs the command.
@@ -120,13 +123,23 @@ pub fn table(found: &Found) -> String {
     let (time, name) = (&entry.time, name(found));
     let line =
         format!("{position:>8} {time:<24} {actor:<20} {name:<17} {result:<28} {about:<12} {epoch:<16} {articles}");
-    line.trim_end().to_owned()
+    line.trim_end().to_owned() + &act(found)
+}
+
+/// Behind the line of who proposes or confirms: which act, and which proposal.
+fn act(Found { entry, .. }: &Found) -> String {
+    let proposed = entry.proposed.map_or_else(String::new, |action| format!(" of {}", word(action)));
+    entry.proposal.as_ref().map_or_else(String::new, |proposal| format!("  proposal {proposal}{proposed}"))
+}
+
+fn word(action: Action) -> String {
+    let word = serde_json::to_value(action).expect("an action is a word");
+    word.as_str().unwrap_or_default().to_owned()
 }
 
 /// The action as the log names it.
 pub fn name(found: &Found) -> String {
-    let name = serde_json::to_value(found.entry.action).expect("an action is a word");
-    name.as_str().unwrap_or_default().to_owned()
+    word(found.entry.action)
 }
 
 /// The entry as it stands in the log, with its position and what was answered.
@@ -173,6 +186,8 @@ pub fn row(found: &Found) -> Vec<String> {
         text(entry.epoch.as_ref().map(ToString::to_string)),
         word(serde_json::to_value(entry.latency)),
         text(entry.count.map(|count| count.to_string())),
+        word(serde_json::to_value(entry.proposed)),
+        text(entry.proposal.map(|proposal| proposal.to_string())),
     ];
     cells.iter().map(|cell| harmless(cell).into_owned()).collect()
 }

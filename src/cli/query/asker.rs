@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use ring::rand::SystemRandom;
 use ring::{hmac, rand};
 use time::Date;
@@ -167,6 +167,7 @@ impl Asker {
         &mut self,
         households: &[Household],
         is_known: impl Fn(&str) -> bool,
+        ask_again: bool,
     ) -> anyhow::Result<Vec<(String, Row)>> {
         let Some(lost) = self.lost.take() else { return Ok(Vec::new()) };
         let find = |contract: &String| households.iter().find(|(arrears, _)| arrears.contract == *contract);
@@ -177,7 +178,13 @@ impl Asker {
         }
         let mut other = None;
         if lost.epoch != self.epoch() {
-            let Some(before) = self.encoder_of(&lost.epoch)? else { return Ok(Vec::new()) };
+            let before = match self.encoder_of(&lost.epoch) {
+                Ok(before) => before,
+                Err(error) if error.is::<ComeAgain>() || error.is::<LogDamaged>() => return Err(error),
+                Err(_) if ask_again => return Ok(Vec::new()),
+                // What may have been charged is not charged again unasked.
+                Err(error) => bail!("{}: {error:#}", lost.is_unknown()),
+            };
             other = Some(mem::replace(&mut self.encoder, before));
         }
         let today = mem::replace(&mut self.day, day);
@@ -189,16 +196,15 @@ impl Asker {
         Ok(lost.contracts.into_iter().zip(told?).filter_map(|(contract, told)| Some((contract, told.ok()?))).collect())
     }
 
-    /// The encoder of an epoch in which was asked before, if it can still be had.
-    fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Option<Encoder>> {
+    /// The encoder of an epoch in which was asked before: with the salt that was given if it is that one's, else with the
+    /// one in the envelope.
+    fn encoder_of(&self, epoch: &EpochId) -> anyhow::Result<Encoder> {
         let epochs = self.client.service()?.epochs;
-        let Some(epoch) = epochs.into_iter().find(|one| one.id == *epoch) else { return Ok(None) };
-        match encoder(&self.client, &epoch, &self.profile, self.salt.as_deref().map(read_salt).transpose()?) {
-            Ok(encoder) => Ok(Some(encoder)),
-            Err(error) if error.is::<ComeAgain>() || error.is::<LogDamaged>() => Err(error),
-            // Its shares are gone, or the salt that was given is of another one.
-            Err(_) => Ok(None),
-        }
+        let epoch =
+            epochs.into_iter().find(|one| one.id == *epoch).context("the service has no such epoch any more")?;
+        let given = self.salt.as_deref().map(read_salt).transpose()?;
+        let its = given.filter(|kept| kept.epoch.as_ref() == Some(&epoch.id));
+        encoder(&self.client, &epoch, &self.profile, its)
     }
 
     /// Forgets the keys of this run: everything is answered.

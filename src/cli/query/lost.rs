@@ -65,6 +65,20 @@ impl Lost {
         parse_day(&self.day).ok()
     }
 
+    /// Why a run does not go on where this request cannot be made again.
+    pub(super) fn is_unknown(&self) -> String {
+        let households = match self.contracts.len() {
+            1 => "1 household".to_owned(),
+            several => format!("{several} households"),
+        };
+        format!(
+            "the last request of the run that was cut, about {households}, was made in {}: whether it was answered and \
+             charged is learnt by making it again in that epoch, which failed; ask about them anew with --ask-again, \
+             which may be charged again",
+            self.epoch
+        )
+    }
+
     /// Everything is answered.
     ///
     /// # Errors
