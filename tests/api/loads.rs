@@ -19,12 +19,12 @@ use voorrang::profile::Profile;
 use super::support::*;
 
 /// A load that was begun, chunk by chunk in the hands of the test.
-struct ByHand {
+pub struct ByHand {
     id: String,
 }
 
 impl ByHand {
-    fn begin(house: &House, stem: &str, encoder: &Encoder, source: Source, records: usize) -> Self {
+    pub fn begin(house: &House, stem: &str, encoder: &Encoder, source: Source, records: usize) -> Self {
         let reply = house.line(stem).json("POST", "/v1/loads", &plan(house, encoder, source, records));
         assert_eq!(reply.status, 201, "{}", reply.text());
         let place = reply.header("location").unwrap();
@@ -33,13 +33,13 @@ impl ByHand {
         Self { id: begun["load"].as_str().unwrap().to_owned() }
     }
 
-    fn put(&self, house: &House, stem: &str, chunk: usize, lines: &[String]) -> Reply {
+    pub fn put(&self, house: &House, stem: &str, chunk: usize, lines: &[String]) -> Reply {
         let path = format!("/v1/loads/{}/chunks/{chunk}", self.id);
         let body = lines.join("\n");
         house.line(stem).send("PUT", &path, &[("Content-Type", "application/x-ndjson")], body.as_bytes()).unwrap()
     }
 
-    fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
+    pub fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
         house.line(stem).json("POST", &self.commit_path(), &json!({ "chunks": chunks, "acceptShrink": true }))
     }
 
@@ -58,7 +58,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The demonstration's residents as lines of a load.
-fn residents(house: &House, encoder: &Encoder) -> Vec<String> {
+pub fn residents(house: &House, encoder: &Encoder) -> Vec<String> {
     let ages = Ages { minor_below: 18, senior_from: 65 };
     let people = read::residents(&house.town()).unwrap();
     let record = |person| RecordLine::new(encoder.resident(person, house.reference(), &ages), &Profile::built_in());

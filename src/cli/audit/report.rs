@@ -19,8 +19,11 @@ use crate::ids::Oin;
 /// Part of the housing stock that asking about in a month is an alarm, where the regulation's own is not known.
 const ALARM_PART: f64 = 0.1;
 
+/// Loads of a party on a day that stand out, done or refused.
+const MANY_LOADS: u64 = 3;
+
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 18] = [
+const TOLD: [&str; 19] = [
     "connect",
     "log-export",
     "subject-read",
@@ -36,6 +39,7 @@ const TOLD: [&str; 18] = [
     "backup",
     "restore",
     "load-accept-shrink",
+    "load-over-bound",
     "epoch-accept-shrink",
     "epoch-accept-missing-stock",
     "epoch-accept-unread",
@@ -186,7 +190,7 @@ impl<'a> Row<'a> {
 
     /// What an officer should look at.
     fn alarms(&self) -> Vec<String> {
-        let Tally { nights, refused, failed, acts, .. } = self.tally;
+        let Tally { nights, refused, failed, acts, loads, loads_refused, .. } = self.tally;
         let mut alarms = Vec::new();
         let mut say = |count: u64, what: String| {
             if count > 0 {
@@ -211,6 +215,12 @@ impl<'a> Row<'a> {
                 say(1, format!("asked about {:.1} % of its stock", 100.0 * part))
             }
             _ => {}
+        }
+        for (day, count) in loads.iter().filter(|(_, count)| **count >= MANY_LOADS) {
+            say(*count, format!("{count} loads on {day}"));
+        }
+        for (code, count) in loads_refused.iter().filter(|(_, count)| **count > 1) {
+            say(*count, format!("{count} loads refused by {code}"));
         }
         for name in TOLD {
             let count = acts.get(name).copied().unwrap_or(0);
