@@ -314,7 +314,8 @@ impl App {
         if loaded < u64::from(most) {
             return Ok(());
         }
-        let detail = format!("this party loaded {most} times today, as often as the regulation allows; load again tomorrow");
+        let detail =
+            format!("this party loaded {most} times today, as often as the regulation allows; load again tomorrow");
         Err(Problem::new(StatusCode::FORBIDDEN, "load_limit", detail))
     }
 

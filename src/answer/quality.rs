@@ -104,3 +104,24 @@ impl From<Estimate> for LinkEstimate {
         Self { asked, linked, unsure, false_links, precision, recall }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_more_or_less_of_a_list_seldom_shows_in_what_officers_read() {
+        let told = |asked, linked| {
+            let (precision, recall) = (Some(linked as f64 / (linked as f64 + 0.3)), Some(0.9 + 0.0001 * linked as f64));
+            LinkEstimate::protected(Estimate { asked, linked, unsure: 0, false_links: 0.3, precision, recall })
+        };
+        assert_eq!(told(18, 16), told(18, 15));
+        assert_eq!((told(99, 80).precision, told(99, 80).recall), (None, None));
+        assert_eq!(told(150, 132), told(150, 131));
+        assert_eq!(
+            (told(150, 131).linked, told(150, 131).precision, told(150, 131).false_links),
+            (130, Some(1.0), 0.0)
+        );
+        assert_ne!(told(150, 131), told(150, 121));
+    }
+}

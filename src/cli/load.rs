@@ -182,7 +182,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
     if let Some(quality) = &loaded.quality {
         eprint!("{}", quality_report::text(quality));
-        eprintln!("That is of this file alone. What it makes of the other register, and what readers of the answers may infer,");
+        eprintln!(
+            "That is of this file alone. What it makes of the other register, and what readers of the answers may infer,"
+        );
         eprintln!("privacy officers read: voorrang epoch reports EPOCH --config <officer>.toml");
     }
     if let Some(receipt) = &loaded.receipt {

@@ -172,7 +172,10 @@ fn officers_read_what_was_said_of_each_load_also_after_a_restart_and_nobody_else
     assert!(quality.care.is_none() && reports[0].inference.is_none() && reports[1].inference.is_some());
     let linked = reports[1].quality.care;
     assert_eq!(linked.map(|care| (care.asked, care.linked, care.unsure, care.precision)), Some((20, 20, 0, None)));
-    assert_eq!((&reports[0].quality, &reports[1].quality), (&population.quality.unwrap(), &LoadQuality { care: linked, ..quality }));
+    assert_eq!(
+        (&reports[0].quality, &reports[1].quality),
+        (&population.quality.unwrap(), &LoadQuality { care: linked, ..quality })
+    );
     for stem in [ADMINISTRATOR, POPULATION, CARE, CORPORATION] {
         house.line(stem).get("/v1/epochs/haarlem-1/reports").is_problem(403, "refused");
     }

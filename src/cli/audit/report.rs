@@ -357,6 +357,40 @@ mod tests {
         assert!(out.contains("10.0 % of its stock"), "one address of ten dwellings: {out}");
     }
 
+    /// Whoever learns from a load what is in another register needs many.
+    #[test]
+    fn many_loads_on_a_day_repeated_refusals_and_loads_above_the_bound_stand_out() {
+        let mut log = Log::new();
+        let refused = || Outcome::Refused("load_limit".into());
+        let load = |action, result| {
+            let actor = Actor { oin: ONE.parse().ok(), ..Actor::service() };
+            Line::Entry(Entry::new(START, TraceId::random(), actor, action, result).to_bytes())
+        };
+        let alarms = |log: &mut Log| {
+            let mut tallies = Tallies::default();
+            let (_home, mut reading) = std::mem::replace(log, Log::new()).reading();
+            reading
+                .each(|found| {
+                    tallies.add(&found);
+                    Ok(())
+                })
+                .unwrap();
+            let args = LogArgs::new("officer.toml".into());
+            let (filter, stock) = (Filter::default(), Vec::new());
+            let args = ReportArgs { log: args, filter, small: 5, repeats: 9, stock, json: false, csv: false };
+            let tally = &tallies.0[&("2026-11".to_owned(), ONE.to_owned())];
+            Row::new("2026-11", ONE, tally, &args, (&PartyBook::default(), &[])).alarms()
+        };
+        log.lines.extend([load(Action::Load, Outcome::Done), load(Action::Load, refused())]);
+        assert!(alarms(&mut log).is_empty());
+        log.lines.extend([load(Action::Load, Outcome::Done), load(Action::LoadOverBound, Outcome::Done)]);
+        log.lines.extend([load(Action::Load, refused()), load(Action::Load, refused())]);
+        let told = alarms(&mut log).join("\n");
+        for what in ["4 loads on 2026-11-", "2 loads refused by load_limit", "1 times load-over-bound"] {
+            assert!(told.contains(what), "{what}: {told}");
+        }
+    }
+
     #[test]
     fn answers_are_counted_in_whole_months_that_are_over_or_not_at_all() {
         use time::macros::datetime;
