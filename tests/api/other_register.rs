@@ -96,11 +96,12 @@ type Told = (u16, Value, usize, usize);
 fn adults() -> Vec<(String, String)> {
     let text = fs::read_to_string(demo("brp.csv")).unwrap();
     let mut households = BTreeSet::new();
-    let mut row = |line: &str| {
+    let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let born = cells[8];
         let known = born.len() == 8 && born < "2000" && !born.ends_with("00") && !born[4..].starts_with("00");
-        if !known || !(cells[15].is_empty() && cells[16].is_empty()) || !households.insert(cells[2].to_owned()) {
+        let plain = known && cells[15].is_empty() && cells[16].is_empty();
+        if !(plain && households.insert(cells[2].to_owned())) {
             return None;
         }
         let given = cells[4].split(' ').next().unwrap();
@@ -109,7 +110,7 @@ fn adults() -> Vec<(String, String)> {
         let member = format!("{given},{prefix},{surname},{sex},{born},{street},{number},,{postcode},{place}");
         Some((cells[0].to_owned(), member))
     };
-    text.lines().skip(1).filter_map(|line| row(line)).collect()
+    text.lines().skip(1).filter_map(row).collect()
 }
 
 #[test]
