@@ -114,6 +114,7 @@ pub const CODES: &[Code] = &[
     code("json", &[400], Mend, "the body is not what the document says; `errors` has every fault"),
     code("load_base", &[409], Mend, "another load answers now than the one that was to be changed"),
     code("load_incomplete", &[409], Mend, "chunks are missing; send them, then commit"),
+    code("load_limit", &[403], Stop, "this party loaded too often today into an epoch that answers"),
     code("load_parts", &[409], Mend, "too many loads build on each other; send the whole register"),
     code("load_records", &[422], Mend, "too few or too many records"),
     code("log_level", &[400], Mend, "no such level"),

@@ -376,7 +376,6 @@ impl App {
                 let regulation = Regulation::from_texts(&id, &toml, &cedar).map_err(unfit)?;
                 laws::check(&regulation, &signatures)?;
                 self.laws.admits(&regulation)?;
-                self.check_inferences(&regulation)?;
                 let (digest, activated_at) = (regulation.digest().to_owned(), self.clock.now());
                 let row = ActivatedRegulation { id, digest, toml, cedar, signatures, activated_at };
                 Ok((Change::Regulation(row), Effect::Regulation(Box::new(regulation))))

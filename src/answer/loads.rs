@@ -16,14 +16,15 @@ use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
 use super::json::{Json, created};
 use super::problem::Problem;
-use super::quality::LoadQuality;
+use super::quality::{LinkEstimate, LoadQuality};
+use super::questions::month;
 use super::repeats::{Kept, receipt_of};
 use super::wire::{Changes, ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, Source};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::{Epoch, State};
-use crate::ids::LoadId;
+use crate::ids::{LoadId, Oin};
 use crate::link::{self, LinkError, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
@@ -69,6 +70,8 @@ struct Reported {
     records: usize,
     persons: usize,
     quality: LoadQuality,
+    /// How well the care list was linked: for officers.
+    linked: Option<LinkEstimate>,
 }
 
 /// Begins a load.
@@ -153,14 +156,8 @@ pub(super) async fn put_chunk(
     Ok(Json(ChunkKept { chunk: number, records, digest }))
 }
 
-/// What the population's custodian hears where others hear a figure: it rests on the care list, and whoever loads one
-/// register after the other would learn from it who is on that.
-fn tells_too_much() -> Problem {
-    let detail = "answers from it would tell more than the parties accept; have a privacy officer look at it with you";
-    Problem::conflict("posterior_bound", detail)
-}
-
-/// Makes a complete load the one that answers.
+/// Makes a complete load the one that answers. What its custodian is told, refusals included, rests on its own records
+/// and on what is public: else one load after the other would tell who is in the other register.
 pub(super) async fn commit(
     app: Data<App>,
     identity: Identity,
@@ -179,6 +176,12 @@ pub(super) async fn commit(
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     let before = in_force.clone();
+    let answering = in_force.epoch.state != State::Loading;
+    let today = app.today();
+    let counted = (caller.identity.oin.clone(), format!("load {}", today.day()), month(today));
+    if answering && let Err(problem) = app.check_loads(&in_force, &counted) {
+        return Err(app.refuse(entry, problem).await);
+    }
     // The epoch may have moved on since the load was begun; another load may have told its salt.
     if let Err(problem) =
         app.check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?)
@@ -196,9 +199,9 @@ pub(super) async fn commit(
         }
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
-    // In an epoch that answers this load would answer at once; another one is judged at its activation.
+    // In an epoch that answers this load answers at once; another one is judged at its activation.
     let complete = report.lines == read.lines;
-    let changed = if complete && next.epoch.state != State::Loading {
+    let changed = if complete && answering {
         match app.check_answering(&before, &next, &read, *plan) {
             Ok(changed) => changed,
             Err(problem) => return Err(app.refuse(entry, problem).await),
@@ -206,23 +209,30 @@ pub(super) async fn commit(
     } else {
         false
     };
-    let Reported { records, persons, quality, changes, .. } = report;
+    let Reported { records, persons, quality, linked, changes, .. } = report;
     let inference = app.inference(&next);
-    let summary = LoadSummary { persons, inference: inference.clone(), quality: quality.clone() };
+    let summary = LoadSummary { persons, inference, quality: LoadQuality { care: linked, ..quality.clone() } };
     let summary = serde_json::to_string(&summary).expect("plain data have a JSON form");
     let (now, epoch) = (app.clock.now(), next.epoch.id.clone());
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
-    let (done, once) = (entry.clone(), caller.once.clone());
+    let mut done = entry.clone();
+    // One entry whatever it says: another one more would show in the next receipt.
+    if answering && app.tells_too_much(&next) {
+        done.action = Action::LoadOverBound;
+    }
+    let once = caller.once.clone();
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         tx.set_key_check(&epoch, &key_check)?;
         tx.commit_load(&read, records as u64, now, &summary)?;
+        if answering {
+            let (oin, day, month) = &counted;
+            tx.charge_household(oin, day, month)?;
+        }
         let receipt = receipt_of(tx.append(&done)?);
         if changed {
             tx.append(&Entry { action: Action::LoadAcceptShrink, salt: Entry::fresh_salt(), ..done })?;
         }
-        // As in `tells_too_much`: officers read it.
-        let inference = inference.filter(|_| read.source != Source::Population.as_str());
-        let report = LoadReport { records, persons, changes, inference, quality, receipt };
+        let report = LoadReport { records, persons, changes, quality, receipt };
         once.keep(tx, &Kept::body(&report), now).map(|()| report)
     });
     let written = match written.await {
@@ -318,8 +328,20 @@ impl App {
         Ok(())
     }
 
-    /// Whether a load may answer at once: as young, and as large beside the one before, as a cut-over asks of it, and
-    /// telling no more than the parties accept. Whether it has another size, which was accepted.
+    /// Whether this party may load once more today into an epoch that answers.
+    fn check_loads(&self, in_force: &EpochInForce, (oin, day, month): &(Oin, String, String)) -> Result<(), Problem> {
+        let most = self.regulation(&in_force.epoch.regulation)?.rotation().loads_per_day;
+        let loaded = self.store.household_questions(oin, day, month).map_err(|error| store_problem(&error))?;
+        if loaded < u64::from(most) {
+            return Ok(());
+        }
+        let detail =
+            format!("this party loaded {most} times today, as often as the regulation allows; load again tomorrow");
+        Err(Problem::new(StatusCode::FORBIDDEN, "load_limit", detail))
+    }
+
+    /// Whether a load may answer at once: as young, and as large beside the one before, as a cut-over asks of it. Whether
+    /// it has another size, which was accepted.
     fn check_answering(
         &self,
         before: &EpochInForce,
@@ -336,10 +358,7 @@ impl App {
         if !changed.is_empty() && !how.accept_shrink {
             return Err(too_changed(&regulation, &changed, "in the load that answers"));
         }
-        match self.check_inference(next) {
-            Err(_) if source_of(load) == link::Source::Population => Err(tells_too_much()),
-            judged => judged.map(|()| !changed.is_empty()),
-        }
+        Ok(!changed.is_empty())
     }
 
     /// The profile of an epoch that loads: without it the service does not start.
@@ -370,11 +389,10 @@ impl App {
             None => None,
         };
         let registers = registers.map(Arc::new);
-        // How many are on the care list is the care custodian's to know.
-        let joined = registers.as_deref().filter(|_| !is_population);
-        let quality = LoadQuality::of(profile, &loaded, joined);
+        let quality = LoadQuality::of(profile, &loaded);
+        let linked = registers.as_deref().and_then(Registers::care_estimate).map(LinkEstimate::protected);
         let (records, persons) = (loaded.records(), loaded.persons());
-        let report = Reported { lines, changes, records, persons, quality };
+        let report = Reported { lines, changes, records, persons, quality, linked };
         let contributed = in_force.contributed.clone();
         Ok((EpochInForce { epoch, contributed, population, care, registers }, report))
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::link::{Estimate, Quality, Register, Registers};
+use crate::link::{Estimate, Quality, Register};
 use crate::profile::Profile;
 
 /// How well a register can be linked, estimated without knowing who is who.
@@ -21,7 +21,7 @@ pub struct LoadQuality {
     pub at_address: Vec<f64>,
     /// Expected false links per thousand people who are not in the register.
     pub false_links_per_thousand: f64,
-    /// How well the care list was linked to the population, where both are loaded.
+    /// How well the care list was linked to the population, where both are loaded: in what officers read.
     #[serde(default)]
     pub care: Option<LinkEstimate>,
 }
@@ -41,7 +41,7 @@ pub struct PassLimits {
     pub histogram: Vec<u64>,
 }
 
-/// How well people were linked, estimated.
+/// How well people were linked, estimated, and as coarse as officers read it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LinkEstimate {
@@ -55,8 +55,8 @@ pub struct LinkEstimate {
 }
 
 impl LoadQuality {
-    /// Of a load: of the population with what it makes of the care list, or of the list alone.
-    pub fn of(profile: &Profile, register: &Register, registers: Option<&Registers>) -> Self {
+    /// Of a register alone.
+    pub fn of(profile: &Profile, register: &Register) -> Self {
         let Quality { persons, sampled, passes, together, at_address, false_links_per_thousand } = register.quality();
         let limits = |pass: crate::link::PassQuality| PassLimits {
             pass: profile.passes[pass.pass].name.clone(),
@@ -73,7 +73,27 @@ impl LoadQuality {
             together,
             at_address,
             false_links_per_thousand,
-            care: registers.and_then(Registers::care_estimate).map(LinkEstimate::from),
+            care: None,
+        }
+    }
+}
+
+/// Shares of fewer people than this tell of single ones.
+const FEW: usize = 100;
+
+impl LinkEstimate {
+    /// Coarse: counts to tens, shares to whole percents and none of a short list, so that one person more or less seldom shows.
+    pub fn protected(of: Estimate) -> Self {
+        let tens = |count: usize| (count + 5) / 10 * 10;
+        let percent = |share: f64| (share * 100.0).round() / 100.0;
+        let share = |share: Option<f64>| share.filter(|_| of.asked >= FEW).map(percent);
+        Self {
+            asked: tens(of.asked),
+            linked: tens(of.linked),
+            unsure: tens(of.unsure),
+            false_links: of.false_links.round(),
+            precision: share(of.precision),
+            recall: share(of.recall),
         }
     }
 }
@@ -82,5 +102,26 @@ impl From<Estimate> for LinkEstimate {
     fn from(estimate: Estimate) -> Self {
         let Estimate { asked, linked, unsure, false_links, precision, recall } = estimate;
         Self { asked, linked, unsure, false_links, precision, recall }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_more_or_less_of_a_list_seldom_shows_in_what_officers_read() {
+        let told = |asked, linked| {
+            let (precision, recall) = (Some(linked as f64 / (linked as f64 + 0.3)), Some(0.9 + 0.0001 * linked as f64));
+            LinkEstimate::protected(Estimate { asked, linked, unsure: 0, false_links: 0.3, precision, recall })
+        };
+        assert_eq!(told(18, 16), told(18, 15));
+        assert_eq!((told(99, 80).precision, told(99, 80).recall), (None, None));
+        assert_eq!(told(150, 132), told(150, 131));
+        assert_eq!(
+            (told(150, 131).linked, told(150, 131).precision, told(150, 131).false_links),
+            (130, Some(1.0), 0.0)
+        );
+        assert_ne!(told(150, 131), told(150, 121));
     }
 }

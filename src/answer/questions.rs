@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::batches::{Within, answer_one};
 use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
+use super::epochs::exceeds;
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
@@ -192,8 +193,14 @@ impl App {
         let Allowed { mut entry, in_force, regulation, permit, charge, .. } = allowed;
         let role = permit.role();
         let fresh = self.is_fresh(&regulation, &in_force, role);
-        let Cost { questions, missed } = regulation.cost(role, found, fresh);
-        let answer = permit.disclose(&regulation, found, fresh);
+        // Above the bound the care list counts for nothing: whoever is on it, answer and charge are the same.
+        let withheld = exceeds(&regulation, &in_force);
+        let seen = |care_certain: bool| {
+            found.map(|found| if withheld { found.without_care(care_certain) } else { found.clone() })
+        };
+        // Nobody's question missed because a list was withheld.
+        let Cost { questions, missed } = regulation.cost(role, seen(true).as_ref(), fresh);
+        let answer = permit.disclose(&regulation, seen(false).as_ref(), fresh);
         let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
         match self.seal(&regulation, &entry, &disclosed) {
             Ok(sealed) => {

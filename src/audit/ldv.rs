@@ -13,7 +13,7 @@ pub fn activity(action: Action) -> Option<&'static str> {
     match action {
         Action::Ask | Action::AskAgain | Action::ResultsRead => Some("bevragen-prioriteit"),
         Action::AskGroups => Some("bevragen-groepen"),
-        Action::Load | Action::LoadAbort => Some("aanleveren-register"),
+        Action::Load | Action::LoadOverBound | Action::LoadAbort => Some("aanleveren-register"),
         Action::Stock => Some("aanleveren-voorraad"),
         Action::LogRead | Action::LogExport => Some("raadplegen-inzagelogboek"),
         Action::SubjectRead => Some("inzageverzoek"),

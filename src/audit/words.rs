@@ -23,6 +23,9 @@ pub enum Action {
     LoadAbort,
     /// A load that has many more or fewer records than the one before took its place in an epoch that answers.
     LoadAcceptShrink,
+    /// A load took its place in an epoch that answers, and answers would tell more than the parties accept: until that
+    /// is over they rest on the population alone.
+    LoadOverBound,
     Stock,
     EpochAnnounce,
     EpochContribute,

@@ -19,6 +19,8 @@ use super::output::Output;
 use super::query::{self, QueryArgs, Summary};
 use super::{evaluate, pki, regulation};
 use crate::answer::server;
+use crate::answer::wire::SourceReport;
+use crate::answer::wire::law::InferenceView;
 use crate::clock::Clock;
 use crate::config::{Config, Level};
 use crate::ids::EpochId;
@@ -180,9 +182,23 @@ impl Story {
         self.load(care, Kind::Care, &self.data.join("oggz.csv"))?;
         let administrator = EpochArgs { epoch: self.epoch.clone(), config: self.config(self.one(Role::Administrator)) };
         epoch::perform(&EpochCommand::Activate(ActivateArgs::of(administrator)))?;
+        self.report()?;
         for (number, corporation) in self.with_role(Role::Corporation).enumerate() {
             let (tenants, _) = self.split(number + 1)?;
             self.load(corporation, Kind::Stock, &tenants)?;
+        }
+        Ok(())
+    }
+
+    /// What is for officers: no custodian is told what its load makes of the other register.
+    fn report(&self) -> anyhow::Result<()> {
+        let officer = self.one(Role::PrivacyOfficer);
+        let place = format!("epochs/{}/reports", self.epoch);
+        let reports: Vec<SourceReport> = Client::open(&self.config(officer))?.get(&place)?;
+        if let Some(InferenceView { worst, bound, .. }) = reports.into_iter().rev().find_map(|one| one.inference) {
+            let [worst, bound] = [worst, bound].map(|share| share * 100.0);
+            let text = format!("for {} alone: a reader of the answers may become", officer.name);
+            say("Report", &format!("{text} {worst:.0} % sure of the OGGZ group; {bound:.0} % are accepted"));
         }
         Ok(())
     }

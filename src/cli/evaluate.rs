@@ -142,7 +142,10 @@ impl Laboratory {
         let population = self.registers.population();
         let standings = answered.iter().flat_map(|(_, finding)| &finding.tenants);
         let tenants = LinkEstimate::from(population.estimate(standings));
-        let load = LoadQuality::of(&self.profile, population, Some(&self.registers));
+        let load = LoadQuality {
+            care: self.registers.care_estimate().map(LinkEstimate::from),
+            ..LoadQuality::of(&self.profile, population)
+        };
         eprint!("{}", quality_report::text(&load));
         eprintln!("Tenants against population: {}", quality_report::estimate(&tenants));
         let report = serde_json::json!({ "load": load, "tenants": tenants });

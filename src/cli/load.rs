@@ -23,7 +23,7 @@ use super::people::{CHUNK, FormatName, PeopleArgs, SHARE};
 use super::quality_report;
 use super::salt::{encoder, read_salt};
 use crate::answer::quality::LoadQuality;
-use crate::answer::wire::law::{InferenceView, Pending};
+use crate::answer::wire::law::Pending;
 use crate::answer::wire::{self, Changes, LoadPlan, RecordLine};
 use crate::audit::Receipt;
 use crate::clock::Clock;
@@ -125,8 +125,6 @@ pub struct Loaded {
     pub persons: usize,
     pub bytes: usize,
     pub receipt: Option<Receipt>,
-    /// What readers of the answers may infer, once both sources are loaded.
-    pub inference: Option<InferenceView>,
     /// A stock counts once the municipality's privacy officer has confirmed this.
     pub pending: Option<ProposalId>,
     /// What the service says of how well it can link these records; none for a stock or a dry run.
@@ -139,8 +137,8 @@ pub struct Loaded {
 
 impl Loaded {
     fn of(records: usize) -> Self {
-        let (receipt, inference, pending, quality, sample, changes) = Default::default();
-        Self { records, persons: 0, bytes: 0, receipt, inference, pending, quality, sample, changes }
+        let (receipt, pending, quality, sample, changes) = Default::default();
+        Self { records, persons: 0, bytes: 0, receipt, pending, quality, sample, changes }
     }
 
     /// Counts a record; its reference, and its line.
@@ -172,9 +170,6 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     let loaded = load(args)?;
     let what = if args.kind == Kind::Stock { "addresses" } else { "persons with codes" };
     let sent = if args.dry_run { "Dry run, nothing sent" } else { "Loaded" };
-    if let Some(inference) = &loaded.inference {
-        eprintln!("{}", quality_report::inference(inference));
-    }
     if let Some(pending) = &loaded.pending {
         eprintln!("It counts once the municipality's privacy officer has confirmed it:");
         eprintln!("  voorrang regulation confirm {pending} --config <officer>.toml");
@@ -185,6 +180,10 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     eprintln!("{sent}: {} records, {} {what}, {} bytes.", loaded.records, loaded.persons, loaded.bytes);
     if let Some(quality) = &loaded.quality {
         eprint!("{}", quality_report::text(quality));
+        eprintln!(
+            "That is of this file alone. What it makes of the other register, and what readers of the answers may infer,"
+        );
+        eprintln!("privacy officers read: voorrang epoch reports EPOCH --config <officer>.toml");
     }
     if let Some(receipt) = &loaded.receipt {
         eprintln!("Its receipt, of entry {} of the access log, is in {}.", receipt.index, receipts::FILE);
@@ -403,8 +402,7 @@ impl<'a> Session<'a> {
         let report = sending.commit(self.accept_shrink)?;
         known::remember(self.client, source, self.encoder.header(), load, stamps)?;
         receipts::keep(self.client, source.as_str(), &self.encoder.header().epoch, &report.receipt)?;
-        (loaded.receipt, loaded.inference) = (Some(report.receipt), report.inference);
-        (loaded.quality, loaded.changes) = (Some(report.quality), report.changes);
+        (loaded.receipt, loaded.quality, loaded.changes) = (Some(report.receipt), Some(report.quality), report.changes);
         Ok(())
     }
 

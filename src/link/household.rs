@@ -29,6 +29,7 @@ pub struct Registers {
     /// Per household of the population.
     membership: Vec<Membership>,
     joined: usize,
+    cells: [(u64, u64); 3],
 }
 
 /// Does a household have a member of the care list?
@@ -74,6 +75,16 @@ pub struct Finding {
     /// Where a tenant is linked to somebody who is registered at another address than the question's: the groups without
     /// the households of those.
     pub moved: Option<Groups>,
+}
+
+impl Finding {
+    /// What would have been found if nothing were known of the care list: whoever is on it, this is the same. With
+    /// `care_certain` as if that list were empty.
+    #[must_use]
+    pub fn without_care(&self, care_certain: bool) -> Self {
+        let without = |groups: Groups| Groups { oggz: false, ..groups };
+        Self { care_certain, groups: without(self.groups), moved: self.moved.map(without), ..self.clone() }
+    }
 }
 
 impl Registers {
@@ -123,7 +134,8 @@ impl Registers {
             }
         }
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { population, care, kernel, threads, desk: Desk::new(), membership, joined }
+        let cells = cells(&population, &membership);
+        Self { population, care, kernel, threads, desk: Desk::new(), membership, joined, cells }
     }
 
     /// Who the tenants are, and what their households hold. The work is the same whoever is registered: both registers
@@ -223,14 +235,7 @@ impl Registers {
     /// Households, counted: those with a minor, then those without a minor and with a senior, then the others; each all,
     /// and those in the OGGZ group.
     pub fn cells(&self) -> [(u64, u64); 3] {
-        let mut cells = [(0, 0); 3];
-        for (position, membership) in self.membership.iter().enumerate() {
-            let household = self.population.household(position);
-            let cell = &mut cells[if household.minor { 0 } else { 2 - usize::from(household.senior) }];
-            cell.0 += 1;
-            cell.1 += u64::from(*membership == Membership::Yes);
-        }
-        cells
+        self.cells
     }
 
     /// Members of the care list who were linked to somebody of the population.
@@ -285,6 +290,17 @@ impl fmt::Debug for Registers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Registers({:?}, {:?}, {} joined)", self.population, self.care(), self.joined)
     }
+}
+
+fn cells(population: &Register, membership: &[Membership]) -> [(u64, u64); 3] {
+    let mut cells = [(0, 0); 3];
+    for (position, membership) in membership.iter().enumerate() {
+        let household = population.household(position);
+        let cell = &mut cells[if household.minor { 0 } else { 2 - usize::from(household.senior) }];
+        cell.0 += 1;
+        cell.1 += u64::from(*membership == Membership::Yes);
+    }
+    cells
 }
 
 fn linked_row(outcome: &Outcome) -> Option<usize> {

@@ -18,11 +18,13 @@ pub struct Rotation {
     pub grace_days: u32,
     /// Most that a source may have more or fewer records than in the epoch before, as a share of those, 0 to 1.
     pub most_change: f64,
+    /// Most loads of a party on a day into an epoch that answers.
+    pub loads_per_day: u32,
 }
 
 impl Default for Rotation {
     fn default() -> Self {
-        Self { contribute_days: 14, load_days: 28, grace_days: 30, most_change: 0.1 }
+        Self { contribute_days: 14, load_days: 28, grace_days: 30, most_change: 0.1, loads_per_day: 3 }
     }
 }
 
@@ -42,6 +44,7 @@ impl Rotation {
             ),
             (days(self.grace_days), "rotation.grace_days must be 0 to 366"),
             ((0.0..=1.0).contains(&self.most_change), "rotation.most_change must be 0 to 1"),
+            ((1..=100).contains(&self.loads_per_day), "rotation.loads_per_day must be 1 to 100"),
         ] {
             if !holds {
                 return Err(value(what));
@@ -72,6 +75,7 @@ mod tests {
             ("most_change = 1.5", "most_change"),
             ("most_change = nan", "most_change"),
             ("contribute_days = 30", "load_days"),
+            ("loads_per_day = 0", "loads_per_day"),
         ] {
             let rotation: Rotation = toml::from_str(text).unwrap();
             assert!(rotation.check().unwrap_err().to_string().contains(key), "{text}");

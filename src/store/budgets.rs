@@ -56,8 +56,8 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.execute(row)? == 1)
     }
 
-    /// Counts one question of a party about a household (its pseudonym) or a case in a month and returns the count after. Per
-    /// party, so that none uses up another's, or learns whether another asked.
+    /// Counts one question of a party about a household (its pseudonym) or a case in a month, or one of its loads on a day of
+    /// it, and returns the count after. Per party, so that none uses up another's, or learns whether another asked.
     ///
     /// # Errors
     /// [`StoreError::Sql`], also for a month in another form.

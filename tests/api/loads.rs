@@ -39,7 +39,7 @@ impl ByHand {
         house.line(stem).send("PUT", &path, &[("Content-Type", "application/x-ndjson")], body.as_bytes()).unwrap()
     }
 
-    fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
+    pub fn commit(&self, house: &House, stem: &str, chunks: usize) -> Reply {
         house.line(stem).json("POST", &self.commit_path(), &json!({ "chunks": chunks, "acceptShrink": true }))
     }
 

@@ -31,6 +31,7 @@ mod log;
 mod matrix;
 mod mixed;
 mod operations;
+mod other_register;
 mod probing;
 mod profiles;
 mod proposals;

@@ -43,7 +43,8 @@ impl App {
         let text = self.store.load_report(&load.id)?.ok_or_else(damaged)?;
         let LoadSummary { persons, inference, quality } = serde_json::from_str(&text).map_err(|_| damaged())?;
         let (records, reference_date) = (load.records, load.reference_date);
-        Ok(Some(SourceReport { source, records, reference_date, persons, inference, quality }))
+        let withheld = in_force.epoch.state != State::Loading && self.tells_too_much(in_force);
+        Ok(Some(SourceReport { source, records, reference_date, persons, withheld, inference, quality }))
     }
 
     /// What readers may infer from answers about these households, once both sources are there.
@@ -64,8 +65,14 @@ impl App {
         })
     }
 
-    /// Whether that is within what the parties accept. Data change and the bound does not: nobody alone may go beyond it,
-    /// and a version with another one takes the signature of every party, its officers included.
+    /// Whether answers from these registers would tell more than the parties accept. Who loads is never told so. Without
+    /// a regulation nothing is answered.
+    pub(in super::super) fn tells_too_much(&self, next: &EpochInForce) -> bool {
+        self.regulation(&next.epoch.regulation).is_ok_and(|regulation| exceeds(&regulation, next))
+    }
+
+    /// Whether that is within what the parties accept, for who begins to answer. Data change and the bound does not: nobody
+    /// alone may go beyond it, and a version with another one takes the signature of every party, its officers included.
     pub(in super::super) fn check_inference(&self, next: &EpochInForce) -> Result<(), Problem> {
         check_inference(&*self.regulation(&next.epoch.regulation)?, next)
     }
@@ -83,6 +90,11 @@ fn cells(regulation: &Regulation, next: &EpochInForce) -> Option<Cells> {
     let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
     let undetermined_share = regulation.posterior().undetermined_share;
     Some(Cells { households: registers.cells(), undetermined_share })
+}
+
+/// Whether answers would tell more than this regulation accepts.
+pub(in super::super) fn exceeds(regulation: &Regulation, next: &EpochInForce) -> bool {
+    cells(regulation, next).is_some_and(|cells| cells.worst(regulation).exceeds(regulation.posterior()))
 }
 
 fn check_inference(regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {

@@ -142,7 +142,7 @@ pub struct LoadCommit {
     pub accept_shrink: bool,
 }
 
-/// A finished load, as its custodian may know it.
+/// A finished load, as its custodian may know it: nothing of it rests on the other register.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadReport {
@@ -152,10 +152,7 @@ pub struct LoadReport {
     /// Of a load of changes: what it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
-    /// What readers of the answers may infer, once both sources are loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference: Option<law::InferenceView>,
-    /// How well these records can be linked.
+    /// How well these records can be linked: of them alone.
     pub quality: LoadQuality,
     pub receipt: Receipt,
 }
@@ -179,7 +176,7 @@ pub struct LoadSummary {
     pub quality: LoadQuality,
 }
 
-/// One of `GET /v1/epochs/{epoch}/reports`: a load that answers, as its custodian was told of it.
+/// One of `GET /v1/epochs/{epoch}/reports`: a load that answers, with what its custodian is not told.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceReport {
@@ -188,6 +185,10 @@ pub struct SourceReport {
     #[serde(with = "date_only")]
     pub reference_date: Date,
     pub persons: usize,
+    /// Whether the epoch answers, and would tell more than the parties accept: until that is over its answers rest on the
+    /// population alone, and `no_priority` is told nobody.
+    #[serde(default)]
+    pub withheld: bool,
     /// As it was when this was loaded, if both sources were there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<law::InferenceView>,

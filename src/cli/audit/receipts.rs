@@ -149,7 +149,7 @@ fn answer_broken(found: &Found, kept: &Kept) -> anyhow::Result<Option<LogBroken>
     };
     let is_answer = told && found.entry.result == Outcome::Answered;
     // A stock is proposed first.
-    let loads = [Action::Load, Action::Stock, Action::Propose];
+    let loads = [Action::Load, Action::LoadOverBound, Action::Stock, Action::Propose];
     let is_load = kept.answer == LOADED && loads.contains(&found.entry.action) && found.entry.result == Outcome::Done;
     let epoch = found.entry.epoch.as_ref();
     let same = (is_answer && epoch.is_some() || is_load) && epoch.is_none_or(|epoch| *epoch == kept.epoch);

@@ -19,8 +19,11 @@ use crate::ids::Oin;
 /// Part of the housing stock that asking about in a month is an alarm, where the regulation's own is not known.
 const ALARM_PART: f64 = 0.1;
 
+/// Loads of a party on a day that stand out, done or refused.
+const MANY_LOADS: u64 = 3;
+
 /// Acts of which officers should know, whoever did them.
-const TOLD: [&str; 18] = [
+const TOLD: [&str; 19] = [
     "connect",
     "log-export",
     "subject-read",
@@ -36,6 +39,7 @@ const TOLD: [&str; 18] = [
     "backup",
     "restore",
     "load-accept-shrink",
+    "load-over-bound",
     "epoch-accept-shrink",
     "epoch-accept-missing-stock",
     "epoch-accept-unread",
@@ -186,7 +190,7 @@ impl<'a> Row<'a> {
 
     /// What an officer should look at.
     fn alarms(&self) -> Vec<String> {
-        let Tally { nights, refused, failed, acts, .. } = self.tally;
+        let Tally { nights, refused, failed, acts, loads, loads_refused, .. } = self.tally;
         let mut alarms = Vec::new();
         let mut say = |count: u64, what: String| {
             if count > 0 {
@@ -211,6 +215,12 @@ impl<'a> Row<'a> {
                 say(1, format!("asked about {:.1} % of its stock", 100.0 * part))
             }
             _ => {}
+        }
+        for (day, count) in loads.iter().filter(|(_, count)| **count >= MANY_LOADS) {
+            say(*count, format!("{count} loads on {day}"));
+        }
+        for (code, count) in loads_refused.iter().filter(|(_, count)| **count > 1) {
+            say(*count, format!("{count} loads refused by {code}"));
         }
         for name in TOLD {
             let count = acts.get(name).copied().unwrap_or(0);
@@ -345,6 +355,40 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("3 of the 4 questions of a month's budget (75 %); alarm from 2"), "{out}");
         assert!(out.contains("10.0 % of its stock"), "one address of ten dwellings: {out}");
+    }
+
+    /// Whoever learns from a load what is in another register needs many.
+    #[test]
+    fn many_loads_on_a_day_repeated_refusals_and_loads_above_the_bound_stand_out() {
+        let mut log = Log::new();
+        let refused = || Outcome::Refused("load_limit".into());
+        let load = |action, result| {
+            let actor = Actor { oin: ONE.parse().ok(), ..Actor::service() };
+            Line::Entry(Entry::new(START, TraceId::random(), actor, action, result).to_bytes())
+        };
+        let alarms = |log: &mut Log| {
+            let mut tallies = Tallies::default();
+            let (_home, mut reading) = std::mem::replace(log, Log::new()).reading();
+            reading
+                .each(|found| {
+                    tallies.add(&found);
+                    Ok(())
+                })
+                .unwrap();
+            let args = LogArgs::new("officer.toml".into());
+            let (filter, stock) = (Filter::default(), Vec::new());
+            let args = ReportArgs { log: args, filter, small: 5, repeats: 9, stock, json: false, csv: false };
+            let tally = &tallies.0[&("2026-11".to_owned(), ONE.to_owned())];
+            Row::new("2026-11", ONE, tally, &args, (&PartyBook::default(), &[])).alarms()
+        };
+        log.lines.extend([load(Action::Load, Outcome::Done), load(Action::Load, refused())]);
+        assert!(alarms(&mut log).is_empty());
+        log.lines.extend([load(Action::Load, Outcome::Done), load(Action::LoadOverBound, Outcome::Done)]);
+        log.lines.extend([load(Action::Load, refused()), load(Action::Load, refused())]);
+        let told = alarms(&mut log).join("\n");
+        for what in ["4 loads on 2026-11-", "2 loads refused by load_limit", "1 times load-over-bound"] {
+            assert!(told.contains(what), "{what}: {told}");
+        }
     }
 
     #[test]

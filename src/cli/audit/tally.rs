@@ -27,6 +27,10 @@ pub struct Tally {
     pub nights: u64,
     /// Other acts than questions, by name.
     pub acts: BTreeMap<String, u64>,
+    /// Loads of registers on each day, done or refused.
+    pub loads: BTreeMap<Date, u64>,
+    /// Of them, the refused ones by article or code.
+    pub loads_refused: BTreeMap<String, u64>,
     /// Questions about each household.
     households: BTreeMap<u64, u64>,
     /// Questions on each day.
@@ -63,6 +67,11 @@ impl Tally {
         let count = u64::from(entry.count.unwrap_or(1));
         if entry.action != Action::Ask {
             *self.acts.entry(super::list::name(found)).or_default() += count;
+            if matches!(entry.action, Action::Load | Action::LoadOverBound) {
+                *self.loads.entry(dutch(time).date()).or_default() += count;
+                let code = entry.result.code().map(str::to_owned);
+                code.into_iter().for_each(|code| *self.loads_refused.entry(code).or_default() += count);
+            }
             return;
         }
         self.questions += count;

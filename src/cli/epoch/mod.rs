@@ -221,6 +221,10 @@ pub fn perform(command: &EpochCommand) -> anyhow::Result<String> {
     }
 }
 
+/// What officers read of an epoch that answers above the bound.
+const WITHHELD: &str = "ABOVE THE BOUND NOW: answers rest on the population alone, and no household is answered no_priority.\nHave both \
+                        custodians check their files and load again, or agree on another version of the regulation.";
+
 fn reports(args: &ReportsArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
     let reports: Vec<SourceReport> = client.get(&format!("epochs/{}/reports", args.epoch.epoch))?;
@@ -232,6 +236,9 @@ fn reports(args: &ReportsArgs) -> anyhow::Result<String> {
         let (source, records, day) = (one.source.as_str(), one.records, one.reference_date);
         text.push(format!("{source}: {records} records of {day}, {} persons with codes", one.persons));
         text.extend(one.inference.as_ref().map(quality_report::inference));
+        if one.withheld {
+            text.push(WITHHELD.into());
+        }
         text.push(quality_report::text(&one.quality));
     }
     Ok(text.join("\n"))
