@@ -93,8 +93,8 @@ pub(super) async fn nothing_behind(
     Ok(response)
 }
 
-/// A request in chunks that is not answered. actix takes chunks that it cannot read for a connection that broke, and drops
-/// both at once: then this is dropped before there is an answer, and whoever writes to the connection says so.
+/// A request in chunks that is not answered. actix takes chunks that it cannot read for a connection that broke, and
+/// drops both at once: then this is dropped before there is an answer, and whoever writes to the connection says so.
 struct UnderWay {
     ending: Ending,
     app: Option<Data<App>>,

@@ -1,5 +1,5 @@
-//! Connections whose handshake is not over: how many of them one address may have, at once and a second, and how long each
-//! may take. They belong to nobody yet, so no party's limits hold for them.
+//! Connections whose handshake is not over: how many of them one address may have, at once and a second, and how long
+//! each may take. They belong to nobody yet, so no party's limits hold for them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,8 +19,8 @@ const MANY: usize = 128;
 /// Of one address at once; of IPv6, of one network of 64 bits.
 const EACH: usize = 1024;
 
-/// Of one address a second, and at once after a pause: as many as a party may have connections, twice. Each costs half a
-/// millisecond of a core, whoever begins it.
+/// Of one address a second, and at once after a pause: as many as a party may have connections, twice. Each costs half
+/// a millisecond of a core, whoever begins it.
 const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(2048).expect("not zero");
 /// Addresses that are remembered before those are forgotten who have their whole share.

@@ -113,7 +113,8 @@ fn empty(dwellings: u32) -> Result<Bloom<[u8; STOCK_PREFIX]>, &'static str> {
     Bloom::new_for_fp_rate(size.ok_or("a stock has 1 to 400,000 dwellings")?.max(FEWEST), FALSE_POSITIVES)
 }
 
-/// Whether a filter has these addresses and no others. Each draws hashes of its own, so the addresses are put into it anew.
+/// Whether a filter has these addresses and no others. Each draws hashes of its own, so the addresses are put into it
+/// anew.
 fn is_filter_of(filter: Vec<u8>, addresses: &[u8]) -> bool {
     let Ok(mut again) = Bloom::<[u8; STOCK_PREFIX]>::from_bytes(filter.clone()) else { return false };
     again.clear();
@@ -199,8 +200,8 @@ impl App {
         Ok(Some(stock))
     }
 
-    /// The same stock of the same party, where one waits: sealed anew it would be another proposal, and the officer would
-    /// confirm one that is gone.
+    /// The same stock of the same party, where one waits: sealed anew it would be another proposal, and the officer
+    /// would confirm one that is gone.
     fn same_stock(&self, epoch: &EpochId, oin: &Oin, dwellings: u32, addresses: &[u8]) -> Option<Proposed> {
         let waiting = self.store.proposals().ok()?.into_iter().filter(|proposal| proposal.by == *oin);
         let is_same = |proposed: &Proposed| {

@@ -1,7 +1,7 @@
-//! Whose turn it is. Questions that wait together are looked for in one pass over a register, and whoever comes then waits
-//! for its end: so of one party a pass has a few, however many it asks at once, and another party waits for no more than
-//! that. What is no question, a chunk or a page of results, has turns of its own: of one party it leaves half of the cores
-//! to others.
+//! Whose turn it is. Questions that wait together are looked for in one pass over a register, and whoever comes then
+//! waits for its end: so of one party a pass has a few, however many it asks at once, and another party waits for no
+//! more than that. What is no question, a chunk or a page of results, has turns of its own: of one party it leaves half
+//! of the cores to others.
 
 use std::collections::HashMap;
 use std::num::NonZero;

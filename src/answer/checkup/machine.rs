@@ -42,8 +42,8 @@ fn listener(address: SocketAddr, key: &'static str) -> Finding {
     }
 }
 
-/// Whether every connection that is let in finds a file, and what the service reads and writes besides does too: a party
-/// must not be able to take the last one. Raises its own limit as far as it may.
+/// Whether every connection that is let in finds a file, and what the service reads and writes besides does too: a
+/// party must not be able to take the last one. Raises its own limit as far as it may.
 pub(super) fn files(config: &Config, runs_by_itself: bool) -> Finding {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -54,8 +54,8 @@ pub(super) fn files(config: &Config, runs_by_itself: bool) -> Finding {
     let needs = config.limits.connections as u64 + OTHER_FILES;
     if has < needs {
         let detail = format!(
-            "{has} files may be open and limits.connections needs {needs}: one party could take the last one; raise the \
-             hard limit (LimitNOFILE of the unit, ulimit -n), or let fewer connections in"
+            "{has} files may be open and limits.connections needs {needs}: one party could take the last one; raise \
+             the hard limit (LimitNOFILE of the unit, ulimit -n), or let fewer connections in"
         );
         // The limit of whoever looks beside the service is perhaps not the service's.
         let told = if runs_by_itself { Finding::error } else { Finding::warning };

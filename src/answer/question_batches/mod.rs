@@ -201,8 +201,8 @@ pub(super) struct From {
     from: u32,
 }
 
-/// What became of the questions so far, in their order. Whoever of the party reads some is recorded before, once an hour
-/// for the same page: each record is an entry.
+/// What became of the questions so far, in their order. Whoever of the party reads some is recorded before, once an
+/// hour for the same page: each record is an entry.
 pub(super) async fn results(
     app: Data<App>,
     identity: Identity,
