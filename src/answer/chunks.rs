@@ -6,7 +6,8 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
-use ring::digest::{SHA256, digest};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest::{SHA256, SHA512, digest};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
@@ -62,18 +63,25 @@ pub(super) async fn whole(request: &HttpRequest, body: Payload, most: usize) -> 
     Ok((body, digest))
 }
 
-/// SHA-256 of a chunk, which is that of its `Content-Digest` (RFC 9530), if it has one of that kind.
+/// SHA-256 of a chunk, which is the one of its `Content-Digest` (RFC 9530), if it has one.
 fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
     let digest: [u8; 32] = digest(&SHA256, body).as_ref().try_into().expect("SHA-256 has 32 bytes");
     let digest = Hash::from(digest);
-    let named = request.headers().get("content-digest").map(|value| value.to_str().unwrap_or_default());
-    let named = named.and_then(|text| text.split(',').find_map(|one| one.trim().strip_prefix("sha-256=:")));
-    match named.map(|text| text.trim_end_matches(':').parse() == Ok(digest)) {
-        Some(false) => {
-            Err(Problem::bad_request("digest", "the chunk is not the one of its Content-Digest; send it again"))
+    let Some(named) = request.headers().get("content-digest") else { return Ok(digest) };
+    let wrong = |detail: &str| Err(Problem::bad_request("digest", detail));
+    for one in named.to_str().unwrap_or_default().split(',') {
+        let (kind, text) = one.trim().split_once('=').unwrap_or_default();
+        let text = text.trim_matches(':');
+        let is_its = match kind {
+            "sha-256" => text.parse() == Ok(digest),
+            "sha-512" => STANDARD.decode(text).is_ok_and(|named| named == ring::digest::digest(&SHA512, body).as_ref()),
+            _ => return wrong("name the chunk's sha-256 or sha-512 in its Content-Digest; no other is looked at"),
+        };
+        if !is_its {
+            return wrong("the chunk is not the one of its Content-Digest; send it again");
         }
-        _ => Ok(digest),
     }
+    Ok(digest)
 }
 
 /// Takes each line of a chunk; returns how many there were.

@@ -206,6 +206,7 @@ pub const CODES: &[Code] = &[
     code("too_many_records", &[422], Mend, "more entries fit the query than are shown"),
     code("too_many_refusals", &[429], Again, "too many of your requests were refused; mend them"),
     code("too_many_requests", &[429], Again, "you send more requests a second than your share"),
+    code("too_many_writes", &[429], Again, "more was written and recorded than one party may have in a minute"),
     code("unavailable", &[503], Again, "the service cannot record what it does, or is stopping"),
     code("unknown_batch", &[404], Stop, "you have no such batch"),
     code("unknown_epoch", &[404], Stop, "there is no such epoch"),

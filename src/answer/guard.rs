@@ -14,17 +14,19 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::body::{Body, Cut};
+use super::ending::Ending;
 use super::identity::{self, Admitted};
 use super::json::too_large;
 use super::knocks::Refused;
-use super::limits::{Entered, Excess, Meters};
+use super::limits::{Entered, Excess, Meters, Work};
+use super::operations::is_recorded;
 use super::problem::{Problem, trace_of};
 use super::tls::Door;
 use super::unsent::metered;
 use super::{App, framing};
 
-/// What ends in this brings many questions at once.
-const BATCHES: &str = "-batches";
+/// What ends in this brings many questions at once, or has them counted.
+const BATCHES: [&str; 2] = ["-batches", "/question-batches/{batch}/commit"];
 
 /// The parts that judge a request.
 struct Judges {
@@ -48,7 +50,12 @@ pub(super) async fn guard(
         Payload::None => {}
         payload => {
             let (judges, trace) = (Judges::of(request.request()), trace_of(request.request()));
-            let still = Box::new(move || admitted.still(&judges.app, &judges.door, trace));
+            let ending = request.conn_data::<Ending>().cloned();
+            // Asked at the body's end.
+            let still = Box::new(move || {
+                ending.as_ref().and_then(Ending::take_unread);
+                admitted.still(&judges.app, &judges.door, trace)
+            });
             let body: BoxedPayloadStream = Box::pin(Body::new(payload, entered.body.clone(), cut.clone(), still));
             request.set_payload(Payload::Stream { payload: body });
         }
@@ -99,13 +106,18 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
         excess_of(request, excess)
     };
     let place = identity::place(&admitted, party, &meters).map_err(excess)?;
-    let entered =
-        place.enter(request.match_pattern().is_some_and(|path| path.ends_with(BATCHES))).await.map_err(excess)?;
+    let entered = place.enter(work_of(request)).await.map_err(excess)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     // Whoever came again would hear the same.
     entered.body.could_fit(length.unwrap_or(0)).map_err(|most| (too_large(most).traced(trace), None))?;
     entered.body.has_room(length.unwrap_or(0)).map_err(excess)?;
     Ok((admitted, entered))
+}
+
+fn work_of(request: &HttpRequest) -> Work {
+    let Some(path) = request.match_pattern() else { return Work::default() };
+    let is_batch = BATCHES.iter().any(|end| path.ends_with(end));
+    Work { is_batch, is_recorded: is_recorded(request.method(), &path) }
 }
 
 impl Judges {

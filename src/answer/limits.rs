@@ -33,6 +33,8 @@ pub(super) enum Excess {
     Requests,
     /// Of which each is an entry of the access log.
     Refusals,
+    /// Of writes that are granted, which stay on the disk.
+    Records,
     AtOnce,
     Batches,
     Bytes,
@@ -50,6 +52,7 @@ impl Excess {
             Self::Connections => "too_many_connections",
             Self::Requests => "too_many_requests",
             Self::Refusals => "too_many_refusals",
+            Self::Records => "too_many_writes",
             Self::AtOnce => "too_many_at_once",
             Self::Batches => "too_many_batches",
             Self::Bytes => "too_many_bytes",
@@ -70,6 +73,9 @@ impl Excess {
             Self::Refusals => {
                 let detail = "too many of your requests were refused; mend them, the last refusals say how";
                 (too_many, Some(5), detail)
+            }
+            Self::Records => {
+                (too_many, Some(5), "you have more written and recorded a minute than the service keeps of one party")
             }
             Self::AtOnce => (too_many, Some(1), "too many of your requests are being worked on; send fewer at once"),
             Self::Batches => (too_many, Some(1), "too many of your batches are being worked on; send fewer at once"),
@@ -104,6 +110,7 @@ struct Meter {
     batches: Arc<Semaphore>,
     requests: DefaultDirectRateLimiter,
     refusals: DefaultDirectRateLimiter,
+    records: DefaultDirectRateLimiter,
     /// Until when too many were refused.
     shut_until: Mutex<Option<Instant>>,
     kilobytes: DefaultDirectRateLimiter,
@@ -159,6 +166,7 @@ impl Meter {
             batches: Arc::new(Semaphore::new(limits.batches_at_once_each)),
             requests: rate(limits.requests_per_second_each),
             refusals: RateLimiter::direct(Quota::per_minute(at_least_one(limits.refusals_per_minute_each))),
+            records: RateLimiter::direct(Quota::per_minute(at_least_one(limits.records_per_minute_each))),
             shut_until: Mutex::default(),
             kilobytes: rate(limits.body_megabytes_per_second_each * (MEGABYTE / KILOBYTE) as u32),
             held: AtomicUsize::new(0),
@@ -177,6 +185,15 @@ impl Drop for Beyond {
     fn drop(&mut self) {
         self.0.beyond.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// What a request is, beside one more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    /// Of many questions at once.
+    pub is_batch: bool,
+    /// Something of it stays on the disk.
+    pub is_recorded: bool,
 }
 
 /// A connection that counts.
@@ -202,26 +219,20 @@ impl Place {
     ///
     /// # Errors
     /// [`Excess`], at once where all together are too many, and after a second where the caller alone is.
-    pub(super) async fn enter(&self, is_batch: bool) -> Result<Entered, Excess> {
+    pub(super) async fn enter(&self, what: Work) -> Result<Entered, Excess> {
         let until = Instant::now() + PATIENCE;
         if self.meter.is_shut() {
             // Whoever does not look at refusals is made to take its time.
             sleep(PATIENCE).await;
             return Err(Excess::Refusals);
         }
-        let clock = DefaultClock::default();
-        while let Err(not_yet) = self.meter.requests.check() {
-            let wait = not_yet.wait_time_from(clock.now());
-            if Instant::now() + wait > until {
-                // Whoever does not wait by itself is made to.
-                sleep(until.saturating_duration_since(Instant::now())).await;
-                return Err(Excess::Requests);
-            }
-            sleep(wait).await;
+        pass(&self.meter.requests, until).await.map_err(|()| Excess::Requests)?;
+        if what.is_recorded {
+            pass(&self.meter.records, until).await.map_err(|()| Excess::Records)?;
         }
         let own = place_in(&self.meter.running, until).await.ok_or(Excess::AtOnce)?;
         let batch =
-            if is_batch { Some(place_in(&self.meter.batches, until).await.ok_or(Excess::Batches)?) } else { None };
+            if what.is_batch { Some(place_in(&self.meter.batches, until).await.ok_or(Excess::Batches)?) } else { None };
         let all = self.meters.running.clone().try_acquire_owned().map_err(|_| Excess::Busy)?;
         let body = Held { meters: self.meters.clone(), meter: self.meter.clone(), bytes: AtomicUsize::new(0) };
         Ok(Entered { body: Arc::new(body), _places: (own, batch, all) })
@@ -243,6 +254,21 @@ impl Meter {
             *until = Some(until.unwrap_or_else(Instant::now).max(Instant::now()) + debt);
         }
     }
+}
+
+/// Waits until a rate lets one more through; an error where that takes too long.
+async fn pass(rate: &DefaultDirectRateLimiter, until: Instant) -> Result<(), ()> {
+    let clock = DefaultClock::default();
+    while let Err(not_yet) = rate.check() {
+        let wait = not_yet.wait_time_from(clock.now());
+        if Instant::now() + wait > until {
+            // Whoever does not wait by itself is made to.
+            sleep(until.saturating_duration_since(Instant::now())).await;
+            return Err(());
+        }
+        sleep(wait).await;
+    }
+    Ok(())
 }
 
 async fn place_in(semaphore: &Arc<Semaphore>, until: Instant) -> Option<OwnedSemaphorePermit> {

@@ -145,12 +145,11 @@ pub(super) async fn put_chunk(
     // Read only now: nobody without the right to load fills this machine's memory.
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
-    let sealed = aside(move || {
+    let sealed = app.in_turn(&caller.identity.oin, move || {
         let records = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
     });
-    let (sealed, records) =
-        sealed.await.map_err(|_| traced(stopping()))?.map_err(|error| traced(load_problem(&error)))?;
+    let (sealed, records) = sealed.await.map_err(traced)?.map_err(|error| traced(load_problem(&error)))?;
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
     written.map_err(|error: StoreError| traced(store_problem(&error)))?;
     Ok(Json(ChunkKept { chunk: number, records, digest }))
@@ -173,6 +172,10 @@ pub(super) async fn commit(
             format!("{} chunks have arrived, the commit names {}; send what is missing", load.chunks, plan.chunks);
         return Err(app.refuse(entry, Problem::conflict("load_incomplete", detail)).await);
     }
+    // Before anything is read, and before all other changes wait for it.
+    if let Err(error) = app.store.check_whole(&load.id, load.lines) {
+        return Err(app.refuse(entry, incomplete(&error)).await);
+    }
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     let before = in_force.clone();
@@ -193,9 +196,8 @@ pub(super) async fn commit(
     let next = next.await.map_err(|_| traced(stopping()))?;
     let (next, report) = match next {
         Ok(next) => next,
-        Err(LoadError::Store(StoreError::NotFound(_))) => {
-            let missing = Problem::conflict("load_incomplete", "a chunk is missing; send it, then commit again");
-            return Err(app.refuse(entry, missing).await);
+        Err(LoadError::Store(error @ StoreError::NotFound(_))) => {
+            return Err(app.refuse(entry, incomplete(&error)).await);
         }
         Err(error) => return Err(app.refuse(entry, load_problem(&error)).await),
     };
@@ -257,6 +259,15 @@ async fn sweep(app: Data<App>) {
                 return;
             }
         }
+    }
+}
+
+fn incomplete(error: &StoreError) -> Problem {
+    match error {
+        StoreError::NotFound(_) => {
+            Problem::conflict("load_incomplete", "a chunk is missing; send it, then commit again")
+        }
+        error => store_problem(error),
     }
 }
 

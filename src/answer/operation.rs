@@ -30,6 +30,8 @@ pub(super) struct Operation {
     pub refuses: &'static [u16],
     /// Whether an `Idempotency-Key` makes it safe to send again.
     pub keyed: bool,
+    /// Whether it counts among what one party has written and recorded a minute.
+    pub recorded: bool,
 }
 
 pub(super) const ADMINISTRATOR: &str = "administrator";
@@ -133,11 +135,11 @@ impl Answers {
 
 impl Operation {
     fn new(path: &'static str, method: Method, route: Route) -> Self {
-        let keyed = method != Method::GET;
+        let (keyed, recorded) = (method != Method::GET, method != Method::GET);
         let gives = Answers { status: 204, about: "Done", shape: None };
         let (id, tag, summary, by) = ("", "", "", &[][..]);
         let (query, takes, most_bytes, refuses) = (None, None, None, &[][..]);
-        Self { path, method, route, id, tag, summary, by, query, takes, most_bytes, gives, refuses, keyed }
+        Self { path, method, route, id, tag, summary, by, query, takes, most_bytes, gives, refuses, keyed, recorded }
     }
 
     pub(super) fn is(self, id: &'static str, tag: &'static str, summary: &'static str) -> Self {
@@ -153,8 +155,8 @@ impl Operation {
     }
 
     pub(super) fn takes_lines<T: ToSchema + 'static>(self) -> Self {
-        // A part that is sent again replaces the first, without a key.
-        Self { takes: Some(Shape::lines::<T>()), keyed: false, ..self }
+        // A part that is sent again replaces the first, without a key; all parts have as much as was announced.
+        Self { takes: Some(Shape::lines::<T>()), keyed: false, recorded: false, ..self }
     }
 
     pub(super) fn asks<T: ToSchema + 'static>(self) -> Self {
@@ -189,7 +191,17 @@ impl Operation {
 
     /// A body that asks and changes nothing.
     pub(super) fn reads(self) -> Self {
-        Self { keyed: false, ..self }
+        Self { keyed: false, recorded: false, ..self }
+    }
+
+    /// A question, of which the regulation says how many there may be.
+    pub(super) fn budgeted(self) -> Self {
+        Self { recorded: false, ..self }
+    }
+
+    /// A reading of which each is an entry.
+    pub(super) fn recorded(self) -> Self {
+        Self { recorded: true, ..self }
     }
 
     pub(super) fn bytes(self, most: usize) -> Self {

@@ -44,6 +44,15 @@ pub(super) fn keyed(method: &Method, path: &str) -> Option<Keyed> {
     KEYED.iter().find(|(keyed, at, _)| keyed == method && *at == path).map(|(_, _, body)| *body)
 }
 
+/// Whether what is granted at this path leaves something on the disk that no budget and no announcement bounds.
+pub(super) fn is_recorded(method: &Method, path: &str) -> bool {
+    static RECORDED: LazyLock<Vec<(Method, &str)>> = LazyLock::new(|| {
+        operations().into_iter().filter(|one| one.recorded).map(|one| (one.method, one.path)).collect()
+    });
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    RECORDED.iter().any(|(recorded, at)| recorded == method && *at == path)
+}
+
 /// The table.
 pub(super) fn operations() -> Vec<Operation> {
     [asking::questions(), asking::batches(), about_loads(), about_epochs(), about_regulations(), about_the_log()]

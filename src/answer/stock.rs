@@ -113,6 +113,15 @@ fn empty(dwellings: u32) -> Result<Bloom<[u8; STOCK_PREFIX]>, &'static str> {
     Bloom::new_for_fp_rate(size.ok_or("a stock has 1 to 400,000 dwellings")?.max(FEWEST), FALSE_POSITIVES)
 }
 
+/// Whether a filter has these addresses and no others. Each draws hashes of its own, so the addresses are put into it
+/// anew.
+fn is_filter_of(filter: Vec<u8>, addresses: &[u8]) -> bool {
+    let Ok(mut again) = Bloom::<[u8; STOCK_PREFIX]>::from_bytes(filter.clone()) else { return false };
+    again.clear();
+    addresses.as_chunks().0.iter().for_each(|address| again.set(address));
+    again.into_bytes() == filter
+}
+
 /// The handler: proposes the caller's stock in the epoch of the header, in place of the one before. It counts once the
 /// municipality's privacy officer has confirmed it.
 pub(super) async fn register(
@@ -137,16 +146,22 @@ pub(super) async fn register(
     let read = || {
         takes_stocks(&in_force.epoch)?;
         let addresses = STANDARD.decode(&stock.addresses).map_err(|_| unfit("the addresses are not base64"))?;
-        Ok((Stock::filter(&addresses, stock.dwellings).map_err(unfit)?, addresses.len() / STOCK_PREFIX))
+        Ok((Stock::filter(&addresses, stock.dwellings).map_err(unfit)?, addresses))
     };
-    let (filter, held, dwellings) = match read() {
-        Ok((filter, held)) => (filter, held, stock.dwellings),
+    let (filter, addresses, dwellings) = match read() {
+        Ok((filter, addresses)) => (filter, addresses, stock.dwellings),
         Err(problem) => return Err(app.refuse(entry, problem).await),
     };
-    let sealed = app.store.seal_stock(&epoch, &caller.identity.oin, dwellings, &filter);
-    let sealed = sealed.map_err(|error| store_problem(&error).traced(caller.trace))?;
-    let filter = STANDARD.encode(sealed);
-    let proposed = Proposed::Stock { epoch: epoch.clone(), dwellings, addresses: Some(held), filter };
+    let held = addresses.len() / STOCK_PREFIX;
+    let proposed = match app.same_stock(&epoch, &caller.identity.oin, dwellings, &addresses) {
+        Some(waits) => waits,
+        None => {
+            let sealed = app.store.seal_stock(&epoch, &caller.identity.oin, dwellings, &filter);
+            let sealed = sealed.map_err(|error| store_problem(&error).traced(caller.trace))?;
+            let filter = STANDARD.encode(sealed);
+            Proposed::Stock { epoch: epoch.clone(), dwellings, addresses: Some(held), filter }
+        }
+    };
     app.propose(&caller, &regulation, Act::RegisterStock, proposed, Some(epoch)).await.map(Json)
 }
 
@@ -183,6 +198,18 @@ impl App {
         let stock = Arc::new(Stock::read(row.filter, row.dwellings).map_err(damaged)?);
         self.stocks.write().unwrap_or_else(|broken| broken.into_inner()).insert(place, stock.clone());
         Ok(Some(stock))
+    }
+
+    /// The same stock of the same party, where one waits: sealed anew it would be another proposal, and the officer
+    /// would confirm one that is gone.
+    fn same_stock(&self, epoch: &EpochId, oin: &Oin, dwellings: u32, addresses: &[u8]) -> Option<Proposed> {
+        let waiting = self.store.proposals().ok()?.into_iter().filter(|proposal| proposal.by == *oin);
+        let is_same = |proposed: &Proposed| {
+            let Proposed::Stock { epoch: of, dwellings: declared, filter: sealed, .. } = proposed else { return false };
+            let opened = || self.store.open_stock(epoch, oin, dwellings, &STANDARD.decode(sealed).ok()?).ok();
+            (of, *declared) == (epoch, dwellings) && opened().is_some_and(|opened| is_filter_of(opened, addresses))
+        };
+        waiting.filter_map(|proposal| serde_json::from_str(&proposal.body).ok()).find(is_same)
     }
 
     /// A stock that waits: what is declared, and for who may confirm it what the register has there. Whoever proposes is
@@ -268,6 +295,13 @@ mod tests {
         for (declared, held) in [(1000, 1000), (1000, 20), (1000, 600), (400_000, 8000), (10, 10), (1, 1), (3, 3)] {
             assert!(Stock::filter(&addresses(held), declared).is_ok(), "{held} of {declared}");
         }
+    }
+
+    #[test]
+    fn a_filter_is_that_of_its_own_addresses_and_of_no_more_or_fewer() {
+        let filter = Stock::filter(&addresses(50), 100).unwrap();
+        let all = [49, 50, 51].map(|held| is_filter_of(filter.clone(), &addresses(held)));
+        assert_eq!(all, [false, true, false]);
     }
 
     #[test]

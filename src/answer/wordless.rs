@@ -3,12 +3,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use actix_web::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ending::Ending;
+use super::ending::{Ending, UNREAD};
 use super::problem::Problem;
 use super::server::SECURITY_HEADERS;
 use crate::ids::TraceId;
@@ -19,7 +19,7 @@ const BEGIN: &[u8] = b"HTTP/1.1 ";
 const END: &[u8] = b"\r\n\r\n";
 
 /// A connection on which nothing is refused without a word.
-pub(super) struct Worded<T> {
+pub(super) struct Worded<T: AsyncWrite + Unpin> {
     io: T,
     /// What goes out in place of what was to be written, and how long that was.
     instead: Option<Instead>,
@@ -32,7 +32,7 @@ struct Instead {
     of: usize,
 }
 
-impl<T> Worded<T> {
+impl<T: AsyncWrite + Unpin> Worded<T> {
     pub(super) fn new(io: T) -> Self {
         Self { io, instead: None, ending: Ending::default() }
     }
@@ -47,7 +47,7 @@ impl<T> Worded<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Worded<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Worded<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
@@ -86,6 +86,33 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Worded<T> {
     }
 }
 
+impl<T: AsyncWrite + Unpin> Drop for Worded<T> {
+    /// What nobody waits for any more finds room in the socket at once, or is lost.
+    fn drop(&mut self) {
+        let Some(trace) = self.ending.take_unread() else { return };
+        let problem = Problem::bad_request(UNREAD, "the body could not be read to its end");
+        let (bytes, cx) = (whole(&problem.traced(trace), None), &mut Context::from_waker(Waker::noop()));
+        let mut io = Pin::new(&mut self.io);
+        if matches!(io.as_mut().poll_write(cx, &bytes), Poll::Ready(Ok(_))) && io.as_mut().poll_flush(cx).is_ready() {
+            let _ended = io.poll_shutdown(cx);
+        }
+    }
+}
+
+/// A problem as it goes out, and the connection ends.
+fn whole(problem: &Problem, date: Option<&str>) -> Vec<u8> {
+    let body = serde_json::to_string(&problem.body()).expect("plain data have a JSON form");
+    let mut out = format!("HTTP/1.1 {}\r\n", problem.status);
+    for (name, value) in SECURITY_HEADERS {
+        out += &format!("{name}: {value}\r\n");
+    }
+    out.extend(date.iter().flat_map(|date| [date, "\r\n"]));
+    let (length, rest) =
+        (body.len(), "connection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ");
+    out += &format!("{rest}{length}\r\n\r\n{body}");
+    out.into_bytes()
+}
+
 /// What goes out in place of bytes that end with a wordless refusal. A body of ours never does: JSON has no bare line
 /// ends, and every head of ours says the version.
 fn worded(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -106,16 +133,8 @@ fn worded(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     let date = lines.find(|line| line.starts_with("date: "));
     let problem = Problem::new(StatusCode::from_u16(status).ok()?, code, detail).traced(TraceId::random());
-    let body = serde_json::to_string(&problem.body()).expect("plain data have a JSON form");
     let mut out = bytes[..bytes.len() - tail.len() + start].to_vec();
-    out.extend(format!("HTTP/1.1 {}\r\n", problem.status).as_bytes());
-    for (name, value) in SECURITY_HEADERS {
-        out.extend(format!("{name}: {value}\r\n").as_bytes());
-    }
-    out.extend(date.iter().flat_map(|date| date.bytes().chain(*b"\r\n")));
-    let length = body.len();
-    let rest = "connection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ";
-    out.extend(format!("{rest}{length}\r\n\r\n{body}").as_bytes());
+    out.extend(whole(&problem, date));
     Some(out)
 }
 

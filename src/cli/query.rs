@@ -28,7 +28,7 @@ use crate::answer::wire;
 use crate::answer::wire::law::{Batch, MOST_AT_ONCE};
 use crate::clock::Clock;
 use crate::encode::Arrears;
-use crate::encode::read::{self, Household};
+use crate::encode::read::{self, Household, ReadError};
 use asker::Asker;
 use batch::MANY;
 pub(super) use files::{COLUMNS, Row};
@@ -132,7 +132,8 @@ pub struct Summary {
 /// Runs the command and reports.
 ///
 /// # Errors
-/// [`SomeRefused`], or what went wrong; then no file is left under the name of the answers.
+/// [`SomeRefused`], or what went wrong; then nothing of this run is under the name of the answers. What an earlier one
+/// left there stays.
 pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     interrupt::watch()?;
     let summary = ask_all(args)?;
@@ -162,7 +163,14 @@ pub fn ask_all(args: &QueryArgs) -> anyhow::Result<Summary> {
     let written = || outputs.iter().map(PathBuf::as_path);
     refuse_clash(written(), inputs.into_iter().chain(others))?;
     let people = PeopleArgs { format: args.format, ..PeopleArgs::default() };
-    let households = read::households(&args.arrears, people.tenants(&args.tenants)?)?;
+    let households = match read::households(&args.arrears, people.tenants(&args.tenants)?) {
+        // A day on which nobody is in arrears is a day as any other.
+        Err(ReadError::NoRows { name }) => {
+            eprintln!("{name} has a header and no rows: nobody is asked about.");
+            Vec::new()
+        }
+        read => read?,
+    };
     let day = args.day.unwrap_or_else(|| Clock::System.today());
     let late = |arrears: &Arrears| arrears.reported.is_some_and(|reported| reported > day);
     ensure!(

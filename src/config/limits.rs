@@ -12,6 +12,7 @@ pub struct Limits {
     pub requests_at_once_each: usize,
     pub requests_per_second_each: u32,
     pub refusals_per_minute_each: u32,
+    pub records_per_minute_each: u32,
     pub batches_at_once_each: usize,
     pub body_megabytes: usize,
     pub body_megabytes_each: usize,
@@ -29,6 +30,7 @@ impl Default for Limits {
             requests_at_once_each: 64,
             requests_per_second_each: 2000,
             refusals_per_minute_each: 600,
+            records_per_minute_each: 600,
             batches_at_once_each: 4,
             body_megabytes: 256,
             body_megabytes_each: 64,
@@ -49,6 +51,7 @@ impl Limits {
             self.body_megabytes_each,
             self.requests_per_second_each as usize,
             self.refusals_per_minute_each as usize,
+            self.records_per_minute_each as usize,
             self.body_megabytes_per_second_each as usize,
             self.body_seconds as usize,
         ];

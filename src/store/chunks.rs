@@ -108,6 +108,20 @@ impl Store {
         let bound = [&[upload, epoch.as_str()], what].concat().join("\n").into_bytes();
         Ok(Place { upload: upload.to_owned(), key, bound })
     }
+
+    /// Whether all is there that an upload announced. Of its chunks none is opened, so that asking costs nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if a chunk is missing in between, or [`StoreError::LoadIncomplete`].
+    pub fn check_whole(&self, upload: &impl ToString, expected: u64) -> Result<(), StoreError> {
+        let upload = upload.to_string();
+        self.read(|db| {
+            if there(db, &upload)?.iter().zip(0..).any(|(chunk, place)| chunk.n != place) {
+                return Err(StoreError::NotFound("chunk: it is missing"));
+            }
+            complete(db, &upload, expected)
+        })
+    }
 }
 
 /// Which chunks of an upload are there, in order.

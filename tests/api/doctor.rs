@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process;
 
 use assert_cmd::Command;
 use time::{Date, Duration};
@@ -202,4 +203,25 @@ fn warnings_alone_have_an_exit_code_of_their_own() {
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("ok       log           ")), "{text}");
+}
+
+#[test]
+fn no_party_s_connections_take_the_last_file() {
+    let limited = |house: &House, limit: &str| {
+        let mut command = process::Command::new("sh");
+        let script = format!(r#"{limit}; exec "$0" serve --config "$1""#);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_voorrang")]).arg(house.keys().join("voorrang.toml"));
+        command.stdin(process::Stdio::null()).stdout(process::Stdio::null());
+        command
+    };
+    let mut house = House::built(true);
+    let ended = limited(&house, "ulimit -n 1000").output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && told.contains("1000 files may be open"), "{told}");
+    // What may be raised is.
+    house.command = Some(limited(&house, "ulimit -Sn 256"));
+    house.start();
+    let open: Vec<Line> = (0..400).map(|_| house.line(CORPORATION)).collect();
+    assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204, "another party");
+    drop(open);
 }

@@ -1,10 +1,12 @@
 //! What a hostile party sends costs little of what all share: memory, the event loop, disk. Each case is one that cost
 //! much.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
 use voorrang::audit::Action;
 
 use super::question_batches::{begin, put};
@@ -100,6 +102,52 @@ fn refusals_fill_no_disk_and_a_party_that_only_earns_them_is_slowed() {
     // Ten were too many: after as many shares of a minute the next one is heard.
     std::thread::sleep(Duration::from_secs(7));
     house.line(CORPORATION).ask(&bad).is_problem(403, "refused");
+}
+
+/// Refusals are entries; so is what is granted, and rows besides.
+#[test]
+fn what_is_granted_fills_no_disk_either() {
+    const RATE: usize = 30;
+    let flood = |stem: &str, act: &dyn Fn(&House, &mut Line, &Value, usize) -> Reply| {
+        let house = House::limited(&[("records_per_minute_each", RATE as i64)]);
+        house.fill(EPOCH);
+        let question = value(&house.encoder(EPOCH), FAMILY);
+        let (before, mut line) = (house.log().len(), house.line(stem));
+        let mut all = (0..4 * RATE).map(|number| act(&house, &mut line, &question, number));
+        let refused = all.find(|reply| ![200, 201, 202].contains(&reply.status)).unwrap();
+        drop(all);
+        refused.is_problem(429, "too_many_writes");
+        assert_eq!(refused.header("retry-after"), Some("5"));
+        assert_eq!(line.get("/v1/service").status, 200, "what leaves nothing");
+        // Some of a minute's share came back meanwhile, and reading the log is an entry.
+        let after = house.log().len() - before;
+        assert!(after < 2 * RATE, "{stem}: {after} entries");
+    };
+    let plan = |question: &Value| json!({"header": question["header"], "purpose": question["purpose"], "questions": 1});
+    flood(CORPORATION, &|_, line, question, number| {
+        let addresses = STANDARD.encode([7; 6]);
+        let stock = json!({"header": question["header"], "dwellings": 1 + number % 50, "addresses": addresses});
+        line.json("PUT", "/v1/stock", &stock)
+    });
+    flood(POPULATION, &|house, line, question, number| {
+        let day = house.reference().to_string();
+        let load = json!({"header": question["header"], "source": "population", "records": 1, "referenceDate": day});
+        let key = format!("begun-again-{number:08}");
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
+        line.send("POST", "/v1/loads", &headers, load.to_string().as_bytes()).unwrap()
+    });
+    flood(CORPORATION, &|_, line, question, _| {
+        let begun = line.json("POST", "/v1/question-batches", &plan(question));
+        match begun.header("location") {
+            Some(place) => line.send("DELETE", place, &[], b"").unwrap(),
+            None => begun,
+        }
+    });
+    let batch = OnceCell::new();
+    flood(CORPORATION, &|house, line, question, number| {
+        let batch = batch.get_or_init(|| begin(house, question, 1));
+        line.get(&format!("/v1/question-batches/{batch}/results?from={number}"))
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::json;
 use voorrang::audit::Action;
 
 use super::support::*;
+use super::walls::{inside, logged_port};
 
 #[test]
 fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not() {
@@ -310,6 +311,40 @@ pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
         ("long header", format!("{begin}X: {}\r\n\r\n", "a".repeat(20_000))),
         ("endless head", format!("{begin}X: {}\r\n\r\n", "a".repeat(200_000))),
     ]
+}
+
+#[test]
+fn a_body_in_chunks_that_cannot_be_read_is_answered_so_and_counted() {
+    let mut house = House::built(true);
+    house.start();
+    let numbers = || inside(logged_port(&house, "internal="), "GET /metrics").1;
+    let bodies = ["zz\r\n", "-2\r\n{}\r\n", "0x2\r\n{}\r\n", "2\n{}\r\n", "2\r\n{}XX"];
+    for (number, body) in (1..).zip(bodies.iter().flat_map(|body| [(body, false), (body, true)])) {
+        let (body, apart) = body;
+        let mut line = house.line(CORPORATION);
+        let head = "POST /v1/priority-questions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                    Transfer-Encoding: chunked\r\n\r\n";
+        if apart {
+            line.write(head.as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(400));
+            line.write(body.as_bytes()).unwrap();
+        } else {
+            line.write(format!("{head}{body}").as_bytes()).unwrap();
+        }
+        let reply = line.reply("POST").unwrap();
+        reply.is_problem(400, "body");
+        assert_eq!(reply.header("connection"), Some("close"), "{body:?}");
+        let told = format!("voorrang_refused_total{{code=\"body\"}} {number}");
+        assert!(numbers().contains(&told), "{body:?}: {told}");
+    }
+    let lines = std::fs::read_to_string(house.stderr()).unwrap();
+    assert_eq!(lines.matches("a request's body could not be read").count(), bodies.len() * 2);
+    // The control: chunks that can be read.
+    let mut line = house.line(CORPORATION);
+    let head = "POST /v1/priority-questions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    line.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n").as_bytes()).unwrap();
+    assert_ne!(line.reply("POST").unwrap().problem().code, "body");
+    assert_eq!(line.get("/v1/ping").status, 204, "the connection goes on");
 }
 
 #[test]

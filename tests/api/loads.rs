@@ -115,6 +115,21 @@ fn half_a_load_is_not_answered() {
 }
 
 #[test]
+fn a_commit_of_half_a_load_opens_no_chunk() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    load.put(&house, POPULATION, 0, &lines[1..]);
+    let spoil = format!("UPDATE chunk SET sealed = x'00' WHERE upload = '{}'", load.id);
+    rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap().execute_batch(&spoil).unwrap();
+    load.commit(&house, POPULATION, 1).is_problem(409, "store_load_incomplete");
+    assert_eq!(load.put(&house, POPULATION, 2, &lines[..1]).status, 200);
+    load.commit(&house, POPULATION, 2).is_problem(409, "load_incomplete");
+    assert_eq!(load.put(&house, POPULATION, 1, &lines[..0]).status, 422);
+}
+
+#[test]
 fn a_bad_line_is_named_by_chunk_and_line_and_nothing_is_loaded() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
@@ -441,6 +456,11 @@ fn a_chunk_that_is_not_the_one_of_its_digest_is_refused() {
     };
     put(&format!("sha-256=:{}:", base64(&[7; 32]))).is_problem(400, "digest");
     put("sha-256=:CANARY:").is_problem(400, "digest");
+    let longer = base64(ring::digest::digest(&ring::digest::SHA512, body.as_bytes()).as_ref());
+    put(&format!("sha-512=:{}:", base64(&[7; 64]))).is_problem(400, "digest");
+    put(&format!("sha-256=:{digest}:, sha-512=:{}:", base64(&[7; 64]))).is_problem(400, "digest");
+    put("md5=:CANARY:").is_problem(400, "digest");
+    assert_eq!(put(&format!("sha-512=:{longer}:, sha-256=:{digest}:")).status, 200);
     let kept: Value = serde_json::from_slice(&put(&format!("sha-256=:{digest}:")).body).unwrap();
     assert_eq!(kept, json!({ "chunk": 0, "records": 3, "digest": digest }));
 }

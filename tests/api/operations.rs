@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use voorrang::answer::wire::Answered;
 use voorrang::audit::Action;
 use voorrang::cli::load::Kind;
@@ -35,6 +36,42 @@ fn a_hangup_while_it_starts_ends_nothing() {
     assert!(child.try_wait().unwrap().is_none(), "the last one ended nothing either");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "it stops as it should");
+}
+
+#[test]
+fn every_line_of_the_operational_log_is_an_object_where_that_is_asked_for() {
+    let house = House::built(true);
+    house.configure(|table| table["log"]["format"] = "json".into());
+    let file = fs::File::create(house.stderr()).unwrap();
+    let mut child = serve(&house.keys().join("voorrang.toml")).stderr(file).spawn().unwrap();
+    let lines = || fs::read_to_string(house.stderr()).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !lines().contains("the service listens") {
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "{}", lines());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let of_start: Value = serde_json::from_str(lines().lines().last().unwrap()).unwrap();
+    let (_, port) = of_start["fields"]["address"].as_str().unwrap().rsplit_once(':').unwrap();
+    let mut line = Line::open(port.parse().unwrap(), house.tls(Some(&house.card(CORPORATION)))).unwrap();
+    assert_eq!(line.get("/v1/nothing").status, 404);
+    signal("TERM", &child);
+    assert!(child.wait().unwrap().success());
+    let all: Vec<Value> = lines().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let request = all.iter().find(|line| line["fields"]["message"] == "request").unwrap();
+    assert_eq!((request["level"].as_str(), request["fields"]["status"].as_u64()), (Some("INFO"), Some(404)));
+}
+
+/// Length tells nothing of an answer, so nothing is packed, whatever a client can unpack.
+#[test]
+fn no_answer_is_compressed() {
+    let house = House::open();
+    for path in ["/v1/service", "/v1/openapi.json"] {
+        let mut line = house.line(CORPORATION);
+        let plain = line.get(path);
+        let reply = line.send("GET", path, &[("Accept-Encoding", "gzip, deflate, br, zstd")], b"").unwrap();
+        assert_eq!((reply.status, reply.header("content-encoding")), (200, None), "{path}");
+        assert_eq!(reply.body.len(), plain.body.len(), "{path}");
+    }
 }
 
 #[test]

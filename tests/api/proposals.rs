@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use time::Duration;
 use voorrang::audit::{Action, Entry, Outcome};
 use voorrang::cli::epoch::{self, ActivateArgs, EpochCommand, ListArgs};
+use voorrang::cli::load::{Kind, LoadArgs, load};
 use voorrang::cli::regulation::confirm;
 
 use super::ends::{proposed, retire, view};
@@ -64,8 +65,8 @@ fn an_abort_beside_an_activation_says_what_it_would_throw_away() {
     let house = House::open();
     house.agree(NEXT);
     let proposal = proposed(&house, NEXT, EpochCommand::Abort).unwrap();
-    house.load(POPULATION, voorrang::cli::load::Kind::Population, &demo("brp.csv")).unwrap();
-    house.load(CARE, voorrang::cli::load::Kind::Care, &demo("oggz.csv")).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
     let list = epoch::perform(&EpochCommand::List(ListArgs { config: house.party(OFFICER), json: false })).unwrap();
     assert!(list.contains(&format!("voorrang epoch activate {NEXT}")), "{list}");
     let act = about(&house, NEXT, &format!("regulation confirm {proposal}"));
@@ -155,9 +156,9 @@ fn an_act_whose_time_is_over_waits_no_more_and_says_why() {
     let house = House::open();
     house.agree(NEXT);
     let abort = proposed(&house, NEXT, EpochCommand::Abort).unwrap();
-    house.load(POPULATION, voorrang::cli::load::Kind::Population, &demo("brp.csv")).unwrap();
-    house.load(CARE, voorrang::cli::load::Kind::Care, &demo("oggz.csv")).unwrap();
-    house.load(CORPORATION, voorrang::cli::load::Kind::Stock, &house.stock_of("C1")).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, Kind::Care, &demo("oggz.csv")).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
     assert_eq!(waiting(&house).len(), 1);
     house.activate(NEXT).unwrap();
     assert!(waiting(&house).is_empty(), "an epoch that answers is not aborted");
@@ -167,4 +168,19 @@ fn an_act_whose_time_is_over_waits_no_more_and_says_why() {
     assert_eq!(refused.map(|entry| entry.result).collect::<Vec<_>>(), [Outcome::Refused("epoch_answers".into())]);
     retire(&house, EPOCH).unwrap();
     assert!(waiting(&house).is_empty());
+}
+
+#[test]
+fn the_same_stock_again_is_the_proposal_that_waits_and_another_takes_its_place() {
+    let house = House::open();
+    let propose = |dwellings: u32| {
+        let args = house.load_args(CORPORATION, Kind::Stock, &house.stock_of("C1"));
+        load(&LoadArgs { dwellings: Some(dwellings), ..args }).unwrap().pending.unwrap()
+    };
+    let first = propose(1300);
+    assert_eq!([propose(1300), propose(1300)], [first, first]);
+    let other = propose(1301);
+    assert_ne!(other, first);
+    assert!(confirm(&first, &house.client(OFFICER)).is_err());
+    confirm(&other, &house.client(OFFICER)).unwrap();
 }

@@ -237,6 +237,46 @@ fn an_incomplete_batch_is_not_committed_and_goes_on_after_a_restart() {
     assert_eq!(wait(&house, batch).answered, 6);
 }
 
+/// To count the households of a batch every question is read: what is not whole is not counted.
+#[test]
+fn a_commit_of_what_is_not_whole_opens_no_chunk() {
+    let house = House::open();
+    let ours = questions(&house, 6);
+    let batch = begin(&house, &ours[0], 6);
+    put(&house, batch, 0, &ours[..3]);
+    let spoil = "UPDATE chunk SET sealed = x'00'";
+    rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap().execute_batch(spoil).unwrap();
+    for chunks in [1, 2] {
+        commit(&house, batch, chunks).is_problem(409, "batch_incomplete");
+    }
+    put(&house, batch, 1, &ours[3..]);
+    commit(&house, batch, 3).is_problem(409, "batch_incomplete");
+    // The control: a whole one is read, and is damaged.
+    assert_eq!(commit(&house, batch, 2).status, 503);
+    put(&house, batch, 0, &ours[..3]);
+    let told: Vec<u16> = std::thread::scope(|scope| {
+        let commits: Vec<_> = (0..4).map(|_| scope.spawn(|| commit(&house, batch, 2).status)).collect();
+        commits.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(told.iter().filter(|status| **status == 200).count(), 1, "one of several at once: {told:?}");
+    assert_eq!(wait(&house, batch).answered, 6);
+}
+
+#[test]
+fn who_reads_a_page_again_within_the_hour_makes_no_other_entry() {
+    let house = House::open();
+    let batch = send(&house, &questions(&house, 3), 3);
+    wait(&house, batch);
+    let read = |from: u32| {
+        let path = format!("/v1/question-batches/{batch}/results?from={from}");
+        assert_eq!(house.line(CORPORATION).get(&path).status, 200);
+        house.log().iter().filter(|entry| entry.action == Action::ResultsRead).count()
+    };
+    assert_eq!([read(0), read(0), read(1), read(0)], [1, 1, 2, 2], "another page is another reading");
+    house.clock.pass(house.clock.now() + time::Duration::HOUR);
+    assert_eq!([read(0), read(0)], [3, 3]);
+}
+
 #[test]
 fn a_budget_that_ends_in_the_middle_refuses_the_rest_each_with_its_problem() {
     let house = House::open();

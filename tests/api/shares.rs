@@ -8,7 +8,7 @@ use super::support::*;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Where each key is tried; a new one has no test yet.
-const TRIED: [(&str, &str); 12] = [
+const TRIED: [(&str, &str); 13] = [
     ("batches_at_once_each", "batches_at_once_are_a_party_s_own"),
     ("body_bytes_per_second", "limits::a_body_that_stalls_or_drips_is_cut_and_its_connection_closed"),
     ("body_megabytes", "bodies_of_all_together_have_a_bound_and_it_is_nobody_s_fault"),
@@ -17,6 +17,7 @@ const TRIED: [(&str, &str); 12] = [
     ("body_seconds", "a_body_has_so_many_seconds_however_fast_it_comes"),
     ("connections", "connections_beyond_those_of_all_wait_for_a_place"),
     ("connections_each", "limits::connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not"),
+    ("records_per_minute_each", "floods::what_is_granted_fills_no_disk_either"),
     ("refusals_per_minute_each", "floods::refusals_fill_no_disk_and_a_party_that_only_earns_them_is_slowed"),
     ("requests_at_once", "requests_of_all_at_once_have_a_bound_and_it_is_nobody_s_fault"),
     ("requests_at_once_each", "requests_at_once_are_a_party_s_own"),

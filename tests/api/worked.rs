@@ -104,7 +104,8 @@ fn answers_for_a_system_that_speaks_vera_have_its_names_and_no_more_than_the_ans
     };
     query::ask_all(&args).unwrap();
     let told: Value = serde_json::from_str(&fs::read_to_string(vera).unwrap()).unwrap();
-    assert!(told["tijdstipBericht"].as_str().unwrap().ends_with('Z'));
+    let moment = told["tijdstipBericht"].as_str().unwrap();
+    assert!(moment.ends_with('Z') && moment.len() == "2026-11-22T03:00:00Z".len(), "whole seconds: {moment}");
     let [one] = &told["huurovereenkomsten"].as_array().unwrap()[..] else { panic!("{told}") };
     let trace = house.log().into_iter().rfind(|entry| entry.action == Action::Ask).unwrap().trace_id.to_string();
     assert_eq!(*one, json!({"idExtern": FAMILY, "antwoord": "priority", "referentienummer": trace}));
@@ -120,4 +121,38 @@ fn the_scripts_of_the_client_s_page_are_shell() {
         assert!(Command::new("sh").args(["-n", "-c", script]).status().unwrap().success(), "{script}");
         assert!(script.contains("--resume") && script.contains("exit \"$code\""));
     }
+}
+
+/// Each night has its own files of arrears; what is handed over is that night's, or nothing.
+#[test]
+fn a_night_that_fails_hands_over_nothing_of_the_night_before() {
+    let house = House::outside();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/client.md")).unwrap();
+    let script = page.split("```sh\n").skip(1).last().unwrap().split("```").next().unwrap();
+    let (own, shared) = (house.file("own"), house.file("shared"));
+    for folder in [&own, &shared] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::copy(house.stock_of("C1"), shared.join("tenants.json")).unwrap();
+    let script = script.replace("/var/lib/voorrang", &own.display().to_string());
+    let script = script.replace("/mnt/c/Voorrang", &shared.display().to_string()).replace("--format vera", "");
+    let script = script.replace("client.toml", &house.party(CORPORATION).display().to_string());
+    let path = format!(
+        "{}:{}",
+        Path::new(env!("CARGO_BIN_EXE_voorrang")).parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let night = |rows: &str| {
+        fs::write(shared.join("arrears.csv"), format!("contract_id,maanden\n{rows}")).unwrap();
+        let status = Command::new("sh").args(["-c", &script]).env("PATH", &path).status().unwrap();
+        let handed = fs::read_dir(&shared).unwrap().map(|file| file.unwrap().path());
+        let handed: Vec<_> =
+            handed.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("flags")).collect();
+        let lines = handed.iter().map(|path| fs::read_to_string(path).unwrap().lines().count()).collect::<Vec<_>>();
+        handed.iter().for_each(|path| fs::remove_file(path).unwrap());
+        (status.code().unwrap(), lines)
+    };
+    assert_eq!(night(&format!("{FAMILY},3\n")), (0, vec![2]));
+    assert_eq!(night("K-unknown,3\n"), (4, vec![]), "a file with errors");
+    assert_eq!(night(""), (0, vec![1]), "nobody is in arrears");
 }

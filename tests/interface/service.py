@@ -87,8 +87,10 @@ class Service:
     def start(self):
         self.log = open(self.folder / "service.log", "a")
         command = [self.voorrang, "serve", "--config", self.keys / "voorrang.toml"]
-        # Programs that try everything earn refusals all the time; that they are bounded is tested elsewhere.
-        environment = {**os.environ, "VOORRANG_LIMITS__REFUSALS_PER_MINUTE_EACH": "1000000"}
+        # Programs that try everything earn refusals and leave records all the time; that both are bounded is tested
+        # elsewhere.
+        limits = {f"VOORRANG_LIMITS__{kind}_PER_MINUTE_EACH": "1000000" for kind in ("REFUSALS", "RECORDS")}
+        environment = {**os.environ, **limits}
         self.process = subprocess.Popen(command, stderr=self.log, env=environment)
         for _ in range(300):
             with contextlib.suppress(OSError), socket.create_connection(("localhost", self.port), 1):

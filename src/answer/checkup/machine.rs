@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Area, Finding, chain};
 use crate::answer::StartError;
@@ -15,6 +16,8 @@ use crate::config::{Config, Shipped};
 const LEAST_BYTES: u64 = 64 << 20;
 const LEAST_KEY_BYTES: u64 = 1 << 20;
 const FEW: u64 = 10;
+/// Files besides those of connections: the database, the document's and the internal listener, handshakes under way.
+const OTHER_FILES: u64 = 1024;
 
 /// Whether the service can listen where it is told to. One that runs does so already.
 pub(super) fn listeners(config: &Config, runs: bool) -> Vec<Finding> {
@@ -36,6 +39,29 @@ fn listener(address: SocketAddr, key: &'static str) -> Finding {
             let error = StartError::Listen { address, key, source };
             Finding::error(Area::Listener, "cannot_listen", chain(&error))
         }
+    }
+}
+
+/// Whether every connection that is let in finds a file, and what the service reads and writes besides does too: a
+/// party must not be able to take the last one. Raises its own limit as far as it may.
+pub(super) fn files(config: &Config, runs_by_itself: bool) -> Finding {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Where that is not allowed, what there is counts.
+        let _kept = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+    let has = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let needs = config.limits.connections as u64 + OTHER_FILES;
+    if has < needs {
+        let detail = format!(
+            "{has} files may be open and limits.connections needs {needs}: one party could take the last one; raise \
+             the hard limit (LimitNOFILE of the unit, ulimit -n), or let fewer connections in"
+        );
+        // The limit of whoever looks beside the service is perhaps not the service's.
+        let told = if runs_by_itself { Finding::error } else { Finding::warning };
+        told(Area::Listener, "open_files", detail)
+    } else {
+        Finding::fine(Area::Listener, "open_files_suffice", format!("{has} files may be open, {needs} are needed"))
     }
 }
 

@@ -174,6 +174,7 @@ fn surroundings(config: &Config, now: OffsetDateTime, who: Who) -> Vec<Finding> 
         Err(error) => found.push(Finding::error(Area::Tls, "tls_files", chain(&error))),
     }
     found.extend(machine::listeners(config, who == Who::Doctor { runs: true }));
+    found.push(machine::files(config, who == Who::Service));
     found.extend(machine::permissions(config, who == Who::Service));
     found.extend(machine::disk(config));
     found

@@ -19,12 +19,14 @@ pub(super) fn questions() -> Vec<Operation> {
             .gives("Regulations and epochs of the caller, and the key of the access log", Shape::of::<ServiceView>()),
         post("/priority-questions", questions::ask)
             .is("askPriority", TAG, "Asks about one household")
+            .budgeted()
             .by(&[CORPORATION])
             .takes::<Question>()
             .gives("The answer, always equally long, and its receipt", Shape::of::<Answered>())
             .refuses(&[404, 409, 410]),
         post("/priority-batches", batches::ask)
             .is("askPriorities", TAG, "Asks about up to 100 households, answered at once")
+            .budgeted()
             .by(&[CORPORATION])
             .takes::<Batch>()
             .bytes(batches::BYTES)
@@ -32,6 +34,7 @@ pub(super) fn questions() -> Vec<Operation> {
             .refuses(&[404, 409, 410]),
         post("/group-questions", groups::ask)
             .is("askGroups", TAG, "The care side asks for the groups of a household of a case")
+            .budgeted()
             .by(&[CARE, TEAM])
             .takes::<GroupQuestion>()
             .gives("The groups that the caller has a ground for", Shape::of::<GroupsTold>())
@@ -67,6 +70,7 @@ pub(super) fn batches() -> Vec<Operation> {
             .refuses(&[409, 410]),
         get("/question-batches/{batch}/results", question_batches::results)
             .is("getResults", TAG, "What became of the questions so far, in their order")
+            .recorded()
             .by(&[CORPORATION])
             .asks::<question_batches::From>()
             .gives("Up to 1,000 lines, each equally long where it is an answer", Shape::lines::<ResultLine>())

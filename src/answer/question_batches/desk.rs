@@ -1,19 +1,36 @@
 //! What the handlers of batches and their worker share: who goes first, and whether there is something to do.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use super::super::tls::Door;
 use super::Asker;
 use crate::config::Batches;
-use crate::ids::Oin;
+use crate::ids::{BatchId, Oin};
 
 /// How long a batch's question waits for questions that came alone. Longer, and a busy service never answers a batch.
 const COURTESY: Duration = Duration::from_millis(2);
 
 /// So long after a question that came alone more are awaited.
 const BUSY: Duration = Duration::from_millis(250);
+
+/// For so long a page that somebody read is not recorded again.
+const RECORDED: time::Duration = time::Duration::HOUR;
+
+/// What somebody was shown of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seen {
+    pub batch: BatchId,
+    /// The first result, and how many.
+    pub page: (u32, u32),
+    pub certificate: String,
+    /// Answers, or why there are none any more.
+    pub told: bool,
+}
 
 /// What handlers and the worker share.
 #[derive(Debug)]
@@ -27,6 +44,8 @@ pub(in super::super) struct Desk {
     more: AtomicBool,
     /// Who is let in while a batch is answered.
     door: OnceLock<Arc<Door>>,
+    /// Pages whose reading was recorded, and when.
+    seen: Mutex<HashMap<Seen, OffsetDateTime>>,
 }
 
 /// A question for which somebody waits, until this is dropped.
@@ -47,7 +66,21 @@ impl Desk {
             came: Mutex::default(),
             more: AtomicBool::new(true),
             door: OnceLock::new(),
+            seen: Mutex::default(),
         }
+    }
+
+    /// Whether this reading was recorded within the hour.
+    pub(super) fn was_recorded(&self, seen: &Seen, now: OffsetDateTime) -> bool {
+        let all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(seen).is_some_and(|then| (now - *then).abs() < RECORDED)
+    }
+
+    /// Remembers a reading that is recorded. They are as few as a party may have recorded in an hour.
+    pub(super) fn recorded(&self, seen: Seen, now: OffsetDateTime) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, then| (now - *then).abs() < RECORDED);
+        all.insert(seen, now);
     }
 
     /// From now on batches are answered for those only whom this door lets in.

@@ -19,7 +19,6 @@ pub(super) use desk::Desk;
 pub(super) use told::one_of_many;
 pub(super) use work::answer;
 
-use super::aside::aside;
 use super::decision::{store_problem, unanswered};
 use super::identity::{Identity, chain_of};
 use super::json::{Json, Query};
@@ -32,6 +31,7 @@ use super::{App, Caller, chunks};
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{BatchId, TraceId};
 use crate::store::{Batch, BatchState, NewBatch, StoreError, Tx};
+use desk::Seen;
 use judge::BadChunk;
 
 /// Most bytes of a chunk: one is in memory while its questions are answered, then another batch has its turn.
@@ -134,8 +134,8 @@ pub(super) async fn put_chunk(
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
-    let sealed = aside(move || worker.seal_questions(&read, number, &body));
-    let (sealed, records) = match sealed.await.map_err(|_| traced(stopping()))? {
+    let sealed = app.in_turn(&caller.identity.oin, move || worker.seal_questions(&read, number, &body));
+    let (sealed, records) = match sealed.await.map_err(traced)? {
         Ok(sealed) => sealed,
         Err(BadChunk::Unreadable(problem)) => return Err(traced(problem)),
         Err(BadChunk::Refused(problem)) => return Err(app.refuse_batch(&caller, &batch, problem).await),
@@ -155,14 +155,21 @@ pub(super) async fn commit(
 ) -> Result<Json<BatchView>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
+    // Of the commits of a party that come together one is worked on; the others find the batch as that leaves it.
+    let _turn = app.commits.take(&caller.identity.oin).await;
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
-    let (worker, read, asker) = (app.clone(), batch.clone(), caller.clone());
-    let households = aside(move || worker.count_households(&asker, &read)).await.map_err(|_| traced(stopping()))?;
-    let households = match households {
-        Ok(households) if batch.chunks == plan.chunks => households,
-        Ok(_) | Err(StoreError::NotFound(_)) => return Err(app.incomplete(&caller, &batch, plan.chunks).await),
+    // Before a question is read: all of them are counted, which takes as long as they were sent.
+    let is_whole = app.store.check_whole(&batch.id, batch.questions.into());
+    match is_whole {
+        Ok(()) if batch.chunks == plan.chunks => {}
+        Ok(()) | Err(StoreError::NotFound(_) | StoreError::LoadIncomplete { .. }) => {
+            return Err(app.incomplete(&caller, &batch, plan.chunks).await);
+        }
         Err(error) => return Err(traced(store_problem(&error))),
-    };
+    }
+    let (worker, read, asker) = (app.clone(), batch.clone(), caller.clone());
+    let households = app.in_turn(&caller.identity.oin, move || worker.count_households(&asker, &read)).await;
+    let households = households.map_err(traced)?.map_err(|error| traced(store_problem(&error)))?;
     let asker = Asker {
         trace: caller.trace,
         certificate: caller.identity.fingerprint.clone(),
@@ -194,7 +201,8 @@ pub(super) struct From {
     from: u32,
 }
 
-/// What became of the questions so far, in their order. Whoever of the party reads some is recorded before.
+/// What became of the questions so far, in their order. Whoever of the party reads some is recorded before, once an
+/// hour for the same page: each record is an entry.
 pub(super) async fn results(
     app: Data<App>,
     identity: Identity,
@@ -211,15 +219,22 @@ pub(super) async fn results(
     let again = app.told_under(&caller, entry.regulation.as_ref().map(|of| &of.id));
     let result = again.as_ref().map_or_else(unanswered, |()| entry.result.clone());
     let (worker, read, withheld) = (app.clone(), batch.clone(), again.err().map(traced));
-    let page = aside(move || worker.result_lines(&read, from, withheld.as_ref())).await;
-    let page = page.map_err(|_| traced(stopping()))?.map_err(|error| traced(store_problem(&error)))?;
-    if page.entries.is_some() {
+    let page = app.in_turn(&caller.identity.oin, move || worker.result_lines(&read, from, withheld.as_ref())).await;
+    let page = page.map_err(traced)?.map_err(|error| traced(store_problem(&error)))?;
+    let view = Seen {
+        batch: batch.id,
+        page: (from, page.count),
+        certificate: caller.identity.fingerprint.clone(),
+        told: result == Outcome::Done,
+    };
+    if page.entries.is_some() && !app.desk.was_recorded(&view, app.clock.now()) {
         let entry = Entry { action: Action::ResultsRead, entries: page.entries, result, ..entry };
         let read = app.store.write_async(move |tx: &Tx<'_>| {
             tx.append(&entry)?;
             tx.note_read(&batch.id, from, page.count)
         });
         read.await.map_err(|error: StoreError| traced(store_problem(&error)))?;
+        app.desk.recorded(view, app.clock.now());
     }
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(page.lines))
 }
@@ -238,7 +253,7 @@ pub(super) async fn cancel(
     let traced = |problem: Problem| problem.traced(caller.trace);
     let batch = app.own_batch(&caller, &id).map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
-    let enough = aside(move || worker.has_minimum(&read)).await.map_err(|_| traced(stopping()))?;
+    let enough = app.in_turn(&caller.identity.oin, move || worker.has_minimum(&read)).await.map_err(traced)?;
     let enough = enough.map_err(traced)?;
     let (once, now, expires) = (caller.once.clone(), app.clock.now(), app.results_expire());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
@@ -266,8 +281,4 @@ fn check_open(batch: Batch) -> Result<Batch, Problem> {
     }
     let detail = format!("the batch is {} and takes nothing more; begin another one", batch.state.as_str());
     Err(Problem::conflict("batch_not_open", detail))
-}
-
-fn stopping() -> Problem {
-    Problem::unavailable("the service is stopping")
 }

@@ -34,6 +34,8 @@ struct Agreement<'a> {
 /// Writes the answers of a file of answers.
 pub(super) fn write(answers: &Path, mut out: Output, now: OffsetDateTime) -> anyhow::Result<()> {
     let rows = rows(answers)?;
+    // Whole seconds: some readers take seven decimals at most.
+    let now = now.replace_nanosecond(0)?;
     let message = Message { tijdstip_bericht: now, huurovereenkomsten: rows.values().map(Agreement::of).collect() };
     let mut text = serde_json::to_vec_pretty(&message).context("answers have a JSON form")?;
     text.push(b'\n');
