@@ -16,7 +16,7 @@ use voorrang::encode::{Ages, Encoder};
 use voorrang::profile::Profile;
 
 use super::process::Process;
-use crate::premises::{Files, POPULATION, Premises};
+use crate::premises::{Files, POPULATION, Premises, only_epoch};
 
 const CARE_EVERY: usize = 1000;
 /// People who are encoded at once.
@@ -51,7 +51,7 @@ pub fn run(residents: usize) -> anyhow::Result<()> {
 fn encode(client: &Client, files: &Files) -> anyhow::Result<(CodeHeader, NamedTempFile)> {
     let people = PeopleArgs::default().residents(&files.residents)?;
     let profile = Profile::built_in();
-    let epoch = client.epoch_in(&["loading"])?;
+    let epoch = only_epoch(client)?;
     let encoder = Encoder::new(&profile, client.salt(&epoch.id, &profile)?.expose(), &epoch.id);
     let regulation = client.regulation()?;
     let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };

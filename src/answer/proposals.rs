@@ -139,7 +139,7 @@ pub(super) fn drop_overtaken(
 /// Whether an act about an epoch could come in this state.
 fn is_possible(proposed: &Proposed, state: State, answers: bool) -> bool {
     match proposed {
-        Proposed::Stock { .. } => state.loads(),
+        Proposed::Stock { .. } => state.takes_stocks(),
         Proposed::EndEpoch { end: End::Retire, .. } => answers && End::Retire.step().from(state).is_ok(),
         Proposed::EndEpoch { end, .. } => end.step().from(state).is_ok(),
         Proposed::Regulation { .. } | Proposed::OpenTap { .. } => true,

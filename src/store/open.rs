@@ -87,16 +87,22 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    // SQLite gives its companions -wal and -shm the mode of the database.
-    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    match made {
+/// Makes the database where there is none; SQLite gives its companions -wal and -shm its mode. Whoever opens and closes
+/// one that is there drops every lock that this process has on it (POSIX), SQLite's too, and another process that
+/// closes the database then deletes the log under the service: <https://www.sqlite.org/howtocorrupt.html>, 2.2.
+fn create(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
-            return Err(StoreError::ReadOnly { path: path.to_owned() });
+            Err(StoreError::ReadOnly { path: path.to_owned() })
         }
-        Err(source) => return Err(StoreError::Folder { path: path.to_owned(), source }),
-        Ok(_) => {}
+        Err(source) => Err(StoreError::Folder { path: path.to_owned(), source }),
     }
+}
+
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     if db.is_readonly("main")? {
@@ -141,7 +147,7 @@ pub(super) fn quick_check(db: &Connection) -> Result<(), StoreError> {
 mod tests {
     use super::super::fixture::{ORIGIN, folder, open};
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
     fn a_second_open_is_refused_until_the_first_ends() {
@@ -150,6 +156,20 @@ mod tests {
         assert!(matches!(Store::open(home.path(), ORIGIN), Err(StoreError::InUse { .. })));
         drop(first);
         assert!(Store::open(home.path(), ORIGIN).is_ok());
+    }
+
+    /// Without it a reader of another process, a backup tool for one, deletes the write-ahead log when it closes.
+    #[test]
+    fn every_start_holds_sqlite_s_lock_on_the_database() {
+        let home = folder();
+        for start in ["first", "second"] {
+            let store = open(&home);
+            let inode = fs::metadata(home.path().join("voorrang.db")).unwrap().ino();
+            let held = |line: &str| line.contains("POSIX") && line.contains(&format!(":{inode} "));
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            assert!(locks.lines().any(held), "{start} start: {locks}");
+            drop(store);
+        }
     }
 
     #[test]
