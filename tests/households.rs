@@ -292,3 +292,38 @@ fn between_two_households_that_fit_equally_no_salt_chooses() {
         }
     }
 }
+
+/// A mother who stayed behind, and her daughter who moved and has a child; two brothers likewise.
+const RELATIVES: [&str; 6] = [
+    "maria,B1,Maria,,Schoonder,V,19610203,E,,,Teststraat,31,,,7077NP,Stad",
+    "marieke,B2,Marieke,,Schoonder,V,19900822,E,,,Elderslaan,7,,,8088QR,Elders",
+    "kim,B2,Kim,,Bos,V,20180101,E,,,Elderslaan,7,,,8088QR,Elders",
+    "jan,B3,Jan,,Hoogland,M,19840612,E,,,Teststraat,33,,,7077NP,Stad",
+    "jaap,B4,Jaap,,Hoogland,M,19840613,E,,,Elderslaan,9,,,8088QR,Elders",
+    "tom,B4,Tom,,Hoogland,M,20190101,E,,,Elderslaan,9,,,8088QR,Elders",
+];
+
+/// Else the family of a tenant who moved is answered as the relative who stayed behind.
+#[test]
+fn a_relative_at_the_address_is_not_taken_for_the_tenant_whom_the_register_has_elsewhere() {
+    let laboratory = Regulation::laboratory();
+    for salt in 1..=20 {
+        let city = City::of(salt, RELATIVES.into_iter().chain(CAST).map(String::from).chain(others()));
+        for tenant in [
+            "M.,,,Schoonder,V,1990-08-22,Teststraat,31,,7077NP",
+            "M.,Marieke,,Schoonder,V,1990-08-22,Teststraat,31,,7077NP",
+            "J.,Jaap,,Hoogland,M,1984-06-13,Teststraat,33,,7077NP",
+        ] {
+            let answer = answer(&laboratory, &city.ask(&[tenant]));
+            assert_ne!(answer, Answer::NoPriority, "salt {salt}: {tenant}");
+        }
+        // Who is at the address is linked there, with an error too.
+        for (tenant, linked) in [
+            ("M.,,,Schoonder,V,1961-02-03,Teststraat,31,,7077NP", "maria"),
+            ("M.,,,Schoonder,V,1961-03-02,Teststraat,31,,7077NP", "maria"),
+            ("J.,Jan,,Hoogland,M,1984-06-12,Teststraat,33,,7077NP", "jan"),
+        ] {
+            assert_eq!(city.linked(&city.ask(&[tenant])), [linked], "salt {salt}: {tenant}");
+        }
+    }
+}

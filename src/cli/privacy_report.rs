@@ -247,14 +247,17 @@ impl Scene {
     }
 
     fn signatures(&self, into: &mut Vec<Attack>) {
-        let score = |sample, pass: usize, covariance| signature(sample, pass, &self.attackers[pass], covariance);
-        let plain = score(&self.control, self.home, Covariance::Control);
+        let score = |sample, passes: &[usize], covariance| signature(sample, passes, &self.attackers, covariance);
+        let plain = score(&self.control, &[self.home], Covariance::Control);
         into.push(Attack::new("household signature", &self.names[self.home], None, plain, None).control());
         for (pass, name) in self.names.iter().enumerate() {
             let gate = Some(Gate::TimesChance(SIGNATURE_TIMES_CHANCE));
-            let found = score(&self.stolen, pass, Covariance::Exact);
+            let found = score(&self.stolen, &[pass], Covariance::Exact);
             into.push(Attack::new("household signature", name, None, found, gate));
         }
+        let every: Vec<usize> = (0..self.names.len()).collect();
+        let found = score(&self.stolen, &every, Covariance::Exact);
+        into.push(Attack::new("household signature", "all passes", None, found, None));
     }
 
     fn graphs(&self, into: &mut Vec<Attack>) {

@@ -91,7 +91,7 @@ impl Address {
     }
 
     /// What keys are made of: postcode and number, `1234AB|56`. A postcode has no bar, so it is unambiguous.
-    pub(super) fn key(&self) -> Option<String> {
+    pub(crate) fn key(&self) -> Option<String> {
         self.is_whole().then(|| format!("{}|{}", self.postcode, self.number))
     }
 

@@ -1,6 +1,7 @@
 //! The rule: from agreement to who is linked, about whom nobody is sure, and who is nobody here.
 //!
-//! Per tenant: (1) the best person at the same address by all codes together, if that links; (2) else the best person
+//! Per tenant: (1) the best person at the same address by all codes together, if that links, and unsure if the global code
+//! links somebody of another household and not this one; (2) else the best person
 //! of the whole register by a code keyed with street or postcode, then by the global code, if one links; (3) else, of
 //! those about whom nobody is sure, the best by all codes together, if that links; (4) else unsure, if there is anybody
 //! like that; (5) else nobody. Then (6) a tenant about whom nobody is sure is linked if one of those in doubt lives with
@@ -62,8 +63,7 @@ impl Search<'_> {
         let here = self.assign(tenants, &near);
         let evidence = tenants.iter().zip(near.iter().zip(far));
         let settled = here.into_iter().zip(evidence);
-        let settled =
-            settled.map(|(here, (tenant, (near, far)))| here.unwrap_or_else(|| self.settle(tenant, near, far)));
+        let settled = settled.map(|(here, (tenant, (near, far)))| self.settled(tenant, here, near, far));
         let mut outcomes: Vec<_> = settled.collect();
         self.support(tenants, &mut outcomes);
         outcomes
@@ -93,7 +93,7 @@ impl Search<'_> {
     /// Somebody who has nothing to do with others, of whom a scan found `far`.
     pub fn one(self, person: &Probe, far: Option<&Far>) -> Outcome {
         let near = self.at_address(person);
-        self.settled_here(person, &near).unwrap_or_else(|| self.settle(person, &near, far.unwrap_or(&Far::new())))
+        self.settled(person, self.settled_here(person, &near), &near, far.unwrap_or(&Far::new()))
     }
 
     /// Whether the address leaves it open who this person is, so that the whole register has to be scanned.
@@ -110,6 +110,30 @@ impl Search<'_> {
             Outcome::Unsure { .. } => Standing::Unsure,
             Outcome::Nobody => Standing::Nobody,
         }
+    }
+
+    /// What the address says, unless the register has the same person elsewhere; what it leaves open, by all else.
+    fn settled(self, person: &Probe, here: Option<Outcome>, near: &[Candidate], far: &Far) -> Outcome {
+        match here {
+            Some(Outcome::Linked { row, z, at_address }) => match self.selves_elsewhere(person, row, far) {
+                elsewhere if elsewhere.is_empty() => Outcome::Linked { row, z, at_address },
+                elsewhere => Outcome::Unsure { near: [vec![row], elsewhere].concat() },
+            },
+            Some(unsure) => unsure,
+            None => self.settle(person, near, far),
+        }
+    }
+
+    /// Who of other households agrees by the global code as only the same person does, if the one at the address does
+    /// not: that may be a relative who stayed behind.
+    fn selves_elsewhere(self, person: &Probe, here: usize, far: &Far) -> Vec<usize> {
+        if self.is_linked_by_names(person, here) {
+            return Vec::new();
+        }
+        let names = self.register.scanned().iter().zip(far).filter(|((pass, _), _)| *pass == self.register.shape.names);
+        let link = names.flat_map(|((_, limits), found)| linking(found, limits.link));
+        let household = self.register.household_of(here);
+        link.map(|found| found.row).filter(|row| self.register.household_of(*row) != household).collect()
     }
 
     /// Steps 2 to 5.

@@ -11,14 +11,14 @@ const SIZES: std::ops::RangeInclusive<usize> = 2..=6;
 /// Largest group whose members are tried in every order.
 const MOST_ORDERED: usize = 5;
 
-/// People of groups of 2 to 6 who are recognised in the codes of one pass. Chance is one person a size: of random
+/// People of groups of 2 to 6 who are recognised in the codes of these passes side by side. Chance is one person a size: of random
 /// one-to-one matches one is right on average. The two members of a couple look alike in this attack, so of a couple
 /// that is recognised half of the people count.
-pub fn signature(sample: &Sample, pass: usize, attacker: &Attacker, covariance: Covariance) -> Score {
-    let stolen = &sample.stolen[pass];
-    let scale = (stolen[0].bits() as f32).sqrt();
-    let seen = Square::correlations(stolen);
-    let expected = &covariance.of(attacker)[0];
+pub fn signature(sample: &Sample, passes: &[usize], attackers: &[Attacker], covariance: Covariance) -> Score {
+    let scaled = |pass: &usize, likeness| Likeness { scale: (sample.stolen[*pass][0].bits() as f32).sqrt(), likeness };
+    let seen: Vec<_> = passes.iter().map(|pass| scaled(pass, Square::correlations(&sample.stolen[*pass]))).collect();
+    let expected = |pass: &usize| scaled(pass, covariance.of(&attackers[*pass]).swap_remove(0));
+    let expected: Vec<_> = passes.iter().map(expected).collect();
     let by_address = |address: &dyn Fn(usize) -> usize| {
         let mut blocks = vec![Vec::new(); sample.addresses()];
         (0..sample.people()).for_each(|at| blocks[address(at)].push(at));
@@ -35,8 +35,8 @@ pub fn signature(sample: &Sample, pass: usize, attacker: &Attacker, covariance: 
         if theirs.len() < 2 {
             continue;
         }
-        let shapes: Vec<Vec<f32>> = theirs.iter().map(|group| inside(&seen, group, scale)).collect();
-        let guesses = assigned(&shapes, &mine, expected, scale);
+        let shapes: Vec<Vec<f32>> = theirs.iter().map(|group| inside(&seen, group)).collect();
+        let guesses = assigned(&shapes, &mine, &expected);
         let right = |(record, row): (&usize, &usize)| sample.truth[*record] == *row;
         let hits =
             theirs.iter().zip(&guesses).map(|(group, guess)| group.iter().zip(guess).filter(|&p| right(p)).count());
@@ -47,11 +47,18 @@ pub fn signature(sample: &Sample, pass: usize, attacker: &Attacker, covariance: 
     score
 }
 
+/// How alike people are in one pass.
+struct Likeness {
+    likeness: Square,
+    /// From a correlation to standard deviations of strangers.
+    scale: f32,
+}
+
 /// Per stolen group the members of the own group that it is taken for, in the order that fits best.
-fn assigned(shapes: &[Vec<f32>], groups: &[Vec<usize>], expected: &Square, scale: f32) -> Vec<Vec<usize>> {
+fn assigned(shapes: &[Vec<f32>], groups: &[Vec<usize>], expected: &[Likeness]) -> Vec<Vec<usize>> {
     let orders = orders(groups[0].len());
     let all_orders = |rows: &Vec<usize>| -> Vec<Vec<f32>> {
-        orders.iter().map(|order| inside(expected, &arranged(rows, order), scale)).collect()
+        orders.iter().map(|order| inside(expected, &arranged(rows, order))).collect()
     };
     let wanted: Vec<Vec<Vec<f32>>> = groups.iter().map(all_orders).collect();
     let matches: Vec<(f64, usize)> =
@@ -63,10 +70,11 @@ fn assigned(shapes: &[Vec<f32>], groups: &[Vec<usize>], expected: &Square, scale
     rows.into_iter().zip(columns).map(guess).collect()
 }
 
-/// Similarities of all pairs in a group, in standard deviations of strangers.
-fn inside(all: &Square, group: &[usize], scale: f32) -> Vec<f32> {
-    let pairs = (0..group.len()).flat_map(|a| (a + 1..group.len()).map(move |b| (a, b)));
-    pairs.map(|(a, b)| scale * all.at(group[a], group[b])).collect()
+/// Similarities of all pairs in a group, in standard deviations of strangers, pass after pass.
+fn inside(passes: &[Likeness], group: &[usize]) -> Vec<f32> {
+    let pairs = || (0..group.len()).flat_map(|a| (a + 1..group.len()).map(move |b| (a, b)));
+    let of = |pass: &Likeness| pairs().map(|(a, b)| pass.scale * pass.likeness.at(group[a], group[b])).collect();
+    passes.iter().flat_map(|pass| -> Vec<f32> { of(pass) }).collect()
 }
 
 fn arranged(rows: &[usize], order: &[usize]) -> Vec<usize> {
@@ -113,7 +121,7 @@ mod tests {
         let town = Town::households(240, 3);
         let of = |codes: &Vec<crate::code::Code>, covariance| {
             let sample = Sample::new(std::slice::from_ref(codes), &town.addresses, 1).unwrap();
-            signature(&sample, 0, &town.pass, covariance)
+            signature(&sample, &[0], std::slice::from_ref(&town.pass), covariance)
         };
         let shown = of(&town.stolen_filters, Covariance::Control);
         assert!(shown.rate() > 5.0 * shown.chance() && shown.people > 200, "{shown:?}");
@@ -128,7 +136,7 @@ mod tests {
         let equal = vec![crate::code::Code::from(vec![5; 16]); 240];
         let sample = Sample::new(std::slice::from_ref(&equal), &town.addresses, 1).unwrap();
         let alike = Attacker { codes: vec![equal.clone()], filters: vec![equal.clone()], diffusion: 3 };
-        let found = signature(&sample, 0, &alike, Covariance::Control);
+        let found = signature(&sample, &[0], &[alike], Covariance::Control);
         assert!(found.hits <= 9, "{found:?}");
     }
 }

@@ -56,7 +56,28 @@ fn known_pairs_open_plain_filters_and_not_the_hardened_codes() {
     let plain = attack(&report, "household signature", "plain CLK (home)");
     assert!(plain["reidentified"].as_f64().unwrap() > 3.0 * plain["chance"].as_f64().unwrap(), "{plain}");
     assert!(plain["reidentified"].as_f64().unwrap() > rate("household signature", "home"));
+    // All passes side by side are told too; they have no gate.
+    let all = attack(&report, "household signature", "all passes");
+    assert!(all["reidentified"].is_f64() && all["holds"].is_null(), "{all}");
     assert_eq!(report["sample"]["people"], 200);
+}
+
+/// Ids repeat in every export: codes of others would be attacked with what these people would have, and hold every gate.
+#[test]
+fn people_who_are_not_those_of_the_codes_are_refused() {
+    let folder = workplace();
+    encoded(folder.path(), "codes.ndjson", &[]);
+    let people = fs::read_to_string(folder.path().join("data/brp.csv")).unwrap();
+    let (header, rows) = people.split_once('\n').unwrap();
+    let (ids, rest): (Vec<_>, Vec<_>) = rows.lines().map(|row| row.split_once(',').unwrap()).unzip();
+    // The same ids, and behind each the next one's row.
+    let turned = ids.iter().zip(rest.iter().cycle().skip(1)).map(|(id, rest)| format!("{id},{rest}\n"));
+    fs::write(folder.path().join("others.csv"), format!("{header}\n{}", turned.collect::<String>())).unwrap();
+    let args = ["codes.ndjson", "--people", "others.csv", "--day", "2026-01-01", "-n", "200"];
+    let output = report(folder.path(), &args).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{error}");
+    assert!(error.contains("others.csv are not the people of these codes"), "{error}");
 }
 
 #[test]

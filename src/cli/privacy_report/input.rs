@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::code::{AddressToken, Code, CodeHeader};
 use crate::encode::file::{self, FileError, Line, LineError};
-use crate::encode::{Resident, read};
+use crate::encode::{Address, Resident, read};
 use crate::privacy::Statistics;
 use crate::profile::Profile;
 
@@ -34,6 +34,10 @@ pub enum InputError {
     Strangers { people: String },
     #[error("{missing} of {records} records of {name} are not in {people}; give the file that was encoded")]
     Missing { name: String, people: String, missing: usize, records: usize },
+    #[error(
+        "{people} are not the people of these codes: {differ} of {of} do not share an address as their codes do; give the file that was encoded"
+    )]
+    OtherPeople { people: String, differ: usize, of: usize },
     #[error(
         "all numbers of known pairs are more than half of the {people} people in the sample; give fewer with --known"
     )]
@@ -147,6 +151,10 @@ impl CodeFiles {
                 }
             }
         }
+        let differ = living_elsewhere(&people);
+        if differ > 0 {
+            return Err(InputError::OtherPeople { people: name_of(path), differ, of: people.len() }.into());
+        }
         let adults_without_codes = residents.values().filter(|resident| is_adult(resident)).count();
         Ok(Matched { people, adults_without_codes, others })
     }
@@ -187,6 +195,23 @@ impl Matched {
             self.others.iter().map(|name| format!("{name}: of other people; its codes are in the statistics only."));
         without.into_iter().chain(others).collect()
     }
+}
+
+/// How many do not stand at one address in the file of people with those whose codes have the same address token. Ids
+/// alone say little: every export may count from one.
+fn living_elsewhere(people: &[Person]) -> usize {
+    let (mut tokens, mut places) = (HashMap::new(), HashMap::new());
+    let differs = |person: &&Person| {
+        let place = person.resident.person.address.as_ref().and_then(Address::key);
+        match (place, person.address) {
+            (Some(place), Some(token)) => {
+                let known = tokens.entry(place.clone()).or_insert(token);
+                *known != token || *places.entry(token).or_insert(place.clone()) != place
+            }
+            (place, token) => place.is_some() != token.is_some(),
+        }
+    };
+    people.iter().filter(differs).count()
 }
 
 fn name_of(path: &Path) -> String {
