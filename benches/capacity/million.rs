@@ -51,7 +51,12 @@ pub fn run(residents: usize) -> anyhow::Result<()> {
 fn encode(client: &Client, files: &Files) -> anyhow::Result<(CodeHeader, NamedTempFile)> {
     let people = PeopleArgs::default().residents(&files.residents)?;
     let profile = Profile::built_in();
-    let epoch = client.epoch_in(&["loading"])?;
+    let epoch = client
+        .service()?
+        .epochs
+        .into_iter()
+        .find(|epoch| epoch.state == "loading")
+        .ok_or_else(|| anyhow::anyhow!("no epoch"))?;
     let encoder = Encoder::new(&profile, client.salt(&epoch.id, &profile)?.expose(), &epoch.id);
     let regulation = client.regulation()?;
     let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };

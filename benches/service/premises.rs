@@ -92,7 +92,12 @@ impl Premises {
         self.register_stock(&files, CORPORATION)?;
         let asker = Client::open(&self.party(CORPORATION))?;
         let profile = Profile::built_in();
-        let epoch = asker.epoch_in(&["active"])?;
+        let epoch = asker
+            .service()?
+            .epochs
+            .into_iter()
+            .find(|epoch| epoch.state == "active")
+            .ok_or_else(|| anyhow::anyhow!("no epoch"))?;
         let salt = asker.salt(&epoch.id, &profile)?;
         let encoder = Encoder::new(&profile, salt.expose(), &epoch.id);
         let at_home = questions(&files.tenants, &encoder, &profile)?;

@@ -25,7 +25,7 @@ use super::problem::Problem;
 use super::server::{at_path, no_such_path};
 use super::tls::Door;
 use super::{
-    App,
+    App, EpochInForce,
     limits::{Excess, Meters},
 };
 use crate::config::{Config, Level};
@@ -142,6 +142,13 @@ async fn set_level(_: HttpRequest, body: web::Payload) -> HttpResponse {
 }
 
 impl Inside {
+    fn of_ages(&self, in_force: &EpochInForce) -> Vec<Finding> {
+        let (app, epoch) = (&self.app, &in_force.epoch);
+        let regulation = app.regulation_last_seen(&epoch.regulation).ok();
+        let ageing = regulation.and_then(|regulation| app.ageing(in_force, &regulation).ok()).unwrap_or_default();
+        ageing.into_iter().map(|(source, last)| checkup::of_age(&epoch.id, source, last, app.today())).collect()
+    }
+
     fn look(&self, now: OffsetDateTime) -> Readiness {
         let mut found = Vec::new();
         let stats = self.app.store.stats();
@@ -170,6 +177,7 @@ impl Inside {
         found.extend(checkup::of_outbox(&outbox, self.app.clock.now()));
         let answering = self.app.all_answering();
         found.extend(checkup::of_answering(answering.iter().map(|in_force| &in_force.epoch)));
+        found.extend(answering.iter().flat_map(|in_force| self.of_ages(in_force)));
         // One that cannot be read is told by every question; here nobody waits for the database.
         let lost = |epoch: &&EpochId| self.app.store.has_epoch_key(epoch).is_ok_and(|there| !there);
         let ids = answering.iter().map(|in_force| &in_force.epoch.id);

@@ -180,7 +180,9 @@ pub(super) async fn commit(
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     let before = in_force.clone();
     // The epoch may have moved on since the load was begun; another load may have told its salt.
-    if let Err(problem) = check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?) {
+    if let Err(problem) =
+        app.check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?)
+    {
         return Err(app.refuse(entry, problem).await);
     }
     let (worker, read) = (app.clone(), load.clone());
@@ -277,14 +279,33 @@ impl App {
             _ => problem,
         };
         let entry = self.load_entry(caller, &in_force.epoch, source).await.map_err(hidden)?;
-        match check_loading(&in_force) {
+        match self.check_loading(&in_force) {
             Ok(()) => Ok((load, entry)),
             Err(problem) => Err(self.refuse(entry, problem).await),
         }
     }
 
+    /// Whether the epoch takes records with this header.
+    fn check_records(&self, in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
+        self.check_loading(in_force)?;
+        in_force
+            .epoch
+            .accepts(header)
+            .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")))
+    }
+
+    fn check_loading(&self, in_force: &EpochInForce) -> Result<(), Problem> {
+        if in_force.epoch.takes_loads(self.latest()) {
+            return Ok(());
+        }
+        let state = in_force.epoch.state;
+        let detail =
+            format!("the epoch is {state} and takes no loads; load into the one in force, see GET /v1/service");
+        Err(Problem::conflict("epoch_not_loading", detail))
+    }
+
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
-        check_records(in_force, &plan.header)?;
+        self.check_records(in_force, &plan.header)?;
         parts::check_base(&self.store, in_force, plan)?;
         if plan.records == 0 && plan.base.is_none() {
             let detail = "a load that is whole has at least one record";
@@ -357,21 +378,6 @@ impl App {
         let contributed = in_force.contributed.clone();
         Ok((EpochInForce { epoch, contributed, population, care, registers }, report))
     }
-}
-
-/// Whether the epoch takes records with this header.
-fn check_records(in_force: &EpochInForce, header: &CodeHeader) -> Result<(), Problem> {
-    check_loading(in_force)?;
-    in_force
-        .epoch
-        .accepts(header)
-        .map_err(|mismatch| Problem::unprocessable(mismatch.code(), format!("the records were {mismatch}")))
-}
-
-fn check_loading(in_force: &EpochInForce) -> Result<(), Problem> {
-    let state = in_force.epoch.state;
-    let detail = || format!("the epoch is {state} and takes no loads; load into the one in force, see GET /v1/service");
-    if state.loads() { Ok(()) } else { Err(Problem::conflict("epoch_not_loading", detail())) }
 }
 
 fn header_of(load: &Load) -> Result<CodeHeader, StoreError> {

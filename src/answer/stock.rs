@@ -157,7 +157,7 @@ pub(super) async fn register(
 /// What to do instead.
 pub(super) fn takes_stocks(epoch: &Epoch) -> Result<(), Problem> {
     let state = epoch.state;
-    if !state.loads() {
+    if !state.takes_stocks() {
         let detail =
             format!("the epoch is {state} and takes no stocks; load into the one in force, see GET /v1/service");
         return Err(Problem::conflict("epoch_not_loading", detail));

@@ -22,7 +22,7 @@ pub use patience::{ComeAgain, fresh_key};
 use super::inputs::read_secret;
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::Identity as CertificateName;
-use crate::answer::wire::{Envelope, EpochView, Fault, ProblemBody, RegulationView, ServiceView};
+use crate::answer::wire::{Envelope, Fault, ProblemBody, RegulationView, ServiceView};
 use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
 use crate::ids::{EpochId, Oin, TraceId};
@@ -321,23 +321,6 @@ impl Client {
         let bytes = read_secret(path)?;
         let name = path.file_stem().and_then(|stem| stem.to_str()).context("the note key's file name is no text")?;
         Ok(NoteSigner::new(name, &bytes)?)
-    }
-
-    /// The epoch of this party's regulation in one of these states, the newest first in their order.
-    ///
-    /// # Errors
-    /// If there is none; says what to do.
-    pub fn epoch_in(&self, states: &[&str]) -> anyhow::Result<EpochView> {
-        let epochs = self.service()?.epochs;
-        let of_ours =
-            |state: &&str| epochs.iter().rev().find(|e| e.regulation == self.config.regulation && e.state == **state);
-        states.iter().find_map(of_ours).cloned().with_context(|| {
-            format!(
-                "the regulation {} has no epoch that is {}; see `voorrang epoch list`",
-                self.config.regulation,
-                states.join(" or ")
-            )
-        })
     }
 
     /// Fetches an epoch's envelope and opens the salt, in memory only.

@@ -1,6 +1,7 @@
 //! `voorrang load`: encode a register, a care list or a housing stock, upload it, report.
 
 mod known;
+mod place;
 mod receipts;
 mod sending;
 
@@ -54,9 +55,6 @@ impl Kind {
     }
 }
 
-/// States in which an epoch takes loads, in the order in which one is chosen.
-const LOADS: &[&str] = &["loading", "active"];
-
 /// What `voorrang load` takes.
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {
@@ -69,7 +67,7 @@ pub struct LoadArgs {
     /// This party's client.toml
     #[arg(long)]
     pub config: PathBuf,
-    /// Epoch to load into [default: the one that is being prepared, else the one that answers]
+    /// Epoch to load into [default: the one that is being prepared while it lacks this, else the one that answers]
     #[arg(long)]
     pub epoch: Option<EpochId>,
     /// Day on which the register was read: ages are counted on it [default: today]
@@ -281,12 +279,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(client: &'a Client, args: &LoadArgs) -> anyhow::Result<Self> {
         let profile = read_profile(args.profile.as_deref())?;
-        let epoch = match &args.epoch {
-            Some(epoch) => client.get(&format!("epochs/{epoch}"))?,
-            None => client.epoch_in(LOADS)?,
-        };
-        let ours = epoch.regulation == client.config.regulation && LOADS.contains(&epoch.state.as_str());
-        ensure!(ours, "the epoch {} is {} and takes no loads; see `voorrang epoch list`", epoch.id, epoch.state);
+        let epoch = place::epoch_for(client, args)?;
         let doing = if args.dry_run { "Encoding" } else { "Loading" };
         eprintln!("{doing} {} for the epoch {}, which is {}.", args.kind.word(), epoch.id, epoch.state);
         let kept = args.salt_file.as_deref().map(read_salt).transpose()?;

@@ -32,8 +32,8 @@ impl State {
         }
     }
 
-    /// Whether custodians may load: before the epoch answers, and while it does.
-    pub fn loads(self) -> bool {
+    /// Whether stocks are registered and parties let in: where it retires, the next one has them.
+    pub fn takes_stocks(self) -> bool {
         matches!(self, Self::Loading | Self::Active)
     }
 }
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
         assert!("sleeping".parse::<State>().is_err());
-        assert!(State::Active.loads() && !State::Retiring.loads());
+        assert!(State::Active.takes_stocks() && !State::Retiring.takes_stocks());
     }
 
     #[test]

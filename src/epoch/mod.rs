@@ -124,6 +124,11 @@ impl Epoch {
         }
     }
 
+    /// Whether custodians may load: before it answers, and as long as it does, lest its registers grow too old.
+    pub fn takes_loads(&self, now: OffsetDateTime) -> bool {
+        self.state == State::Loading || self.answers(now).is_ok()
+    }
+
     /// The custodians that contribute a share of the salt.
     pub fn contributors(&self) -> impl Iterator<Item = &Oin> {
         self.participants.iter().filter(|one| one.contributes).map(|one| &one.oin)
@@ -214,6 +219,7 @@ mod tests {
         assert_eq!(retiring.answers(ends - time::Duration::SECOND), Ok(()));
         assert_eq!(retiring.answers(ends), Err(Silent::Retired));
         assert_eq!(epoch().answers(ends), Ok(()));
+        assert!(retiring.takes_loads(ends - time::Duration::SECOND) && !retiring.takes_loads(ends));
         for (state, silent) in [(State::Loading, Silent::NotYet), (State::Destroyed, Silent::Destroyed)] {
             assert_eq!(Epoch { state, ..epoch() }.answers(ends), Err(silent));
         }

@@ -3,12 +3,15 @@
 use std::fs::{File, TryLockError};
 
 use rusqlite::{Connection, params};
+use time::Date;
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
-use super::{ActivatedRegulation, Setup, Store, StoreError, Timed, epochs, log, open, regulations, retention};
+use super::{
+    ActivatedRegulation, Setup, Store, StoreError, Timed, epochs, loads, log, open, regulations, retention, stocks,
+};
 use crate::epoch::{Epoch, State};
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Oin};
 
 /// What is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +28,10 @@ pub struct Inspection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub epoch: Epoch,
-    /// Sources that are loaded.
-    pub loaded: Vec<String>,
+    /// Sources that are loaded, and the day on which each was read.
+    pub loaded: Vec<(String, Date)>,
+    /// Parties that registered a stock.
+    pub stocks: Vec<Oin>,
     /// Whether its wrapping key is there and opens its data key.
     pub key: bool,
     /// Whether a tombstone says that it was destroyed.
@@ -60,7 +65,8 @@ pub fn inspect(
     let buried = if setup.folders.epoch_keys.exists() { wrapping.buried()? } else { Vec::new() };
     let seen = |epoch: Epoch| -> Result<Seen, StoreError> {
         let (loaded, key) = (loaded(&db, &epoch.id)?, opens(&db, &wrapping, &epoch.id)?);
-        Ok(Seen { loaded, key, buried: buried.contains(&epoch.id), epoch })
+        let stocks = stocks::parties(&db, &epoch.id)?;
+        Ok(Seen { loaded, stocks, key, buried: buried.contains(&epoch.id), epoch })
     };
     let epochs = epochs::all(&db)?;
     let lives = |epoch: &&Epoch| epoch.state != State::Destroyed && !buried.contains(&epoch.id);
@@ -82,9 +88,12 @@ impl Store {
     }
 }
 
-fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT source FROM load WHERE epoch = ?1 AND state = 'current' ORDER BY source";
-    Ok(db.prepare_cached(sql)?.query_map([epoch.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?)
+fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<(String, Date)>, StoreError> {
+    let sql = "SELECT source, reference_date FROM load WHERE epoch = ?1 AND state = 'current' ORDER BY source";
+    Ok(db
+        .prepare_cached(sql)?
+        .query_map([epoch.as_str()], |row| Ok((row.get(0)?, loads::day(row, 1)?)))?
+        .collect::<Result<_, _>>()?)
 }
 
 /// Whether the wrapping key at hand opens the epoch's data key.

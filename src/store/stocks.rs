@@ -1,7 +1,7 @@
 //! The dwellings a corporation may ask about. Who has the salt reads addresses in the filter, so it is sealed under the
 //! data key of its epoch, while it waits for its second person too, and cannot be read after the epoch's end.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
 use super::epochs::{at, parsed};
@@ -74,12 +74,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn stock_parties(&self, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
-        let sql = "SELECT oin FROM stock WHERE epoch = ?1 ORDER BY oin";
-        self.read(|db| {
-            let mut query = db.prepare_cached(sql)?;
-            Ok(query.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
-        })
+        self.read(|db| parties(db, epoch))
     }
+}
+
+pub(super) fn parties(db: &Connection, epoch: &EpochId) -> Result<Vec<Oin>, StoreError> {
+    let mut query = db.prepare_cached("SELECT oin FROM stock WHERE epoch = ?1 ORDER BY oin")?;
+    Ok(query.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

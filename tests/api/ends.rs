@@ -74,7 +74,7 @@ fn a_retiring_epoch_falls_silent_at_the_end_of_its_grace_and_is_destroyed_only_a
     let due = (NOW + Duration::days(30 + 62)).date();
     for (days, overdue) in [(62, false), (63, true)] {
         house.clock.pass(NOW + Duration::days(30 + days));
-        let todo = &view(&house, EPOCH)["todo"][0];
+        let todo = &view(&house, EPOCH)["todo"][1];
         assert_eq!(todo["command"], format!("epoch destroy {EPOCH}"));
         assert_eq!((&todo["by"], &todo["overdue"]), (&json!(due.to_string()), &json!(overdue)), "register_days");
     }
@@ -518,6 +518,57 @@ fn the_pseudonyms_of_an_epoch_that_is_over_end_with_the_entries_that_have_them()
 }
 
 #[test]
+fn before_a_destruction_the_list_and_the_act_say_who_keeps_the_salt_and_until_when() {
+    let house = House::open();
+    retire(&house, EPOCH).unwrap();
+    let keep = &view(&house, EPOCH)["todo"][0];
+    let command = format!("epoch fetch {EPOCH} --salt-file {EPOCH}.salt");
+    assert_eq!((&keep["oin"], &keep["command"]), (&json!("00000099000000002000"), &json!(command)));
+    let until = (NOW + Duration::days(house.regulation.retention().log_days.into())).date();
+    assert!(keep["about"].as_str().unwrap().starts_with(&format!("keep it offline until {until}: ")), "{keep}");
+    let proposal = proposed(&house, EPOCH, EpochCommand::destroy).unwrap();
+    let todo = view(&house, EPOCH)["todo"].clone();
+    assert_eq!(todo[0]["command"], command, "also while it waits");
+    let act = todo[1]["about"].as_str().unwrap();
+    assert!(act.contains(&format!("keeps its salt before (voorrang {command})")), "{act}");
+    // As it says, at the register holder.
+    let salt = house.file("haarlem-1.salt");
+    let epoch = house.epoch_args(POPULATION, EPOCH);
+    let fetch = FetchArgs { epoch, output: None, salt_file: Some(salt.clone()), print_salt: false, profile: None };
+    epoch::perform(&EpochCommand::Fetch(fetch)).unwrap();
+    confirm(&proposal.parse().unwrap(), &house.client(OFFICER)).unwrap();
+    assert!(salt.exists());
+    assert_eq!(view(&house, EPOCH)["todo"], json!([]));
+}
+
+/// What falls silent while the service stands still may have done so by a clock that is wrong.
+#[test]
+fn what_fell_silent_behind_a_pause_is_destroyed_later_and_the_reason_says_when() {
+    let mut house = House::open();
+    house.fill("haarlem-2");
+    house.clock.pass(NOW + Duration::days(29));
+    house.log();
+    house.stop();
+    house.clock.set(NOW + Duration::days(31));
+    house.start();
+    assert_eq!((&view(&house, EPOCH)["state"], &view(&house, EPOCH)["answers"]), (&json!("retiring"), &json!(false)));
+    let not_before = "not before 2026-02-15 21:";
+    let error = format!("{:#}", destroy(&house, EPOCH).unwrap_err());
+    assert!(error.contains("epoch_unsettled") && error.contains(not_before), "{error}");
+    assert!(!error.contains("still answers") && !error.contains("retire it"), "{error}");
+    let error = format!("{:#}", retire(&house, EPOCH).unwrap_err());
+    assert!(error.contains("destroy it instead") && error.contains(not_before), "{error}");
+    let end = view(&house, EPOCH)["todo"][1].clone();
+    assert_eq!(end["command"], format!("epoch destroy {EPOCH}"));
+    assert!(end["about"].as_str().unwrap().contains(not_before), "{end}");
+    let told = examine(&house.config(), &house.clock).into_iter().find(|one| one.code == "epoch_over").unwrap();
+    assert!(told.detail.contains(not_before), "{}", told.detail);
+    house.clock.pass(NOW + Duration::days(31) + Duration::hours(13));
+    assert_eq!(view(&house, EPOCH)["todo"][1]["about"], Value::Null);
+    assert!(destroy(&house, EPOCH).unwrap().starts_with("voorrang destruction record"));
+}
+
+#[test]
 fn nobody_ends_an_epoch_alone() {
     let house = House::open();
     let question = value(&house.encoder(EPOCH), FAMILY);
@@ -561,7 +612,9 @@ fn the_list_names_who_must_confirm_what_was_proposed() {
     let retiring = proposed(&house, EPOCH, |args| EpochCommand::Retire(args.epoch)).unwrap();
     waits(EPOCH, &retiring, officer, "epoch retire");
     confirm(&retiring.parse().unwrap(), &house.client(OFFICER)).unwrap();
-    assert_eq!(todo(EPOCH), [(administrator.into(), format!("epoch destroy {EPOCH}"))], "what was done waits no more");
+    let fetch = ("00000099000000002000".to_owned(), format!("epoch fetch {EPOCH} --salt-file {EPOCH}.salt"));
+    let end = (administrator.to_owned(), format!("epoch destroy {EPOCH}"));
+    assert_eq!(todo(EPOCH), [fetch, end], "what was done waits no more");
     let destroying = proposed(&house, EPOCH, EpochCommand::destroy).unwrap();
     waits(EPOCH, &destroying, officer, "epoch destroy");
     // A stock that waits: its corporation has done its part, the others have not.

@@ -46,6 +46,7 @@ mod shield;
 mod silence;
 mod sizes;
 mod spans;
+mod stale;
 mod steps;
 mod strangers;
 mod support;

@@ -50,7 +50,7 @@ fn an_epoch_is_not_destroyed_while_nobody_has_read_answers_that_were_charged() {
     for said in ["answers_unread", "of 1 batch of 1 party, kept until 2026-01-22T09:00:00Z", "--accept-unread"] {
         assert!(error.contains(said), "{error}");
     }
-    let todo = &view(&house, EPOCH)["todo"][0];
+    let todo = &view(&house, EPOCH)["todo"][1];
     assert_eq!(todo["command"], format!("epoch destroy {EPOCH}"));
     assert!(todo["about"].as_str().unwrap().contains("kept until 2026-01-22"), "{todo}");
     // Who reads the last answer has not read the first.

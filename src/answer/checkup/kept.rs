@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-use super::{Area, Finding, chain, clock_leapt, epoch_key, of_answering, of_laws, unusable};
+use super::{Area, Finding, chain, clock_leapt, epoch_key, of_age, of_answering, of_laws, unusable};
+use crate::answer::epochs::ageing;
 use crate::answer::laws::Laws;
 use crate::answer::profiles::Profiles;
 use crate::answer::steady::{Hands, Moment, Steady};
@@ -10,6 +11,7 @@ use crate::answer::{setup, wire};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::epoch::State;
+use crate::ids::Oin;
 use crate::store::{self, Inspection, Seen};
 
 /// Whether a service has the store open.
@@ -62,11 +64,14 @@ fn of_inspection(config: &Config, moment: Moment, there: Inspection) -> Vec<Find
         Hands::Right => Finding::fine(Area::Clock, "clock", "the clock goes on from the log"),
     });
     let now = moment.at;
+    let living: Vec<&Seen> = there.epochs.iter().filter(|seen| seen.epoch.state != State::Destroyed).collect();
     match Laws::open(&config.regulations, there.regulations) {
-        Ok(laws) => found.extend(of_laws(&laws, now.date())),
+        Ok(laws) => {
+            found.extend(of_laws(&laws, now.date()));
+            found.extend(of_ages(&laws, &living, now));
+        }
         Err(error) => found.push(unusable(&error)),
     }
-    let living: Vec<&Seen> = there.epochs.iter().filter(|seen| seen.epoch.state != State::Destroyed).collect();
     let answering = living.iter().map(|seen| &seen.epoch).filter(|epoch| epoch.answers(now).is_ok());
     found.extend(of_answering(answering));
     // One that cannot be used is told of itself.
@@ -74,7 +79,7 @@ fn of_inspection(config: &Config, moment: Moment, there: Inspection) -> Vec<Find
         let unread = living.iter().filter_map(|seen| profiles.check(&seen.epoch, now).err());
         found.extend(unread.map(|error| Finding::error(Area::Epoch, "epoch_profile", chain(&error))));
     }
-    found.extend(living.into_iter().map(|seen| of_epoch(seen, now)));
+    found.extend(living.into_iter().map(|seen| of_epoch(seen, moment)));
     let undead = there.epochs.iter().filter(|seen| seen.epoch.state == State::Destroyed && seen.key);
     found.extend(undead.map(|seen| {
         let detail =
@@ -84,8 +89,28 @@ fn of_inspection(config: &Config, moment: Moment, there: Inspection) -> Vec<Find
     found
 }
 
+/// Registers of the epochs that answer which are to be loaded anew.
+fn of_ages(laws: &Laws, living: &[&Seen], now: OffsetDateTime) -> Vec<Finding> {
+    let (mut found, today) = (Vec::new(), now.date());
+    let answering = || living.iter().filter(|seen| seen.epoch.answers(now).is_ok());
+    for seen in answering() {
+        let epoch = &seen.epoch;
+        let Ok(regulation) = laws.find(&epoch.regulation, today) else { continue };
+        let others = answering().filter(|one| one.epoch.id != epoch.id && one.epoch.regulation == epoch.regulation);
+        let can_ask_elsewhere = |oin: &Oin| others.clone().any(|other| other.stocks.contains(oin));
+        let only_here = seen.stocks.iter().any(|oin| regulation.party(oin).is_some() && !can_ask_elsewhere(oin));
+        let read_on = |source: wire::Source| {
+            seen.loaded.iter().find(|(name, _)| name == source.as_str()).map(|(_, read_on)| *read_on)
+        };
+        let ageing = ageing(&regulation, epoch, read_on, only_here, today);
+        found.extend(ageing.into_iter().map(|(source, last)| of_age(&epoch.id, source, last, today)));
+    }
+    found
+}
+
 /// What should be done about an epoch now.
-fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
+fn of_epoch(seen: &Seen, moment: Moment) -> Finding {
+    let now = moment.at;
     let (id, epoch, today) = (&seen.epoch.id, &seen.epoch, now.date());
     let warn = |code, what: String| Finding::warning(Area::Epoch, code, format!("{id} {what}"));
     if seen.buried {
@@ -98,7 +123,7 @@ fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
     if !seen.key && !is_over {
         return epoch_key(id);
     }
-    let missing = |source: wire::Source| !seen.loaded.iter().any(|loaded| loaded == source.as_str());
+    let missing = |source: wire::Source| !seen.loaded.iter().any(|(loaded, _)| loaded == source.as_str());
     match epoch.state {
         State::Announced if epoch.contribute_by < today => warn(
             "epoch_late",
@@ -115,7 +140,9 @@ fn of_epoch(seen: &Seen, now: OffsetDateTime) -> Finding {
         }
         State::Retiring if is_over => {
             let key = if seen.key { "" } else { ", and its key is gone" };
-            warn("epoch_over", format!("has stopped answering{key}: destroy it with `voorrang epoch destroy`"))
+            let not_yet = epoch.answers_until.and_then(|until| moment.unsettled(until));
+            let not_yet = not_yet.map_or_else(String::new, |why| format!(" ({why})"));
+            warn("epoch_over", format!("has stopped answering{key}: destroy it with `voorrang epoch destroy`{not_yet}"))
         }
         state => Finding::fine(Area::Epoch, "epoch", format!("{id} is {}, its key opens", state.as_str())),
     }

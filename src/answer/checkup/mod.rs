@@ -10,6 +10,7 @@ use time::{Date, Duration, OffsetDateTime};
 use super::laws::Laws;
 use super::profiles::Profiles;
 use super::tls::Gate;
+use super::wire::Source;
 use super::{StartError, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
@@ -255,6 +256,16 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
 pub(super) fn epoch_key(id: &EpochId) -> Finding {
     let what = format!("{id} has no key that opens its registers: restore the key file, or begin a new epoch");
     Finding::error(Area::Epoch, "epoch_key", what)
+}
+
+/// A register from which an epoch does not answer much longer, or no more.
+pub(super) fn of_age(id: &EpochId, source: Source, last: Date, today: Date) -> Finding {
+    let (source, since) = (source.as_str(), if last < today { "since" } else { "after" });
+    let what = format!(
+        "{id}: {source} is too old to answer from {since} {last}, and whatever rests on it is undetermined: have its \
+         custodian run `voorrang load {source} --epoch {id}`"
+    );
+    Finding::warning(Area::Epoch, "epoch_stale", what)
 }
 
 /// Room on the volumes that are written.

@@ -6,7 +6,7 @@ use super::super::decision::store_problem;
 use super::super::problem::Problem;
 use super::super::{App, EpochInForce};
 use super::End;
-use crate::ids::EpochId;
+use crate::ids::{EpochId, Oin};
 use crate::store::Unread;
 
 impl App {
@@ -27,15 +27,37 @@ impl App {
                         "{id} stops answering at once, and NO OTHER EPOCH ANSWERS: no question is answered until the next one is activated"
                     )
                 } else {
-                    format!("{id} stops answering at once; {} goes on answering", others.join(", "))
+                    let others = others.join(", ");
+                    let only = self.only_told(in_force, &others)?.unwrap_or_default();
+                    format!("{id} stops answering at once; {others} goes on answering{only}")
                 }
             }
             End::Abort => format!("{id} ends for good before it ever answered, and its shares and loads with it"),
             End::Destroy => {
                 let lost = self.unread(id)?.map(|unread| format!("; WITH IT GO {}", told(&unread)));
-                format!("{id} ends for good, and no backup brings it back{}", lost.unwrap_or_default())
+                format!(
+                    "{id} ends for good, and no backup brings it back{}; unless the register holder keeps its salt before \
+                     (voorrang epoch fetch {id} --salt-file {id}.salt), nobody can say any more who asked about a person \
+                     in it",
+                    lost.unwrap_or_default()
+                )
             }
         })
+    }
+
+    /// Who is answered nowhere else, in words.
+    fn only_told(&self, in_force: &EpochInForce, others: &str) -> Result<Option<String>, Problem> {
+        let regulation = self.regulation_last_seen(&in_force.epoch.regulation)?;
+        let only = self.only_here(&in_force.epoch, &regulation).map_err(|error| store_problem(&error))?;
+        let name = |oin: &Oin| Some(format!("{} ({oin})", regulation.party(oin)?.name));
+        let names: Vec<_> = only.iter().filter_map(name).collect();
+        Ok((!names.is_empty()).then(|| {
+            format!(
+                ", BUT NOT FOR {}: no stock of theirs is confirmed there, and until one is every question of theirs is \
+                 refused (load stock, into {others})",
+                names.join(", ")
+            )
+        }))
     }
 
     /// What stands in the way of a destruction, in words.

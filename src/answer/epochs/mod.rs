@@ -6,6 +6,7 @@
 mod cutover;
 mod effect;
 pub(super) mod end;
+mod fresh;
 mod reports;
 mod shares;
 mod silence;
@@ -33,6 +34,7 @@ use crate::store::{Appended, StoreError, Taken, Tx};
 
 pub(super) use cutover::{activate, changed, counts_of, too_changed};
 pub(super) use end::{End, abort, destroy, retire};
+pub(super) use fresh::ageing;
 pub(super) use reports::reports;
 pub(super) use shares::{contribute, reseal, shares};
 

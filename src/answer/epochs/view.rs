@@ -38,8 +38,9 @@ impl App {
             in_force,
             waiting: &waiting,
             left_out: &left_out,
+            ageing: &self.ageing(in_force, &regulation).map_err(|error| store_problem(&error))?,
             newer: self.newer(epoch).map_err(|error| store_problem(&error))?,
-            in_the_way: self.in_the_way(&epoch.id)?,
+            in_the_way: self.unsettled(epoch).map_or_else(|| self.in_the_way(&epoch.id), |why| Ok(Some(why)))?,
             today: self.today(),
         };
         Ok(EpochView {
@@ -91,7 +92,7 @@ impl App {
     fn left_out(&self, in_force: &EpochInForce, regulation: &Regulation) -> Result<Vec<Oin>, StoreError> {
         // Somebody may ask in several of the others.
         let mut left_out = BTreeSet::new();
-        if !in_force.epoch.state.loads() {
+        if !in_force.epoch.state.takes_stocks() {
             return Ok(Vec::new());
         }
         let answers = |one: &&Arc<EpochInForce>| {
@@ -113,6 +114,8 @@ struct Todos<'a> {
     waiting: &'a [Waits],
     /// Who can ask now and takes no part.
     left_out: &'a [Oin],
+    /// Sources to be loaded anew, and their last day.
+    ageing: &'a [(Source, Date)],
     /// One that took over and was announced later.
     newer: Option<EpochId>,
     /// Of its destruction.
@@ -157,12 +160,10 @@ impl Todos<'_> {
                 todo
             }
             State::Loading => {
-                let mut todo = Vec::new();
-                for source in sources(self.regulation).filter(|source| load_of(self.in_force, *source).is_none()) {
-                    let who = self.parties(|party| party.role == custodian(source));
-                    let command = format!("load {} {}", source.as_str(), self.into());
-                    todo.extend(self.todo(who, &command, Some(epoch.load_by)));
-                }
+                let is_old = |source| self.ageing.iter().any(|(old, _)| *old == source);
+                let lacks = |source: &Source| load_of(self.in_force, *source).is_none() || is_old(*source);
+                let load = |source| self.load(source, epoch.load_by);
+                let mut todo: Vec<Todo> = sources(self.regulation).filter(lacks).flat_map(load).collect();
                 if let Some(newer) = &self.newer {
                     let who = self.parties(|party| party.role == Role::Administrator);
                     return about(
@@ -181,21 +182,50 @@ impl Todos<'_> {
                 todo.extend(self.let_in());
                 todo
             }
-            State::Active => self.stocks(stocks).into_iter().chain(self.let_in()).collect(),
+            State::Active => self.renew().chain(self.stocks(stocks)).chain(self.let_in()).collect(),
             State::Retiring if !answers => {
                 let who = self.parties(|party| party.role == Role::Administrator);
                 let kept = Duration::days(i64::from(self.regulation.retention().register_days));
                 let todo = self.todo(who, &step("destroy"), epoch.answers_until.map(|until| until.date() + kept));
-                if let Some(way) = &self.in_the_way { about(todo, way) } else { todo }
+                let todo = if let Some(way) = &self.in_the_way { about(todo, way) } else { todo };
+                self.keep_salt().into_iter().chain(todo).collect()
             }
-            State::Retiring | State::Destroyed => Vec::new(),
+            State::Retiring => self.renew().collect(),
+            State::Destroyed => Vec::new(),
         }
+    }
+
+    fn load(&self, source: Source, by: Date) -> Vec<Todo> {
+        let who = self.parties(|party| party.role == custodian(source));
+        self.todo(who, &format!("load {} {}", source.as_str(), self.into()), Some(by))
+    }
+
+    /// Of an epoch that answers, what must be loaded anew so that it goes on doing so.
+    fn renew(&self) -> impl Iterator<Item = Todo> {
+        self.ageing.iter().flat_map(|(source, last)| self.load(*source, *last))
     }
 
     /// Of an epoch that is late, what is left to the administrator, who reminds the others first.
     fn give_up(&self, by: Date) -> Vec<Todo> {
         let late = self.parties(|party| by < self.today && party.role == Role::Administrator);
         self.todo(late, &format!("epoch abort {}", self.in_force.epoch.id), None)
+    }
+
+    /// Before an epoch ends: with its salt only is found who asked about a person in it.
+    fn keep_salt(&self) -> Vec<Todo> {
+        let epoch = &self.in_force.epoch;
+        let who = self.parties(|party| party.role == Role::PopulationCustodian && epoch.has(&party.oin));
+        let command = format!("epoch fetch {0} --salt-file {0}.salt{1}", epoch.id, self.profile());
+        let kept = Duration::days(i64::from(self.regulation.retention().log_days));
+        let until = epoch.answers_until.map(|until| until.date() + kept);
+        let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+        about(
+            self.todo(who, &command, None),
+            &format!(
+                "keep it offline{until}: without it no person learns who asked \
+            about her in it"
+            ),
+        )
     }
 
     /// Corporations that are not yet able to ask in this epoch.
@@ -208,9 +238,13 @@ impl Todos<'_> {
 
     /// Where a load goes, and with which profile.
     fn into(&self) -> String {
-        let Epoch { id, profile, schema_hash, .. } = &self.in_force.epoch;
-        let file = if *schema_hash == *USUAL { String::new() } else { format!(" --profile {profile}.toml") };
-        format!("--epoch {id}{file}")
+        format!("--epoch {}{}", self.in_force.epoch.id, self.profile())
+    }
+
+    /// What names the profile to a client.
+    fn profile(&self) -> String {
+        let Epoch { profile, schema_hash, .. } = &self.in_force.epoch;
+        if *schema_hash == *USUAL { String::new() } else { format!(" --profile {profile}.toml") }
     }
 
     /// One that contributed lets in who would lose its answers with the epoch before.

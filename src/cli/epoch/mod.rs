@@ -72,7 +72,7 @@ pub struct NewArgs {
     /// Day by which every source is loaded [default: the regulation's]
     #[arg(long, value_parser = parse_day)]
     pub load_by: Option<Date>,
-    /// Days that the epoch answers beside its successor [default: the regulation's]
+    /// Days that the epoch answers beside its successor, no fewer than the regulation's [default: the regulation's]
     #[arg(long)]
     pub grace_days: Option<u32>,
 }
@@ -284,9 +284,6 @@ fn end(args: &EndArgs, verb: &str, how: &impl Serialize) -> anyhow::Result<Strin
                 eprintln!("{}.", printable(effect));
             }
             eprintln!("{}", regulation::waits(&pending.proposal));
-            if verb == "destroy" {
-                eprintln!("{}", keep_first(&args.epoch.epoch));
-            }
             return Ok(format!("{}\n", pending.proposal));
         }
         Ending::Destroyed(done) => done,
@@ -297,14 +294,6 @@ fn end(args: &EndArgs, verb: &str, how: &impl Serialize) -> anyhow::Result<Strin
     std::io::Write::write_all(&mut file, done.record.as_bytes())?;
     file.finish()?;
     Ok(format!("{} is destroyed; the signed record is in {}.", done.epoch, path.display()))
-}
-
-/// What must be done before a destruction: with the shares goes the only way to the salt.
-fn keep_first(epoch: &EpochId) -> String {
-    format!(
-        "Before that the register holder keeps its salt, or nobody can say any more who asked about a person in it:\n  \
-         voorrang epoch fetch {epoch} --salt-file {epoch}.salt --config <register holder>.toml"
-    )
 }
 
 /// Whether a record of destruction is signed with the key that the log had at its entry, or has now.

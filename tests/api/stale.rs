@@ -1,0 +1,130 @@
+//! Registers that grow old while an epoch answers: beside the next one, and in its own grace.
+
+use time::{Date, Duration};
+use voorrang::answer::checkup::{Grade, examine};
+use voorrang::answer::wire::{EpochView, SourceReport};
+use voorrang::cli::epoch::{self, ActivateArgs, EpochCommand};
+use voorrang::cli::load::{Kind, LoadArgs, load};
+
+use super::support::*;
+use super::walls::inside;
+
+const NEXT: &str = "haarlem-2";
+
+fn day(days: i64) -> Date {
+    (NOW + Duration::days(days)).date()
+}
+
+/// A house whose internal listener says how the service is; its registers may be asked from until 1 February.
+fn house() -> House {
+    let mut house = House::built(false);
+    house.configure(|table| {
+        let internal = table.entry("internal").or_insert_with(|| toml::Table::new().into());
+        internal.as_table_mut().unwrap().insert("listen".into(), "127.0.0.1:0".into());
+    });
+    house.start();
+    house.fill(EPOCH);
+    house
+}
+
+/// What must be loaded anew: command, day, and whether that is past.
+fn renewals(house: &House, epoch: &str) -> Vec<(String, Option<Date>, bool)> {
+    let view: EpochView = house.client(ADMINISTRATOR).get(&format!("epochs/{epoch}")).unwrap();
+    let loads = view.todo.into_iter().filter(|todo| !todo.command.contains("load stock"));
+    let loads = loads.filter(|todo| todo.command.starts_with("load "));
+    loads.map(|todo| (todo.command, todo.by, todo.overdue)).collect()
+}
+
+/// Warnings of the doctor and of `/readyz`, which are alike.
+fn stale(house: &House) -> Vec<String> {
+    let found = examine(&house.config(), &house.clock).into_iter().filter(|one| one.code == "epoch_stale");
+    let told: Vec<_> = found.inspect(|one| assert_eq!(one.grade, Grade::Warning)).map(|one| one.detail).collect();
+    let (status, ready) = inside(house.internal(), "GET /readyz");
+    assert_eq!((status, ready.matches("epoch_stale").count()), (200, told.len()), "{ready}");
+    let metrics = inside(house.internal(), "GET /metrics").1;
+    assert_eq!(metrics.contains("voorrang_finding{code=\"epoch_stale\""), !told.is_empty());
+    told
+}
+
+fn renew(house: &House, stem: &str, kind: Kind, file: &str, epoch: Option<&str>) {
+    let args = house.load_args(stem, kind, &demo(file));
+    let epoch = epoch.map(|epoch| epoch.parse().unwrap());
+    load(&LoadArgs { reference_date: Some(house.clock.now().date()), epoch, ..args }).unwrap();
+}
+
+fn read_on(house: &House, epoch: &str) -> Vec<Date> {
+    let reports: Vec<SourceReport> = house.client(OFFICER).get(&format!("epochs/{epoch}/reports")).unwrap();
+    reports.into_iter().map(|one| one.reference_date).collect()
+}
+
+fn told(house: &House, epoch: &str) -> String {
+    house.line(CORPORATION).ask(&value(&house.encoder(epoch), FAMILY)).answered().answer
+}
+
+#[test]
+fn while_the_next_epoch_is_prepared_the_one_that_answers_is_told_of_its_age_and_renewed() {
+    let house = house();
+    house.agree(NEXT);
+    // As every Sunday: first into the one that is prepared, which the list waits for.
+    renew(&house, POPULATION, Kind::Population, "brp.csv", None);
+    assert_eq!(read_on(&house, NEXT), [day(0)]);
+    house.clock.pass(NOW + Duration::days(9));
+    assert!(renewals(&house, EPOCH).is_empty() && stale(&house).is_empty());
+    house.clock.pass(NOW + Duration::days(10));
+    let last = Some(day(17));
+    let both = |overdue| ["population", "care"].map(|source| (format!("load {source} --epoch {EPOCH}"), last, overdue));
+    assert_eq!(renewals(&house, EPOCH), both(false));
+    let soon = stale(&house);
+    assert!(soon.len() == 2 && soon[0].contains("too old to answer from after 2026-02-01"), "{soon:?}");
+    // The same command again: what is prepared has it, so it goes where the questions are.
+    renew(&house, POPULATION, Kind::Population, "brp.csv", None);
+    assert_eq!((read_on(&house, NEXT), read_on(&house, EPOCH)), (vec![day(0)], vec![day(10), house.reference()]));
+    assert_eq!(renewals(&house, EPOCH), both(false)[1..]);
+    house.clock.pass(NOW + Duration::days(18));
+    assert_eq!(renewals(&house, EPOCH), both(true)[1..]);
+    assert!(stale(&house)[0].contains("care is too old to answer from since 2026-02-01"));
+    assert_eq!(told(&house, EPOCH), "undetermined");
+    renew(&house, CARE, Kind::Care, "oggz.csv", Some(EPOCH));
+    assert!(renewals(&house, EPOCH).is_empty() && stale(&house).is_empty());
+    assert_eq!(told(&house, EPOCH), "priority");
+    // What is prepared is asked for anew only where it could not be activated.
+    let wanted = |source: &str| format!("load {source} --epoch {NEXT}");
+    let commands = || renewals(&house, NEXT).into_iter().map(|(command, ..)| command).collect::<Vec<_>>();
+    assert_eq!(commands(), [wanted("care")]);
+    house.clock.pass(NOW + Duration::days(32));
+    assert_eq!(commands(), [wanted("population"), wanted("care")]);
+    assert_eq!(told(&house, EPOCH), "priority");
+}
+
+#[test]
+fn an_epoch_in_its_grace_is_renewed_while_somebody_can_ask_in_no_other() {
+    let house = house();
+    house.agree(NEXT);
+    house.clock.pass(NOW + Duration::days(8));
+    renew(&house, POPULATION, Kind::Population, "brp.csv", None);
+    renew(&house, CARE, Kind::Care, "oggz.csv", None);
+    let args = ActivateArgs::of(house.epoch_args(ADMINISTRATOR, NEXT));
+    epoch::perform(&EpochCommand::Activate(ActivateArgs { accept_missing_stock: true, ..args })).unwrap();
+    house.clock.pass(NOW + Duration::days(18));
+    assert_eq!(told(&house, EPOCH), "undetermined");
+    assert_eq!((renewals(&house, EPOCH).len(), stale(&house).len()), (2, 2));
+    renew(&house, POPULATION, Kind::Population, "brp.csv", Some(EPOCH));
+    renew(&house, CARE, Kind::Care, "oggz.csv", Some(EPOCH));
+    assert_eq!(told(&house, EPOCH), "priority");
+    house.clock.pass(NOW + Duration::days(32));
+    assert_eq!(told(&house, EPOCH), "priority", "to the end of its grace");
+    assert!(renewals(&house, EPOCH).is_empty(), "it answers no longer than its registers");
+}
+
+#[test]
+fn an_epoch_in_its_grace_that_nobody_needs_is_left_to_grow_old() {
+    let house = house();
+    house.fill(NEXT);
+    house.clock.pass(NOW + Duration::days(18));
+    assert!(renewals(&house, EPOCH).is_empty());
+    assert!(stale(&house).iter().all(|one| one.starts_with(NEXT)));
+    house.clock.pass(NOW + Duration::days(30));
+    let args = house.load_args(POPULATION, Kind::Population, &demo("brp.csv"));
+    let late = load(&LoadArgs { epoch: Some(EPOCH.parse().unwrap()), ..args }).err().unwrap();
+    assert!(format!("{late:#}").contains("is retiring and takes no loads"), "{late:#}");
+}
