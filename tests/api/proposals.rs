@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use time::Duration;
-use voorrang::audit::{Action, Outcome};
-use voorrang::cli::epoch::{self, EpochCommand, ListArgs};
+use voorrang::audit::{Action, Entry, Outcome};
+use voorrang::cli::epoch::{self, ActivateArgs, EpochCommand, ListArgs};
 use voorrang::cli::regulation::confirm;
 
 use super::ends::{proposed, retire, view};
@@ -83,6 +83,53 @@ fn an_epoch_beside_another_is_retired_with_the_word_that_the_other_goes_on() {
     house.fill(NEXT);
     let act = about(&house, EPOCH, &format!("regulation confirm {}", retiring(&house, EPOCH)));
     assert!(act.ends_with("haarlem-1 stops answering at once; haarlem-2 goes on answering"), "{act}");
+}
+
+#[test]
+fn the_log_says_which_act_was_proposed_and_which_proposal_was_confirmed() {
+    let house = House::open();
+    house.announce(NEXT).unwrap();
+    let (retire, abort) = (retiring(&house, EPOCH), proposed(&house, NEXT, EpochCommand::Abort).unwrap());
+    confirm(&abort.parse().unwrap(), &house.client(OFFICER)).unwrap();
+    let (log, id) = (house.log(), |entry: &Entry| entry.proposal.as_ref().unwrap().to_string());
+    let made = |entry: &Entry| {
+        let epoch = entry.epoch.as_ref().unwrap().to_string();
+        (entry.proposed.unwrap(), id(entry), epoch)
+    };
+    let made: Vec<_> =
+        log.iter().filter(|entry| entry.action == Action::Propose && entry.epoch.is_some()).map(made).collect();
+    let wanted = [
+        (Action::Stock, made[0].1.clone(), EPOCH.to_owned()),
+        (Action::EpochRetire, retire.clone(), EPOCH.to_owned()),
+        (Action::EpochAbort, abort.clone(), NEXT.to_owned()),
+    ];
+    assert_eq!(made, wanted);
+    let done = log.iter().find(|entry| entry.action == Action::EpochAbort).unwrap();
+    assert_eq!((id(done), done.proposed), (abort.clone(), None));
+    let list = types(&house, OFFICER, &["audit", "list"]);
+    assert!(list.contains(&format!("  proposal {retire} of epoch-retire\n")), "{list}");
+    assert_eq!(list.matches(&format!("  proposal {abort}")).count(), 2, "{list}");
+}
+
+/// Accepted at the cut-over was that it asks in the old epoch until its grace ends.
+#[test]
+fn who_can_ask_in_no_other_epoch_is_named_where_that_one_is_retired() {
+    let house = House::open();
+    house.agree(NEXT);
+    house.load(POPULATION, voorrang::cli::load::Kind::Population, &demo("brp.csv")).unwrap();
+    house.load(CARE, voorrang::cli::load::Kind::Care, &demo("oggz.csv")).unwrap();
+    let args = ActivateArgs::of(house.epoch_args(ADMINISTRATOR, NEXT));
+    epoch::perform(&EpochCommand::Activate(ActivateArgs { accept_missing_stock: true, ..args })).unwrap();
+    let proposal = retiring(&house, EPOCH);
+    let says = "haarlem-2 goes on answering, BUT NOT FOR Ymere (00000099000000004001): ";
+    let act = about(&house, EPOCH, &format!("regulation confirm {proposal}"));
+    assert!(act.contains(says) && act.contains("every question of theirs is refused"), "{act}");
+    let pending = types(&house, OFFICER, &["regulation", "pending"]);
+    assert!(pending.contains(says), "{pending}");
+    // It has a stock there as soon as that is confirmed.
+    house.load(CORPORATION, voorrang::cli::load::Kind::Stock, &house.stock_of("C1")).unwrap();
+    let act = about(&house, EPOCH, &format!("regulation confirm {proposal}"));
+    assert!(act.ends_with("haarlem-2 goes on answering"), "{act}");
 }
 
 #[test]
