@@ -65,13 +65,14 @@ fn day(days: i64) -> Date {
 fn an_epoch_has_the_dates_that_it_was_announced_with() {
     let house = House::empty();
     let (by, load, next) = (day(3).to_string(), day(9).to_string(), day(40).to_string());
-    let (done, said) = announce(&house, EPOCH, &["--contribute-by", &by, "--load-by", &load, "--grace-days", "5"]);
+    let (done, said) = announce(&house, EPOCH, &["--contribute-by", &by, "--load-by", &load, "--grace-days", "35"]);
     assert!(done && said.contains(&format!("must contribute by {by}")), "{said}");
+    assert!(said.contains("Its grace of 35 days is longer than a register answers (31 days)"), "{said}");
     house.contribute(POPULATION, EPOCH).unwrap();
     assert!(!view(&house, EPOCH).todo[0].overdue);
     house.clock.pass(NOW + Duration::days(4));
     let late = view(&house, EPOCH);
-    assert_eq!((late.contribute_by.to_string(), late.load_by.to_string(), late.grace_days), (by, load, 5));
+    assert_eq!((late.contribute_by.to_string(), late.load_by.to_string(), late.grace_days), (by, load, 35));
     assert!(late.todo[0].overdue, "later is late, not refused");
     house.contribute(CARE, EPOCH).unwrap();
     loaded(&house);
@@ -79,7 +80,7 @@ fn an_epoch_has_the_dates_that_it_was_announced_with() {
     // Its own grace counts when another takes over. A day to contribute by that is later than the usual one to load by moves
     // that as well.
     let (done, said) = announce(&house, NEXT, &["--contribute-by", &next]);
-    assert!(done, "{said}");
+    assert!(done && !said.contains("grace"), "{said}");
     assert_eq!((view(&house, NEXT).load_by.to_string(), view(&house, NEXT).grace_days), (next, 30));
     house.contribute(POPULATION, NEXT).unwrap();
     house.contribute(CARE, NEXT).unwrap();
@@ -87,10 +88,10 @@ fn an_epoch_has_the_dates_that_it_was_announced_with() {
     house.activate(NEXT).unwrap();
     let question = value(&house.encoder(EPOCH), FAMILY);
     let until = view(&house, EPOCH).answers_until.unwrap();
-    assert_eq!(until.date(), day(9));
-    house.clock.pass(NOW + Duration::days(8));
+    assert_eq!(until.date(), day(39));
+    house.clock.pass(NOW + Duration::days(38));
     house.line(CORPORATION).ask(&question).answered();
-    house.clock.pass(NOW + Duration::days(10));
+    house.clock.pass(NOW + Duration::days(40));
     house.line(CORPORATION).ask(&question).is_problem(410, "epoch_retired");
 }
 
@@ -104,6 +105,7 @@ fn dates_in_another_order_are_refused_and_leave_no_epoch() {
         (vec!["--contribute-by", &text(9), "--load-by", &text(8)], "in this order"),
         (vec!["--load-by", &text(367)], "within a year"),
         (vec!["--contribute-by", &text(367)], "within a year"),
+        (vec!["--grace-days", "29"], "shorter than the 30 of the regulation, which all parties signed"),
     ] {
         let (done, said) = announce(&house, EPOCH, &options);
         assert!(!done && said.contains("epoch_dates") && said.contains(why), "{options:?}: {said}");
@@ -114,7 +116,7 @@ fn dates_in_another_order_are_refused_and_leave_no_epoch() {
     assert!(!done && !said.contains("epoch_dates"), "no day at all: {said}");
     house.line(ADMINISTRATOR).get(&format!("/v1/epochs/{EPOCH}")).is_problem(404, "unknown_epoch");
     let refused: Vec<String> = house.log().into_iter().map(|entry| String::from(entry.result)).collect();
-    assert_eq!(refused.iter().filter(|result| *result == "refused:epoch_dates").count(), 5);
+    assert_eq!(refused.iter().filter(|result| *result == "refused:epoch_dates").count(), 6);
     // The borders themselves are in order.
     let (done, said) =
         announce(&house, EPOCH, &["--contribute-by", &text(0), "--load-by", &text(366), "--grace-days", "366"]);

@@ -11,6 +11,7 @@ use voorrang::cli::load::Kind;
 use voorrang::cli::regulation::confirm;
 
 use super::ends::{destroy, proposed, retire, state, view};
+use super::regulation::amend;
 use super::support::*;
 
 const NEXT: &str = "haarlem-2";
@@ -111,7 +112,9 @@ fn of_an_epoch_that_is_over_its_custodians_are_still_known_to_have_contributed()
 
 #[test]
 fn an_epoch_without_a_grace_is_announced_and_replaced_with_a_warning() {
-    let house = House::empty();
+    let mut house = House::built(false);
+    amend(&house, "grace_days = 30", "grace_days = 0");
+    house.start();
     let said = announced(&house, EPOCH, "0");
     assert!(said.contains("Its grace is 0 days: it FALLS SILENT the moment the next epoch is activated"), "{said}");
     loaded(&house, EPOCH);

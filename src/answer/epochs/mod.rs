@@ -147,6 +147,14 @@ impl App {
             let detail = "the dates come in this order: today, contribute by, load by, within a year";
             return Err(Problem::unprocessable("epoch_dates", detail));
         }
+        if grace_days < rotation.grace_days {
+            let detail = format!(
+                "a grace of {grace_days} days is shorter than the {} of the regulation, which all parties signed; an \
+                 epoch that must stop sooner is retired, by two people",
+                rotation.grace_days
+            );
+            return Err(Problem::unprocessable("epoch_dates", detail).at("/graceDays"));
+        }
         if grace_days > MOST_DAYS {
             return Err(Problem::unprocessable("epoch_dates", format!("a grace is at most {MOST_DAYS} days")));
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
 
 use super::{EpochArgs, FetchArgs, NewArgs, ResealArgs, own_files};
+use crate::answer::wire::law::RegulationTexts;
 use crate::answer::wire::{Envelope, EpochView, NewEpoch, Participant, Resealed, SealedShare};
 use crate::audit::Receipt;
 use crate::cli::client::{Client, Party, PartyBook, fresh_key, open_envelope, open_shares};
@@ -17,6 +18,8 @@ use crate::cli::salt::{SALT_VARIABLE, keep_salt};
 use crate::cli::there::{refuse_clash, refuse_other};
 use crate::epoch::{same_recipient, share};
 use crate::ids::Oin;
+use crate::link::Source;
+use crate::regulate::Regulation;
 
 pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
     let client = Client::open(&args.epoch.config)?;
@@ -51,10 +54,26 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<String> {
         said += "\nIts grace is 0 days: it FALLS SILENT the moment the next epoch is activated, also for who cannot ask in \
                  that one yet.";
     }
+    said += &outlives(&client, view.grace_days).unwrap_or_default();
     for oin in &args.without {
         said += &format!("\nIt is without {oin}, which has no salt of it.");
     }
     Ok(said)
+}
+
+/// A word on a grace in which registers grow too old, though they were read on the day of the cut-over.
+fn outlives(client: &Client, grace_days: u32) -> Option<String> {
+    let id = &client.config.regulation;
+    // The epoch is announced: what cannot be read now is no reason to say otherwise.
+    let RegulationTexts { toml, cedar, .. } = client.get(&format!("regulations/{id}")).ok()?;
+    let regulation = Regulation::from_texts(id, &toml, &cedar).ok()?;
+    let fresh = [Source::Population, Source::Care].map(|source| regulation.freshness_days(source)).into_iter().min()?;
+    (fresh < grace_days).then(|| {
+        format!(
+            "\nIts grace of {grace_days} days is longer than a register answers ({fresh} days): for who can ask in it only, \
+             its custodians load it anew meanwhile, as `voorrang epoch list` says."
+        )
+    })
 }
 
 /// Whether shares can be sealed for every key, and no two parties have the same one: later only an end by two people helps.
