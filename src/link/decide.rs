@@ -115,7 +115,7 @@ impl Search<'_> {
     /// What the address says, unless the register has the same person elsewhere; what it leaves open, by all else.
     fn settled(self, person: &Probe, here: Option<Outcome>, near: &[Candidate], far: &Far) -> Outcome {
         match here {
-            Some(Outcome::Linked { row, z, at_address }) => match self.selves_elsewhere(person, row, far) {
+            Some(Outcome::Linked { row, z, at_address }) => match self.selves_elsewhere(person, row, near, far) {
                 elsewhere if elsewhere.is_empty() => Outcome::Linked { row, z, at_address },
                 elsewhere => Outcome::Unsure { near: [vec![row], elsewhere].concat() },
             },
@@ -124,16 +124,19 @@ impl Search<'_> {
         }
     }
 
-    /// Who of other households agrees by the global code as only the same person does, if the one at the address does
-    /// not: that may be a relative who stayed behind.
-    fn selves_elsewhere(self, person: &Probe, here: usize, far: &Far) -> Vec<usize> {
+    /// Who of other households, and not at the address, agrees by the global code as only the same person does, if the
+    /// one at the address does not: that may be a relative who stayed behind.
+    fn selves_elsewhere(self, person: &Probe, here: usize, near: &[Candidate], far: &Far) -> Vec<usize> {
         if self.is_linked_by_names(person, here) {
             return Vec::new();
         }
         let names = self.register.scanned().iter().zip(far).filter(|((pass, _), _)| *pass == self.register.shape.names);
         let link = names.flat_map(|((_, limits), found)| linking(found, limits.link));
         let household = self.register.household_of(here);
-        link.map(|found| found.row).filter(|row| self.register.household_of(*row) != household).collect()
+        let is_elsewhere = |row: &usize| {
+            self.register.household_of(*row) != household && near.iter().all(|candidate| candidate.row != *row)
+        };
+        link.map(|found| found.row).filter(is_elsewhere).collect()
     }
 
     /// Steps 2 to 5.

@@ -74,7 +74,8 @@ fn what_shrank_while_an_epoch_answered_is_held_against_its_beginning_at_the_next
     let error = format!("{:#}", house.activate(NEXT).unwrap_err());
     assert!(error.contains("source_changed") && error.contains("population"), "{error}");
     // As large as at the beginning, it is another size than what answers now.
-    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    let args = house.load_args(POPULATION, Kind::Population, &demo("brp.csv"));
+    load::load(&LoadArgs { epoch: Some(NEXT.parse().unwrap()), ..args }).unwrap();
     assert!(format!("{:#}", house.activate(NEXT).unwrap_err()).contains("source_changed"));
     let args = house.load_args(POPULATION, Kind::Population, &demo("brp.csv"));
     load::load(&LoadArgs { accept_shrink: true, epoch: Some(EPOCH.parse().unwrap()), ..args }).unwrap();

@@ -62,11 +62,12 @@ fn an_epoch_is_not_destroyed_while_nobody_has_read_answers_that_were_charged() {
     // Somebody asks once more behind the proposal.
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     db.busy_timeout(Wait::from_secs(20)).unwrap();
-    db.execute("UPDATE batch SET read = 0", []).unwrap();
+    db.execute("UPDATE batch SET read = 3", []).unwrap();
     let late = format!("{:#}", confirm(&proposal, &house.client(OFFICER)).unwrap_err());
     assert!(late.contains("answers_unread"), "{late}");
     assert_eq!(state(&house, EPOCH), "retiring");
-    results(&house, batch);
+    let last = format!("/v1/question-batches/{batch}/results?from=2");
+    assert_eq!(house.line(CORPORATION).get(&last).text().lines().count(), 2);
     confirm(&proposal, &house.client(OFFICER)).unwrap();
     let mut line = house.line(CORPORATION);
     for path in ["", "/results"] {

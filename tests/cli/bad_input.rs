@@ -275,7 +275,9 @@ fn nine_digits_that_fail_the_test_of_citizen_service_numbers_are_a_corporation_s
 #[test]
 fn an_empty_file_and_one_with_only_a_header_are_refused() {
     all_refuse(|_| Some(Vec::new()), |_| says(&["has no header line; export it again with column names"]));
-    all_refuse(|way| Some(way.header().into()), |_| says(&["has a header and no rows; nothing is done"]));
+    // A day on which nobody is in arrears is a day as any other.
+    let header = |way: &Way| (way.file != "achterstanden.csv").then(|| way.header().into());
+    all_refuse(header, |_| says(&["has a header and no rows; nothing is done"]));
 }
 
 #[test]

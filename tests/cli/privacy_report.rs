@@ -64,7 +64,7 @@ fn known_pairs_open_plain_filters_and_not_the_hardened_codes() {
 
 /// Ids repeat in every export: codes of others would be attacked with what these people would have, and hold every gate.
 #[test]
-fn people_who_are_not_those_of_the_codes_are_refused() {
+fn other_people_under_the_ids_of_the_codes_are_refused() {
     let folder = workplace();
     encoded(folder.path(), "codes.ndjson", &[]);
     let people = fs::read_to_string(folder.path().join("data/brp.csv")).unwrap();

@@ -81,7 +81,8 @@ fn every_city_s_examples_get_what_was_written_down_for_them() {
         wanted.entry(city).or_default().push(row.split(';').collect());
     }
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    assert_eq!(fs::read_dir(config.join("regulations")).unwrap().count(), wanted.len());
+    let cities = fs::read_dir(config.join("regulations")).unwrap().filter(|one| one.as_ref().unwrap().path().is_dir());
+    assert_eq!(cities.count(), wanted.len());
     for (city, mut rows) in wanted {
         let questions = config.join("questions").join(city);
         let folder = config.join("regulations").join(city);

@@ -131,12 +131,16 @@ fn the_best_pair_of_variants_counts_and_padding_does_not() {
 }
 
 #[test]
-fn the_address_goes_before_a_better_namesake_elsewhere() {
+fn who_is_at_the_address_does_not_go_before_the_one_whom_the_global_code_finds_elsewhere() {
     let mut city = City::new(6);
     let anna = city.resident(1, 1, &[]);
+    let itself = city.resident(2, 2, &[]);
     let mut tenant = city.draw.like(&anna, None, reaching(9.0));
-    let namesake = city.resident(2, 2, &[]);
-    tenant.passes[0] = namesake.passes[0].clone();
+    assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+    tenant.passes[0] = itself.passes[0].clone();
+    assert_eq!(one(&city, 1, &tenant), Standing::Unsure);
+    // The global code finds her too: then the address goes before a namesake.
+    tenant.passes[0][0] = anna.passes[0][0].clone();
     assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
 }
 
