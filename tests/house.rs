@@ -33,7 +33,7 @@ const ONLY: [(&str, &[&str]); 27] = [
     ("utoipa", &["answer/", "audit/mod.rs", "code.rs"]),
     ("jsonschema", &["answer/shape.rs"]),
     ("rusqlite", &["store/"]),
-    ("governor", &["answer/limits.rs", "answer/strangers.rs"]),
+    ("governor", &["answer/handshakes.rs", "answer/limits.rs", "answer/strangers.rs"]),
     ("prometheus", &["answer/metrics.rs"]),
     ("cedar_policy", &["regulate/"]),
     ("age::", &["audit/seal.rs", "epoch/share.rs", "store/restore.rs"]),
