@@ -39,7 +39,7 @@ const LEAST_TOWER: usize = 1400;
 
 /// Questions of a rotation at twenty a second on a busy machine. As many households more in the tower make the budget
 /// of a month large enough.
-const QUESTIONS: usize = 1000;
+const QUESTIONS: usize = 700;
 
 impl Town {
     /// A town with a budget for so many rotations under questions.
