@@ -68,6 +68,8 @@ def learn(made, name, response):
     if name in TELLS:
         part, member = TELLS[name]
         made["parts"][part] = response.json()[member]
+    if name == "POST /epochs/{epoch}/retire":
+        made["parts_of"]["DELETE /proposals/{proposal}"] = {"proposal": response.json()["proposal"]}
     if name == "POST /epochs":
         made["parts_of"]["POST /epochs/{epoch}/abort"] = {"epoch": response.json()["id"]}
 
