@@ -117,6 +117,7 @@ pub const CODES: &[Code] = &[
     code("load_limit", &[403], Stop, "this party loaded too often today into an epoch that answers"),
     code("load_parts", &[409], Mend, "too many loads build on each other; send the whole register"),
     code("load_records", &[422], Mend, "too few or too many records"),
+    code("load_spent", &[409], Mend, "this load was refused too often; begin another one"),
     code("log_level", &[400], Mend, "no such level"),
     code("malformed", &[400], Mend, "this is no request of HTTP/1.1"),
     code("media_type", &[415], Mend, "the body is not of the type that is taken here"),

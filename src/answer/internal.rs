@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::{Server, ServerHandle, Service};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::from_fn;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::checkup::{self, Area, Finding, Grade};
 use super::ending::{self, nothing_behind};
 use super::framing::well_formed;
-use super::operation::{get, put};
+use super::operation::{get, head_is_get, put};
 use super::problem::Problem;
 use super::server::{at_path, no_such_path};
 use super::tls::Door;
@@ -68,7 +68,13 @@ pub(super) struct Inside {
 pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketAddr, Server, ServerHandle)> {
     let socket = TcpListener::bind(address)?;
     let address = socket.local_addr()?;
-    let wrapped = || Web::new().wrap(from_fn(well_formed)).wrap(from_fn(nothing_behind));
+    let wrapped = || {
+        let web = Web::new().wrap(from_fn(well_formed)).wrap(from_fn(nothing_behind));
+        web.wrap_fn(|mut request, inner| {
+            head_is_get(&mut request);
+            inner.call(request)
+        })
+    };
     let factory = move || wrapped().app_data(Data::new(inside.clone())).configure(routes);
     let server = HttpServer::new(factory)
         .on_connect(ending::on_connect)

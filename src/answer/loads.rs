@@ -10,7 +10,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::aside::aside;
-use super::chunks::{self, BadLine};
+use super::chunks;
 use super::decision::{only, store_problem};
 use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
@@ -25,10 +25,11 @@ use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
 use crate::epoch::{Epoch, State};
 use crate::ids::{LoadId, Oin};
-use crate::link::{self, LinkError, Registers};
+use crate::link::{self, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
 use crate::store::{Load, LoadState, NewLoad, Store, StoreError, Tx};
+pub use parts::LoadError;
 use parts::Read;
 
 /// Most bytes of a chunk.
@@ -37,21 +38,9 @@ pub(super) const CHUNK_BYTES: usize = 4 << 20;
 /// Superseded chunks that are deleted, and zeroed, in one go: at most 16 MiB, so that answers wait for little.
 const SWEEP: u32 = 4;
 
-/// Why stored records are no register.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error(transparent)]
-    Line(#[from] BadLine),
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    #[error(
-        "records that are to be removed are not in the load that this one changes ({0} of them); nothing was changed, \
-         send the whole register"
-    )]
-    NotThere(usize),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+/// How often one load is read to be committed. Whoever is refused more often sends it again, which takes longer than
+/// reading it: a large load that is never taken keeps nobody waiting for ever.
+const READINGS: u32 = 5;
 
 impl From<Source> for link::Source {
     fn from(source: Source) -> Self {
@@ -175,6 +164,12 @@ pub(super) async fn commit(
     // Before anything is read, and before all other changes wait for it.
     if let Err(error) = app.store.check_whole(&load.id, load.lines) {
         return Err(app.refuse(entry, incomplete(&error)).await);
+    }
+    let id = load.id;
+    let readings = app.store.write_async(move |tx: &Tx<'_>| tx.count_reading(&id)).await;
+    if readings.map_err(|error: StoreError| traced(no_load(&error)))?.value > READINGS {
+        let detail = format!("this load was refused {READINGS} times; begin another one");
+        return Err(app.refuse(entry, Problem::conflict("load_spent", detail)).await);
     }
     let _changing = app.changing.lock().await;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;

@@ -1,5 +1,6 @@
 //! What an operation of the interface is: its path and handler, and what the document says of it.
 
+use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
@@ -206,6 +207,13 @@ impl Operation {
 
     pub(super) fn bytes(self, most: usize) -> Self {
         Self { most_bytes: Some(most), ..self }
+    }
+}
+
+/// HEAD is GET, recorded and counted as one, and actix leaves the body out of the answer (RFC 9110, 9.3.2).
+pub(super) fn head_is_get(request: &mut ServiceRequest) {
+    if *request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
     }
 }
 

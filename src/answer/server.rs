@@ -29,7 +29,7 @@ use super::listener::{self, Socket};
 use super::manager::{Told, tell};
 use super::negotiation::{Unread, negotiated};
 use super::openapi::Published;
-use super::operation::Operation;
+use super::operation::{Operation, head_is_get};
 use super::operations::operations;
 use super::problem::{Problem, trace_of};
 use super::repeats::once;
@@ -254,7 +254,10 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// A path and its methods; any other method is told which there are.
 pub(super) fn at_path(path: &str, methods: Vec<Operation>) -> Resource {
-    let names: Vec<&str> = methods.iter().map(|operation| operation.method.as_str()).collect();
+    let mut names: Vec<&str> = methods.iter().map(|operation| operation.method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
     let allow = names.join(", ");
     let refuse = move |request: HttpRequest| std::future::ready(no_such_method(&request, &allow));
     let resource = web::resource(path).default_service(web::to(refuse));
@@ -280,13 +283,14 @@ fn no_such_method(request: &HttpRequest, allow: &str) -> HttpResponse {
 /// Around every request: a trace id, a line in the operational log, the headers that every response has, and a
 /// problem document for whatever a layer below refused with another body.
 pub(super) async fn envelope(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let read = Trace::of(request.headers(), identity::is_inway(request.request()));
     let trace = read.as_ref().map_or_else(|(id, _)| *id, |trace| trace.id);
     request.extensions_mut().insert(trace);
     let method = request.method().clone();
+    head_is_get(&mut request);
     let route = request.match_pattern();
     let started = std::time::Instant::now();
     let parent = read.as_ref().ok().and_then(|read| read.parent.as_ref());

@@ -97,6 +97,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Counts that a load in progress is read to be committed, and says how often it was.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such load in state staging.
+    pub fn count_reading(&self, id: &LoadId) -> Result<u32, StoreError> {
+        let sql = "UPDATE load SET readings = readings + 1 WHERE id = ?1 AND state = 'staging' RETURNING readings";
+        let read = self.db.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()?;
+        read.ok_or(StoreError::NotFound("load"))
+    }
+
     /// Makes a complete load, as it was read, the current one of its epoch and source, with so many records in all. The one
     /// before is kept where the new one changes it. Else it is superseded, with all that it changed: [`Tx::sweep_loads`]
     /// deletes them, bit by bit. `report` is kept as it is, for [`Store::load_report`].

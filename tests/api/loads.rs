@@ -115,6 +115,27 @@ fn half_a_load_is_not_answered() {
 }
 
 #[test]
+fn a_load_that_is_refused_again_and_again_is_read_five_times() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let few = &lines[..lines.len() / 10];
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, few.len());
+    assert_eq!(load.put(&house, POPULATION, 0, few).status, 200);
+    let commit = |house: &House| house.line(POPULATION).json("POST", &load.commit_path(), &json!({"chunks": 1}));
+    for _ in 0..5 {
+        commit(&house).is_problem(409, "source_changed");
+    }
+    let spoil = format!("UPDATE chunk SET sealed = x'00' WHERE upload = '{}'", load.id);
+    rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap().execute_batch(&spoil).unwrap();
+    house.restart();
+    commit(&house).is_problem(409, "load_spent");
+    let another = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    another.put(&house, POPULATION, 0, &lines);
+    assert_eq!(another.commit(&house, POPULATION, 1).status, 200);
+}
+
+#[test]
 fn a_commit_of_half_a_load_opens_no_chunk() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);

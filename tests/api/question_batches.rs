@@ -16,6 +16,7 @@ use voorrang::ids::BatchId;
 use super::answers::small_stock;
 use super::regulation::amend;
 use super::support::*;
+use super::walls::soon;
 
 /// A way to spoil a question, and the problem that it earns.
 type Spoilt = (fn(&mut Value), &'static str);
@@ -475,6 +476,39 @@ fn a_regulation_that_ends_in_the_middle_of_a_batch_ends_its_answers_at_midnight(
     house.activate_law().unwrap();
     let told = results(&house, batch).iter().filter(|one| one.answered.is_some()).count();
     assert_eq!(told, done.answered as usize);
+}
+
+#[test]
+fn a_batch_is_open_and_its_results_are_there_as_long_as_the_configuration_says() {
+    let mut house = House::open();
+    house.configure(|table| {
+        let batches = [("each", 4), ("open_hours", 2), ("results_days", 1)];
+        let batches = batches.map(|(key, value)| (key.to_owned(), value.into()));
+        table.insert("batches".into(), toml::Table::from_iter(batches).into());
+    });
+    house.restart();
+    let asked = questions(&house, 2);
+    let (left, answered) = (begin(&house, &asked[0], 2), send(&house, &asked, 2));
+    assert_eq!(put(&house, left, 0, &asked[..1]).status, 200);
+    let ended = wait(&house, answered);
+    assert_eq!(ended.expires_at, Some(house.clock.now() + time::Duration::DAY));
+    house.clock.pass(NOW + time::Duration::minutes(119));
+    assert_eq!(put(&house, left, 1, &asked[1..]).status, 200);
+    house.clock.pass(NOW + time::Duration::hours(2));
+    put(&house, left, 1, &asked[1..]).is_problem(404, "unknown_batch");
+    let path = |batch| format!("/v1/question-batches/{batch}/results");
+    house.clock.pass(NOW + time::Duration::hours(23));
+    assert_eq!(results(&house, answered).len(), 2);
+    house.clock.pass(NOW + time::Duration::hours(25));
+    for batch in [left, answered] {
+        house.line(CORPORATION).get(&path(batch)).is_problem(404, "unknown_batch");
+    }
+    // What is there no more is deleted too.
+    assert_eq!(house.line(OFFICER).json("POST", "/v1/access-log/expire", &Value::Null).status, 200);
+    house.restart();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let rows = |table| db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0)).unwrap();
+    soon("both are swept", || rows("batch") + rows("result") == 0);
 }
 
 #[test]

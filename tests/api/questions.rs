@@ -294,9 +294,12 @@ fn every_error_of_every_layer_is_a_problem_with_all_headers() {
                 line.send(method, path, &[], b"").unwrap().is_problem(405, "no_such_method");
             }
         }
-        let reply = line.send("HEAD", path, &[], b"").unwrap();
-        assert_eq!(reply.status, 405, "HEAD {path}");
-        reply.assert_headers();
+        // Else it is GET, of which the table of all roles tells.
+        if allowed != "GET" {
+            let reply = line.send("HEAD", path, &[], b"").unwrap();
+            assert_eq!(reply.status, 405, "HEAD {path}");
+            reply.assert_headers();
+        }
     }
     let good = value(&house.encoder(EPOCH), FAMILY).to_string();
     for name in ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"] {

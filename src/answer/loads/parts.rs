@@ -4,18 +4,34 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::EpochInForce;
-use super::super::chunks::each_line;
+use super::super::chunks::{BadLine, each_line};
 use super::super::decision::store_problem;
 use super::super::problem::Problem;
 use super::super::wire::{Changes, LoadPlan, RecordLine, Source};
-use super::{LoadError, source_of};
+use super::source_of;
 use crate::code::RecordRef;
-use crate::link::{Register, RegisterBuilder};
+use crate::link::{LinkError, Register, RegisterBuilder};
 use crate::profile::Profile;
-use crate::store::{Load, Store};
+use crate::store::{Load, Store, StoreError};
 
 /// Most loads that are read one behind the other. With a change a day the whole register is sent once a month.
 const MOST_PARTS: usize = 32;
+
+/// Why stored records are no register.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Line(#[from] BadLine),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(
+        "records that are to be removed are not in the load that this one changes ({0} of them); nothing was changed, \
+         send the whole register"
+    )]
+    NotThere(usize),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// A load, read with all that it builds on.
 pub(super) struct Read {
