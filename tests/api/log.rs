@@ -11,13 +11,14 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{Expired, HoldView, LogPage};
 use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash};
-use voorrang::audit::{read_bundle, verify_inclusion, verify_log};
+use voorrang::audit::{Range, read_bundle, verify_inclusion, verify_log};
 use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::retention::{self, HoldArgs, OfficerArgs, ReleaseArgs};
 use voorrang::cli::audit::{LogArgs, LogBroken, VerifyArgs, list, verify};
 use voorrang::cli::exit_code;
 use voorrang::clock::Clock;
 
+use super::regulation::CARE_OFFICER;
 use super::support::*;
 
 /// A name and an address, spelt as a purpose is.
@@ -221,6 +222,27 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     assert!(found.status == 200 && found.text().starts_with("c2sp.org/tlog-proof@v1"), "{}", found.text());
     // What is gone is not missing: the officer's own tool verifies the log and says where.
     assert!(house.verify(&[]).unwrap().expired > 0);
+}
+
+#[test]
+fn a_hold_is_ended_by_the_party_that_made_it_and_by_no_other() {
+    let house = House::open();
+    let made = house.line(OFFICER).json("POST", "/v1/access-log/holds", &json!({"from": 0, "to": 3}));
+    let held: HoldView = serde_json::from_slice(&made.body).unwrap();
+    assert_eq!(held.by, Some(house.client(OFFICER).oin().unwrap()));
+    let path = format!("/v1/access-log/holds/{}", held.id);
+    let mut other = house.line(CARE_OFFICER);
+    other.send("DELETE", &path, &[], b"").unwrap().is_problem(403, "not_the_holder");
+    let holds =
+        |line: &mut Line| -> Vec<HoldView> { serde_json::from_slice(&line.get("/v1/access-log/holds").body).unwrap() };
+    assert_eq!(holds(&mut other), [held.clone()], "it is still held");
+    let refused = house.log().into_iter().rfind(|entry| entry.action == Action::LogHoldEnd).unwrap();
+    assert_eq!(refused.result, Outcome::Refused("not_the_holder".into()));
+    assert_eq!(refused.entries, Some(Range { from: 0, to: 3 }));
+    house.verify(&[]).unwrap();
+    let ended = house.line(OFFICER).send("DELETE", &path, &[], b"").unwrap();
+    assert_eq!(serde_json::from_slice::<HoldView>(&ended.body).unwrap(), held);
+    assert_eq!(holds(&mut other), []);
 }
 
 #[test]
