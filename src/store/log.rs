@@ -68,6 +68,11 @@ impl Tx<'_> {
         self.appended.borrow_mut().push(appended);
         Ok(appended)
     }
+
+    /// Entries before the next one.
+    pub fn log_size(&self) -> u64 {
+        self.log.borrow().frontier.size()
+    }
 }
 
 impl Store {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{Expired, HoldView, LogPage};
-use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash};
+use voorrang::audit::{
+    Action, Checkpoint, Entry, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash,
+};
 use voorrang::audit::{Range, read_bundle, verify_inclusion, verify_log};
 use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::retention::{self, HoldArgs, OfficerArgs, ReleaseArgs};
@@ -167,6 +169,30 @@ fn the_log_is_read_as_tiles_and_a_party_gets_the_proof_of_its_own_entry() {
     let extends = officer.get("/v1/access-log/consistency?old=3").text();
     assert!(extends.starts_with("old 3\n"), "{extends}");
     officer.get("/v1/access-log/consistency?old=999999").is_problem(422, "old_size");
+}
+
+#[test]
+fn an_entry_says_which_entries_were_really_read() {
+    let house = House::open();
+    let mut officer = house.line(OFFICER);
+    let mut page = |from: u64| -> Vec<Entry> {
+        let reply = officer.get(&format!("/v1/access-log/entries?from={from}"));
+        let page: LogPage = serde_json::from_slice(&reply.body).unwrap();
+        page.entries.iter().map(|text| Entry::from_bytes(&STANDARD.decode(text).unwrap()).unwrap()).collect()
+    };
+    let range = |entry: &Entry| (entry.action == Action::LogRead).then_some(entry.entries).flatten();
+    let all = page(0);
+    let size = all.len() as u64;
+    assert_eq!(range(all.last().unwrap()), Some(Range { from: 0, to: size }), "up to the entry itself");
+    for beyond in [size + 9, u64::MAX >> 11] {
+        assert_eq!(page(beyond), []);
+    }
+    house.line(OFFICER).get("/v1/access-log/proofs/999999").is_problem(404, "no_such_entry");
+    let since = page(size);
+    let read: Vec<_> = since.iter().map(range).collect();
+    let none = |at| Some(Range { from: at, to: at });
+    assert_eq!(read, [none(size + 1), none(size + 2), None, Some(Range { from: size, to: size + 4 })]);
+    assert_eq!(since[2].result, Outcome::Refused("no_such_entry".into()));
 }
 
 #[test]
