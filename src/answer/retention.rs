@@ -36,9 +36,12 @@ pub(super) fn tidy(app: &App) {
 /// timer's part; at the start it was just done.
 pub(super) fn look(app: &App) {
     let since = std::time::Instant::now();
-    match app.store.check_log() {
+    match app.store.check_wal().and_then(|()| app.store.check_log()) {
         Ok(()) => tracing::debug!(ms = since.elapsed().as_millis() as u64, "the log is the one that was signed"),
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the access log was not found whole"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the access log was not found whole, or its file is gone"
+        ),
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;
     let room = Room::new(&database, setup.reserve);
-    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk), room)?;
+    let (desk, opened) = (anchor.as_ref().map(AnchorWriter::desk), wal::Opened::new(&database)?);
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), desk, room, opened)?;
     let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
     let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, subtrees, _lock };
     // A tombstone counts more than a restored database: what it names is buried before anybody is answered.
