@@ -333,7 +333,7 @@ mod tests {
         let store = open(&home);
         filled(&store);
         let held = store.write(|tx| tx.hold(Range { from: 0, to: 1 }, 0, NOW)).unwrap().value;
-        assert_eq!(store.holds().unwrap(), [held.clone()]);
+        assert_eq!(store.holds().unwrap(), std::slice::from_ref(&held));
         store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
         assert_eq!(contents(&store), [true, false, true, false, true]);
         assert_eq!(store.write(move |tx| tx.end_hold(held.id)).unwrap().value, held);
