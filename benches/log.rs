@@ -1,5 +1,5 @@
 //! What an entry of the access log costs: `cargo bench --bench log`. Appends one at a time beside a bare `fdatasync` of
-//! the same disk in turn, 64 that wait together, CPU and bytes an entry, then proofs in a log of a million entries
+//! the same disk in turn, 64 that wait together, CPU and bytes an entry, CPU of all that an answer writes, then proofs in a log of a million entries
 //! (another number: `cargo bench --bench log -- ENTRIES`). Figures are medians.
 
 use std::fs::File;
@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
+use tokio::runtime::{Builder, Runtime};
 use voorrang::audit::{
     Action, Actor, Consent, DayKey, Disclosed, Entry, Latency, Outcome, RegulationRef, inclusion_proof,
 };
 use voorrang::epoch::share::generate_identity;
 use voorrang::ids::{Oin, TraceId};
-use voorrang::store::{Folders, Setup, Store, StoreError, Tx};
+use voorrang::store::{Folders, Setup, Store, StoreError, Tx, Written};
 
 const ROUNDS: usize = 1000;
 const TOGETHER: usize = 64;
@@ -100,7 +101,7 @@ fn main() {
         ratio(alone, bare)
     );
 
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
     let mut awaited = Vec::new();
     for at in 0..ROUNDS {
         let one = entry(&key, at);
@@ -146,11 +147,47 @@ fn main() {
     let each = (cpu() - used) / MANY as u32;
     drop(store);
     let rows = 50 + 2 * ROUNDS + ROUNDS / 10 * TOGETHER;
-    println!("CPU: {each:.1?} an entry, groups of 256, n = {MANY}");
+    println!("CPU: {each:.1?} an entry alone, groups of 256, n = {MANY}");
+    answers(&home.path().join("answers"), &key, &runtime);
     let total = bytes(&setup.folders.state);
     println!("disk: {} bytes an entry (database of {} entries)", total / (rows + MANY) as u64, rows + MANY);
     let size = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
     proofs(&home.path().join("large"), size);
+}
+
+/// All that an answer writes: its entry, the budgets of party and household, the answer that is kept for a repetition, and
+/// the outbox's row of its processing record.
+fn answers(folder: &Path, key: &DayKey, runtime: &Runtime) {
+    let folders = Folders { state: folder.join("state"), epoch_keys: folder.join("epoch-keys"), credentials: None };
+    let setup = Setup { outbox: true, ..Setup::new(folders, "bench.example/log") };
+    let store = Store::open_with(&setup).expect("a fresh store");
+    let prepared = |at: usize| {
+        let entry = entry(key, at);
+        let oin = entry.actor.oin.clone().expect("it has one");
+        let repeat = store.repeat_key(&oin, &format!("8e03978e-40d5-43e8-bc93-{at:012}"), &at.to_be_bytes());
+        move |tx: &Tx<'_>| {
+            let regulation = "haarlem".parse().expect("a short name");
+            let object = entry.object.as_deref().expect("it has one");
+            tx.charge(&regulation, &oin, "2026-11", 23, 1, 0)?;
+            tx.charge_household(&oin, object, "2026-11")?;
+            let appended = tx.append(&entry)?;
+            tx.keep_answer(&repeat, "no_priority haarlem-2026-1", Some(appended), OffsetDateTime::now_utc())
+        }
+    };
+    let answer = |written: Result<Written<()>, StoreError>| drop(written.expect("the disk takes it"));
+    let jobs: Vec<_> = (0..MANY).map(prepared).collect();
+    let used = cpu();
+    let sent: Vec<_> = jobs.into_iter().map(|job| store.write_async(job)).collect();
+    sent.into_iter().for_each(|one| answer(runtime.block_on(one)));
+    let together = (cpu() - used) / MANY as u32;
+    let jobs: Vec<_> = (MANY..MANY + ROUNDS).map(prepared).collect();
+    let used = cpu();
+    jobs.into_iter().for_each(|job| answer(runtime.block_on(store.write_async(job))));
+    let alone = (cpu() - used) / ROUNDS as u32;
+    println!(
+        "CPU with all that an answer writes: {together:.1?} an entry, groups of 256, n = {MANY}; {alone:.1?} where each \
+         has its own commit and sync, n = {ROUNDS}"
+    );
 }
 
 /// Proofs at places all over a log of this size, beside one that is made of every leaf hash.

@@ -130,6 +130,7 @@ pub const CODES: &[Code] = &[
     code("no_such_tile", &[404], Stop, "the log has no such tile"),
     code("not_a_contributor", &[403], Stop, "only who contributed to the epoch seals its shares again"),
     code("not_acceptable", &[406], Mend, "`Accept` leaves no room for what is answered"),
+    code("not_the_holder", &[403], Stop, "only the party that holds entries ends that"),
     code("not_the_proposer", &[403], Stop, "only the party that proposed an act withdraws it"),
     code("officer_key_missing", &[409], Stop, "the regulation names no key of a privacy officer"),
     code("old_size", &[422], Mend, "the log never had that many entries"),

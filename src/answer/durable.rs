@@ -36,6 +36,10 @@ fn silence(stats: Stats) -> Option<Problem> {
                       its operator has put a backup back; then send the same request again, under the same \
                       Idempotency-Key";
         ("store_damaged", detail)
+    } else if stats.wal_lost {
+        let detail = "another program deleted the service's write-ahead log, so nothing is recorded and nothing is told until \
+                      its operator has restarted it; then send the same request again, under the same Idempotency-Key";
+        ("store_not_durable", detail)
     } else if stats.poisoned {
         let detail = "a commit failed, so nothing is recorded and nothing is told until the service was restarted on a \
                       disk that keeps what it is given; then send the same request again, under the same \

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::config::{Config, Level};
 use crate::ids::{EpochId, TraceId};
+use crate::store::StoreError;
 use crate::telemetry;
 
 /// The listener serves a handful of people and one scraper.
@@ -157,11 +158,16 @@ impl Inside {
 
     fn look(&self, now: OffsetDateTime) -> Readiness {
         let mut found = Vec::new();
+        // It is told by the next line.
+        drop(self.app.store.check_wal());
         let stats = self.app.store.stats();
         if stats.damaged {
             let detail = "the access log was changed outside the service: keep a copy, tell the privacy officers, restore a \
                           backup";
             found.push(Finding::error(Area::Log, "store_damaged", detail));
+        } else if stats.wal_lost {
+            let detail = StoreError::WalLost.to_string();
+            found.push(Finding::error(Area::Store, "store_not_durable", detail));
         } else if stats.poisoned {
             let detail = "a commit failed: make room or replace the disk, then restart";
             found.push(Finding::error(Area::Store, "store_not_durable", detail));

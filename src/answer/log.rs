@@ -188,8 +188,12 @@ pub(super) async fn proof(
     let index = index.into_inner();
     let line = read(&app, move |app| app.store.entries(index..index.saturating_add(1))).await.map_err(traced)?;
     let line = line.map_err(|error| traced(failed(error)))?.pop();
-    if !line.is_some_and(|line| did(&caller, &line) || known.is_of(&line)) {
-        app.read_log(&caller, Some(Range { from: index, to: index.saturating_add(1) })).await?;
+    let Some(line) = line else {
+        let entry = app.officer_entry(&caller, Action::LogRead).await?;
+        return Err(app.refuse(entry, no_such_entry()).await);
+    };
+    if !(did(&caller, &line) || known.is_of(&line)) {
+        app.read_log(&caller, Some(Range { from: index, to: index + 1 })).await?;
     }
     let found = read(&app, move |app| app.store.inclusion(index)).await.map_err(traced)?;
     let found = found.map_err(|error| traced(failed(error)))?;
@@ -286,10 +290,18 @@ async fn read<T: Send + 'static>(
     aside(move || work(&worker)).await.map_err(|_| Problem::unavailable("the service is stopping"))
 }
 
-/// Entries for an officer, who is recorded before she gets them.
+/// Entries for an officer, who is recorded before she gets them: those up to the record of that, which is the last one, and
+/// no others.
 async fn read_entries(app: &Data<App>, caller: &Caller, range: std::ops::Range<u64>) -> Result<Vec<LogLine>, Problem> {
-    app.read_log(caller, Some(Range { from: range.start, to: range.end })).await?;
-    let lines = read(app, |app| app.store.entries(range)).await;
+    let entry = app.officer_entry(caller, Action::LogRead).await?;
+    let recorded = app.store.write_async(move |tx: &Tx<'_>| {
+        let to = range.end.min(tx.log_size() + 1);
+        let range = Range { from: range.start.min(to), to };
+        tx.append(&Entry { entries: Some(range), ..entry })?;
+        Ok::<_, StoreError>(range)
+    });
+    let range = recorded.await.map_err(|error| store_problem(&error).traced(caller.trace))?.value;
+    let lines = read(app, move |app| app.store.entries(range.from..range.to)).await;
     lines.and_then(|lines| lines.map_err(|error| store_problem(&error))).map_err(|problem| problem.traced(caller.trace))
 }
 

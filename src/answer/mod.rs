@@ -97,6 +97,8 @@ pub enum StartError {
     Tls(#[from] tls::TlsError),
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
+    #[error("the access log does not have that the service stopped")]
+    Unrecorded(#[source] StoreError),
     #[error("the regulation {place} cannot be used")]
     Regulation { place: String, source: RegulationError },
     #[error("there is no built-in {0}")]
@@ -244,10 +246,10 @@ impl App {
     }
 
     /// Records that the service stopped as it should.
-    fn stopped(&self) -> Result<(), StoreError> {
+    fn stopped(&self) -> Result<(), StartError> {
         let entry = self.own_entry(Action::Stop);
-        self.store.write(move |tx| tx.append(&entry).map(drop))?;
-        Ok(())
+        let written = self.store.write(move |tx| tx.append(&entry).map(drop));
+        written.map(drop).map_err(StartError::Unrecorded)
     }
 
     fn own_entry(&self, action: Action) -> Entry {

@@ -274,7 +274,7 @@ fn about_the_log() -> Vec<Operation> {
             .creates("The hold", Shape::of::<HoldView>())
             .refuses(&[409]),
         delete("/access-log/holds/{hold}", retention::release)
-            .is("releaseHold", TAG, "Ends a hold")
+            .is("releaseHold", TAG, "Ends a hold of the caller's party")
             .by(&[OFFICER])
             .gives("The hold that ended", Shape::of::<HoldView>())
             .refuses(&[409]),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use time::{Duration, OffsetDateTime};
@@ -35,9 +36,12 @@ pub(super) fn tidy(app: &App) {
 /// timer's part; at the start it was just done.
 pub(super) fn look(app: &App) {
     let since = std::time::Instant::now();
-    match app.store.check_log() {
+    match app.store.check_wal().and_then(|()| app.store.check_log()) {
         Ok(()) => tracing::debug!(ms = since.elapsed().as_millis() as u64, "the log is the one that was signed"),
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the access log was not found whole"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the access log was not found whole, or its file is gone"
+        ),
     }
 }
 
@@ -84,8 +88,8 @@ pub(super) async fn hold(
     entry.entries = Some(range);
     let once = caller.once;
     let held = app.store.write_async(move |tx: &Tx<'_>| {
-        tx.append(&entry)?;
-        let hold = view(tx.hold(range, now)?, expired);
+        let begun = tx.append(&entry)?.index;
+        let hold = view(tx.hold(range, begun, now)?, expired);
         once.keep(tx, &Kept::created(&hold, place(&hold)), now).map(|()| hold)
     });
     let held = held.await.map_err(|error: StoreError| store_problem(&error).traced(caller.trace))?;
@@ -121,7 +125,7 @@ async fn expired_of(app: &Data<App>, range: Range) -> Result<u64, Problem> {
     found.map_err(|_| Problem::unavailable("the service is stopping"))?.map_err(|error| store_problem(&error))
 }
 
-/// Ends a hold.
+/// Ends a hold. What is due is deleted then, so its party alone does it: no other party destroys what one needs.
 pub(super) async fn release(
     app: Data<App>,
     identity: Identity,
@@ -130,7 +134,15 @@ pub(super) async fn release(
 ) -> Result<Json<HoldView>, Problem> {
     let caller = Caller::of(identity, &request);
     let mut entry = app.officer_entry(&caller, Action::LogHoldEnd).await?;
-    let (id, once, now) = (id.into_inner(), caller.once, app.clock.now());
+    let (id, now) = (id.into_inner(), app.clock.now());
+    let holds = app.store.holds().map_err(|error| store_problem(&error).traced(caller.trace))?;
+    let others = |hold: &Hold| hold.id == id && hold.by.as_ref().is_some_and(|by| *by != caller.identity.oin);
+    if let Some(hold) = holds.into_iter().find(others) {
+        entry.entries = Some(hold.entries);
+        let detail = "only the party that holds these entries ends that; `audit holds` says which";
+        return Err(app.refuse(entry, Problem::new(StatusCode::FORBIDDEN, "not_the_holder", detail)).await);
+    }
+    let once = caller.once;
     let ended = app.store.write_async(move |tx: &Tx<'_>| {
         let hold = tx.end_hold(id)?;
         entry.entries = Some(hold.entries);
@@ -142,8 +154,8 @@ pub(super) async fn release(
     Ok(Json(ended.value))
 }
 
-fn view(Hold { id, entries }: Hold, expired: u64) -> HoldView {
-    HoldView { id, from: entries.from, to: entries.to, expired: Some(expired).filter(|&expired| expired > 0) }
+fn view(Hold { id, entries, by }: Hold, expired: u64) -> HoldView {
+    HoldView { id, from: entries.from, to: entries.to, expired: Some(expired).filter(|&expired| expired > 0), by }
 }
 
 impl App {

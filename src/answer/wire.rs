@@ -290,6 +290,10 @@ pub struct HoldView {
     /// So many of them have no contents any more: no hold keeps those. Absent where all have them, and when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired: Option<u64>,
+    /// The party that holds them and alone ends it; anybody's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub by: Option<Oin>,
 }
 
 /// One fault of a request: where, and what is expected there. Never what stood there.

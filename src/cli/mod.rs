@@ -189,7 +189,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         .find_map(|cause| {
             is(cause.is::<client::Refused>() || cause.is::<query::SomeRefused>(), 3)
                 .or_else(|| is(cause.is::<clk::TooWeak>() || cause.is::<link::NoSuchKernel>(), 2))
-                .or_else(|| is(cause.is::<there::Taken>(), 2))
+                .or_else(|| is(cause.is::<there::Taken>() || cause.is::<audit::filter::NoSuchFilter>(), 2))
                 .or_else(|| is(cause.is::<link::InputError>(), 4))
                 .or_else(|| is(cause.is::<ReadError>() || cause.is::<FileError>() || cause.is::<InputError>(), 4))
                 .or_else(|| is(cause.is::<NotAuthentic>(), 4))

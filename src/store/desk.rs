@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::anchor::AnchorDesk;
 use super::log::{Appended, Log};
 use super::room::Room;
-use super::wal::Copier;
+use super::wal::{Copier, Opened};
 use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
 use crate::audit::Receipt;
@@ -34,22 +34,30 @@ pub(super) struct Counts {
     pub commits: AtomicU64,
     pub jobs: AtomicU64,
     pub poisoned: AtomicBool,
-    pub damaged: AtomicBool,
+    /// Where the log is not the one that was signed, and what of it.
+    pub damaged: OnceLock<(Option<u64>, &'static str)>,
+    /// The write-ahead log is no longer where SQLite opened it.
+    pub wal_lost: AtomicBool,
 }
 
 impl Counts {
     /// After a failed sync the kernel may have dropped the pages: reading back proves nothing, only a restart does.
     pub fn poison(&self, error: &StoreError) {
-        self.poisoned.store(true, Ordering::Release);
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "the disk failed; every write is refused until a restart"
-        );
+        self.wal_lost.fetch_or(matches!(error, StoreError::WalLost), Ordering::AcqRel);
+        if !self.poisoned.swap(true, Ordering::AcqRel) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "a write is not durable; every write is refused until a restart");
+        }
     }
 
     /// What is signed from here on would rest on a log that is not the one on the disk.
     pub fn damage(&self, error: &StoreError) {
-        if !self.damaged.swap(true, Ordering::AcqRel) {
+        let found = match error {
+            StoreError::DamagedEntry { index, what } => (Some(*index), *what),
+            StoreError::Damaged { what } => (None, *what),
+            _ => (None, "SQLite cannot read it"),
+        };
+        if self.damaged.set(found).is_ok() {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 code = error.code(),
@@ -57,6 +65,16 @@ impl Counts {
             );
         }
         self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Why nothing is written any more.
+    pub fn refusal(&self) -> StoreError {
+        match self.damaged.get() {
+            Some(&(Some(index), what)) => StoreError::DamagedEntry { index, what },
+            Some(&(None, what)) => StoreError::Damaged { what },
+            None if self.wal_lost.load(Ordering::Acquire) => StoreError::WalLost,
+            None => StoreError::NotDurable,
+        }
     }
 }
 
@@ -113,6 +131,7 @@ pub(super) struct Desk {
     counts: Arc<Counts>,
     anchor: Option<Arc<AnchorDesk>>,
     room: Room,
+    wal: Opened,
 }
 
 /// A job that has run, and the entries it appended.
@@ -128,18 +147,19 @@ impl Desk {
         counts: Arc<Counts>,
         anchor: Option<Arc<AnchorDesk>>,
         room: Room,
+        wal: Opened,
     ) -> Result<Self, StoreError> {
         let uncertain = Arc::clone(&counts);
         let database = PathBuf::from(db.path().unwrap_or_default());
         let copier = Copier::start(&database, move |error| uncertain.poison(error))?;
-        Ok(Self { copier, db, log: RefCell::new(log), keys, counts, anchor, room })
+        Ok(Self { copier, db, log: RefCell::new(log), keys, counts, anchor, room, wal })
     }
 
     /// Answers each of these jobs.
     pub fn serve(&self, group: Vec<Box<dyn Job>>) {
         self.counts.jobs.fetch_add(group.len() as u64, Ordering::Relaxed);
         if self.counts.poisoned.load(Ordering::Acquire) {
-            group.into_iter().for_each(|job| job.answer(Err(StoreError::NotDurable)));
+            group.into_iter().for_each(|job| job.answer(Err(self.counts.refusal())));
         } else if self.room.check().is_err() {
             // Even what deletes needs room to write.
             group.into_iter().for_each(|job| job.answer(Err(StoreError::Full)));
@@ -208,6 +228,7 @@ impl Desk {
         }
         let note = if log_grew { self.log.borrow().store_checkpoint(&self.db)? } else { String::new() };
         self.execute("COMMIT")?;
+        self.wal.check()?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(note)
     }
@@ -235,7 +256,7 @@ impl Desk {
             // Whether this succeeds changes nothing: nothing is written any more.
             drop(self.execute("ROLLBACK"));
         }
-        ran.into_iter().for_each(|(job, _)| job.answer(Err(StoreError::NotDurable)));
+        ran.into_iter().for_each(|(job, _)| job.answer(Err(self.counts.refusal())));
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {

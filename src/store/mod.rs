@@ -135,6 +135,11 @@ pub enum StoreError {
         "the change may not be on the disk and all writes are refused: make room or replace the disk, then restart"
     )]
     NotDurable,
+    #[error(
+        "another program deleted or replaced the write-ahead log voorrang.db-wal, and all writes are refused: stop the \
+         service, which saves what it still has open, keep that program away, then start it"
+    )]
+    WalLost,
     #[error("the disk has too little room left and nothing was written: make room; no restart is needed")]
     Full,
     #[error("something else holds the database for longer than a write waits, and nothing was written: try again")]
@@ -208,7 +213,7 @@ impl StoreError {
             Self::Key { .. } => "store_key",
             Self::EpochKey { .. } => "store_epoch_key",
             Self::EpochCredential { .. } => "store_epoch_credential",
-            Self::NotDurable => "store_not_durable",
+            Self::NotDurable | Self::WalLost => "store_not_durable",
             Self::Full => "store_full",
             Self::Busy => "store_busy",
             Self::Stopped => "store_stopped",
@@ -364,6 +369,14 @@ impl Store {
     /// Commits and jobs since the start, and whether writes are refused.
     pub fn stats(&self) -> Stats {
         self.writer.stats()
+    }
+
+    /// Looks whether the write-ahead log that is open still is the one at its path.
+    ///
+    /// # Errors
+    /// [`StoreError::WalLost`]; every write is refused then.
+    pub fn check_wal(&self) -> Result<(), StoreError> {
+        self.writer.check_wal()
     }
 
     /// For how long the log's anchor could not be written; `None` if it was, or there is none.

@@ -18,7 +18,8 @@ use super::writer::Writer;
 use super::{Setup, Store, StoreError, loads, log, wal};
 use crate::epoch::{Epoch, State};
 
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("migrations/001-first.sql"))];
+const MIGRATIONS: &[M<'_>] =
+    &[M::up(include_str!("migrations/001-first.sql")), M::up(include_str!("migrations/002-holder.sql"))];
 
 /// The lock, the writing connection, the keys and the log, all checked.
 pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log::Log), StoreError> {
@@ -48,7 +49,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;
     let room = Room::new(&database, setup.reserve);
-    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), anchor.as_ref().map(AnchorWriter::desk), room)?;
+    let (desk, opened) = (anchor.as_ref().map(AnchorWriter::desk), wal::Opened::new(&database)?);
+    let writer = Writer::start(db, log, Arc::clone(&epoch_keys), desk, room, opened)?;
     let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
     let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, subtrees, _lock };
     // A tombstone counts more than a restored database: what it names is buried before anybody is answered.

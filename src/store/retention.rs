@@ -5,10 +5,11 @@ use rusqlite::{Connection, Row, params};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use super::epochs::parsed;
 use super::log::{int, position};
 use super::{Store, StoreError, Tx};
 use crate::audit::Range;
-use crate::ids::RegulationId;
+use crate::ids::{Oin, RegulationId};
 
 /// Entries that one job looks at: answers wait for it.
 const STEP: u32 = 1000;
@@ -27,10 +28,12 @@ pub struct Expiry {
 }
 
 /// A range of entries whose contents stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     pub id: i64,
     pub entries: Range,
+    /// Who holds them, as the entry says with which it began.
+    pub by: Option<Oin>,
 }
 
 /// What one step of expiring did.
@@ -124,15 +127,16 @@ impl Tx<'_> {
         Ok(self.db.prepare_cached(sql)?.query_row([int(index)?], |row| row.get(0))?)
     }
 
-    /// Keeps the contents of these entries until the hold ends. They may lie in the future.
+    /// Keeps the contents of these entries until the hold ends, for who acts in the entry at `begun`. They may lie in the
+    /// future.
     ///
     /// # Errors
     /// [`StoreError::Sql`], also for an empty range.
-    pub fn hold(&self, entries: Range, now: OffsetDateTime) -> Result<Hold, StoreError> {
-        let sql = "INSERT INTO hold (first, beyond, held_at) VALUES (?1, ?2, ?3) RETURNING id";
-        let row = params![int(entries.from)?, int(entries.to)?, now.unix_timestamp()];
+    pub fn hold(&self, entries: Range, begun: u64, now: OffsetDateTime) -> Result<Hold, StoreError> {
+        let sql = "INSERT INTO hold (first, beyond, held_at, idx) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+        let row = params![int(entries.from)?, int(entries.to)?, now.unix_timestamp(), int(begun)?];
         let id = self.db.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
-        Ok(Hold { id, entries })
+        held(self.db, id)?.ok_or(StoreError::NotFound("hold"))
     }
 
     /// Ends a hold; contents that are due go with the next expiry.
@@ -140,10 +144,9 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub fn end_hold(&self, id: i64) -> Result<Hold, StoreError> {
-        let sql = "DELETE FROM hold WHERE id = ?1 RETURNING id, first, beyond";
-        let mut query = self.db.prepare_cached(sql)?;
-        let found = query.query_map([id], hold)?.next().transpose()?;
-        found.ok_or(StoreError::NotFound("hold"))
+        let ended = held(self.db, id)?.ok_or(StoreError::NotFound("hold"))?;
+        self.db.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([id])?;
+        Ok(ended)
     }
 }
 
@@ -181,8 +184,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        let sql = "SELECT id, first, beyond FROM hold ORDER BY id";
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_map([], hold)?.collect::<Result<_, _>>()?))
+        self.read(holds)
     }
 }
 
@@ -203,8 +205,7 @@ pub(super) fn times(
 
 /// That each hold of which the log says that it is open is there: without it contents would expire.
 pub(super) fn check_holds(db: &Connection, open: &[Range]) -> Result<(), StoreError> {
-    let mut query = db.prepare("SELECT id, first, beyond FROM hold")?;
-    let mut held = query.query_map([], hold)?.map(|hold| Ok(hold?.entries)).collect::<Result<Vec<_>, StoreError>>()?;
+    let mut held: Vec<Range> = holds(db)?.into_iter().map(|hold| hold.entries).collect();
     for range in open {
         let missing = StoreError::Damaged { what: "a hold that its log records as open is missing" };
         held.swap_remove(held.iter().position(|held| held == range).ok_or(missing)?);
@@ -212,16 +213,26 @@ pub(super) fn check_holds(db: &Connection, open: &[Range]) -> Result<(), StoreEr
     Ok(())
 }
 
-fn hold(row: &Row<'_>) -> rusqlite::Result<Hold> {
-    let entries = Range { from: position(row, 1)?, to: position(row, 2)? };
-    Ok(Hold { id: row.get(0)?, entries })
+fn holds(db: &Connection) -> Result<Vec<Hold>, StoreError> {
+    let sql = "SELECT id, first, beyond, json_extract(text, '$.actor.oin') FROM hold LEFT JOIN entry USING (idx)
+               ORDER BY id";
+    let hold = |row: &Row<'_>| {
+        let entries = Range { from: position(row, 1)?, to: position(row, 2)? };
+        let by = row.get_ref(3)?.as_str().is_ok().then(|| parsed(row, 3)).transpose()?;
+        Ok(Hold { id: row.get(0)?, entries, by })
+    };
+    Ok(db.prepare_cached(sql)?.query_map([], hold)?.collect::<Result<_, _>>()?)
+}
+
+fn held(db: &Connection, id: i64) -> Result<Option<Hold>, StoreError> {
+    Ok(holds(db)?.into_iter().find(|hold| hold.id == id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{NOW, entry, folder, open, open_in};
     use super::*;
-    use crate::audit::{Action, Entry, Line, Outcome, RegulationRef, verify_log};
+    use crate::audit::{Action, Actor, Entry, Line, Outcome, RegulationRef, verify_log};
     use time::macros::datetime;
 
     fn at(day: &str, regulation: Option<&str>) -> Entry {
@@ -290,7 +301,13 @@ mod tests {
         let range = Range { from: 0, to: 1 };
         let of = |action| Entry { action, result: Outcome::Done, entries: Some(range), ..at("2019-01-01", None) };
         let begun = of(Action::LogHold);
-        let held = store.write(move |tx| tx.append(&begun).and_then(|_| tx.hold(range, NOW))).unwrap().value;
+        let held = store
+            .write(move |tx| {
+                let begun = tx.append(&begun)?.index;
+                tx.hold(range, begun, NOW)
+            })
+            .unwrap()
+            .value;
         let all_due = || Expiry { others: NOW, ..expiry() };
         store.write(move |tx| tx.expire(&all_due(), 0)).unwrap();
         assert_eq!(contents(&store), [true]);
@@ -315,15 +332,43 @@ mod tests {
         let home = folder();
         let store = open(&home);
         filled(&store);
-        let held = store.write(|tx| tx.hold(Range { from: 0, to: 1 }, NOW)).unwrap().value;
-        assert_eq!(store.holds().unwrap(), [held]);
+        let held = store.write(|tx| tx.hold(Range { from: 0, to: 1 }, 0, NOW)).unwrap().value;
+        assert_eq!(store.holds().unwrap(), std::slice::from_ref(&held));
         store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
         assert_eq!(contents(&store), [true, false, true, false, true]);
         assert_eq!(store.write(move |tx| tx.end_hold(held.id)).unwrap().value, held);
         assert!(matches!(store.write(move |tx| tx.end_hold(held.id)), Err(StoreError::NotFound("hold"))));
         store.write(|tx| tx.expire(&expiry(), 0)).unwrap();
         assert_eq!(contents(&store), [false, false, true, false, true]);
-        assert!(store.write(|tx| tx.hold(Range { from: 3, to: 3 }, NOW)).is_err());
+        assert!(store.write(|tx| tx.hold(Range { from: 3, to: 3 }, 0, NOW)).is_err());
+    }
+
+    /// As a database of an earlier version has it.
+    #[test]
+    fn a_hold_from_before_is_of_the_party_that_its_entry_names() {
+        let home = folder();
+        let store = open(&home);
+        let party = |n: u8| -> Oin { format!("0000000900000000000{n}").parse().unwrap() };
+        let of = |action, n, to, day| {
+            let actor = Actor { oin: Some(party(n)), ..entry().actor };
+            let entries = Some(Range { from: 0, to });
+            Entry { action, result: Outcome::Done, entries, actor, ..at(day, None) }
+        };
+        let (begin, end) = (Action::LogHold, Action::LogHoldEnd);
+        let ended = [(1, 9, "2019-01-01"), (2, 8, "2019-01-02"), (3, 9, "2019-01-04")];
+        let mut all: Vec<Entry> =
+            ended.iter().flat_map(|&(n, to, day)| [begin, end].map(|action| of(action, n, to, day))).collect();
+        all.insert(2, of(begin, 4, 9, "2019-01-02"));
+        store.write(move |tx| all.iter().try_for_each(|entry| tx.append(entry).map(drop))).unwrap();
+        let range = Range { from: 0, to: 9 };
+        store.write(move |tx| tx.hold(range, 0, datetime!(2019-01-03 0:00 UTC))).unwrap();
+        drop(store);
+        let db = rusqlite::Connection::open(home.path().join("voorrang.db")).unwrap();
+        db.execute("ALTER TABLE hold DROP COLUMN idx", []).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        drop(db);
+        let held = open_in(home.path()).holds().unwrap();
+        assert_eq!(held, [Hold { id: held[0].id, entries: range, by: Some(party(4)) }]);
     }
 
     #[test]
@@ -366,7 +411,7 @@ mod tests {
         for entry in [seals, sealed] {
             store.write(move |tx| tx.append(&entry)).unwrap();
         }
-        let held = store.write(|tx| tx.hold(Range { from: 1, to: 2 }, NOW)).unwrap().value;
+        let held = store.write(|tx| tx.hold(Range { from: 1, to: 2 }, 0, NOW)).unwrap().value;
         let round = || store.write(|tx| tx.expire(&expiry(), 0)).map(|_| contents(&store)).unwrap();
         assert_eq!(round(), [true, true]);
         store.write(move |tx| tx.end_hold(held.id)).unwrap();

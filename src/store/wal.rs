@@ -1,9 +1,9 @@
 //! The write-ahead log as a file. A commit is one sync of it and nothing else: it has its length from the start, because
 //! growing costs a second write of the file system's own, and its pages are copied into the database beside the answers.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -53,6 +53,37 @@ pub(super) fn lengthen(database: &Path) -> Result<(), StoreError> {
 pub(super) fn empty(db: &Connection, database: &Path) -> Result<(), StoreError> {
     let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(StoreError::InUse { path: database.to_owned() }) } else { Ok(()) }
+}
+
+/// The file that SQLite has open.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Opened {
+    /// # Errors
+    /// If it is not there.
+    pub(super) fn new(database: &Path) -> Result<Self, StoreError> {
+        let path = beside(database);
+        let inode = inode(&path).map_err(|source| StoreError::Folder { path: path.clone(), source })?;
+        Ok(Self { path, inode })
+    }
+
+    /// That it still lies at its path; while it is open no other file has its inode. Another program that closes the
+    /// database, and takes itself for the last one, deletes it: what is committed then goes into a file without a name.
+    ///
+    /// # Errors
+    /// [`StoreError::WalLost`].
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let is_there = inode(&self.path).is_ok_and(|found| found == self.inode);
+        if is_there { Ok(()) } else { Err(StoreError::WalLost) }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 fn beside(database: &Path) -> PathBuf {
@@ -123,7 +154,6 @@ impl Drop for Copier {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::time::{Duration, Instant};
 
     use super::super::fixture::{append, entry, folder, open, open_in};
@@ -149,6 +179,30 @@ mod tests {
         while fs::metadata(&database).unwrap().len() == small {
             assert!(Instant::now() < until, "nothing was copied into the database");
             append(&store);
+        }
+    }
+
+    /// As another program that closes the database does it; or puts another one in its place.
+    #[test]
+    fn nothing_is_acknowledged_that_went_into_a_write_ahead_log_without_a_name() {
+        for put_back in [false, true] {
+            let home = folder();
+            let store = open(&home);
+            append(&store);
+            store.check_wal().unwrap();
+            let path = home.path().join("voorrang.db-wal");
+            fs::remove_file(&path).unwrap();
+            if put_back {
+                fs::write(&path, "").unwrap();
+            } else {
+                // A look finds it before anybody writes.
+                assert!(matches!(store.check_wal(), Err(StoreError::WalLost)));
+            }
+            for _ in 0..2 {
+                let error = store.write(|tx| tx.append(&entry())).unwrap_err();
+                assert!(matches!(error, StoreError::WalLost), "{error:?}");
+            }
+            assert!(store.stats().poisoned && store.stats().wal_lost);
         }
     }
 

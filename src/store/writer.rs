@@ -14,6 +14,7 @@ use super::anchor::AnchorDesk;
 use super::desk::{Counts, Desk, Job, Tx, Waiting};
 use super::log::Log;
 use super::room::Room;
+use super::wal::Opened;
 use super::wrapping::EpochKeys;
 use super::{StoreError, Written};
 
@@ -29,6 +30,8 @@ pub struct Stats {
     pub poisoned: bool,
     /// The access log in the database is not the one that was signed.
     pub damaged: bool,
+    /// Another program deleted the write-ahead log: what was committed since is in no file that a start finds.
+    pub wal_lost: bool,
 }
 
 pub(super) struct Writer {
@@ -43,6 +46,7 @@ struct Office {
     arrived: Condvar,
     desk: Mutex<Desk>,
     counts: Arc<Counts>,
+    wal: Opened,
 }
 
 #[derive(Default)]
@@ -64,10 +68,11 @@ impl Writer {
         keys: Arc<EpochKeys>,
         anchor: Option<Arc<AnchorDesk>>,
         room: Room,
+        wal: Opened,
     ) -> Result<Self, StoreError> {
         let counts = Arc::new(Counts::default());
-        let desk = Mutex::new(Desk::new(db, log, keys, Arc::clone(&counts), anchor, room)?);
-        let office = Arc::new(Office { queue: Mutex::default(), arrived: Condvar::new(), desk, counts });
+        let desk = Mutex::new(Desk::new(db, log, keys, Arc::clone(&counts), anchor, room, wal.clone())?);
+        let office = Arc::new(Office { queue: Mutex::default(), arrived: Condvar::new(), desk, counts, wal });
         let ours = Arc::clone(&office);
         let thread = thread::spawn(move || while ours.serve_next() {});
         Ok(Self { office, thread: Some(thread) })
@@ -117,13 +122,19 @@ impl Writer {
         self.office.counts.damage(error);
     }
 
+    /// Looks whether what is committed is still in a file that a start finds; else it poisons.
+    pub(super) fn check_wal(&self) -> Result<(), StoreError> {
+        self.office.wal.check().inspect_err(|error| self.poison(error))
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let counts = &self.office.counts;
         Stats {
             commits: counts.commits.load(Ordering::Relaxed),
             jobs: counts.jobs.load(Ordering::Relaxed),
             poisoned: counts.poisoned.load(Ordering::Acquire),
-            damaged: counts.damaged.load(Ordering::Acquire),
+            damaged: counts.damaged.get().is_some(),
+            wal_lost: counts.wal_lost.load(Ordering::Acquire),
         }
     }
 }

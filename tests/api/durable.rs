@@ -124,7 +124,7 @@ fn a_row_that_was_changed_is_noticed_by_whoever_asks_for_its_proof_and_ends_all_
         "UPDATE entry SET text = CAST(x'7BFF' AS TEXT) WHERE idx = ?1",
         "UPDATE leaf SET hash = x'00' WHERE idx = ?1",
     ] {
-        let house = House::outside();
+        let mut house = House::outside();
         let inner = logged_port(&house, "internal=");
         let told = Told::by(&house);
         let thief = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
@@ -148,9 +148,35 @@ fn a_row_that_was_changed_is_noticed_by_whoever_asks_for_its_proof_and_ends_all_
         let (_, numbers) = inside(inner, "GET /metrics");
         assert!(numbers.contains(r#"voorrang_finding{code="store_damaged",grade="error"} 1"#), "{numbers}");
         assert_eq!(inside(inner, "GET /livez").0, 503);
+        drop(thief);
+        assert_eq!(house.stopped().code(), Some(5));
         let stderr = std::fs::read_to_string(house.stderr()).unwrap();
         assert_eq!(stderr.matches("the access log was changed under the service").count(), 1, "{stderr}");
+        let last = stderr.lines().last().unwrap();
+        assert!(last.contains("changed outside the service") && !last.contains("make room"), "{stderr}");
     }
+}
+
+/// A program that closes the database and takes itself for the last one does that.
+#[test]
+fn a_write_ahead_log_that_was_deleted_under_the_service_ends_all_telling_and_a_restart_has_every_entry() {
+    let mut house = House::outside();
+    let inner = logged_port(&house, "internal=");
+    let told = Told::by(&house);
+    assert_eq!(inside(inner, "GET /readyz").0, 200);
+    let size = house.log().len();
+    std::fs::remove_file(house.state().join("voorrang.db-wal")).unwrap();
+    let (status, ready) = inside(inner, "GET /readyz");
+    assert!(status == 503 && ready.contains("store_not_durable") && ready.contains("deleted or replaced"), "{ready}");
+    let refused = house.line(CORPORATION).ask(&told.family);
+    assert!(refused.is_problem(503, "store_not_durable").detail.contains("deleted"), "{}", refused.text());
+    told.nothing_is_told(&house, "store_not_durable");
+    assert_eq!(house.stopped().code(), Some(1));
+    let stderr = std::fs::read_to_string(house.stderr()).unwrap();
+    assert!(stderr.lines().last().unwrap().contains("voorrang.db-wal"), "{stderr}");
+    house.start();
+    assert!(house.log().len() > size, "what was still open is in the database");
+    told.all_is_told_again(&house);
 }
 
 /// Has every sync of the service fail while it runs; `None` where strace is not here or may not look.

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{Expired, HoldView, LogPage};
-use voorrang::audit::{Action, Checkpoint, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash};
-use voorrang::audit::{read_bundle, verify_inclusion, verify_log};
+use voorrang::audit::{
+    Action, Checkpoint, Entry, Hash, Line as LogLine, NoteVerifier, Outcome, VerifyError, leaf_hash,
+};
+use voorrang::audit::{Range, read_bundle, verify_inclusion, verify_log};
 use voorrang::cli::audit::filter::Filter;
 use voorrang::cli::audit::retention::{self, HoldArgs, OfficerArgs, ReleaseArgs};
 use voorrang::cli::audit::{LogArgs, LogBroken, VerifyArgs, list, verify};
 use voorrang::cli::exit_code;
 use voorrang::clock::Clock;
 
+use super::regulation::CARE_OFFICER;
 use super::support::*;
 
 /// A name and an address, spelt as a purpose is.
@@ -169,6 +172,30 @@ fn the_log_is_read_as_tiles_and_a_party_gets_the_proof_of_its_own_entry() {
 }
 
 #[test]
+fn an_entry_says_which_entries_were_really_read() {
+    let house = House::open();
+    let mut officer = house.line(OFFICER);
+    let mut page = |from: u64| -> Vec<Entry> {
+        let reply = officer.get(&format!("/v1/access-log/entries?from={from}"));
+        let page: LogPage = serde_json::from_slice(&reply.body).unwrap();
+        page.entries.iter().map(|text| Entry::from_bytes(&STANDARD.decode(text).unwrap()).unwrap()).collect()
+    };
+    let range = |entry: &Entry| (entry.action == Action::LogRead).then_some(entry.entries).flatten();
+    let all = page(0);
+    let size = all.len() as u64;
+    assert_eq!(range(all.last().unwrap()), Some(Range { from: 0, to: size }), "up to the entry itself");
+    for beyond in [size + 9, u64::MAX >> 11] {
+        assert_eq!(page(beyond), []);
+    }
+    house.line(OFFICER).get("/v1/access-log/proofs/999999").is_problem(404, "no_such_entry");
+    let since = page(size);
+    let read: Vec<_> = since.iter().map(range).collect();
+    let none = |at| Some(Range { from: at, to: at });
+    assert_eq!(read, [none(size + 1), none(size + 2), None, Some(Range { from: size, to: size + 4 })]);
+    assert_eq!(since[2].result, Outcome::Refused("no_such_entry".into()));
+}
+
+#[test]
 fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     let house = House::open();
     let told = house.line(CORPORATION).ask(&value(&house.encoder(EPOCH), FAMILY)).answered().receipt;
@@ -221,6 +248,27 @@ fn contents_expire_unless_they_are_held_and_the_tree_verifies() {
     assert!(found.status == 200 && found.text().starts_with("c2sp.org/tlog-proof@v1"), "{}", found.text());
     // What is gone is not missing: the officer's own tool verifies the log and says where.
     assert!(house.verify(&[]).unwrap().expired > 0);
+}
+
+#[test]
+fn a_hold_is_ended_by_the_party_that_made_it_and_by_no_other() {
+    let house = House::open();
+    let made = house.line(OFFICER).json("POST", "/v1/access-log/holds", &json!({"from": 0, "to": 3}));
+    let held: HoldView = serde_json::from_slice(&made.body).unwrap();
+    assert_eq!(held.by, Some(house.client(OFFICER).oin().unwrap()));
+    let path = format!("/v1/access-log/holds/{}", held.id);
+    let mut other = house.line(CARE_OFFICER);
+    other.send("DELETE", &path, &[], b"").unwrap().is_problem(403, "not_the_holder");
+    let holds =
+        |line: &mut Line| -> Vec<HoldView> { serde_json::from_slice(&line.get("/v1/access-log/holds").body).unwrap() };
+    assert_eq!(holds(&mut other), std::slice::from_ref(&held), "it is still held");
+    let refused = house.log().into_iter().rfind(|entry| entry.action == Action::LogHoldEnd).unwrap();
+    assert_eq!(refused.result, Outcome::Refused("not_the_holder".into()));
+    assert_eq!(refused.entries, Some(Range { from: 0, to: 3 }));
+    house.verify(&[]).unwrap();
+    let ended = house.line(OFFICER).send("DELETE", &path, &[], b"").unwrap();
+    assert_eq!(serde_json::from_slice::<HoldView>(&ended.body).unwrap(), held);
+    assert_eq!(holds(&mut other), []);
 }
 
 #[test]

@@ -17,14 +17,13 @@ use voorrang::regulate::Regulation;
 
 use super::authority::{Root, pin};
 use super::document;
-use super::regulation::of_case;
+use super::regulation::{CARE_OFFICER, of_case};
 use super::support::*;
 use super::walls::{house_of, ping, soon};
 
 const TABLE: &str = include_str!("../data/roles.csv");
 const LISTENERS: &str = include_str!("../data/listeners.csv");
 const TEAM: &str = "sociaal-wijkteam-haarlem";
-const SECOND_OFFICER: &str = "functionaris-gegevensbescherming-van-het-zorgnetwerk";
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 7;
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -113,7 +112,7 @@ impl World {
             "team" => TEAM,
             "corporation" => CORPORATION,
             "officer" => OFFICER,
-            "second-officer" => SECOND_OFFICER,
+            "second-officer" => CARE_OFFICER,
             "stranger" => return issued("00000099000000009999", 1),
             "outsider" => return issued("00000099000009004001", 2),
             "inway" | "silent-inway" => return Card::new(&self.root.issue("00000099000000007777", 3, &self.inway)),
@@ -238,7 +237,7 @@ fn word(reply: &Reply) -> Option<&'static str> {
         // Any other article is a reason beside the role.
         (403, "refused") if problem["article"] == "default" || problem["article"] == "four-eyes" => Some("no"),
         (403, "refused") => Some("yes"),
-        (403, "not_the_proposer") => Some("no"),
+        (403, "not_the_holder" | "not_the_proposer") => Some("no"),
         (403, "certificate_refused" | "no_identity") => Some("out"),
         (404, "no_such_path") => Some("absent"),
         (404, code) if code.starts_with("unknown_") => Some("hidden"),

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration as Wait, Instant};
 
@@ -316,6 +316,15 @@ impl House {
                 child.wait().unwrap().success()
             }
         }
+    }
+
+    /// How a service of its own process ends at SIGTERM.
+    pub fn stopped(&mut self) -> ExitStatus {
+        let Service::Outside { mut child, .. } = std::mem::replace(&mut self.service, Service::Nowhere) else {
+            panic!("the service is a part of this process")
+        };
+        signal("TERM", &child);
+        child.wait().unwrap()
     }
 
     pub fn restart(&mut self) {

@@ -261,6 +261,27 @@ fn a_word_that_the_log_does_not_have_is_told_with_those_that_it_has() {
 }
 
 #[test]
+fn a_party_that_nobody_knows_and_a_time_that_ends_before_it_begins_are_wrong_use() {
+    let home = folder();
+    let nobody = "00000099000000009999";
+    for command in [&["list"][..], &["report"], &["export", "--format", "ndjson", "-o", "out", "--register", "r"]] {
+        let with = |filter: &[&str]| audit(home.path(), &[command, filter].concat());
+        with(&["--party", nobody]).code(2).stderr(contains("00000099000000009999 is no party")).stdout("");
+        for (from, until) in [("2026-11-03", "2026-11-02"), ("2026-11-03T09:00:00Z", "2026-11-03T09:00:00Z")] {
+            with(&["--from", from, "--until", until])
+                .code(2)
+                .stderr(contains("--from is not before --until"))
+                .stdout("");
+        }
+    }
+    audit(home.path(), &["list", "--from", "2026-11-02", "--until", "2026-11-02"]).code(0);
+    audit(home.path(), &["list", "--party", "00000099000000004001"]).code(0);
+    let book = format!("[[party]]\noin = \"{nobody}\"\nname = \"Nieuw\"\n");
+    fs::write(home.path().join("parties.toml"), book).unwrap();
+    audit(home.path(), &["list", "--party", nobody]).code(0).stderr(contains("0 of 300 entries"));
+}
+
+#[test]
 fn a_witness_without_a_name_or_with_a_key_file_that_is_none_says_so() {
     let home = folder();
     fs::write(home.path().join("nonsense"), "x").unwrap();

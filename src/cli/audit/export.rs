@@ -60,7 +60,7 @@ pub enum ExportFormat {
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let read = [&args.log.config].into_iter().chain(&args.log.identity).map(PathBuf::as_path);
     refuse_clash(args.output.as_deref(), read)?;
-    let mut reading = args.log.reading()?;
+    let mut reading = args.filter.reading(&args.log)?;
     if let Some(folder) = &args.tiles {
         check_free(folder)?;
         announce::tell(&args.log, Range { from: 0, to: reading.copy.size() })?;

@@ -4,9 +4,11 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
 
+use super::LogArgs;
 use super::index::{BEGINNING, Index};
 use super::reading::Reading;
 use crate::audit::{Action, Entry, Outcome};
+use crate::cli::client::{ClientConfig, PartyBook};
 use crate::ids::{EpochId, Oin};
 
 /// Every filter that is given must fit.
@@ -35,7 +37,45 @@ pub struct Filter {
     pub epoch: Option<EpochId>,
 }
 
+/// No entry could ever fit.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSuchFilter {
+    #[error("--from is not before --until: no moment is in between")]
+    Time,
+    #[error("{0} is no party: no entry of this log and nobody in the party book has that OIN")]
+    Party(Oin),
+}
+
 impl Filter {
+    /// Opens the log for these filters.
+    ///
+    /// # Errors
+    /// As [`LogArgs::reading`]; [`NoSuchFilter`] for a time that ends before it begins, and for a party of which neither the
+    /// log nor the officer's party book knows: a slip of the pen must not read as "nobody asked".
+    pub fn reading(&self, log: &LogArgs) -> anyhow::Result<Reading> {
+        if self.from.zip(self.until).is_some_and(|(from, until)| from >= until) {
+            return Err(NoSuchFilter::Time.into());
+        }
+        let mut reading = log.reading()?;
+        if let Some(party) = &self.party {
+            let parties = PartyBook::load(&ClientConfig::load(&log.config)?.parties)?;
+            if parties.find(party).is_none() && !self.acted(party, &mut reading)? {
+                return Err(NoSuchFilter::Party(party.clone()).into());
+            }
+        }
+        Ok(reading)
+    }
+
+    /// Whether a party stands in the log. Reads all of it.
+    fn acted(&self, party: &Oin, reading: &mut Reading) -> anyhow::Result<bool> {
+        let (alone, mut acted) = (Self { party: Some(party.clone()), ..Self::default() }, false);
+        reading.each(|found| {
+            acted |= alone.wants(&found.entry);
+            Ok(())
+        })?;
+        Ok(acted)
+    }
+
     /// Whether every entry is wanted.
     pub fn wants_all(&self) -> bool {
         let Self { from, until, party, action, result, article, epoch } = self;

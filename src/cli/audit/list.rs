@@ -54,7 +54,7 @@ pub const COLUMNS: [&str; 22] = [
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &ListArgs) -> anyhow::Result<()> {
-    let mut reading = args.log.reading()?;
+    let mut reading = args.filter.reading(&args.log)?;
     let out = io::stdout().lock();
     let count = if args.csv {
         let mut csv = csv::Writer::from_writer(out);

@@ -61,7 +61,7 @@ pub enum AuditCommand {
     Hold(retention::HoldArgs),
     /// Print what is held
     Holds(retention::OfficerArgs),
-    /// End a hold
+    /// End a hold of the own party
     Release(retention::ReleaseArgs),
     /// Keep the last checkpoint of a log, check the next against it, cosign
     Witness(witness::WitnessArgs),

@@ -117,6 +117,12 @@ impl Reading {
         Err(LogBroken::Unread { malformed, unsealed })
     }
 
+    /// Of what was read, the answers that do not open.
+    pub fn unsealed(&self) -> Option<LogBroken> {
+        let unsealed: Spans = self.unsealed.iter().copied().collect();
+        (!unsealed.is_empty()).then(|| LogBroken::Unread { malformed: Spans::default(), unsealed })
+    }
+
     fn entries(&self, positions: &[u64]) -> anyhow::Result<Vec<(u64, Entry)>> {
         let offsets = positions.iter().filter_map(|&position| self.index.offset(position));
         let lines = self.copy.lines_at(offsets)?;

@@ -95,7 +95,7 @@ impl FromStr for Stock {
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let config = ClientConfig::load(&args.log.config)?;
     let parties = PartyBook::load(&config.parties)?;
-    let mut reading = args.log.reading()?;
+    let mut reading = args.filter.reading(&args.log)?;
     let mut budgets = budgets(args)?;
     budgets.retain(|budget| budget.regulation == config.regulation);
     let mut tallies = Tallies::default();

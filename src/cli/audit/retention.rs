@@ -71,7 +71,8 @@ pub fn hold(args: &HoldArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints every hold: its number, its first entry, the entry behind its last, and how many of them have expired.
+/// Prints every hold: its number, its first entry, the entry behind its last, how many of them have expired, and whose
+/// it is.
 ///
 /// # Errors
 /// As [`expire`].
@@ -81,7 +82,7 @@ pub fn holds(args: &OfficerArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends a hold.
+/// Ends a hold of the own party.
 ///
 /// # Errors
 /// As [`expire`].
@@ -93,5 +94,6 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<()> {
 
 fn line(held: &HoldView) -> String {
     let expired = held.expired.map(|expired| format!(" {expired} expired"));
-    format!("{} {} {}{}", held.id, held.from, held.to, expired.unwrap_or_default())
+    let by = held.by.as_ref().map(|by| format!(" by {by}"));
+    format!("{} {} {}{}{}", held.id, held.from, held.to, expired.unwrap_or_default(), by.unwrap_or_default())
 }

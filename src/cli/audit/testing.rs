@@ -1,5 +1,6 @@
 //! A log in memory, and an officer's copy of it, for the tests of these commands.
 
+use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -7,11 +8,12 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use zeroize::Zeroizing;
 
+use super::VerifyArgs;
 use super::copy::{Copy, Source};
 use super::reading::Reading;
 use crate::audit::{
-    Action, Actor, Checkpoint, DayKey, Disclosed, Entry, Frontier, Line, NoteSigner, NoteVerifier, Opener, Outcome,
-    Range,
+    Action, Actor, Checkpoint, DayKey, Disclosed, Entry, Frontier, Line, LogKeys, NoteSigner, NoteVerifier, Opener,
+    Outcome, Range,
 };
 use crate::epoch::share::generate_identity;
 use crate::ids::TraceId;
@@ -94,6 +96,37 @@ impl Log {
         let copy = self.copy(&home.path().join("log"));
         let opener = Opener::from_file(&self.identity).unwrap();
         (home, Reading::new(copy, Some(opener)).unwrap())
+    }
+}
+
+/// Of an officer who works without the service.
+const CONFIG: &str = r#"
+service = "https://voorrang.example:8443"
+regulation = "haarlem"
+ca = "ca.pem"
+certificate = "officer.pem"
+key = "officer.key"
+identity = "officer.age"
+parties = "parties.toml"
+memory = "memory"
+"#;
+
+impl Log {
+    /// An officer's folder with a copy of the log, and what `verify` takes of it.
+    pub fn officer(&mut self) -> (TempDir, VerifyArgs) {
+        let home = tempfile::tempdir().unwrap();
+        let memory = home.path().join("memory");
+        drop(self.copy(&memory.join("log")));
+        let key = LogKeys::from(self.key()).to_string();
+        let notes = serde_json::to_string(&[self.checkpoint().unwrap()]).unwrap();
+        let files =
+            [("memory/log.vkey", key.as_str()), ("memory/checkpoints", notes.as_str()), ("officer.toml", CONFIG)];
+        for (name, text) in files.into_iter().chain([("officer.age", self.identity.as_str())]) {
+            fs::write(home.path().join(name), text).unwrap();
+        }
+        let mut args = VerifyArgs::new(home.path().join("officer.toml"), Vec::new());
+        args.log.offline = true;
+        (home, args)
     }
 }
 

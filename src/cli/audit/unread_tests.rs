@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde_json::json;
 use time::Duration;
 
 use super::filter::Filter;
@@ -10,7 +11,7 @@ use super::letter::{Looked, letter};
 use super::reading::Reading;
 use super::testing::{Log, ONE, OTHER, START};
 use super::tests::positions;
-use super::{Unusable, export, subject, verify};
+use super::{Unusable, broken, export, subject, verify};
 use crate::audit::{Entry, Line, Range};
 use crate::cli::client::PartyBook;
 
@@ -42,6 +43,22 @@ fn an_entry_that_is_none_and_a_seal_from_elsewhere_are_named_behind_all_the_rest
     assert!(
         verify::tree_of(&reading.copy, &log.key(), &[], &[], 1).is_err_and(|error| crate::cli::exit_code(&error) == 5)
     );
+}
+
+/// All that does not hold, in one run: what is not in the format of an entry, and a seal from elsewhere beside it.
+#[test]
+fn verifying_names_an_entry_that_is_none_and_the_foreign_seal_beside_it() {
+    let mut log = Log::new().grown(3);
+    let of = |line: &Line| Entry::from_bytes(line.entry().unwrap()).unwrap();
+    let copied = Entry { sealed: of(&log.lines[1]).sealed, ..of(&log.lines[2]) };
+    log.lines[2] = Line::Entry(copied.to_bytes());
+    log.lines.push(Line::Entry(b"no entry at all".to_vec()));
+    let (_home, args) = log.officer();
+    let all = verify::verified(&args).unwrap_err();
+    let told = broken::json(&all);
+    let found: Vec<_> = told["broken"].as_array().unwrap().iter().map(|one| (&one["code"], &one["entry"])).collect();
+    assert_eq!(found, [(&json!("entry_malformed"), &json!(4)), (&json!("unsealed"), &json!(2))], "{told}");
+    assert_eq!(told["exitCode"], 5);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::copy::{Copy, damaged};
 use super::given::Given;
+use super::reading::Reading;
 use super::receipts::{self, Incomparable};
 use super::{LogArgs, LogBroken, Memory, Unusable, broken};
 use crate::audit::{CheckpointKeys, Due, NoteVerifier, Receipt, Report, cosigned_at, verify_all};
@@ -167,16 +168,22 @@ fn hold(args: &VerifyArgs, given: &mut Given, broken: &mut Vec<LogBroken>) -> an
     };
     let mut found = given.sift(found, memory.checkpoints.len(), &memory.keys);
     if !found.is_empty() {
-        return Err(LogBroken::Verify(found.remove(0), found).into());
+        broken.push(LogBroken::Verify(found.remove(0), found));
+        broken.extend(unsealed(&mut reading)?);
+        return Ok(None);
     }
     let cosigned = cosigned(args, given, &memory)?;
     let incomparable = receipts::compare(&mut reading, &given.files, broken)?;
-    if reading.opens() {
-        // What is sealed and opens for nobody is no record of an answer.
-        reading.each(|_| Ok(()))?;
-        broken.extend(reading.sound().err());
-    }
+    broken.extend(unsealed(&mut reading)?);
     Ok(report.map(|report| Verified { report, incomparable, cosigned }))
+}
+
+/// What is sealed and opens for nobody is no record of an answer.
+fn unsealed(reading: &mut Reading) -> anyhow::Result<Option<LogBroken>> {
+    if reading.opens() {
+        reading.each(|_| Ok(()))?;
+    }
+    Ok(reading.unsealed())
 }
 
 /// Which witnesses cosigned one of the checkpoints that were handed in.

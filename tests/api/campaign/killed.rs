@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -92,6 +93,31 @@ impl Told {
             }
         }
     }
+}
+
+/// Names the database to the process that reads it beside the service.
+const READS: &str = "CAMPAIGN_READS";
+
+/// What that process does until it is killed: it opens the database, reads and closes it, as a backup tool or a monitor.
+/// If it took itself for the last one it would delete the write-ahead log, and answers with it.
+#[test]
+fn a_process_beside_the_service_opens_and_closes_its_database() {
+    let Ok(path) = std::env::var(READS) else { return };
+    loop {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.busy_timeout(Duration::from_secs(20)).unwrap();
+        db.query_row("SELECT count(*) FROM leaf", [], |row| row.get::<_, i64>(0)).unwrap();
+        drop(db);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Another process, because SQLite knows its own connections of one.
+fn reader(house: &House) -> Child {
+    let name = "campaign::killed::a_process_beside_the_service_opens_and_closes_its_database";
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name]).env(READS, house.state().join("voorrang.db"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// What clients ask.
@@ -202,6 +228,7 @@ fn round(house: &mut House, asking: &Asking, loads: &Loads, before: usize, told:
     let since = size(house);
     house.forget_counts();
     let gone = AtomicBool::new(false);
+    let mut reader = reader(house);
     let (waiting, load_done) = std::thread::scope(|scope| {
         let (house, gone) = (&*house, &gone);
         let clients: Vec<_> =
@@ -231,6 +258,8 @@ fn round(house: &mut House, asking: &Asking, loads: &Loads, before: usize, told:
         (waiting, loading.join().unwrap())
     });
     house.kill();
+    assert!(reader.try_wait().unwrap().is_none(), "it read to the end");
+    reader.kill().and_then(|()| reader.wait()).unwrap();
     let (answered, paid) = charged(house, since);
     assert_eq!(answered, paid, "what was charged has an entry, and what has one was charged");
     house.forget_counts();
