@@ -19,7 +19,7 @@ use super::{Setup, Store, StoreError, loads, log, wal};
 use crate::epoch::{Epoch, State};
 
 const MIGRATIONS: &[M<'_>] =
-    &[M::up(include_str!("migrations/001-first.sql")), M::up(include_str!("migrations/002-holder.sql"))];
+    &[M::up(include_str!("migrations/001-first.sql")), M::up(include_str!("migrations/002-second.sql"))];
 
 /// The lock, the writing connection, the keys and the log, all checked.
 pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log::Log), StoreError> {

@@ -101,7 +101,6 @@ CREATE TABLE load (
     begun_at       INTEGER NOT NULL,
     loaded_at      INTEGER,
     revision       INTEGER NOT NULL DEFAULT 0, -- counts the chunks that arrived, repeated ones too
-    readings       INTEGER NOT NULL DEFAULT 0, -- how often it was read to be committed
     report         TEXT -- JSON, of one that is or was current
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX load_current ON load (epoch, source) WHERE state = 'current';

@@ -7,3 +7,6 @@ UPDATE hold SET idx = (
       AND json_extract(text, '$.entries.from') = first AND json_extract(text, '$.entries.to') = beyond
       AND unixepoch(json_extract(text, '$.time')) <= held_at + 1
 );
+
+-- How often a load was read to be committed.
+ALTER TABLE load ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
