@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of how names, dates and addresses are normalised (`docs/normalisation.md`). It is hashed into every schema
 /// hash: codes of two versions are refused beside each other, instead of silently matching less.
-pub const NORMALISATION: u32 = 4;
+pub const NORMALISATION: u32 = 5;
 
 /// The profile that ships inside the program.
 pub const BUILT_IN: &str = include_str!("../config/profiles/nl-household-1.toml");

@@ -31,8 +31,8 @@ const TOGETHER: usize = 64;
 /// What `voorrang evaluate` takes.
 #[derive(Debug, clap::Args)]
 pub struct EvaluateArgs {
-    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv; without oggz.csv, answers that rest on it
-    /// are undetermined
+    /// Folder with brp.csv, huurders.csv, achterstanden.csv and oggz.csv; without oggz.csv every answer is undetermined,
+    /// families' too: nobody knows who stands in it
     pub data: PathBuf,
     /// Folder for answers.csv, links.csv, quality.json (thresholds and estimates) and, if the data has a truth, classes.csv
     #[arg(short, long)]

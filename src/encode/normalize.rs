@@ -25,7 +25,9 @@ fn all_parts(text: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut before = String::new();
     for part in spouses(&text).split('-') {
-        let part = name_only(&one_spelling(before.clone() + &name_only(part)));
+        // The 't of 't-Hart is an infix as it is before a space.
+        let infix = if before == "t" { "" } else { &before };
+        let part = name_only(&one_spelling(infix.to_owned() + &name_only(part)));
         let short = part.chars().count() == 1;
         before = if short { part.clone() } else { String::new() };
         // The 's of 's-Gravendijk is no surname of its own.
@@ -72,9 +74,11 @@ pub(super) fn given_name(text: &str) -> Option<String> {
 }
 
 /// The first word that is no form of address. "Ing" and "Fam" are given names too, if nothing follows.
-fn first_name(mut words: impl Iterator<Item = String>) -> Option<String> {
+fn first_name(words: impl Iterator<Item = String>) -> Option<String> {
+    let mut words = words.peekable();
     let first = words.next()?;
-    if !TITLES.contains(&&*first) {
+    let is_title = TITLES.contains(&&*first) || (first == "de" && words.peek().is_some_and(|next| next == "heer"));
+    if !is_title {
         return Some(first);
     }
     words.find(|word| !TITLES.contains(&&**word)).or(Some(first))
@@ -155,12 +159,16 @@ fn is_unseen(c: char) -> bool {
 /// Lower case, with one word for each abbreviation that has dots or slashes in it, before those become spaces.
 fn abbreviations(text: &str) -> String {
     let text = text.to_lowercase().replace("handelend onder", TRADE);
-    let text = text.replace("gehuwd met", "gehuwd").replace("geh. met", "geh");
+    let text = text.replace("gehuwd met", "gehuwd").replace("geh. met", "geh").replace(" / ", "/");
+    let is_title = |word: &str| TITLES.contains(&word.trim_end_matches('.'));
     let word = |word| match word {
         "e/v" | "e.v." | "e.v" => "ev",
         "g/v" | "g.v." | "g.v" => "gv",
         "h/o" | "h.o.d.n." | "t.h.o.d.n." | "t/h/o/d/n" | "thodn" => TRADE,
         // and others, with theirs
+        "&" | "en/of" => "en",
+        // sir or madam
+        word if word.contains('/') && word.split('/').all(is_title) => "dhr",
         "e.o." | "e.o" | "e.a." | "e.a" | "c.s." | "c.s" => "",
         _ => word,
     };
@@ -259,8 +267,13 @@ fn unglued(name: String) -> String {
 /// Words without initials, titles and infixes in front, and infixes, junior and senior behind; at least one stays.
 fn without_ends<'a, 'b>(words: &'a [&'b str]) -> &'a [&'b str] {
     let Some(most) = words.len().checked_sub(1) else { return words };
-    let leads = |word: &&&str| is_infix(word) || is_initial(word) || TITLES.contains(*word) || SPOUSE.contains(*word);
-    let front = words[..most].iter().take_while(leads).count();
+    // "de Heer J." is somebody of that name.
+    let is_title = |at: usize| words[at] != "heer" || !words[at + 1..].iter().all(|word| is_initial(word));
+    let leads = |(at, word): &(usize, &&str)| {
+        let title = TITLES.contains(*word) && is_title(*at);
+        is_infix(word) || is_initial(word) || title || SPOUSE.contains(*word)
+    };
+    let front = words[..most].iter().enumerate().take_while(leads).count();
     let rest = &words[front..];
     let follows = |at: &usize| {
         let word = rest[*at];

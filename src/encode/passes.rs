@@ -22,11 +22,20 @@ enum Use {
     Whole,
     /// What a reading that does not apply would have changed.
     Masked(Field),
+    /// What a name that is not there shares with the first one; the same in all passes, as of a name that is.
+    Padding,
     /// The order of the variants.
     Order,
     /// Positions of a token; no record's.
     Token,
 }
+
+/// Of 65,536 pairs of names of one person as many share one piece or more, two or more, and so on: measured on 3,619
+/// people of nl10k.
+const SHARED: [u16; 4] = [26_214, 10_093, 3_473, 1_311];
+
+/// Pieces of the longer one of two names, most often.
+const USUAL_PIECES: usize = 8;
 
 /// The numbers of positions of a person's places; nothing where a place is not known.
 pub(super) struct Places {
@@ -176,6 +185,7 @@ impl PassEncoder {
     fn block(&self, what: Use, variant: usize) -> u32 {
         let what = match what {
             Use::Field(field) => field as u32,
+            Use::Padding => 6,
             Use::Masked(field) => 8 + field as u32,
             Use::Whole => 14,
             Use::Order => 15,
@@ -227,7 +237,7 @@ struct Brush<'a, 'b> {
 }
 
 impl Brush<'_, '_> {
-    /// A filter a surname, or one of all. Records with fewer names than the profile has variants get more with a random
+    /// A filter a surname, or one of all. Records with fewer names than the profile has variants get more with a drawn
     /// surname and all else as it is: codes that are random throughout would show who has one name, because a record's
     /// real variants resemble each other.
     fn names(&mut self, names: usize) {
@@ -239,16 +249,33 @@ impl Brush<'_, '_> {
         let (mut filled, mut bare) = (0, 0);
         for variant in 0..names {
             let filter = self.sheet.next();
-            let slots = evidence.surname(variant);
-            let fill = self.fills(evidence, slots.unwrap_or(&[None]));
+            let name = evidence.surname(variant);
+            let fill = self.fills(evidence, name.unwrap_or(&[None]));
             *(if fill { &mut filled } else { &mut bare }) |= filter;
-            self.surname(filter, slots.unwrap_or(&[None]), fill || slots.is_none(), variant);
+            match name {
+                Some(slots) => self.surname(filter, slots, fill, variant),
+                None => self.surname(filter, &self.padding(variant), true, variant),
+            }
         }
         for (fill, filters) in [(true, filled), (false, bare)] {
             if filters != 0 {
                 self.rest(filters, evidence, fill, 0);
             }
         }
+    }
+
+    /// A name that is not there: random, but for as many pieces of the first name as two names of a person share.
+    fn padding(&self, variant: usize) -> Vec<Option<Seed>> {
+        let mut slots = self.subject.evidence.surname(0).unwrap_or(&[None]).to_vec();
+        // Not this pass's block: a name that is there shares the same pieces in all of them.
+        let block = self.pass.block(Use::Padding, variant) & ((1 << 26) - 1);
+        let mut numbers = self.ink.filler.stream(&self.subject.seed, block);
+        let number = numbers.next().expect("the stream is endless");
+        let shared = SHARED.iter().filter(|share| number < **share).count().min(slots.len());
+        shuffle(&mut slots, &mut numbers);
+        slots[shared..].fill(None);
+        slots.resize(slots.len().max(USUAL_PIECES), None);
+        slots
     }
 
     /// The row read in another way. What the reading does not know is filled, so that it is as dense as a masked one.

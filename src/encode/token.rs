@@ -1,6 +1,7 @@
 //! A person's fields as tokens: the pieces of which two records of the same person share most.
 
 use super::normalize::{given_name, initial, surname_parts};
+use super::person::street_start;
 use super::{Address, BirthDate, Person, Sex};
 use crate::profile::{Field, Reading};
 
@@ -189,10 +190,13 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
     let address = person.address.as_ref();
     let date = texts(&of.birth);
     let all = [of.together(), &of.initial, &of.birth, &of.sex].map(texts).concat();
+    let street = address.and_then(|address| address.street_key(&street_start(address.street())));
     vec![
         ("surname 2-gram", texts(of.together())),
         ("surname", vec![names.first().cloned()]),
         ("initial", texts(&of.initial)),
+        ("given name 2-gram", texts(of.slots(Field::GivenName))),
+        ("given name, where it is whole", whole(&texts(of.slots(Field::GivenName)))),
         ("birth year", one(&date[0])),
         ("birth month", one(&date[1])),
         ("birth day", one(&date[2])),
@@ -200,8 +204,10 @@ pub fn token_kinds(person: &Person) -> Vec<(&'static str, Vec<Option<String>>)> 
         ("birth month and year", one(&date[4])),
         ("birth day and year", one(&date[5])),
         ("birth date", whole(&date)),
+        ("birth digits, pair and place", texts(&of.digits)),
         ("sex", texts(&of.sex)),
         ("postcode", vec![address.and_then(Address::postcode_key).map(str::to_owned)]),
+        ("street (its beginning) and number", vec![street]),
         ("address (postcode and number)", vec![address.and_then(Address::key)]),
         ("all fields of the global code", whole(&all)),
     ]
@@ -371,6 +377,23 @@ mod tests {
         let year = birth(BirthDate::parse("19800000").unwrap());
         assert!(year[0] == Some(Token::new(Kind::Year, 1980, 0)));
         assert_eq!((year.len(), year.iter().flatten().count()), (6, 1));
+    }
+
+    #[test]
+    fn every_token_and_key_of_a_pass_has_a_kind() {
+        let kinds: Vec<_> = token_kinds(&Person::default()).into_iter().map(|(kind, _)| kind).collect();
+        for of in [
+            "surname 2-gram",
+            "given name 2-gram",
+            "initial",
+            "birth year",
+            "birth digits",
+            "sex",
+            "postcode",
+            "street",
+        ] {
+            assert!(kinds.iter().any(|kind| kind.starts_with(of)), "{of}");
+        }
     }
 
     #[test]

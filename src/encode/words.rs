@@ -19,16 +19,16 @@ pub(super) const SOMETIMES: [&str; 11] = ["abu", "am", "dal", "die", "don", "im"
 /// Infixes that lose their vowel before one, and what stands there for "des" and "het" with a misplaced apostrophe.
 pub(super) const ELIDED: [&str; 7] = ["d", "l", "s", "t", "dal", "dall", "dell"];
 /// Forms of address and titles before a name. Single letters are none of them: they are initials.
-pub(super) const TITLES: [&str; 17] = [
-    "dhr", "mw", "mevr", "mevrouw", "mej", "hr", "fam", "familie", "erven", "drs", "dr", "ir", "ing", "prof", "jhr",
-    "jkvr", "mr",
+pub(super) const TITLES: [&str; 18] = [
+    "dhr", "mw", "mevr", "mevrouw", "mej", "hr", "heer", "fam", "familie", "erven", "drs", "dr", "ir", "ing", "prof",
+    "jhr", "jkvr", "mr",
 ];
-/// Words behind a name that are none of it.
-pub(super) const BEHIND: [&str; 4] = ["jr", "sr", "junior", "senior"];
-/// Between the names of spouses, or before one: "married to", "born", "widow of". The infix behind some of them goes as
-/// infixes do.
-pub(super) const SPOUSE: [&str; 12] =
-    ["ev", "gv", "geb", "geboren", "geh", "gehuwd", "echtg", "echtgenote", "wed", "weduwe", "weduwnaar", "wwe"];
+/// Words behind a name that are none of it: also "and others", degrees, "deceased".
+pub(super) const BEHIND: [&str; 9] = ["jr", "sr", "junior", "senior", "eo", "bsc", "msc", "llm", "overleden"];
+/// Between the names of spouses or of two tenants, or before one: "married to", "born", "widow of", "and". The infix
+/// behind some of them goes as infixes do.
+pub(super) const SPOUSE: [&str; 13] =
+    ["en", "ev", "gv", "geb", "geboren", "geh", "gehuwd", "echtg", "echtgenote", "wed", "weduwe", "weduwnaar", "wwe"];
 /// Before the trade name of a sole trader, "trading as".
 pub(super) const TRADE: &str = "hodn";
 /// Endings of street names that files abbreviate.

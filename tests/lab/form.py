@@ -7,6 +7,7 @@ BRP = ("person_id,bsn,huishouden_id,adres_id,voornamen,voorvoegsel,geslachtsnaam
        "partner_voorvoegsel,partner_geslachtsnaam,rol,straat,huisnummer,huisletter,toevoeging,postcode,woonplaats")
 TENANTS = ("contract_id,volgnr,corporatie,voorletters,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,straat,"
            "huisnummer,toevoeging,postcode,woonplaats,ingangsdatum")
+OGGZ = "oggz_id,voornaam,tussenvoegsel,achternaam,geslacht,geboortedatum,straat,huisnummer,toevoeging,postcode,woonplaats"
 TRUTH_TENANTS = "contract_id,volgnr,person_id,huishouden_id,situatie,fouten,groep"
 TRUTH_CONTRACTS = ("contract_id,huishoudens,in_brp,achterstand_maanden,n_personen,kind,kind_onder_1,ouder65,oggz")
 
@@ -33,6 +34,9 @@ def write(folder, day, residents, questions):
         contracts.append({"contract_id": contract, "huishoudens": household if person else "", "in_brp": int(bool(person)),
                           "achterstand_maanden": 3, "n_personen": members, "kind": int(child), "kind_onder_1": 0,
                           "ouder65": int(senior), "oggz": 0})
+    # A care list of one stranger: without any every answer is undetermined.
+    stranger = {"oggz_id": "O1", "voornaam": "Qxqz", "achternaam": "Zzyzx", "geslacht": "M", "geboortedatum": "1901-01-01"}
+    table(folder, "oggz.csv", OGGZ, [stranger])
     table(folder, "huurders.csv", TENANTS, tenants)
     table(folder, "truth_huurders.csv", TRUTH_TENANTS, who)
     table(folder, "truth_contracten.csv", TRUTH_CONTRACTS, contracts)

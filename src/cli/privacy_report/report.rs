@@ -78,13 +78,16 @@ impl Attack {
         }
     }
 
+    /// Whether the gate holds only because samples differ.
+    fn is_above(&self) -> bool {
+        !self.is_control && self.holds() == Some(true) && self.limit().is_some_and(|limit| self.score.rate() > limit)
+    }
+
     pub fn verdict(&self) -> &'static str {
         match (self.holds(), self.is_control) {
             (Some(true), true) => "broken, as it must be",
             (Some(false), true) => "FAILS: not broken, so the attack proves nothing",
-            (Some(true), false) if self.limit().is_some_and(|limit| self.score.rate() > limit) => {
-                "above it, within what samples differ"
-            }
+            (Some(true), false) if self.is_above() => "above it, within what samples differ",
             (Some(true), false) => "holds",
             (Some(false), false) => "FAILS",
             (None, _) => "",
@@ -136,13 +139,14 @@ impl<'a> Report<'a> {
         (held.iter().filter(|held| !**held).count(), held.len())
     }
 
+    /// Gates that hold only because samples differ.
+    fn above(&self) -> usize {
+        self.attacks.iter().filter(|attack| attack.is_above()).count()
+    }
+
     /// The verdict in a sentence.
     pub fn verdict(&self) -> String {
-        match self.gates() {
-            (_, 0) => "No verdict: no attack was tried.".into(),
-            (0, gates) => format!("All {gates} gates hold."),
-            (failed, gates) => format!("{failed} of {gates} gates FAIL."),
-        }
+        sentence(self.gates(), self.above())
     }
 
     pub fn passes(&self) -> impl Iterator<Item = (&str, &PassStatistics)> {
@@ -167,7 +171,17 @@ impl<'a> Report<'a> {
             "attacks": self.attacks.iter().map(attack_json).collect::<Vec<_>>(),
             "notes": self.notes,
             "gatesHold": (self.gates().1 > 0).then(|| self.gates().0 == 0),
+            "gatesAbove": self.above(),
         })
+    }
+}
+
+fn sentence((failed, gates): (usize, usize), above: usize) -> String {
+    match (failed, gates, above) {
+        (_, 0, _) => "No verdict: no attack was tried.".into(),
+        (0, gates, 0) => format!("All {gates} gates hold."),
+        (0, gates, above) => format!("None of {gates} gates is surely broken; {above} found more than theirs allows."),
+        (failed, gates, _) => format!("{failed} of {gates} gates FAIL."),
     }
 }
 
@@ -220,5 +234,12 @@ mod tests {
             Attack::new("household signature", "home", None, score, Some(Gate::TimesChance(3.0))).verdict()
         };
         assert_eq!([15, 16, 26].map(verdict), ["holds", "above it, within what samples differ", "FAILS"]);
+    }
+
+    #[test]
+    fn gates_that_hold_only_because_samples_differ_are_no_all() {
+        assert_eq!(sentence((0, 18), 0), "All 18 gates hold.");
+        assert!(sentence((0, 18), 3).starts_with("None of 18 gates is surely broken; 3 "));
+        assert_eq!(sentence((2, 18), 3), "2 of 18 gates FAIL.");
     }
 }
