@@ -294,6 +294,11 @@ impl Regulation {
         self.groups().iter().any(|rule| rule.is_served_to(recipient))
     }
 
+    /// The answer to a question of this role that is told nothing.
+    pub fn told_nothing(&self, recipient: Role) -> Answer {
+        answer(&self.document, recipient, None)
+    }
+
     /// What of a finding determines the answer for this role, before the form that it has: for counting, not for telling.
     pub(super) fn word(&self, recipient: Role, finding: &Finding) -> Answer {
         let found = usable(Some(finding), true).map(|finding| self.document.household.whose.of(finding));
@@ -395,8 +400,15 @@ mod tests {
     #[test]
     fn the_worst_posterior_is_one_when_open_and_falls_with_a_shield() {
         let (oggz_share, undetermined_share) = (0.03, 0.05);
-        let posterior =
-            Posterior { bound: 0.5, bound_registered: None, oggz_share, undetermined_share, reference: String::new() };
+        let posterior = Posterior {
+            bound: 0.5,
+            bound_registered: None,
+            oggz_share,
+            minor_share: None,
+            senior_share: None,
+            undetermined_share,
+            reference: String::new(),
+        };
         let open = rules(false, WhoseAge::Tenant);
         let shielded = rules(true, WhoseAge::Tenant);
         assert!((posterior.worst(&open) - 1.0).abs() < 1e-12);

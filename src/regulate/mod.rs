@@ -9,6 +9,7 @@ mod article;
 #[cfg(test)]
 mod bad_input;
 mod bounds;
+mod budgets;
 mod changes;
 mod check;
 mod cost;
@@ -35,6 +36,7 @@ use ring::digest::{Context, SHA256};
 use time::Date;
 
 pub use article::Article;
+pub use budgets::Budgets;
 pub use changes::Change;
 pub use check::{Remark, Severity};
 pub use cost::Cost;
@@ -43,7 +45,7 @@ pub use facts::{Act, Arrears, Conditions, Facts};
 pub use inference::{Cells, Inference, Posture, Reader, Worst};
 pub use party::{Party, Role};
 pub use plain::printable;
-pub use regulation::{Budgets, ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
+pub use regulation::{ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
 pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
 pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};

@@ -50,6 +50,7 @@ mod sizes;
 mod spans;
 mod stale;
 mod steps;
+mod sticky;
 mod strangers;
 mod support;
 mod tampering;
