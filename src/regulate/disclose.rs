@@ -166,6 +166,9 @@ pub struct Posterior {
     pub bound_registered: Option<f64>,
     /// In the OGGZ group.
     pub oggz_share: f64,
+    /// With a minor, and with a senior: wanted where a regulation shields that group, and reckoned with there alone.
+    pub minor_share: Option<f64>,
+    pub senior_share: Option<f64>,
     /// Answered undetermined for another reason.
     pub undetermined_share: f64,
     pub reference: String,
@@ -223,7 +226,7 @@ impl Posterior {
                 "posterior.bound_registered is exceeded: serve oggz to no corporation, or have the bound agreed",
             ));
         }
-        Ok(())
+        self.check_shielded(groups)
     }
 }
 

@@ -22,6 +22,7 @@ mod party;
 mod plain;
 mod regulation;
 mod rotation;
+mod shielded;
 mod shipped;
 mod signatures;
 mod steps;
