@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use premises::{Asked, CORPORATION, Premises};
+use premises::{Asked, CARE, CORPORATION, Premises};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{Answered, Question};
 use voorrang::cli::client::Client;
@@ -14,7 +14,7 @@ mod premises;
 
 /// A running service with a loaded register, and everything to ask it with.
 pub struct Bench {
-    _premises: Premises,
+    premises: Premises,
     pub service: Running,
     pub asker: Client,
     /// Of tenants who live at their address.
@@ -36,7 +36,12 @@ impl Bench {
         let service = server::start(config, Clock::System)?;
         let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every)?;
         let asker = Client::open(&premises.party(CORPORATION))?;
-        Ok((Self { _premises: premises, service, asker, at_home, unknown }, state))
+        Ok((Self { premises, service, asker, at_home, unknown }, state))
+    }
+
+    /// The care network, which asks for its own group.
+    pub fn care(&self) -> anyhow::Result<Client> {
+        Client::open(&self.premises.party(CARE))
     }
 
     pub fn ask(&self, question: &Question) -> Answered {
