@@ -60,7 +60,7 @@ fn address(question: &Question) -> [u8; 16] {
 fn main() -> anyhow::Result<()> {
     let pairs = std::env::args().skip_while(|word| word != "--pairs").nth(1);
     let pairs = pairs.map_or(Ok(PAIRS), |pairs| pairs.parse())?;
-    let (bench, _) = Bench::set_up(PERSONS, CARE_EVERY)?;
+    let (bench, _, care) = Bench::set_up(PERSONS, CARE_EVERY)?;
     let mut by_answer: BTreeMap<String, Vec<&Question>> = BTreeMap::new();
     let mut cases: HashMap<[u8; 16], Receipt> = HashMap::new();
     for (questions, found) in [(&bench.at_home, "found"), (&bench.unknown, "not found")] {
@@ -90,7 +90,6 @@ fn main() -> anyhow::Result<()> {
     println!("no-op - no-op: {median:+.2} us, 95 % interval {low:+.2} to {high:+.2}, n = {pairs} pairs");
     let mut shows = Vec::new();
     let (shielded, stranger) = ("undetermined, found", "undetermined, not found");
-    let care = bench.care()?;
     let alone = |question: &Question| drop(bench.ask(question));
     let batch = |question: &Question| {
         let batch = Batch { questions: vec![question.clone()] };

@@ -32,6 +32,7 @@ mod matrix;
 mod mixed;
 mod operations;
 mod other_register;
+mod prober;
 mod probing;
 mod profiles;
 mod proposals;
