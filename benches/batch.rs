@@ -96,7 +96,7 @@ fn show(name: &str, times: &mut [Duration]) {
 }
 
 fn main() -> anyhow::Result<()> {
-    let (bench, _) = Bench::set_up(PERSONS, CARE_EVERY)?;
+    let (bench, ..) = Bench::set_up(PERSONS, CARE_EVERY)?;
     let pick = |at: usize| {
         let from = if at.is_multiple_of(UNKNOWN) { &bench.unknown } else { &bench.at_home };
         &from[at % from.len()]

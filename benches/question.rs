@@ -116,7 +116,7 @@ fn in_memory(criterion: &mut Criterion) {
 }
 
 fn main() -> anyhow::Result<()> {
-    let (bench, state) = Bench::set_up(PERSONS, CARE_EVERY)?;
+    let (bench, state, _) = Bench::set_up(PERSONS, CARE_EVERY)?;
     let mut file = fs::File::create(state.join("sync-floor"))?;
     compare(&bench, &mut file)?;
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);

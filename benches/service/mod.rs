@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use premises::{Asked, CORPORATION, Premises};
+use premises::{Asked, CARE, CORPORATION, Premises};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{Answered, Question};
 use voorrang::cli::client::Client;
@@ -25,8 +25,8 @@ pub struct Bench {
 
 impl Bench {
     /// With so many people, or as many as `VOORRANG_BENCH_PERSONS` says, of whom one in `care_every` is on the care list;
-    /// and the folder of its state.
-    pub fn set_up(persons: usize, care_every: usize) -> anyhow::Result<(Self, PathBuf)> {
+    /// the folder of its state; and the care network, which asks for its own group.
+    pub fn set_up(persons: usize, care_every: usize) -> anyhow::Result<(Self, PathBuf, Client)> {
         let persons = std::env::var("VOORRANG_BENCH_PERSONS").ok().and_then(|n| n.parse().ok()).unwrap_or(persons);
         let premises = Premises::new()?;
         let config = fs::read_to_string(premises.keys.join("voorrang.toml"))?;
@@ -36,7 +36,8 @@ impl Bench {
         let service = server::start(config, Clock::System)?;
         let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every)?;
         let asker = Client::open(&premises.party(CORPORATION))?;
-        Ok((Self { _premises: premises, service, asker, at_home, unknown }, state))
+        let care = Client::open(&premises.party(CARE))?;
+        Ok((Self { _premises: premises, service, asker, at_home, unknown }, state, care))
     }
 
     pub fn ask(&self, question: &Question) -> Answered {

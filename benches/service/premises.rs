@@ -24,7 +24,7 @@ pub const TOWER: usize = 400_000;
 
 const ADMINISTRATOR: &str = "ict-dienst-kennemerland";
 pub const POPULATION: &str = "gemeente-haarlem-burgerzaken";
-const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
+pub const CARE: &str = "sociaal-wijkteam-en-zorgnetwerk-haarlem";
 pub const CORPORATION: &str = "ymere";
 const OFFICER: &str = "functionaris-gegevensbescherming-van-de-gemeente";
 
@@ -124,7 +124,7 @@ fn write_regulation(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let text = include_str!("../../config/regulations/haarlem/regulation.toml")
         .replace("stop_share = 0.25", "stop_share = 1.0")
-        .replace("household_per_month = 4", "household_per_month = 31")
+        .replace("household_per_month = 4", "household_per_month = 31\ncare_alarm = 100000\ncare_stop = 100000")
         .replace("miss_share = 0.25", "miss_share = 0.99")
         .replace("bound = 0.5", "bound = 0.99");
     fs::write(folder.join("regulation.toml"), text)?;

@@ -6,10 +6,10 @@ use time::{Date, OffsetDateTime};
 use super::questions::month;
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{Oin, RegulationId};
-use crate::regulate::Probing;
-use crate::store::{Appended, StoreError, Tx};
+use crate::regulate::{Cost, Probing};
+use crate::store::{Appended, Asked, Store, StoreError, Tx};
 
-/// What a question costs, and the most that may have been spent after it.
+/// Who pays for a question, and the most that may have been spent after it.
 pub(super) struct Charge {
     pub regulation: RegulationId,
     pub oin: Oin,
@@ -22,10 +22,6 @@ pub(super) struct Charge {
     /// Questions from which officers are told.
     pub alarm: u64,
     pub probing: Probing,
-    /// What it counts as.
-    pub questions: u32,
-    /// Whether it hit nobody who lives at the address, people apart, or an address outside the stock.
-    pub missed: bool,
     pub now: OffsetDateTime,
 }
 
@@ -44,15 +40,15 @@ impl From<StoreError> for Unpaid {
 
 impl Charge {
     /// Charges an answered question and appends its entry.
-    pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
+    pub(super) fn answered(&self, tx: &Tx<'_>, entry: &Entry, cost: Cost) -> Result<Appended, Unpaid> {
         // What was decided at the same time as the question that closed the tap was not told yet.
         if tx.tap_closed(&self.regulation, &self.oin)? {
             return Err(Unpaid::Spent);
         }
-        let asked = self.count(tx)?;
+        let asked = self.count(tx, cost)?;
         let about = tx.charge_household(&self.oin, &self.object, &month(self.today))?;
         // One question was left, of two that it counts as: whether two are needed is known only when they are found.
-        if asked.questions >= self.most + u64::from(self.questions) || about > self.household_most {
+        if asked.questions >= self.most + u64::from(cost.questions) || about > self.household_most {
             return Err(Unpaid::Spent);
         }
         let appended = tx.append(entry)?;
@@ -62,19 +58,19 @@ impl Charge {
 
     /// Charges a question that was refused because it is about somebody else's address: trying costs, too.
     pub(super) fn refused(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, StoreError> {
-        let asked = self.count(tx)?;
+        let asked = self.count(tx, Cost { questions: 1, missed: true })?;
         let appended = tx.append(entry)?;
         self.watch(tx, entry, asked)?;
         Ok(appended)
     }
 
-    fn count(&self, tx: &Tx<'_>) -> Result<crate::store::Asked, StoreError> {
-        let misses = u32::from(self.missed);
-        tx.charge(&self.regulation, &self.oin, &month(self.today), self.today.day(), self.questions, misses)
+    fn count(&self, tx: &Tx<'_>, Cost { questions, missed }: Cost) -> Result<Asked, StoreError> {
+        let misses = u32::from(missed);
+        tx.charge(&self.regulation, &self.oin, &month(self.today), self.today.day(), questions, misses)
     }
 
     /// Tells officers what the counts say, behind the question's own entry.
-    fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: crate::store::Asked) -> Result<(), StoreError> {
+    fn watch(&self, tx: &Tx<'_>, entry: &Entry, asked: Asked) -> Result<(), StoreError> {
         // Not only where they meet: a question may count as two, and a stock may shrink below what was asked.
         let alarming = asked.questions >= self.alarm.max(1);
         if alarming && tx.raise_alarm(&self.regulation, &self.oin, &month(self.today))? {
@@ -86,6 +82,37 @@ impl Charge {
             tx.append(&notice(entry, Action::Probing))?;
         }
         Ok(())
+    }
+}
+
+/// A month's questions of a party of the care side.
+pub(super) struct CareMonth {
+    pub regulation: RegulationId,
+    pub oin: Oin,
+    pub today: Date,
+    /// Questions from which officers are told, and the most.
+    pub alarm: u64,
+    pub most: u64,
+}
+
+impl CareMonth {
+    /// Whether one more is too many.
+    pub(super) fn is_spent(&self, store: &Store) -> Result<bool, StoreError> {
+        Ok(store.questions(&self.regulation, &self.oin, &month(self.today))? >= self.most)
+    }
+
+    /// Counts one more and appends its entry, or nothing at all if it is too many.
+    pub(super) fn charge(&self, tx: &Tx<'_>, entry: &Entry) -> Result<Appended, Unpaid> {
+        let month = month(self.today);
+        let asked = tx.charge(&self.regulation, &self.oin, &month, self.today.day(), 1, 0)?.questions;
+        if asked > self.most {
+            return Err(Unpaid::Spent);
+        }
+        let appended = tx.append(entry)?;
+        if asked >= self.alarm && tx.raise_alarm(&self.regulation, &self.oin, &month)? {
+            tx.append(&notice(entry, Action::BudgetAlarm))?;
+        }
+        Ok(appended)
     }
 }
 

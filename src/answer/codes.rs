@@ -63,7 +63,12 @@ pub const CODES: &[Code] = &[
     code("batch_not_open", &[409], Stop, "the batch takes nothing more"),
     code("batches_under_way", &[409], Wait, "as many of your batches as may be at once"),
     code("body", &[400], Again, "the body ended before its end"),
-    code("budget_spent", &[403], Stop, "the month's questions are spent, by one that came at the same time"),
+    code(
+        "budget_spent",
+        &[403],
+        Stop,
+        "the month's questions are spent: the care side's, or by one that came at the same time",
+    ),
     code("busy", &[503], Again, "the service has too much to do"),
     code("case_epoch", &[409], Mend, "the case is of another epoch than the codes"),
     code("certificate_refused", &[403], Stop, "the certificate is revoked, unknown or not the one of its party"),

@@ -6,6 +6,7 @@
 //! corporation may about any. A wrong case counts for the household as a right one does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
@@ -14,26 +15,49 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 
 use super::aside::aside;
-use super::charge::Unpaid;
+use super::charge::{CareMonth, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
 use super::questions::{check_header, framed, month, neighbours};
 use super::repeats::{Kept, receipt_of};
+use super::sticky::{Asker, Sticky};
 use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
-use crate::audit::{Action, Disclosed, Entry, Hash, Outcome};
+use crate::audit::{Action, DayKey, Disclosed, Entry, Hash, Outcome};
 use crate::code::Group;
 use crate::ids::{EpochId, Oin, RegulationId};
-use crate::regulate::{Act, Facts, Told};
+use crate::regulate::{Act, Facts, Regulation, Told};
 use crate::store::{StoreError, Tx};
 
 /// What was decided, before anybody is told; and what it counts for.
 struct Decided {
     entry: Entry,
-    told: Result<Vec<(Group, Told)>, Problem>,
+    told: Result<Groups, Problem>,
     counts: Vec<Count>,
+    month: Option<CareMonth>,
+}
+
+/// What is told unless an earlier answer sticks, and what seals it.
+struct Groups {
+    each: Vec<(Group, Told, Option<Sticky>)>,
+    key: Arc<DayKey>,
+}
+
+impl Groups {
+    /// What is told in the end; the entry has it sealed.
+    fn settle(&self, tx: &Tx<'_>, entry: &Entry) -> Result<(BTreeMap<String, String>, Entry), StoreError> {
+        let mut groups = BTreeMap::new();
+        for (group, told, sticky) in &self.each {
+            let stuck = sticky.as_ref().map(|sticky| sticky.holds(tx, *told != Told::Undetermined)).transpose()?;
+            let told = if stuck == Some(true) { Told::Undetermined } else { *told };
+            groups.insert(name(*group).to_owned(), told.as_str().to_owned());
+        }
+        let words = groups.iter().map(|(group, told)| format!("{group}-{}", &told[..1])).collect();
+        let sealed = Some(self.key.seal(entry, &Disclosed { answer: "groups".into(), groups: words })?);
+        Ok((groups, Entry { sealed, ..entry.clone() }))
+    }
 }
 
 /// Questions of a party about a case, or a household, in a month.
@@ -71,29 +95,34 @@ pub(super) async fn ask(
     let (deciding, question, once) = (app.clone(), question.into_inner(), caller.once.clone());
     let decided = aside(move || deciding.decide_groups(&caller, question)).await;
     drop(turn);
-    let Decided { entry, told, counts } =
+    let Decided { entry, told, counts, month } =
         decided.map_err(|_| Problem::unavailable("the service is stopping").traced(trace))?;
     let told = match told {
         Ok(told) => told,
         Err(problem) => {
             let written = app.store.write_async(move |tx: &Tx<'_>| {
                 counts.iter().try_for_each(|count| count.charge(tx).map(drop))?;
-                tx.append(&entry).map(drop)
+                match month.map_or(Err(Unpaid::Spent), |month| month.charge(tx, &entry)) {
+                    // Nothing to pay, or nothing to pay it with.
+                    Err(Unpaid::Spent) => tx.append(&entry).map(drop),
+                    Err(Unpaid::Store(error)) => Err(error),
+                    Ok(_) => Ok(()),
+                }
             });
             written.await.map_err(|error: StoreError| store_problem(&error).traced(trace))?;
             return Err(problem.traced(trace));
         }
     };
-    let word = |(group, told): (Group, Told)| (name(group).to_owned(), told.as_str().to_owned());
-    let groups: BTreeMap<_, _> = told.into_iter().map(word).collect();
-    let (now, refusal) = (app.clock.now(), Entry { sealed: None, ..entry.clone() });
+    let (now, refusal) = (app.clock.now(), entry.clone());
     let written = app.store.write_async(move |tx: &Tx<'_>| {
         for count in &counts {
             if !count.charge(tx)? {
                 return Err(Unpaid::Spent);
             }
         }
-        let told = GroupsTold { groups, receipt: receipt_of(tx.append(&entry)?) };
+        let (groups, entry) = told.settle(tx, &entry)?;
+        let month = month.as_ref().expect("whoever is answered is charged");
+        let told = GroupsTold { groups, receipt: receipt_of(month.charge(tx, &entry)?) };
         Ok(once.keep(tx, &Kept::Groups(told.clone()), now).map(|()| told)?)
     });
     let written = match written.await {
@@ -108,26 +137,28 @@ pub(super) async fn ask(
 impl App {
     fn decide_groups(&self, caller: &Caller, question: GroupQuestion) -> Decided {
         let mut entry = self.entry(caller, None, Action::AskGroups, Outcome::Done);
-        let mut counts = Vec::new();
-        let told = self.groups_of(&mut entry, &mut counts, caller, question);
+        let (mut counts, mut month) = (Vec::new(), None);
+        let told = self.groups_of(&mut entry, (&mut counts, &mut month), caller, question);
         if let Err(problem) = &told
             && matches!(entry.result, Outcome::Done)
         {
             entry.result = unanswered(problem);
         }
         // A failure of ours is no question of theirs.
-        counts.retain(|_| told.as_ref().err().is_none_or(|problem| !problem.status.is_server_error()));
+        if told.as_ref().is_err_and(|problem| problem.status.is_server_error()) {
+            (counts, month) = (Vec::new(), None);
+        }
         entry.latency = Some(caller.identity.latency());
-        Decided { entry, told, counts }
+        Decided { entry, told, counts, month }
     }
 
     fn groups_of(
         &self,
         entry: &mut Entry,
-        counts: &mut Vec<Count>,
+        (counts, month_of): (&mut Vec<Count>, &mut Option<CareMonth>),
         caller: &Caller,
         GroupQuestion { case, leaf, question }: GroupQuestion,
-    ) -> Result<Vec<(Group, Told)>, Problem> {
+    ) -> Result<Groups, Problem> {
         let in_force = self.epoch(&question.header.epoch)?;
         let regulation = self.regulation(&in_force.epoch.regulation)?;
         *entry = self.entry(caller, Some(&regulation), Action::AskGroups, Outcome::Done);
@@ -159,6 +190,11 @@ impl App {
         if about.is_spent(self)? {
             return Err(too_often());
         }
+        let paid = self.care_month(caller, &regulation);
+        if paid.is_spent(&self.store).map_err(|error| store_problem(&error))? {
+            return Err(month_spent());
+        }
+        *month_of = Some(paid);
         counts.push(about);
         let in_case = match self.referred(case, &leaf, regulation.id())? {
             // Pseudonyms are of an epoch: those of two cannot be compared.
@@ -171,17 +207,30 @@ impl App {
         let about = counted(format!("case {case}"), most);
         if about.is_spent(self)? {
             counts.clear();
+            *month_of = None;
             return Err(too_often());
         }
         counts.push(about);
         let finding = in_force.registers.as_ref().map(|registers| registers.find(&household));
-        let fresh = self.is_fresh(&regulation, &in_force, permit.role());
+        let role = permit.role();
+        let fresh = self.is_fresh(&regulation, &in_force, role);
         let told = permit.disclose_groups(&regulation, finding.as_ref(), fresh);
-        let words = told.iter().map(|(group, told)| format!("{}-{}", name(*group), &told.as_str()[..1]));
-        let disclosed = Disclosed { answer: "groups".into(), groups: words.collect() };
-        entry.sealed = Some(self.seal(&regulation, entry, &disclosed)?);
+        let each = told.into_iter().map(|(group, told)| {
+            let asker = Asker { oin: &caller.identity.oin, role, what: name(group) };
+            let found = finding.as_ref().filter(|_| fresh);
+            let sticky = found.map(|found| self.sticky(&regulation, &in_force, &household, found, &asker));
+            Ok((group, told, sticky.transpose()?.flatten()))
+        });
+        let groups = Groups { each: each.collect::<Result<_, Problem>>()?, key: self.day_key(&regulation)? };
         entry.result = Outcome::Answered;
-        Ok(told)
+        Ok(groups)
+    }
+
+    /// What this party of the care side may ask in the month.
+    fn care_month(&self, caller: &Caller, regulation: &Regulation) -> CareMonth {
+        let (budgets, oin) = (regulation.budgets(), caller.identity.oin.clone());
+        let (alarm, most) = (budgets.care_alarm.into(), budgets.care_stop.into());
+        CareMonth { regulation: regulation.id().clone(), oin, today: self.today(), alarm, most }
     }
 
     /// This entry of the log, if it is a corporation's answered question and whoever asks has its receipt.
@@ -212,6 +261,11 @@ impl App {
         };
         Problem::conflict("case_epoch", detail)
     }
+}
+
+fn month_spent() -> Problem {
+    let detail = "the month's questions of your organisation are spent; the privacy officers were told before";
+    Problem::new(StatusCode::FORBIDDEN, "budget_spent", detail)
 }
 
 fn too_often() -> Problem {

@@ -57,6 +57,7 @@ mod service;
 mod shape;
 mod spans;
 mod steady;
+mod sticky;
 mod stock;
 mod strangers;
 mod subject;

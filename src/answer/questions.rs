@@ -15,12 +15,12 @@ use super::epochs::exceeds;
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
+use super::sticky::{Asker, Granted};
 use super::wire::{ANSWER_BYTES, Answered, Question};
 use super::{App, Caller, EpochInForce, repeats};
-use crate::audit::{Action, Consent, Disclosed, Entry, Outcome};
+use crate::audit::{Action, Consent, Entry, Outcome};
 use crate::code::{AddressToken, CodeHeader};
 use crate::epoch::Silent;
-use crate::ids::EpochId;
 use crate::link::{Finding, HouseholdQuestion, Source};
 use crate::regulate::{Act, Answer, Arrears, Conditions, Cost, Facts, Permit, Regulation, Role};
 use crate::store::{Appended, Load, RepeatKey, StoreError, Tx};
@@ -51,14 +51,9 @@ pub(super) enum Reached {
 pub(super) struct Decision {
     entry: Entry,
     outcome: Result<Granted, Problem>,
-    /// What it costs; a refusal costs only where it is about somebody else's address.
+    /// Whom it costs something; a refusal costs only where it is about somebody else's address.
     charge: Option<Charge>,
     repeat: Option<Arc<RepeatKey>>,
-}
-
-struct Granted {
-    answer: Answer,
-    epoch: EpochId,
 }
 
 /// A question that can be read, and what the articles look at.
@@ -81,7 +76,6 @@ struct Allowed {
     regulation: Arc<Regulation>,
     household: HouseholdQuestion,
     permit: Permit,
-    /// Of one question that missed nobody; what is found can make it more.
     charge: Charge,
 }
 
@@ -121,7 +115,7 @@ impl App {
         let permitted: Vec<_> = questions.iter().map(|question| self.allow(caller, question, within)).collect();
         let mut found = look_for(permitted.iter().flatten().map(|allowed| &**allowed)).into_iter();
         let decision = |one: Result<Box<Allowed>, Box<Decision>>| {
-            let allowed = one.map(|allowed| self.conclude(*allowed, found.next().flatten().as_ref()));
+            let allowed = one.map(|allowed| self.conclude(caller, *allowed, found.next().flatten().as_ref()));
             let mut decision = allowed.unwrap_or_else(|refused| *refused);
             decision.entry.latency = Some(caller.identity.latency());
             decision
@@ -158,7 +152,7 @@ impl App {
         let weighed = self.weigh(entry, caller, question, within)?;
         let Weighed { regulation, object, today, neighbours, facts, .. } = &weighed;
         let budgets = regulation.budgets();
-        let costs = |missed| Charge {
+        let costs = || Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
             today: *today,
@@ -167,14 +161,12 @@ impl App {
             household_most: u64::from(budgets.household_per_month) * neighbours,
             alarm: budgets.alarm(facts.stock.unwrap_or(0)),
             probing: *regulation.probing(),
-            questions: 1,
-            missed,
             now: self.clock.now(),
         };
         match regulation.decide(facts) {
             Ok(permit) => {
                 entry.articles = permit.articles().to_vec();
-                let charge = costs(false);
+                let charge = costs();
                 Ok((weighed, permit, charge))
             }
             Err(refusal) => {
@@ -182,16 +174,16 @@ impl App {
                 entry.result = refused(&refusal);
                 // Somebody else's address: to try is to probe. A closed tap counts no more.
                 let probes = facts.in_stock == Some(false) && facts.stock.is_some() && !facts.tap_closed;
-                *charge = probes.then(|| costs(true));
+                *charge = probes.then(costs);
                 Err(refusal_problem(&refusal))
             }
         }
     }
 
     /// What may be told of what was found.
-    fn conclude(&self, allowed: Allowed, found: Option<&Finding>) -> Decision {
-        let Allowed { mut entry, in_force, regulation, permit, charge, .. } = allowed;
-        let role = permit.role();
+    fn conclude(&self, caller: &Caller, allowed: Allowed, found: Option<&Finding>) -> Decision {
+        let Allowed { mut entry, in_force, regulation, household, permit, charge } = allowed;
+        let (role, epoch) = (permit.role(), in_force.epoch.id.clone());
         let fresh = self.is_fresh(&regulation, &in_force, role);
         // Above the bound the care list counts for nothing: whoever is on it, answer and charge are the same.
         let withheld = exceeds(&regulation, &in_force);
@@ -199,21 +191,24 @@ impl App {
             found.map(|found| if withheld { found.without_care(care_certain) } else { found.clone() })
         };
         // Nobody's question missed because a list was withheld.
-        let Cost { questions, missed } = regulation.cost(role, seen(true).as_ref(), fresh);
+        let counted = seen(true);
+        let cost = regulation.cost(role, counted.as_ref(), fresh);
         let answer = permit.disclose(&regulation, seen(false).as_ref(), fresh);
-        let disclosed = Disclosed { answer: answer.as_str().to_owned(), groups: Vec::new() };
-        match self.seal(&regulation, &entry, &disclosed) {
-            Ok(sealed) => {
-                (entry.sealed, entry.result) = (Some(sealed), Outcome::Answered);
-                let granted = Granted { answer, epoch: in_force.epoch.id.clone() };
-                let charge = Some(Charge { questions, missed, ..charge });
-                Decision { entry, outcome: Ok(granted), charge, repeat: None }
-            }
-            Err(problem) => {
-                entry.result = unanswered(&problem);
-                Decision { entry, outcome: Err(problem), charge: None, repeat: None }
-            }
+        let nothing = (regulation.told_nothing(role), Cost::untold(household.tenants().len()));
+        let asker = Asker { oin: &caller.identity.oin, role, what: "word" };
+        let sticky = counted.filter(|_| fresh && regulation.tells(role)).map(|found| {
+            let sticky = self.sticky(&regulation, &in_force, &household, &found, &asker)?;
+            Ok(sticky.map(|sticky| (sticky, !regulation.leaves_open(role, &found))))
+        });
+        let granted = sticky.transpose().and_then(|sticky| {
+            let (key, sticky) = (self.day_key(&regulation)?, sticky.flatten());
+            Ok(Granted { epoch, found: (answer, cost), nothing, sticky, key })
+        });
+        if let Err(problem) = &granted {
+            entry.result = unanswered(problem);
         }
+        let charge = Some(charge).filter(|_| granted.is_ok());
+        Decision { entry, outcome: granted, charge, repeat: None }
     }
 
     /// Whether a question would be answered in a request that is large enough, with an open tap and a budget that lasts
@@ -322,21 +317,22 @@ impl App {
     /// under the same key was faster; then nothing is recorded.
     pub(super) async fn release(&self, decision: Decision) -> Result<Option<Answered>, Problem> {
         let now = self.clock.now();
-        let (answered, repeat) = match &decision.outcome {
-            Ok(granted) => (Ok((granted.answer, granted.epoch.clone())), decision.repeat.clone()),
+        let (epoch, repeat) = match &decision.outcome {
+            Ok(granted) => (Ok(granted.epoch.clone()), decision.repeat.clone()),
             Err(problem) => (Err(problem.clone()), None),
         };
-        let kept = answered.as_ref().ok().map(|(answer, epoch)| repeats::kept(*answer, epoch));
+        let of = epoch.as_ref().ok().cloned();
         let written = self.store.write_async(move |tx: &Tx<'_>| {
-            let appended = decision.record(tx)?;
+            let (appended, answer) = decision.record(tx)?;
+            let kept = answer.zip(of).map(|(answer, epoch)| repeats::kept(answer, &epoch));
             match repeat.zip(kept).map_or(Ok(()), |(key, kept)| tx.keep_answer(&key, &kept, Some(appended), now)) {
                 Err(StoreError::Conflict(_)) => Err(Unpaid::Spent),
-                done => done.map_err(Unpaid::Store),
+                done => done.map(|()| answer).map_err(Unpaid::Store),
             }
         });
         match written.await {
             Ok(written) => {
-                let (answer, epoch) = answered?;
+                let (epoch, answer) = (epoch?, written.value.expect("who is answered is told a word"));
                 Ok(Some(Answered { answer: answer.as_str().into(), epoch, receipt: only(written.receipts) }))
             }
             Err(Unpaid::Spent) => Ok(None),
@@ -346,9 +342,9 @@ impl App {
 }
 
 impl Decision {
-    /// The answer, or why there is none.
-    pub(super) fn outcome(&self) -> Result<Answer, &Problem> {
-        self.outcome.as_ref().map(|granted| granted.answer)
+    /// Whether it is answered, or why not.
+    pub(super) fn outcome(&self) -> Result<(), &Problem> {
+        self.outcome.as_ref().map(|_| ())
     }
 
     /// The refusal of a question that is permitted, and that what is left does not pay for. Whoever asks is told, and the
@@ -367,13 +363,16 @@ impl Decision {
         self
     }
 
-    /// Charges what it costs and puts it into the log.
-    pub(super) fn record(&self, tx: &Tx<'_>) -> Result<Appended, Unpaid> {
+    /// Settles what is told, charges what it costs and puts it into the log.
+    pub(super) fn record(&self, tx: &Tx<'_>) -> Result<(Appended, Option<Answer>), Unpaid> {
         match (&self.outcome, &self.charge) {
-            (Ok(_), Some(charge)) => charge.answered(tx, &self.entry),
+            (Ok(granted), Some(charge)) => {
+                let (answer, cost, entry) = granted.settle(tx, &self.entry)?;
+                Ok((charge.answered(tx, &entry, cost)?, Some(answer)))
+            }
             (Ok(_), None) => unreachable!("whoever is answered is charged"),
-            (Err(_), Some(charge)) => Ok(charge.refused(tx, &self.entry)?),
-            (Err(_), None) => Ok(tx.append(&self.entry)?),
+            (Err(_), Some(charge)) => Ok((charge.refused(tx, &self.entry)?, None)),
+            (Err(_), None) => Ok((tx.append(&self.entry)?, None)),
         }
     }
 }

@@ -9,7 +9,7 @@ use time::Date;
 use super::decision::store_problem;
 use super::problem::Problem;
 use super::{App, reference};
-use crate::audit::{Action, DayKey, Disclosed, Entry, Sealed, is_recipient};
+use crate::audit::{Action, DayKey, is_recipient};
 use crate::ids::{Oin, RegulationId};
 use crate::regulate::{Party, Regulation, Role};
 use crate::store::{StoreError, Tx};
@@ -48,22 +48,9 @@ pub(super) fn officers_of(regulation: &Regulation) -> Result<Vec<String>, NoOffi
 pub struct NoOfficerKey(Oin);
 
 impl App {
-    /// Seals what this entry's caller is told. Blocks, once a day for a sync.
-    pub(super) fn seal(
-        &self,
-        regulation: &Regulation,
-        entry: &Entry,
-        disclosed: &Disclosed,
-    ) -> Result<Sealed, Problem> {
-        let cannot = |cause: &dyn std::fmt::Display| {
-            tracing::error!(%cause, "an answer cannot be sealed");
-            Problem::unavailable("the service cannot seal what it answers, so it answers nothing; try again later")
-        };
-        self.day_key(regulation)?.seal(entry, disclosed).map_err(|error| cannot(&error))
-    }
-
-    /// The regulation's key of today; a new one is durably in the log when this returns.
-    fn day_key(&self, regulation: &Regulation) -> Result<Arc<DayKey>, Problem> {
+    /// The regulation's key of today; a new one is durably in the log when this returns. Blocks, once a
+    /// day for a sync.
+    pub(super) fn day_key(&self, regulation: &Regulation) -> Result<Arc<DayKey>, Problem> {
         let today = self.today();
         let mut keys = self.sealing.keys.lock().unwrap_or_else(|broken| broken.into_inner());
         if let Some(now) = keys.get(regulation.id())

@@ -12,7 +12,7 @@ use super::decide::{Outcome, Standing};
 use super::desk::Desk;
 use super::popcount::Kernel;
 use super::quality::Estimate;
-use super::register::Register;
+use super::register::{Home, Register};
 use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
 use crate::code::AddressToken;
@@ -211,6 +211,15 @@ impl Registers {
     /// Whether a person of the population is registered at this address.
     fn is_at(&self, row: usize, address: Option<AddressToken>) -> bool {
         address.is_some() && self.population.address(row) == address
+    }
+
+    /// The households of the tenants who were found, each once.
+    pub fn homes(&self, finding: &Finding) -> BTreeSet<Home> {
+        let home = |standing: &Standing| match standing {
+            Standing::Linked { row, .. } => Some(self.population.home(*row)),
+            _ => None,
+        };
+        finding.tenants.iter().filter_map(home).collect()
     }
 
     /// The population.

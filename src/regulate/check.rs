@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::{AppliesTo, Form, Party, Regulation, Role};
-use crate::code::Group;
 
 /// How bad a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,9 +136,21 @@ impl Regulation {
                 say(Severity::Note, format!("group {group} is served to nobody: it lacks a legal basis or recipients"));
                 continue;
             }
-            if rule.shield && rule.group != Group::Oggz && rule.is_served_to(Role::Corporation) {
-                let why = format!("group {group} is shielded, and no figure here says what a reader may infer of it");
-                say(Severity::Warning, why);
+            let estimated = self.posterior().estimated(self.groups()).into_iter();
+            match estimated.filter(|(group, _)| *group == rule.group).map(|(_, posterior)| posterior).next() {
+                Some(Some(posterior)) => {
+                    let percent = 100.0 * posterior;
+                    let why = format!("group {group} is shielded: a reader may become {percent:.1} % sure of it");
+                    say(Severity::Note, why);
+                }
+                Some(None) => {
+                    let why = format!(
+                        "group {group} is shielded, and no figure here says what a reader may infer of it: estimate \
+                         posterior.{group}_share"
+                    );
+                    say(Severity::Warning, why);
+                }
+                None => {}
             }
             if rule.legal_basis.starts_with("EXAMPLE") {
                 say(Severity::Warning, format!("group {group} has an example for a legal basis"));

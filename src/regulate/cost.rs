@@ -17,15 +17,28 @@ pub struct Cost {
     pub missed: bool,
 }
 
+impl Cost {
+    /// Of a question about so many people that was told nothing.
+    pub fn untold(tenants: usize) -> Self {
+        Self { questions: 1 + u32::from(tenants > 1), missed: true }
+    }
+}
+
 impl Regulation {
+    /// Whether a question of this role is told nothing though the registers could tell something.
+    pub fn leaves_open(&self, recipient: Role, finding: &Finding) -> bool {
+        self.word(recipient, finding) == Answer::Undetermined
+    }
+
     /// What a question of this role costs; `finding` and `fresh` as [`super::Permit::disclose`] has them.
     pub fn cost(&self, recipient: Role, finding: Option<&Finding>, fresh: bool) -> Cost {
         let Some(finding) = finding.filter(|_| fresh && self.tells(recipient)) else {
             // Where nobody at all is told anything, that is no fault of the question.
             return Cost { questions: 1, missed: false };
         };
-        let untold = self.word(recipient, finding) == Answer::Undetermined;
-        let several = finding.apart || (untold && finding.tenants.len() > 1);
-        Cost { questions: 1 + u32::from(several), missed: untold || finding.apart || finding.moved.is_some() }
+        if self.leaves_open(recipient, finding) {
+            return Cost::untold(finding.tenants.len());
+        }
+        Cost { questions: 1 + u32::from(finding.apart), missed: finding.apart || finding.moved.is_some() }
     }
 }

@@ -166,6 +166,9 @@ pub struct Posterior {
     pub bound_registered: Option<f64>,
     /// In the OGGZ group.
     pub oggz_share: f64,
+    /// With a minor, and with a senior: wanted where a regulation shields that group, and reckoned with there alone.
+    pub minor_share: Option<f64>,
+    pub senior_share: Option<f64>,
     /// Answered undetermined for another reason.
     pub undetermined_share: f64,
     pub reference: String,
@@ -223,7 +226,7 @@ impl Posterior {
                 "posterior.bound_registered is exceeded: serve oggz to no corporation, or have the bound agreed",
             ));
         }
-        Ok(())
+        self.check_shielded(groups)
     }
 }
 
@@ -292,6 +295,11 @@ impl Regulation {
     /// Whether anything can be told to this role.
     pub(crate) fn tells(&self, recipient: Role) -> bool {
         self.groups().iter().any(|rule| rule.is_served_to(recipient))
+    }
+
+    /// The answer to a question of this role that is told nothing.
+    pub fn told_nothing(&self, recipient: Role) -> Answer {
+        answer(&self.document, recipient, None)
     }
 
     /// What of a finding determines the answer for this role, before the form that it has: for counting, not for telling.
@@ -395,8 +403,15 @@ mod tests {
     #[test]
     fn the_worst_posterior_is_one_when_open_and_falls_with_a_shield() {
         let (oggz_share, undetermined_share) = (0.03, 0.05);
-        let posterior =
-            Posterior { bound: 0.5, bound_registered: None, oggz_share, undetermined_share, reference: String::new() };
+        let posterior = Posterior {
+            bound: 0.5,
+            bound_registered: None,
+            oggz_share,
+            minor_share: None,
+            senior_share: None,
+            undetermined_share,
+            reference: String::new(),
+        };
         let open = rules(false, WhoseAge::Tenant);
         let shielded = rules(true, WhoseAge::Tenant);
         assert!((posterior.worst(&open) - 1.0).abs() < 1e-12);

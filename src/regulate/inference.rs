@@ -135,8 +135,17 @@ impl Cells {
     }
 
     /// The worst posterior of a reader without a view of the register, and of one with it; 0 where nothing is told.
+    /// The shielded groups of the population that the parties estimated are among them.
     pub fn worst(&self, regulation: &Regulation) -> Worst {
-        Worst::of(&self.inferences(regulation))
+        let worst = Worst::of(&self.inferences(regulation));
+        self.worst_shielded(regulation)
+            .map_or(worst, |shielded| Worst { unseen: worst.unseen.max(shielded), registered: 1.0 })
+    }
+
+    /// A count that is protected, for a share that is never too low.
+    pub(super) fn at_least_small(&self, count: u64) -> f64 {
+        let all = self.households.iter().map(|(all, _)| all).sum();
+        count.max(SMALL.min(all)) as f64
     }
 }
 

@@ -10,13 +10,10 @@ use super::disclose::{Disclosure, Form, GroupRule, Posterior, WhoseHousehold};
 use super::rotation::Rotation;
 use super::signatures::MOST_LINES;
 use super::steps::{AppliesTo, By, Consent, Moment, Step};
-use super::{Party, RegulationError, Role};
+use super::{Budgets, Party, RegulationError, Role};
 use crate::code::Group;
 use crate::ids::{Oin, Purpose, RegulationId};
 use crate::link::Source;
-
-/// Most households of one request.
-pub(super) const MOST_BATCH: u32 = 100;
 
 /// A text in both languages of the officers' pages.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -70,37 +67,6 @@ pub struct PurposeText {
     pub id: Purpose,
     pub nl: String,
     pub en: String,
-}
-
-/// How many questions a corporation may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budgets {
-    /// Share of the stock asked about in a month, 0 to 1, from which the officers are told.
-    pub alarm_share: f64,
-    /// Share of the stock asked about in a month, 0 to 1, from which every question is refused.
-    pub stop_share: f64,
-    /// Questions about one household in a month.
-    pub household_per_month: u32,
-    /// Households that one request must at least ask about, so that nobody can be singled out. 1: no minimum.
-    pub minimum_batch: u32,
-}
-
-impl Budgets {
-    /// Questions in a month from which the officers are told, for a stock of `dwellings`.
-    pub fn alarm(&self, dwellings: u64) -> u64 {
-        share_of(self.alarm_share, dwellings)
-    }
-
-    /// The most questions in a month, for a stock of `dwellings`.
-    pub fn stop(&self, dwellings: u64) -> u64 {
-        share_of(self.stop_share, dwellings)
-    }
-}
-
-/// Rounded up, so that a corporation with three dwellings can ask at all. No stock nears 2^52, where floats stop counting.
-fn share_of(share: f64, dwellings: u64) -> u64 {
-    (share * dwellings as f64).ceil() as u64
 }
 
 /// How long what is kept, in days.
@@ -226,6 +192,7 @@ impl Document {
         document.check_dates_and_numbers()?;
         document.check_parties()?;
         document.check_groups()?;
+        document.budget.check()?;
         document.rotation.check()?;
         document.check_moments_and_steps()?;
         Ok(document)
@@ -251,7 +218,6 @@ impl Document {
     }
 
     fn check_dates_and_numbers(&self) -> Result<(), RegulationError> {
-        let budget = &self.budget;
         let days = |n: u32| (1..=36_500).contains(&n);
         // Who is registered where changes within weeks: of a register older than a year no answer holds.
         let fresh = |n: u32| (1..=366).contains(&n);
@@ -261,11 +227,6 @@ impl Document {
             (unique(self.purposes.iter().map(|p| &p.id)), "[[purpose]] ids must differ"),
             ((1..=30).contains(&self.ages.minor_below), "ages.minor_below must be 1 to 30"),
             ((40..=120).contains(&self.ages.senior_from), "ages.senior_from must be 40 to 120"),
-            (0.0 < budget.alarm_share && budget.alarm_share <= 1.0, "budget.alarm_share must be above 0, at most 1"),
-            (0.0 < budget.stop_share && budget.stop_share <= 1.0, "budget.stop_share must be above 0, at most 1"),
-            (budget.alarm_share <= budget.stop_share, "budget.alarm_share must not exceed budget.stop_share"),
-            ((1..=31).contains(&budget.household_per_month), "budget.household_per_month must be 1 to 31"),
-            ((1..=MOST_BATCH).contains(&budget.minimum_batch), "budget.minimum_batch must be 1 to 100"),
             ((1..=10_000).contains(&self.probing.misses), "probing.misses must be 1 to 10000"),
             (
                 0.0 < self.probing.miss_share && self.probing.miss_share < 1.0,
@@ -415,7 +376,7 @@ fn is_digits(text: &str, count: usize) -> bool {
 }
 
 /// The first rule that does not hold becomes the error.
-fn demand(rules: &[(bool, &str)]) -> Result<(), RegulationError> {
+pub(super) fn demand(rules: &[(bool, &str)]) -> Result<(), RegulationError> {
     rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(value(*what)))
 }
 

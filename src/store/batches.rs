@@ -108,6 +108,7 @@ pub struct SealedResult {
 }
 
 /// Seals the results of one batch. `Debug` is absent: it holds a key.
+#[derive(Clone)]
 pub struct ResultSealer(Place);
 
 impl ResultSealer {

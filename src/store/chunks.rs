@@ -46,6 +46,7 @@ pub struct ChunkKept {
 
 /// Where the parts of one upload are sealed: nothing opens in another one, or under another number. `Debug` is absent: it
 /// holds a key.
+#[derive(Clone)]
 pub(super) struct Place {
     upload: String,
     key: Arc<DataKey>,
@@ -101,12 +102,17 @@ impl Tx<'_> {
 impl Store {
     /// The place of an upload in an epoch, bound to its id, its epoch and what else it is.
     pub(super) fn place(&self, epoch: &EpochId, upload: &str, what: &[&str]) -> Result<Place, StoreError> {
+        let key = self.data_key(epoch)?;
+        let bound = [&[upload, epoch.as_str()], what].concat().join("\n").into_bytes();
+        Ok(Place { upload: upload.to_owned(), key, bound })
+    }
+
+    /// The data key of an epoch.
+    pub(super) fn data_key(&self, epoch: &EpochId) -> Result<Arc<DataKey>, StoreError> {
         let sql = "SELECT coalesce(data_key, x''), data_key_check FROM epoch WHERE id = ?1";
         let wrapped = |row: &Row<'_>| Ok(Wrapped { sealed: row.get(0)?, check: row.get(1)? });
         let found = self.read(|db| Ok(db.prepare_cached(sql)?.query_row([epoch.as_str()], wrapped).optional()?))?;
-        let key = self.epoch_keys.data_key(epoch, &found.ok_or(StoreError::NotFound("epoch"))?)?;
-        let bound = [&[upload, epoch.as_str()], what].concat().join("\n").into_bytes();
-        Ok(Place { upload: upload.to_owned(), key, bound })
+        self.epoch_keys.data_key(epoch, &found.ok_or(StoreError::NotFound("epoch"))?)
     }
 
     /// Whether all is there that an upload announced. Of its chunks none is opened, so that asking costs nothing.

@@ -109,7 +109,8 @@ impl Tx<'_> {
 
     /// Makes a complete load, as it was read, the current one of its epoch and source, with so many records in all. The one
     /// before is kept where the new one changes it. Else it is superseded, with all that it changed: [`Tx::sweep_loads`]
-    /// deletes them, bit by bit. `report` is kept as it is, for [`Store::load_report`].
+    /// deletes them, bit by bit. What was told nothing may be told something now, so its marks go. `report` is kept as it is,
+    /// for [`Store::load_report`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read or what it changes is
@@ -145,6 +146,7 @@ impl Tx<'_> {
                 self.db.execute(before, params![load.epoch.as_str(), load.source])?;
             }
         }
+        self.forget_marks(&load.epoch, &load.source)?;
         let now = "UPDATE load SET state = 'current', records = ?2, loaded_at = ?3, report = ?4 WHERE id = ?1";
         self.db.execute(now, params![text, int(records)?, loaded_at.unix_timestamp(), report])?;
         find(self.db, id)

@@ -51,6 +51,36 @@ fn a_case_is_asked_about_as_often_in_a_month_as_a_household_by_each_party() {
 }
 
 #[test]
+fn each_party_of_the_care_side_has_a_month_s_budget_and_the_officers_are_told_before_it_ends() {
+    let house = House::lawless();
+    amend(&house, "household_per_month = 4", "household_per_month = 4\ncare_alarm = 3\ncare_stop = 5");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let encoder = house.encoder(EPOCH);
+    let cases = [FAMILY, NEIGHBOURS].map(|contract| {
+        let question = value(&encoder, contract);
+        (house.line(CORPORATION).ask(&question).answered().receipt, question)
+    });
+    let ask = |stem: &str, case: &Receipt, question: &Value| {
+        house.line(stem).json("POST", "/v1/group-questions", &of_case(case, question))
+    };
+    let alarms = || house.log().iter().filter(|entry| entry.action == Action::BudgetAlarm).count();
+    assert_eq!((0..2).filter(|_| ask(TEAM, &cases[0].0, &cases[0].1).status == 200).count(), 2);
+    assert_eq!(alarms(), 0);
+    // A wrong case counts, as it does for its household.
+    ask(TEAM, &cases[0].0, &cases[1].1).is_problem(403, "refused");
+    assert_eq!(alarms(), 1);
+    assert_eq!((0..2).filter(|_| ask(TEAM, &cases[1].0, &cases[1].1).status == 200).count(), 2);
+    let refused = ask(TEAM, &cases[1].0, &cases[1].1);
+    refused.is_problem(403, "budget_spent");
+    assert_eq!(String::from(house.entry_of(&refused).unwrap().result), "refused:budget_spent");
+    assert_eq!(alarms(), 1, "once a month");
+    assert_eq!(ask(CARE, &cases[1].0, &cases[1].1).status, 200, "another party has its own");
+    house.clock.pass(datetime!(2026-02-01 0:00 UTC));
+    assert_eq!(ask(TEAM, &cases[0].0, &cases[0].1).status, 200);
+}
+
+#[test]
 fn of_a_care_list_that_is_too_old_the_care_network_hears_no_no_though_no_corporation_hears_of_it() {
     for (later, want) in [(0, "no"), (1, "undetermined")] {
         let house = House::lawless();

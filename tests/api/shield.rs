@@ -16,7 +16,7 @@ use super::support::*;
 
 /// In the OGGZ group alone at an address of somebody else: one, and a couple in one household.
 const SHIELDED_ELSEWHERE: &str = "K0000149";
-const SHIELDED_COUPLE: &str = "K0000073";
+pub const SHIELDED_COUPLE: &str = "K0000073";
 /// On the care list, and registered nowhere.
 const LISTED: [&str; 2] = ["O000006", "O000010"];
 

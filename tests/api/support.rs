@@ -183,11 +183,11 @@ impl House {
         self.activate(epoch).unwrap();
     }
 
-    /// As the first of a month does: a test may ask more often than anybody may.
+    /// As the first of a month does, and a new load: a test may ask more often than anybody may, and each time anew.
     pub fn forget_counts(&self) {
         let db = rusqlite::Connection::open(self.state().join("voorrang.db")).unwrap();
         db.busy_timeout(Wait::from_secs(20)).unwrap();
-        db.execute_batch("DELETE FROM budget; DELETE FROM household_questions").unwrap();
+        db.execute_batch("DELETE FROM budget; DELETE FROM household_questions; DELETE FROM mark").unwrap();
     }
 
     pub fn keys(&self) -> PathBuf {

@@ -106,7 +106,7 @@ fn check_inference(regulation: &Regulation, next: &EpochInForce) -> Result<(), P
         () => ("a reader of the answers who has the register at hand", worst.registered, bounds.bound_registered()),
     };
     let detail = format!(
-        "{reader} could become {:.0} % sure that a household is in the OGGZ group, and the parties accept {:.0} %; have the \
+        "{reader} could become {:.0} % sure that a household is in a group, and the parties accept {:.0} %; have the \
          load checked, shield the group or serve it to nobody, or agree on another bound and activate that version",
         share * 100.0,
         bound * 100.0

@@ -236,16 +236,14 @@ impl App {
 impl Behalf {
     /// Records a decision and keeps it as the question's result.
     fn job(&self, n: u32, decision: Decision) -> impl FnOnce(&Tx<'_>) -> Result<(), Unpaid> + Send + use<> {
-        let came = match decision.outcome() {
-            Ok(answer) => Came::Answer(answer.as_str().to_owned()),
-            Err(problem) => Came::Problem(problem.clone().traced(self.caller.trace).body()),
-        };
-        let kept = serde_json::to_string(&came).expect("plain data have a JSON form");
-        let result = self.sealer.seal(n, &kept, decision.outcome().is_ok());
-        let id = self.batch.id;
+        let problem = decision.outcome().err().map(|problem| problem.clone().traced(self.caller.trace).body());
+        let (id, sealer) = (self.batch.id, self.sealer.clone());
         move |tx| {
-            let appended = decision.record(tx)?;
-            Ok(tx.put_result(&id, &result, appended)?)
+            let (appended, answer) = decision.record(tx)?;
+            let told = answer.map(|answer| Came::Answer(answer.as_str().to_owned()));
+            let came = told.or(problem.map(Came::Problem)).expect("what is not answered is a problem");
+            let kept = serde_json::to_string(&came).expect("plain data have a JSON form");
+            Ok(tx.put_result(&id, &sealer.seal(n, &kept, answer.is_some()), appended)?)
         }
     }
 }

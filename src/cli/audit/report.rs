@@ -203,6 +203,8 @@ impl<'a> Row<'a> {
         }
         let (households, most) = self.repeats;
         say(households, format!("{households} addresses asked about again and again, one {most} times"));
+        let objected = self.tally.after_objection.len() as u64;
+        say(objected, format!("{objected} addresses answered after an objection"));
         for (code, count) in refused.iter().filter(|(code, _)| code.contains("stock") || code.contains("budget")) {
             say(*count, format!("{count} questions refused by {code}"));
         }

@@ -1,6 +1,6 @@
 //! Counts a log by party and month, and what stands out in it. Pure: entries in, counts out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, Month, OffsetDateTime, Time};
@@ -31,6 +31,10 @@ pub struct Tally {
     pub loads: BTreeMap<Date, u64>,
     /// Of them, the refused ones by article or code.
     pub loads_refused: BTreeMap<String, u64>,
+    /// Households of which a question was refused by an objection,
+    objected: BTreeSet<u64>,
+    /// and those of them of which a later one was answered.
+    pub after_objection: BTreeSet<u64>,
     /// Questions about each household.
     households: BTreeMap<u64, u64>,
     /// Questions on each day.
@@ -94,6 +98,11 @@ impl Tally {
             entry.object.as_deref().and_then(|object| u64::from_str_radix(object.get(..16)?, 16).ok())
         {
             *self.households.entry(household).or_default() += count;
+            match &entry.result {
+                Outcome::Refused(code) if code.contains("objection") => drop(self.objected.insert(household)),
+                Outcome::Answered if self.objected.contains(&household) => drop(self.after_objection.insert(household)),
+                _ => {}
+            }
         }
     }
 }
@@ -202,6 +211,23 @@ mod tests {
         assert_eq!(of(&all, "2026-11", OTHER).questions, 1);
         assert_eq!(of(&all, "2026-12", ONE).questions, 1);
         assert_eq!(of(&all, "2026-11", "service").acts["day-key"], 1);
+    }
+
+    #[test]
+    fn who_is_answered_after_an_objection_is_counted_once_and_who_was_answered_before_it_is_not() {
+        let day = datetime!(2026-11-02 9:00 UTC);
+        let log = Log::new()
+            .ask(day, ONE, 1, Ok("priority"))
+            .ask(day, ONE, 1, Err("objection"))
+            .ask(day, ONE, 2, Err("objection"))
+            .ask(day, ONE, 2, Err("stock"))
+            .ask(day, ONE, 2, Ok("priority"))
+            .ask(day, ONE, 2, Ok("priority"))
+            .ask(day, ONE, 3, Ok("priority"))
+            .ask(day, OTHER, 1, Ok("priority"));
+        let all = tallies(log);
+        assert_eq!(of(&all, "2026-11", ONE).after_objection.len(), 1);
+        assert!(of(&all, "2026-11", OTHER).after_objection.is_empty(), "another landlord");
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! How many questions may be asked.
+
+use serde::Deserialize;
+
+use super::RegulationError;
+use super::regulation::demand;
+
+/// Most households that one request may be wanted to ask about.
+const MOST_BATCH: u32 = 100;
+
+/// How many questions may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// Share of the stock asked about in a month, 0 to 1, from which the officers are told.
+    pub alarm_share: f64,
+    /// Share of the stock asked about in a month, 0 to 1, from which every question is refused.
+    pub stop_share: f64,
+    /// Questions about one household in a month.
+    pub household_per_month: u32,
+    /// Households that one request must at least ask about, so that nobody can be singled out. 1: no minimum.
+    pub minimum_batch: u32,
+    /// Questions of each party of the care side in a month from which the officers are told.
+    #[serde(default = "care_alarm")]
+    pub care_alarm: u32,
+    /// The most questions of each of them in a month.
+    #[serde(default = "care_stop")]
+    pub care_stop: u32,
+}
+
+/// Left out: an assumption. Some five cases a working day are usual for a whole city's care side, a dozen are not.
+fn care_alarm() -> u32 {
+    100
+}
+
+fn care_stop() -> u32 {
+    250
+}
+
+impl Budgets {
+    /// Questions in a month from which the officers are told, for a stock of `dwellings`.
+    pub fn alarm(&self, dwellings: u64) -> u64 {
+        share_of(self.alarm_share, dwellings)
+    }
+
+    /// The most questions in a month, for a stock of `dwellings`.
+    pub fn stop(&self, dwellings: u64) -> u64 {
+        share_of(self.stop_share, dwellings)
+    }
+
+    pub(super) fn check(&self) -> Result<(), RegulationError> {
+        demand(&[
+            (0.0 < self.alarm_share && self.alarm_share <= 1.0, "budget.alarm_share must be above 0, at most 1"),
+            (0.0 < self.stop_share && self.stop_share <= 1.0, "budget.stop_share must be above 0, at most 1"),
+            (self.alarm_share <= self.stop_share, "budget.alarm_share must not exceed budget.stop_share"),
+            ((1..=31).contains(&self.household_per_month), "budget.household_per_month must be 1 to 31"),
+            ((1..=MOST_BATCH).contains(&self.minimum_batch), "budget.minimum_batch must be 1 to 100"),
+            ((1..=100_000).contains(&self.care_stop), "budget.care_stop must be 1 to 100000"),
+            ((1..=self.care_stop).contains(&self.care_alarm), "budget.care_alarm must be 1 to budget.care_stop"),
+        ])
+    }
+}
+
+/// Rounded up, so that a corporation with three dwellings can ask at all. No stock nears 2^52, where floats stop counting.
+fn share_of(share: f64, dwellings: u64) -> u64 {
+    (share * dwellings as f64).ceil() as u64
+}

@@ -1,0 +1,189 @@
+//! Marks of what was told nothing, so that it stays so while the registers do not change: keyed, so that whoever has the
+//! database reads neither about whom they are nor how many of them say so. They go with the load on which they rest.
+
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rusqlite::params;
+
+use super::wrapping::DataKey;
+use super::{Store, StoreError, Tx};
+use crate::ids::{EpochId, LoadId};
+
+/// A keyed hash of whose question it is about, and of what.
+pub type Mark = [u8; 16];
+
+/// Makes marks of one epoch; its key ends with it.
+pub struct Marker(Arc<DataKey>);
+
+impl Marker {
+    /// The mark of these parts, in this order.
+    pub fn mark(&self, parts: &[&[u8]]) -> Mark {
+        self.0.mark(parts)
+    }
+}
+
+/// Marks, and the loads on which they rest.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    pub epoch: EpochId,
+    pub population: LoadId,
+    /// Absent where nothing that the party is told rests on the care list.
+    pub care: Option<LoadId>,
+    pub marks: Vec<Mark>,
+}
+
+impl Tx<'_> {
+    /// Whether one of these marks is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn is_marked(&self, marks: &Marks) -> Result<bool, StoreError> {
+        let mut look = self.db.prepare_cached("SELECT 1 FROM mark WHERE epoch = ?1 AND mark = ?2")?;
+        let mut found = false;
+        // All of them: how many were looked at would show in the time.
+        for mark in &marks.marks {
+            found |= look.exists(params![marks.epoch.as_str(), mark])?;
+        }
+        Ok(found)
+    }
+
+    /// Keeps marks, unless a load on which they rest was replaced. With `told` it keeps as many that mean nothing: that one
+    /// is kept tells nothing then.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn keep_marks(&self, marks: &Marks, told: bool) -> Result<(), StoreError> {
+        let sql = "INSERT OR IGNORE INTO mark (epoch, rests_on_care, mark) SELECT ?1, ?2 IS NOT NULL, ?3
+                   WHERE EXISTS (SELECT 1 FROM load WHERE id = ?4 AND state = 'current')
+                   AND (?2 IS NULL OR EXISTS (SELECT 1 FROM load WHERE id = ?2 AND state = 'current'))";
+        let mut keep = self.db.prepare_cached(sql)?;
+        let (population, care) = (marks.population.to_string(), marks.care.map(|care| care.to_string()));
+        let mut put = |mark: &Mark| keep.execute(params![marks.epoch.as_str(), care, mark, population]);
+        for mark in &marks.marks {
+            if told || put(mark)? == 0 {
+                put(&random())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the marks of an epoch that rest on a source whose load is replaced.
+    pub(super) fn forget_marks(&self, epoch: &EpochId, source: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM mark WHERE epoch = ?1 AND (rests_on_care OR ?2 <> 'care')";
+        self.db.prepare_cached(sql)?.execute([epoch.as_str(), source])?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What makes the marks of an epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
+    pub fn marker(&self, epoch: &EpochId) -> Result<Marker, StoreError> {
+        self.data_key(epoch).map(Marker)
+    }
+}
+
+fn random() -> Mark {
+    let mut mark = [0; 16];
+    SystemRandom::new().fill(&mut mark).expect("the system's random generator answers");
+    mark
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::date;
+
+    use super::super::fixture::{NOW, epoch_id, folder, insert_epoch, open, open_in};
+    use super::*;
+    use crate::epoch::{State, Step};
+    use crate::store::{NewLoad, Taken};
+
+    fn load(store: &Store, source: &str) -> LoadId {
+        let new = NewLoad {
+            epoch: epoch_id(),
+            source: source.into(),
+            header: "{}".into(),
+            base: None,
+            lines: 1,
+            reference_date: date!(2026 - 01 - 01),
+            begun_at: NOW,
+        };
+        let id = store.write(move |tx| tx.begin_load(&new)).unwrap().value;
+        store.put_chunk(&id, 0, 1, b"codes").unwrap();
+        let read = store.load(&id).unwrap();
+        store.write(move |tx| tx.commit_load(&read, 1, NOW, "{}")).unwrap();
+        id
+    }
+
+    fn marks(store: &Store, population: LoadId, care: Option<LoadId>, about: &str) -> Marks {
+        let mark = store.marker(&epoch_id()).unwrap().mark(&[b"party", about.as_bytes()]);
+        Marks { epoch: epoch_id(), population, care, marks: vec![mark] }
+    }
+
+    fn keep(store: &Store, marks: &Marks, told: bool) {
+        let marks = marks.clone();
+        store.write(move |tx| tx.keep_marks(&marks, told)).unwrap();
+    }
+
+    fn is_marked(store: &Store, marks: &Marks) -> bool {
+        let marks = marks.clone();
+        store.write(move |tx| tx.is_marked(&marks)).unwrap().value
+    }
+
+    fn rows(store: &Store) -> i64 {
+        store.read(|db| Ok(db.query_row("SELECT count(*) FROM mark", [], |row| row.get(0))?)).unwrap()
+    }
+
+    #[test]
+    fn a_mark_lasts_as_long_as_the_loads_on_which_it_rests() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let (population, care) = (load(&store, "population"), load(&store, "care"));
+        let [both, alone] =
+            [Some(care), None].map(|care| marks(&store, population, care, if care.is_some() { "a" } else { "b" }));
+        keep(&store, &both, false);
+        keep(&store, &alone, false);
+        drop(store);
+        let store = open_in(home.path());
+        assert!(is_marked(&store, &both) && is_marked(&store, &alone), "a restart forgets nothing");
+        let newer = load(&store, "care");
+        assert_eq!((is_marked(&store, &both), is_marked(&store, &alone)), (false, true));
+        keep(&store, &both, false);
+        assert!(!is_marked(&store, &both), "what was decided before the load leaves nothing behind it");
+        keep(&store, &Marks { care: Some(newer), ..both.clone() }, false);
+        assert!(is_marked(&store, &both));
+        load(&store, "population");
+        assert_eq!(rows(&store), 0);
+    }
+
+    #[test]
+    fn a_question_that_was_told_leaves_as_many_rows_that_mean_nothing() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let population = load(&store, "population");
+        let [told, untold] = ["told", "untold"].map(|about| marks(&store, population, None, about));
+        keep(&store, &told, true);
+        assert_eq!((rows(&store), is_marked(&store, &told)), (1, false));
+        for kept in 2..4 {
+            keep(&store, &untold, false);
+            assert_eq!((rows(&store), is_marked(&store, &untold)), (kept, true), "the second time too");
+        }
+    }
+
+    #[test]
+    fn marks_go_with_their_epoch() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let kept = marks(&store, load(&store, "population"), None, "a");
+        keep(&store, &kept, false);
+        let taken = Taken { state: State::Destroyed, at: NOW, answers_until: None, log_index: 0 };
+        store.write(move |tx| tx.end_epoch(&epoch_id(), Step::Abort.from(State::Announced).unwrap(), &taken)).unwrap();
+        assert_eq!(rows(&store), 0);
+    }
+}
