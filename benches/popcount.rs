@@ -128,9 +128,15 @@ fn table() {
 
 fn near(kernel: Kernel, words: usize, left: &[u64], right: &[u64]) -> usize {
     let read = words * 5 / 8;
-    let (first, second): (Vec<&[u64]>, Vec<&[u64]>) = right.chunks(words).map(|code| code.split_at(read)).unzip();
-    let (first, second) = (first.concat(), second.concat());
-    let rows = Rows { first: &first, first_words: read, second: &second, second_words: words - read };
+    // Kernels take eight words of a row at once.
+    let first_words = read.next_multiple_of(8);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for code in right.chunks(words) {
+        first.extend_from_slice(&code[..read]);
+        first.resize(first.len().next_multiple_of(first_words), 0);
+        second.extend_from_slice(&code[read..]);
+    }
+    let rows = Rows { first: &first, first_words, second: &second, second_words: words - read };
     let place = Place { first: 0, read, second: 0, rest: words - read };
     let limit = |z: f64, words: usize| ((words as f64 * 64.0 - z * (words as f64 * 64.0).sqrt()) / 2.0) as u32;
     let share = read as f64 / words as f64;
