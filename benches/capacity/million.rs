@@ -19,6 +19,7 @@ use super::process::Process;
 use crate::premises::{Files, POPULATION, Premises, only_epoch};
 
 const CARE_EVERY: usize = 1000;
+const RESTARTS: usize = 3;
 /// People who are encoded at once.
 const SHARE: usize = 10_000;
 
@@ -44,6 +45,23 @@ pub fn run(residents: usize) -> anyhow::Result<()> {
         process.megabytes("VmHWM")?,
         process.megabytes("VmRSS")?,
     );
+    drop(process);
+    restart(&premises, residents, before)
+}
+
+/// From the start of a process to `/readyz`, and what the register takes in memory beside its bare bits.
+fn restart(premises: &Premises, residents: usize, empty: f64) -> anyhow::Result<()> {
+    let bits: usize =
+        Profile::built_in().passes.iter().map(|pass| pass.code_bits * pass.held(&Profile::built_in())).sum();
+    let bare = (residents * bits / 8) as f64 / 1e6;
+    for _ in 0..RESTARTS {
+        let started = Instant::now();
+        let process = Process::start(premises, &[])?;
+        let (ready, spent) = (started.elapsed().as_secs_f64(), process.cpu_seconds()?);
+        println!("restart: ready in {ready:.2} s (asked: 5), {spent:.2} s of CPU");
+        let [most, now] = [process.megabytes("VmHWM")?, process.megabytes("VmRSS")?].map(|all| (all - empty) / bare);
+        println!("memory: {now:.2} times the bare bits of {bare:.0} MB (asked: 1.5), {most:.2} at most at the start");
+    }
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The service as a process of its own: its memory is nobody else's.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::premises::Premises;
+
+/// Of a CPU second, in `/proc`.
+const TICKS: f64 = 100.0;
 
 /// Runs until it is dropped. With `PROGRAM` in the environment it is another build.
 pub struct Process {
@@ -30,15 +35,25 @@ impl Process {
         command.arg("serve").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(allocator());
         let mut child = command.stderr(fs::File::create(&log)?).spawn()?;
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(120);
         while Instant::now() < until && child.try_wait()?.is_none() {
-            if let Some(port) = port(&log) {
+            let ports = [" address=", "internal="].map(|place| port(&log, place));
+            if let [Some(port), Some(internal)] = ports
+                && is_ready(internal)
+            {
                 return Ok(Self { child, port });
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         child.kill()?;
         bail!("the service does not start: {}", fs::read_to_string(&log)?);
+    }
+
+    /// Of all its threads so far.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let ticks = stat.split_whitespace().skip(13).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok(ticks / TICKS)
     }
 
     /// Memory in use, or with `VmHWM` the most that ever was, in megabytes.
@@ -64,9 +79,20 @@ fn allocator() -> impl Iterator<Item = (&'static str, &'static str)> {
     settings.filter(|(name, _)| name.starts_with("MIMALLOC_"))
 }
 
-/// The port that it says it has taken.
-fn port(log: &Path) -> Option<u16> {
+/// A port that it says it has taken.
+fn port(log: &Path, place: &str) -> Option<u16> {
     let text = fs::read_to_string(log).ok()?;
-    let (_, rest) = text.lines().find_map(|line| line.split_once("address=127.0.0.1:"))?;
+    let (_, rest) = text.lines().find_map(|line| line.split_once(&format!("{place}127.0.0.1:")))?;
     rest.split_whitespace().next()?.parse().ok()
+}
+
+/// Whether `/readyz` says so.
+fn is_ready(internal: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", internal))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).map(|_| said)
+    };
+    ask().is_ok_and(|said| said.starts_with("HTTP/1.1 200 "))
 }

@@ -84,6 +84,9 @@ fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
     Ok(digest)
 }
 
+/// A line, or why it cannot be read, and all that is wrong with it.
+pub(super) type Line<T> = Result<T, (String, Vec<Fault>)>;
+
 /// Takes each line of a chunk; returns how many there were.
 ///
 /// # Errors
@@ -91,13 +94,24 @@ fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
 pub(super) fn each_line<T: DeserializeOwned + ToSchema + 'static>(
     chunk: &[u8],
     number: usize,
+    take: impl FnMut(T) -> Result<(), String>,
+) -> Result<u32, BadLine> {
+    each(lines_of(chunk), number, take)
+}
+
+/// As [`each_line`], of lines that are read already.
+pub(super) fn each<T>(
+    lines: impl IntoIterator<Item = Line<T>>,
+    number: usize,
     mut take: impl FnMut(T) -> Result<(), String>,
 ) -> Result<u32, BadLine> {
     let (mut count, mut faults) = (0, Vec::new());
     let (mut unread, mut untaken) = (None, None);
-    for (line, text) in (1..).zip(chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n')) {
+    for (line, read) in (1..).zip(lines) {
         count += 1;
-        let Err((is_read, what, mut told)) = take_line(text, &mut take) else { continue };
+        let is_read = read.is_ok();
+        let taken = read.and_then(|read| take(read).map_err(|what| (what, Vec::new())));
+        let Err((what, mut told)) = taken else { continue };
         if told.is_empty() {
             told.push(Fault::body("", &what));
         }
@@ -115,17 +129,15 @@ pub(super) fn each_line<T: DeserializeOwned + ToSchema + 'static>(
     }
 }
 
-/// Takes a line; else whether it could be read, and what is wrong with it.
-fn take_line<T: DeserializeOwned + ToSchema + 'static>(
-    text: &[u8],
-    take: &mut impl FnMut(T) -> Result<(), String>,
-) -> Result<(), (bool, String, Vec<Fault>)> {
-    if text.len() > LINE_BYTES {
-        return Err((false, format!("longer than {LINE_BYTES} bytes"), Vec::new()));
-    }
-    let read = serde_json::from_slice(text);
-    let read = read.map_err(|cause| (false, json_fault(&cause), shape::faults_of_body::<T>(text)))?;
-    take(read).map_err(|what| (true, what, Vec::new()))
+/// The lines of a chunk.
+pub(super) fn lines_of<T: DeserializeOwned + ToSchema + 'static>(chunk: &[u8]) -> impl Iterator<Item = Line<T>> {
+    let lines = chunk.strip_suffix(b"\n").unwrap_or(chunk).split(|&byte| byte == b'\n');
+    lines.map(|text| match text.len() {
+        0..=LINE_BYTES => {
+            serde_json::from_slice(text).map_err(|cause| (json_fault(&cause), shape::faults_of_body::<T>(text)))
+        }
+        _ => Err((format!("longer than {LINE_BYTES} bytes"), Vec::new())),
+    })
 }
 
 /// A chunk that is there, as its party is told of it.

@@ -1,6 +1,7 @@
 //! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is
 //! answered from it; after it everybody is.
 
+mod packed;
 mod parts;
 
 use std::sync::Arc;
@@ -135,8 +136,8 @@ pub(super) async fn put_chunk(
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let worker = app.clone();
     let sealed = app.in_turn(&caller.identity.oin, move || {
-        let records = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
-        Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, &body)?, records))
+        let (records, kept) = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
+        Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, *digest.as_bytes(), &kept)?, records))
     });
     let (sealed, records) = sealed.await.map_err(traced)?.map_err(|error| traced(load_problem(&error)))?;
     let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;

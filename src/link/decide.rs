@@ -96,9 +96,13 @@ impl Search<'_> {
         self.settled(person, self.settled_here(person, &near), &near, far.unwrap_or(&Far::new()))
     }
 
-    /// Whether the address leaves it open who this person is, so that the whole register has to be scanned.
+    /// Whether the whole register has to be scanned for this person: the address leaves it open who that is, or the register
+    /// may have the same person elsewhere.
     pub fn is_open(self, person: &Probe) -> bool {
-        self.settled_here(person, &self.at_address(person)).is_none()
+        match self.settled_here(person, &self.at_address(person)) {
+            Some(Outcome::Linked { row, .. }) => !self.is_linked_by_names(person, row),
+            here => here.is_none(),
+        }
     }
 
     /// What is told of an outcome.

@@ -95,6 +95,14 @@ impl RegisterBuilder {
         Self { register, seen: HashSet::new(), households: HashMap::new(), blocks: HashMap::new() }
     }
 
+    /// Makes room for so many records at most: memory that none comes for is never touched, and codes that are there need not
+    /// move.
+    pub fn reserve(&mut self, records: usize) {
+        self.seen.reserve(records);
+        self.register.people.reserve_exact(records);
+        self.register.codes.reserve(&self.register.shape, records);
+    }
+
     /// Adds a record. One without passes (a child) has no row: it only counts in its household and at its address.
     ///
     /// # Errors
@@ -142,7 +150,6 @@ impl RegisterBuilder {
     pub(super) fn finish_with(self, thresholds: impl FnOnce(&Register) -> Thresholds) -> Register {
         let mut register = self.register;
         register.block_of = self.blocks;
-        register.codes.shrink_to_fit();
         register.people.shrink_to_fit();
         register.thresholds = Some(thresholds(&register));
         register

@@ -137,11 +137,16 @@ impl Matrix {
         self.first.resize(first + shape.first_words, 0);
         self.second.resize(second + shape.second_words, 0);
         for (code, place) in codes.passes.iter().flatten().zip(shape.places.iter().flatten()) {
-            let words = padded(code);
-            let (read, rest) = words.split_at(place.read);
-            self.first[first + place.first..][..place.read].copy_from_slice(read);
-            self.second[second + place.second..][..place.rest].copy_from_slice(rest);
+            let (read, rest) = code.words().split_at(place.read.min(code.words().len()));
+            self.first[first + place.first..][..read.len()].copy_from_slice(read);
+            self.second[second + place.second..][..rest.len()].copy_from_slice(rest);
         }
+    }
+
+    /// Room for so many more people.
+    pub fn reserve(&mut self, shape: &Shape, people: usize) {
+        self.first.reserve_exact(people * shape.first_words);
+        self.second.reserve_exact(people * shape.second_words);
     }
 
     /// All rows.
@@ -157,15 +162,9 @@ impl Matrix {
         Self { first, second: some.iter().flat_map(|row| one(row).second).copied().collect() }
     }
 
-    /// Gives back what was reserved for more.
-    pub fn shrink_to_fit(&mut self) {
-        self.first.shrink_to_fit();
-        self.second.shrink_to_fit();
-    }
-
-    /// Bytes in memory.
+    /// Bytes in memory: what is reserved beyond is not touched.
     pub fn bytes(&self) -> usize {
-        (self.first.capacity() + self.second.capacity()) * size_of::<u64>()
+        (self.first.len() + self.second.len()) * size_of::<u64>()
     }
 }
 

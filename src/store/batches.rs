@@ -330,7 +330,7 @@ impl Store {
         questions: u32,
         plain: &[u8],
     ) -> Result<SealedChunk, StoreError> {
-        Ok(self.batch_place(batch, "questions")?.seal(n, questions, plain))
+        Ok(self.batch_place(batch, "questions")?.seal(n, questions, chunks::sha256(plain), plain))
     }
 
     /// The opened chunks of a batch, in order, one in memory at a time.

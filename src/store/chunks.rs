@@ -54,8 +54,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn seal(&self, n: u32, records: u32, plain: &[u8]) -> SealedChunk {
-        let digest = digest(&SHA256, plain).as_ref().try_into().expect("SHA-256 has 32 bytes");
+    /// With the SHA-256 of what was sent: what is kept of it may have another form.
+    pub(super) fn seal(&self, n: u32, records: u32, digest: [u8; 32], plain: &[u8]) -> SealedChunk {
         SealedChunk { upload: self.upload.clone(), n, records, digest, sealed: self.seal_part(n, plain) }
     }
 
@@ -71,6 +71,10 @@ impl Place {
     fn numbered(&self, n: u32) -> Vec<u8> {
         [self.bound.as_slice(), &n.to_be_bytes()].concat()
     }
+}
+
+pub(super) fn sha256(plain: &[u8]) -> [u8; 32] {
+    digest(&SHA256, plain).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 impl Tx<'_> {
@@ -170,7 +174,16 @@ impl<'a> Chunks<'a> {
         Self { next: next.min(self.end), ..self }
     }
 
-    fn open(&self, n: u32) -> Result<Vec<u8>, StoreError> {
+    /// How many there are.
+    pub fn total(&self) -> u32 {
+        self.end
+    }
+
+    /// One of them, whichever is next.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is not there, or [`StoreError::Damaged`] if it does not open.
+    pub fn open(&self, n: u32) -> Result<Vec<u8>, StoreError> {
         let sql = "SELECT sealed FROM chunk WHERE upload = ?1 AND n = ?2";
         let row = params![self.place.upload, n];
         let sealed: Option<Vec<u8>> =

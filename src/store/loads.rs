@@ -226,12 +226,19 @@ impl Store {
         })
     }
 
-    /// Seals chunk `n` (from 0) of a load, with its number of records.
+    /// Seals chunk `n` (from 0) of a load, with its number of records and the SHA-256 of what was sent.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
-    pub fn seal_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<SealedChunk, StoreError> {
-        Ok(self.load_place(load)?.seal(n, records, plain))
+    pub fn seal_chunk(
+        &self,
+        load: &LoadId,
+        n: u32,
+        records: u32,
+        sent: [u8; 32],
+        plain: &[u8],
+    ) -> Result<SealedChunk, StoreError> {
+        Ok(self.load_place(load)?.seal(n, records, sent, plain))
     }
 
     /// Seals a chunk and returns when it is durable. Blocks, as [`Store::write`] does.
@@ -239,7 +246,7 @@ impl Store {
     /// # Errors
     /// Those of [`Store::seal_chunk`] and [`Tx::put_chunk`].
     pub fn put_chunk(&self, load: &LoadId, n: u32, records: u32, plain: &[u8]) -> Result<(), StoreError> {
-        let chunk = self.seal_chunk(load, n, records, plain)?;
+        let chunk = self.seal_chunk(load, n, records, chunks::sha256(plain), plain)?;
         self.write(move |tx| tx.put_chunk(&chunk)).map(|written| written.value)
     }
 
@@ -249,6 +256,17 @@ impl Store {
     /// [`StoreError::Sql`].
     pub fn chunks_there(&self, load: &LoadId) -> Result<Vec<ChunkKept>, StoreError> {
         self.read(|db| chunks::there(db, &load.to_string()))
+    }
+
+    /// Bytes of the chunks of a load, as they are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn chunk_bytes(&self, load: &LoadId) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(length(sealed)), 0) FROM chunk WHERE upload = ?1";
+        let bytes: i64 =
+            self.read(|db| Ok(db.prepare_cached(sql)?.query_row([load.to_string()], |row| row.get(0))?))?;
+        Ok(bytes.unsigned_abs())
     }
 
     /// The opened chunks of a load, in order, one in memory at a time. It ends early only with an error.

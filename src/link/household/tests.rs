@@ -20,6 +20,20 @@ fn a_household_without_groups_is_a_certain_nothing() {
 }
 
 #[test]
+fn a_member_whom_the_global_code_finds_elsewhere_does_not_make_a_relative_s_household_one_on_the_list() {
+    let mut city = City::new(40);
+    let mother = city.resident(1, 1, &[]);
+    let itself = city.resident(2, 2, &[]);
+    let mut member = city.draw.like(&mother, None, reaching(9.0));
+    city.member(1, member.clone());
+    assert_eq!(city.registers().households_on_list(), ["Yes", "No"]);
+    city.care.clear();
+    member.passes[0] = itself.passes[0].clone();
+    city.member(1, member);
+    assert_eq!(city.registers().households_on_list(), ["Unsure", "Unsure"]);
+}
+
+#[test]
 fn a_child_without_codes_makes_its_household_one_with_a_minor() {
     let mut city = City::new(2);
     let anna = city.resident(1, 1, &[]);

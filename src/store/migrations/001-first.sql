@@ -170,14 +170,6 @@ CREATE TABLE household_questions (
     PRIMARY KEY (month, oin, object)
 ) STRICT, WITHOUT ROWID;
 
--- What parties were told nothing about, keyed, as long as the loads on which that rests; and rows that mean nothing.
-CREATE TABLE mark (
-    epoch         TEXT NOT NULL REFERENCES epoch (id),
-    mark          BLOB NOT NULL CHECK (length(mark) = 16),
-    rests_on_care INTEGER NOT NULL CHECK (rests_on_care IN (0, 1)),
-    PRIMARY KEY (epoch, mark)
-) STRICT, WITHOUT ROWID;
-
 -- Requests that were answered under an Idempotency-Key. Neither key nor body stands here, and the answer opens only
 -- for who sends both again.
 CREATE TABLE repeat (

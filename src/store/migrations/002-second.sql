@@ -10,3 +10,11 @@ UPDATE hold SET idx = (
 
 -- How often a load was read to be committed.
 ALTER TABLE load ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+
+-- What parties were told nothing about, keyed, as long as the loads on which that rests; and rows that mean nothing.
+CREATE TABLE mark (
+    epoch         TEXT NOT NULL REFERENCES epoch (id),
+    mark          BLOB NOT NULL CHECK (length(mark) = 16),
+    rests_on_care INTEGER NOT NULL CHECK (rests_on_care IN (0, 1)),
+    PRIMARY KEY (epoch, mark)
+) STRICT, WITHOUT ROWID;

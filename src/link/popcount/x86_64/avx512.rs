@@ -42,7 +42,7 @@ impl Avx512 {
         if queries.len() < FEW {
             Layout::Words(Layout::words(queries, read))
         } else {
-            Layout::Halves(Layout::halves(queries, read))
+            Layout::Halves(side_by_side(&Layout::halves(queries, read), 2 * read))
         }
     }
 
@@ -57,8 +57,18 @@ impl Avx512 {
     }
 }
 
-/// Queries that share a load of the rows.
+/// Queries that share a load of the rows. Their halves lie side by side.
 const TOGETHER: usize = 4;
+
+/// Of queries of so many halves each.
+fn side_by_side(halves: &[u32], step: usize) -> Vec<u32> {
+    let groups = halves.chunks_exact(TOGETHER * step);
+    let alone = groups.remainder().iter().copied();
+    let turned = |group: &[u32]| -> Vec<u32> {
+        (0..step).flat_map(|half| group.iter().skip(half).step_by(step)).copied().collect()
+    };
+    groups.flat_map(turned).chain(alone).collect()
+}
 
 #[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
 fn sift(queries: &Queries<'_>, halves: &[u32], rows: Side<'_>, pairs: &mut Vec<Pair>) {
@@ -90,14 +100,16 @@ fn sift_group<const N: usize>(
     first: usize,
     pairs: &mut Vec<Pair>,
 ) {
-    let step = panel.halves.len();
-    let asked: [&[u32]; N] = std::array::from_fn(|at| &halves[at * step..][..step]);
     let mut sums = [_mm512_setzero_si512(); N];
-    for (half, rows) in panel.halves.iter().enumerate() {
-        let rows = sixteen(rows);
+    // A word at a time: sums wait for every other addition only.
+    let words = panel.halves.as_chunks::<2>().0.iter().zip(halves.as_chunks::<N>().0.as_chunks::<2>().0);
+    for ([low_rows, high_rows], [low, high]) in words {
+        let (low_rows, high_rows) = (sixteen(low_rows), sixteen(high_rows));
         for at in 0..N {
-            let both = _mm512_and_si512(rows, _mm512_set1_epi32(asked[at][half] as i32));
-            sums[at] = _mm512_add_epi32(sums[at], _mm512_popcnt_epi32(both));
+            let low = _mm512_and_si512(low_rows, _mm512_set1_epi32(low[at] as i32));
+            let high = _mm512_and_si512(high_rows, _mm512_set1_epi32(high[at] as i32));
+            let word = _mm512_add_epi32(_mm512_popcnt_epi32(low), _mm512_popcnt_epi32(high));
+            sums[at] = _mm512_add_epi32(sums[at], word);
         }
     }
     let (need, rest) = (sixteen(&panel.need), sixteen(&panel.rest));
