@@ -1,6 +1,6 @@
 //! The attacks against an independent program, on the same 2,000 people: `tools/attack/attack.py` of the laboratory's
-//! folder beside this one, in the Python that is at hand. Without the folder, or without numpy and scipy, there is nothing
-//! to compare with, and the test says so past the harness. Where `SHARED` or `PYTHON` names them they must be there.
+//! folder beside this one, in the Python that is at hand. Without the folder, or without numpy and scipy, there is
+//! nothing to compare with, and the test says so past the harness. Where `SHARED` or `PYTHON` names them they must be there.
 //!
 //! Hardly diffused codes, so that rates are far from 0 and 1 and can differ; everybody is in both samples.
 
@@ -14,8 +14,8 @@ use std::process::Command;
 use serde_json::Value;
 use voorrang::profile::Profile;
 
-/// Two samples of 200 known pairs among 2,001 people differ by less: of some 900 hits each, three standard deviations of
-/// the difference.
+/// Two samples of 200 known pairs among 2,001 people differ by less: of some 900 hits each, three standard deviations
+/// of the difference.
 const PAIRS: f64 = 0.05;
 /// Two sets of own keys find as many people by their households, but for this share: hits come household by household.
 const HOUSEHOLDS: f64 = 0.04;

@@ -125,7 +125,7 @@ fn how_alike_two_names_are_tells_nobody_whether_they_are_two() {
     }
     let [one, two] = likeness;
     let below = |of: &f64| one.iter().filter(|other| *other < of).count();
-    // The chance that somebody with two names looks more like it than somebody with one; .5 is a coin, standard error .02.
+    // The chance that somebody with two names looks more like it than one name; .5 is a coin, give or take .02.
     let chance = two.iter().map(below).sum::<usize>() as f64 / (one.len() * two.len()) as f64;
     assert!((0.45..0.55).contains(&chance) && two.len() > 200, "{chance}");
 }
