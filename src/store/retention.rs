@@ -364,7 +364,9 @@ mod tests {
         store.write(move |tx| tx.hold(range, 0, datetime!(2019-01-03 0:00 UTC))).unwrap();
         drop(store);
         let db = rusqlite::Connection::open(home.path().join("voorrang.db")).unwrap();
-        db.execute("ALTER TABLE hold DROP COLUMN idx", []).unwrap();
+        // As the first state left it.
+        let first = "ALTER TABLE hold DROP COLUMN idx; ALTER TABLE load DROP COLUMN readings; DROP TABLE mark";
+        db.execute_batch(first).unwrap();
         db.pragma_update(None, "user_version", 1).unwrap();
         drop(db);
         let held = open_in(home.path()).holds().unwrap();
