@@ -218,10 +218,10 @@ impl App {
         let each = told.into_iter().map(|(group, told)| {
             let asker = Asker { oin: &caller.identity.oin, role, what: name(group) };
             let found = finding.as_ref().filter(|_| fresh);
-            let sticky = found.map(|found| self.sticky(&regulation, &in_force, &household, found, &asker));
-            Ok((group, told, sticky.transpose()?.flatten()))
+            let sticky = found.and_then(|found| self.sticky(&regulation, &in_force, &household, found, &asker));
+            (group, told, sticky)
         });
-        let groups = Groups { each: each.collect::<Result<_, Problem>>()?, key: self.day_key(&regulation)? };
+        let groups = Groups { each: each.collect(), key: self.day_key(&regulation)? };
         entry.result = Outcome::Answered;
         Ok(groups)
     }

@@ -196,14 +196,12 @@ impl App {
         let answer = permit.disclose(&regulation, seen(false).as_ref(), fresh);
         let nothing = (regulation.told_nothing(role), Cost::untold(household.tenants().len()));
         let asker = Asker { oin: &caller.identity.oin, role, what: "word" };
-        let sticky = counted.filter(|_| fresh && regulation.tells(role)).map(|found| {
+        let sticky = counted.filter(|_| fresh && regulation.tells(role)).and_then(|found| {
             let sticky = self.sticky(&regulation, &in_force, &household, &found, &asker)?;
-            Ok(sticky.map(|sticky| (sticky, !regulation.leaves_open(role, &found))))
+            Some((sticky, !regulation.leaves_open(role, &found)))
         });
-        let granted = sticky.transpose().and_then(|sticky| {
-            let (key, sticky) = (self.day_key(&regulation)?, sticky.flatten());
-            Ok(Granted { epoch, found: (answer, cost), nothing, sticky, key })
-        });
+        let key = self.day_key(&regulation);
+        let granted = key.map(|key| Granted { epoch, found: (answer, cost), nothing, sticky, key });
         if let Err(problem) = &granted {
             entry.result = unanswered(problem);
         }

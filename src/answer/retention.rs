@@ -142,9 +142,13 @@ pub(super) async fn release(
         let detail = "only the party that holds these entries ends that; `audit holds` says which";
         return Err(app.refuse(entry, Problem::new(StatusCode::FORBIDDEN, "not_the_holder", detail)).await);
     }
-    let once = caller.once;
+    let (once, oin) = (caller.once, caller.identity.oin);
     let ended = app.store.write_async(move |tx: &Tx<'_>| {
         let hold = tx.end_hold(id)?;
+        // Another one may have got its number in between.
+        if hold.by.as_ref().is_some_and(|by| *by != oin) {
+            return Err(StoreError::NotFound("hold"));
+        }
         entry.entries = Some(hold.entries);
         tx.append(&entry)?;
         let hold = view(hold, 0);

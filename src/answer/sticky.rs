@@ -2,17 +2,15 @@
 //! otherwise, a household behind a shield would differ from one of which somebody was not found. What counts as the same
 //! is decided in the job that answers, so that two questions at once are as two after each other.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::charge::Unpaid;
-use super::decision::store_problem;
-use super::problem::Problem;
 use super::questions::neighbours;
 use super::{App, EpochInForce};
 use crate::audit::{DayKey, Disclosed, Entry, Outcome};
+use crate::code::RecordRef;
 use crate::ids::{EpochId, Oin};
-use crate::link::{Finding, Home, HouseholdQuestion, Source};
+use crate::link::{Finding, HouseholdQuestion, Source};
 use crate::regulate::{Answer, Cost, Regulation, Role};
 use crate::store::{Mark, Marker, Marks, StoreError, Tx};
 
@@ -38,8 +36,9 @@ impl Sticky {
 }
 
 impl App {
-    /// What this question shares with others of its party: the address, if it has one household at most, and the households
-    /// of the tenants who were found. Among several households at an address, equal codes of a tenant who was not found.
+    /// What this question shares with others of its party: the people who were found, wherever they were named, and the
+    /// address, if it has one household at most. Among several households at an address, equal codes of a tenant who was not
+    /// found. Nothing that the asker did not name: where somebody lives, and with whom, would show in what sticks to it.
     pub(super) fn sticky(
         &self,
         regulation: &Regulation,
@@ -47,31 +46,34 @@ impl App {
         household: &HouseholdQuestion,
         found: &Finding,
         asker: &Asker<'_>,
-    ) -> Result<Option<Sticky>, Problem> {
-        let (Some(population), Some(registers)) = (&in_force.population, &in_force.registers) else { return Ok(None) };
+    ) -> Option<Sticky> {
+        let (population, registers) = (in_force.population.as_ref()?, in_force.registers.as_ref()?);
         let rests_on_care = regulation.rests_on(Source::Care, asker.role);
-        let marker = self.store.marker(&in_force.epoch.id).map_err(|error| store_problem(&error))?;
-        let kept = Kept { marker, asker };
-        let mut marks: BTreeSet<Mark> = registers.homes(found).iter().map(|home| kept.home(home)).collect();
+        let kept = Kept { marker: self.store.marker(), asker };
+        // As many where nobody is found: how many there are tells nothing.
+        let person = |id: Option<RecordRef>| id.map_or_else(Marker::nobody, |id| kept.mark("person", &[&id.0]));
+        // The care side is told of nobody who is registered elsewhere, and nobody's own case is closed by naming him in another.
+        let elsewhere = !asker.role.is_care_side();
+        let mut marks: Vec<Mark> = registers.found(found, elsewhere).map(person).collect();
         if let Some(address) = household.address() {
             if neighbours(in_force, household) == 1 {
-                marks.insert(kept.home(&Home::Alone(address)));
+                marks.push(kept.mark("address", &[&address.0]));
             } else {
                 marks.extend(kept.codes(household));
             }
         }
-        Ok(Some(Sticky(Marks {
+        Some(Sticky(Marks {
             epoch: in_force.epoch.id.clone(),
             population: population.id,
             care: in_force.care.as_ref().filter(|_| rests_on_care).map(|load| load.id),
-            marks: marks.into_iter().collect(),
-        })))
+            marks,
+        }))
     }
 }
 
 /// Makes the marks of one party.
 struct Kept<'a> {
-    marker: Marker,
+    marker: &'a Marker,
     asker: &'a Asker<'a>,
 }
 
@@ -81,14 +83,8 @@ impl Kept<'_> {
         self.marker.mark(&[&whose, of].concat())
     }
 
-    fn home(&self, home: &Home) -> Mark {
-        match home {
-            Home::Alone(address) => self.mark("address", &[&address.0]),
-            Home::Among(least) => self.mark("household", &[&least.0]),
-        }
-    }
-
-    /// Of each tenant the codes that leave most out: one of them stays equal where a name or a date is corrected.
+    /// Of each tenant the codes that leave most out: one of them stays equal where a surname or a birth date is corrected, and
+    /// none where an initial or a given name is.
     fn codes(&self, household: &HouseholdQuestion) -> Vec<Mark> {
         let mut marks = Vec::new();
         for tenant in household.tenants() {

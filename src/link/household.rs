@@ -12,10 +12,10 @@ use super::decide::{Outcome, Standing};
 use super::desk::Desk;
 use super::popcount::Kernel;
 use super::quality::Estimate;
-use super::register::{Home, Register};
+use super::register::Register;
 use super::search::{Far, Probe, Search};
 use super::{HouseholdQuestion, Source};
-use crate::code::AddressToken;
+use crate::code::{AddressToken, RecordRef};
 
 /// The registers of one epoch, joined: which households have a member of the care list.
 ///
@@ -213,13 +213,12 @@ impl Registers {
         address.is_some() && self.population.address(row) == address
     }
 
-    /// The households of the tenants who were found, each once.
-    pub fn homes(&self, finding: &Finding) -> BTreeSet<Home> {
-        let home = |standing: &Standing| match standing {
-            Standing::Linked { row, .. } => Some(self.population.home(*row)),
+    /// Of each tenant the custodian's reference of who was found, at the address or also `elsewhere`.
+    pub fn found(&self, finding: &Finding, elsewhere: bool) -> impl Iterator<Item = Option<RecordRef>> {
+        finding.tenants.iter().map(move |standing| match standing {
+            Standing::Linked { row, at_address, .. } if *at_address || elsewhere => self.population.reference(*row),
             _ => None,
-        };
-        finding.tenants.iter().filter_map(home).collect()
+        })
     }
 
     /// The population.

@@ -30,7 +30,7 @@ use std::fmt;
 pub use decide::Standing;
 pub use household::{Finding, Groups, Registers};
 pub use quality::{Estimate, PassQuality, Quality};
-pub use register::{Home, Register, RegisterBuilder};
+pub use register::{Register, RegisterBuilder};
 pub use score::Z;
 
 use crate::code::{AddressToken, Codes};

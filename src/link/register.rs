@@ -66,15 +66,6 @@ struct Block {
     rows: Vec<u32>,
 }
 
-/// A household, under a name that it has as long as its load answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Home {
-    /// The only one at this address.
-    Alone(AddressToken),
-    /// One of several at an address, or at none: the least reference of who has codes there.
-    Among(RecordRef),
-}
-
 impl RegisterBuilder {
     /// An empty load of this custodian, for codes of this profile.
     pub fn new(profile: &Profile, source: Source) -> Self {
@@ -231,17 +222,6 @@ impl Register {
     pub fn households_at(&self, address: AddressToken) -> usize {
         let households = self.rows_at(address).iter().filter_map(|&row| self.people[row as usize].household);
         households.collect::<HashSet<_>>().len()
-    }
-
-    /// Where this person is registered.
-    pub(super) fn home(&self, row: usize) -> Home {
-        let Some(address) = self.address(row) else { return Home::Among(self.people[row].id) };
-        if self.households_at(address) == 1 {
-            return Home::Alone(address);
-        }
-        let housemates = self.rows_at(address).iter().map(|other| &self.people[*other as usize]);
-        let housemates = housemates.filter(|other| other.household == self.people[row].household);
-        Home::Among(housemates.map(|other| other.id).min().unwrap_or(self.people[row].id))
     }
 
     /// Households at the addresses that are within something, each counted once.

@@ -1,25 +1,43 @@
-//! Marks of what was told nothing, so that it stays so while the registers do not change: keyed, so that whoever has the
-//! database reads neither about whom they are nor how many of them say so. They go with the load on which they rest.
+//! Marks of what was told nothing, so that it stays so while the registers do not change. Their key lives in memory alone:
+//! whoever has the disk, with every key on it, reads neither about whom they are nor how many of them say so. They go with
+//! the load on which they rest, and with the process.
 
-use std::sync::Arc;
-
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::params;
 
-use super::wrapping::DataKey;
 use super::{Store, StoreError, Tx};
 use crate::ids::{EpochId, LoadId};
 
 /// A keyed hash of whose question it is about, and of what.
 pub type Mark = [u8; 16];
 
-/// Makes marks of one epoch; its key ends with it.
-pub struct Marker(Arc<DataKey>);
+/// Makes the marks of this process. What `Debug` prints of a key of ring is its algorithm.
+#[derive(Debug)]
+pub struct Marker(hmac::Key);
 
 impl Marker {
+    /// With a key that nobody else ever has.
+    pub(super) fn new() -> Self {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Self(key.expect("the system's random generator answers"))
+    }
+
+    /// A mark that means nothing.
+    pub fn nobody() -> Mark {
+        let mut mark = [0; 16];
+        SystemRandom::new().fill(&mut mark).expect("the system's random generator answers");
+        mark
+    }
+
     /// The mark of these parts, in this order.
     pub fn mark(&self, parts: &[&[u8]]) -> Mark {
-        self.0.mark(parts)
+        let mut all = hmac::Context::with_key(&self.0);
+        for part in parts {
+            all.update(&(part.len() as u64).to_be_bytes());
+            all.update(part);
+        }
+        all.sign().as_ref()[..16].try_into().expect("a tag is longer than 16 bytes")
     }
 }
 
@@ -62,7 +80,7 @@ impl Tx<'_> {
         let mut put = |mark: &Mark| keep.execute(params![marks.epoch.as_str(), care, mark, population]);
         for mark in &marks.marks {
             if told || put(mark)? == 0 {
-                put(&random())?;
+                put(&Marker::nobody())?;
             }
         }
         Ok(())
@@ -77,19 +95,10 @@ impl Tx<'_> {
 }
 
 impl Store {
-    /// What makes the marks of an epoch.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`], or [`StoreError::EpochKey`] if the epoch's data key is missing or another one.
-    pub fn marker(&self, epoch: &EpochId) -> Result<Marker, StoreError> {
-        self.data_key(epoch).map(Marker)
+    /// What makes marks.
+    pub fn marker(&self) -> &Marker {
+        &self.marker
     }
-}
-
-fn random() -> Mark {
-    let mut mark = [0; 16];
-    SystemRandom::new().fill(&mut mark).expect("the system's random generator answers");
-    mark
 }
 
 #[cfg(test)]
@@ -119,7 +128,7 @@ mod tests {
     }
 
     fn marks(store: &Store, population: LoadId, care: Option<LoadId>, about: &str) -> Marks {
-        let mark = store.marker(&epoch_id()).unwrap().mark(&[b"party", about.as_bytes()]);
+        let mark = store.marker().mark(&[b"party", about.as_bytes()]);
         Marks { epoch: epoch_id(), population, care, marks: vec![mark] }
     }
 
@@ -147,9 +156,7 @@ mod tests {
             [Some(care), None].map(|care| marks(&store, population, care, if care.is_some() { "a" } else { "b" }));
         keep(&store, &both, false);
         keep(&store, &alone, false);
-        drop(store);
-        let store = open_in(home.path());
-        assert!(is_marked(&store, &both) && is_marked(&store, &alone), "a restart forgets nothing");
+        assert!(is_marked(&store, &both) && is_marked(&store, &alone));
         let newer = load(&store, "care");
         assert_eq!((is_marked(&store, &both), is_marked(&store, &alone)), (false, true));
         keep(&store, &both, false);
@@ -173,6 +180,19 @@ mod tests {
             keep(&store, &untold, false);
             assert_eq!((rows(&store), is_marked(&store, &untold)), (kept, true), "the second time too");
         }
+    }
+
+    #[test]
+    fn no_key_on_the_disk_makes_a_mark_and_none_outlives_its_process() {
+        let home = folder();
+        let store = open(&home);
+        insert_epoch(&store);
+        let kept = marks(&store, load(&store, "population"), None, "a");
+        keep(&store, &kept, false);
+        drop(store);
+        let store = open_in(home.path());
+        assert_eq!(rows(&store), 0);
+        assert_ne!(marks(&store, kept.population, None, "a").marks, kept.marks);
     }
 
     #[test]

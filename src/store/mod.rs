@@ -298,6 +298,7 @@ pub struct Store {
     keys: std::sync::Arc<keys::Keys>,
     epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
     verifier: NoteVerifier,
+    marker: Marker,
     subtrees: RwLock<Subtrees>,
     _lock: std::fs::File,
 }

@@ -12,6 +12,7 @@ use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, M
 
 use super::anchor::AnchorWriter;
 use super::keys::Keys;
+use super::marks::Marker;
 use super::room::Room;
 use super::wrapping::EpochKeys;
 use super::writer::Writer;
@@ -45,6 +46,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let epoch_keys = Arc::new(EpochKeys::open(&setup.folders)?);
     let verifier = log.verifier();
     loads::delete_superseded(&mut db)?;
+    // Nobody can read them any more.
+    db.execute("DELETE FROM mark", [])?;
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;
@@ -52,7 +55,8 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let (desk, opened) = (anchor.as_ref().map(AnchorWriter::desk), wal::Opened::new(&database)?);
     let writer = Writer::start(db, log, Arc::clone(&epoch_keys), desk, room, opened)?;
     let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
-    let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, subtrees, _lock };
+    let marker = Marker::new();
+    let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, marker, subtrees, _lock };
     // A tombstone counts more than a restored database: what it names is buried before anybody is answered.
     let buried = store.epoch_keys.buried()?;
     let lives = |epoch: &Epoch| epoch.state != State::Destroyed && !buried.contains(&epoch.id);

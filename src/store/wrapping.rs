@@ -41,8 +41,6 @@ pub(super) struct DataKey {
     key: LessSafeKey,
     /// Equal keys have equal checks; the check tells nothing about the key.
     check: [u8; 16],
-    /// Of marks, see [`DataKey::mark`].
-    marks: hmac::Key,
 }
 
 /// A data key as the database keeps it.
@@ -226,21 +224,9 @@ pub(super) fn overwrite(path: &Path) -> io::Result<()> {
 impl DataKey {
     pub(super) fn new(bytes: &[u8; 32]) -> Self {
         let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 has keys of 32 bytes");
-        let made = |what: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), what);
-        let check = made(b"voorrang epoch data key check 1").as_ref()[..16].try_into();
-        let check = check.expect("a tag is longer than 16 bytes");
-        let marks = hmac::Key::new(hmac::HMAC_SHA256, made(b"voorrang marks 1").as_ref());
-        Self { key: LessSafeKey::new(key), check, marks }
-    }
-
-    /// A keyed hash of these parts: whoever has no key knows of none what it is about.
-    pub(super) fn mark(&self, parts: &[&[u8]]) -> [u8; 16] {
-        let mut all = hmac::Context::with_key(&self.marks);
-        for part in parts {
-            all.update(&(part.len() as u64).to_be_bytes());
-            all.update(part);
-        }
-        all.sign().as_ref()[..16].try_into().expect("a tag is longer than 16 bytes")
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"voorrang epoch data key check 1");
+        let check = tag.as_ref()[..16].try_into().expect("a tag is longer than 16 bytes");
+        Self { key: LessSafeKey::new(key), check }
     }
 
     /// A fresh random 96-bit nonce, then ciphertext and tag. SP 800-38D allows 2^32 of these under one key.

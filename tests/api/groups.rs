@@ -53,7 +53,7 @@ fn a_case_is_asked_about_as_often_in_a_month_as_a_household_by_each_party() {
 #[test]
 fn each_party_of_the_care_side_has_a_month_s_budget_and_the_officers_are_told_before_it_ends() {
     let house = House::lawless();
-    amend(&house, "household_per_month = 4", "household_per_month = 4\ncare_alarm = 3\ncare_stop = 5");
+    amend(&house, "care_alarm = 100\ncare_stop = 250", "care_alarm = 3\ncare_stop = 5");
     house.activate_law().unwrap();
     house.fill(EPOCH);
     let encoder = house.encoder(EPOCH);

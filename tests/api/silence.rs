@@ -24,6 +24,8 @@ fn house() -> House {
     let house = House::lawless();
     amend(&house, "minimum_batch = 1", &format!("minimum_batch = {LEAST}"));
     amend(&house, "household_per_month = 4", "household_per_month = 31");
+    // So that a batch takes longer than it takes to see that it has begun.
+    amend(&house, "stop_share = 0.25", "stop_share = 1.0");
     amend(&house, "population = 31", "population = 300");
     amend(&house, "care = 31", "care = 300");
     house.activate_law().unwrap();

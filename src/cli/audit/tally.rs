@@ -70,7 +70,12 @@ impl Tally {
         let entry = &found.entry;
         let count = u64::from(entry.count.unwrap_or(1));
         if entry.action != Action::Ask {
-            *self.acts.entry(super::list::name(found)).or_default() += count;
+            let mut name = super::list::name(found);
+            // Nobody ended anything.
+            if entry.action == Action::LogHoldEnd && matches!(entry.result, Outcome::Refused(_)) {
+                name += " refused";
+            }
+            *self.acts.entry(name).or_default() += count;
             if matches!(entry.action, Action::Load | Action::LoadOverBound) {
                 *self.loads.entry(dutch(time).date()).or_default() += count;
                 let code = entry.result.code().map(str::to_owned);
