@@ -83,7 +83,7 @@ fn word(house: &House, question: &Value) -> String {
 
 #[test]
 fn who_is_shielded_and_of_whom_one_was_not_found_are_alike_in_parts_and_under_another_spelling() {
-    let mut house = House::open();
+    let house = House::open();
     let encoder = house.encoder(EPOCH);
     let couples = [Couple::shielded(&encoder), Couple::half_known(&encoder)];
     for order in [[0, 1, 2, 3], [0, 3, 1, 2], [2, 1, 0, 3]] {
