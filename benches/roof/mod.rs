@@ -1,50 +1,24 @@
 //! What this processor can do at most: popcounts in registers, and bytes from each of its memories.
 
 use std::hint::black_box;
-use std::thread;
-use std::time::{Duration, Instant};
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{
-    _mm512_loadu_epi64, _mm512_or_si512, _mm512_popcnt_epi64, _mm512_reduce_or_epi64, _mm512_set1_epi64,
-};
+use std::arch::x86_64::{_mm512_loadu_epi64, _mm512_or_si512, _mm512_reduce_or_epi64, _mm512_set1_epi64};
 
-/// Independent chains: more than a popcount's latency times its throughput.
-const CHAINS: usize = 12;
-const ROUNDS: usize = 1 << 22;
+pub use registers::popcounts;
+use registers::timed;
+
+mod registers;
 
 /// Popcounts of 512 bits, and loads of 512 bits from buffers of these many bytes, thousand million a second.
 pub fn table() {
-    let Some(popcounts) = popcounts() else { return println!("no AVX-512 VPOPCNTDQ: no roof is measured") };
-    println!("roof of one core: {popcounts:.2} thousand million popcounts of 512 bits a second");
+    let Some((one, two)) = popcounts() else { return println!("no AVX-512 VPOPCNTDQ: no roof is measured") };
+    println!(
+        "roof of one core: {one:.2} thousand million popcounts of 512 bits a second; of two threads {two:.2} times that"
+    );
     for (place, bytes) in [("L1", 24 << 10), ("L2", 512 << 10), ("memory", 512 << 20)] {
         println!("  read from {place}: {:.0} GB/s", loads(bytes).unwrap_or_default());
     }
-}
-
-/// Thousand million a second, the best of some rounds.
-pub fn popcounts() -> Option<f64> {
-    let best = (0..5).map(|_| timed(counted)).collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    Some((CHAINS * ROUNDS) as f64 / best.as_secs_f64() / 1e9)
-}
-
-/// How much more two threads count in registers than one does: what the machine gives them.
-pub fn two_in_registers() -> Option<f64> {
-    let one = timed(counted)?;
-    let two = timed(|| {
-        thread::scope(|scope| {
-            let other = scope.spawn(counted);
-            counted()?;
-            other.join().ok().flatten()
-        })
-    })?;
-    Some(2.0 * one.as_secs_f64() / two.as_secs_f64())
-}
-
-fn timed(work: impl Fn() -> Option<u64>) -> Option<Duration> {
-    let started = Instant::now();
-    black_box(work()?);
-    Some(started.elapsed())
 }
 
 /// A line of the cache: a load across two would count twice.
@@ -62,21 +36,6 @@ fn loads(bytes: usize) -> Option<f64> {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn counted() -> Option<u64> {
-    #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-    fn count() -> u64 {
-        let mut chains = [_mm512_set1_epi64(black_box(-1)); CHAINS];
-        for _ in 0..ROUNDS {
-            chains.iter_mut().for_each(|chain| *chain = _mm512_popcnt_epi64(*chain));
-        }
-        chains.into_iter().map(|chain| _mm512_reduce_or_epi64(chain) as u64).sum()
-    }
-    let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vpopcntdq");
-    // SAFETY: the processor has both.
-    has.then(|| unsafe { count() })
-}
-
-#[cfg(target_arch = "x86_64")]
 fn read(buffer: &[Line]) -> Option<u64> {
     #[target_feature(enable = "avx512f")]
     fn all(buffer: &[Line]) -> u64 {
@@ -91,11 +50,6 @@ fn read(buffer: &[Line]) -> Option<u64> {
     }
     // SAFETY: the processor has it.
     is_x86_feature_detected!("avx512f").then(|| unsafe { all(buffer) })
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn counted() -> Option<u64> {
-    None
 }
 
 #[cfg(not(target_arch = "x86_64"))]
