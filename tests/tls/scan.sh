@@ -84,6 +84,7 @@ PYTHON
 for tls12 in false true; do
   rm -rf "$folder/keys"
   "$voorrang" pki dev --out "$folder/keys" --service localhost:0 2>/dev/null
+  : >"$folder/log"
   VOORRANG_TLS__TLS12=$tls12 "$voorrang" serve --config "$folder/keys/voorrang.toml" 2>"$folder/log" &
   service=$!
   for _ in $(seq 100); do
