@@ -30,6 +30,7 @@ const PAGE: u64 = 1000;
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
     #[serde(default)]
+    #[schema(maximum = 9007199254740991_u64)]
     from: u64,
 }
 
@@ -216,6 +217,7 @@ fn did(caller: &Caller, line: &LogLine) -> bool {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Old {
+    #[schema(maximum = 9007199254740991_u64)]
     old: u64,
 }
 

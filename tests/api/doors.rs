@@ -165,6 +165,30 @@ fn the_listener_for_everybody_has_room_for_some_hundreds_and_the_next_one_waits(
 }
 
 #[test]
+fn a_number_of_a_query_has_the_bounds_that_the_document_says() {
+    let house = House::empty();
+    let mut line = house.line(OFFICER);
+    let document: serde_json::Value = serde_json::from_slice(&line.get("/v1/openapi.json").body).unwrap();
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let parameters = methods["get"]["parameters"].as_array().into_iter().flatten();
+        for number in parameters.filter(|one| one["in"] == "query" && one["schema"]["type"] == "integer") {
+            let (name, schema) = (number["name"].as_str().unwrap(), &number["schema"]);
+            let most = schema["maximum"].as_u64().unwrap_or_else(|| panic!("{name} of {path} has no maximum"));
+            if path.contains('{') {
+                continue;
+            }
+            for beyond in [most + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+                let refused = line.get(&format!("/v1{path}?{name}={beyond}")).is_problem(400, "query");
+                assert_eq!(refused.errors[0].pointer, format!("/{name}"));
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 4);
+}
+
+#[test]
 fn a_path_has_one_spelling_and_a_parameter_comes_once() {
     let house = House::empty();
     let twice = house.line(OFFICER).get("/v1/access-log/entries?from=1&from=2").is_problem(400, "query");

@@ -115,6 +115,7 @@ pub struct Standing {
     #[schema(minimum = 0)]
     pub months: f64,
     #[serde(default)]
+    #[schema(maximum = 4294967295_u32)]
     pub days: u32,
     /// Of the last question about the household.
     #[serde(deserialize_with = "one_answer")]
