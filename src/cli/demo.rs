@@ -345,6 +345,16 @@ impl Story {
     }
 }
 
+/// A story that is cut short leaves nothing either: the service writes into the folder for as long as it runs.
+impl Drop for Story {
+    fn drop(&mut self) {
+        if let Some(service) = self.service.take() {
+            // What ended the story is what is told.
+            drop(service.stop());
+        }
+    }
+}
+
 /// Folder of `--out` that holds the log.
 const LOG: &str = "log";
 
