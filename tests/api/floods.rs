@@ -19,6 +19,11 @@ pub fn peak(house: &House) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
 }
 
+/// By how much it grew since. What the kernel counts is a little less than a moment ago, at times.
+pub fn grown(house: &House, before: u64) -> u64 {
+    peak(house).saturating_sub(before)
+}
+
 /// Sends it from four connections at once while another party pings; how much memory that took, and the longest ping.
 fn flooded(house: &House, path: &str, headers: &[(&str, &str)], body: &[u8], status: u16) -> (u64, Duration) {
     let before = peak(house);
@@ -40,7 +45,7 @@ fn flooded(house: &House, path: &str, headers: &[(&str, &str)], body: &[u8], sta
         }
         longest
     });
-    (peak(house) - before, longest)
+    (grown(house, before), longest)
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
