@@ -40,11 +40,12 @@ impl Join<'_> {
     ) -> Result<Summary, E> {
         self.check()?;
         let (left, right) = (self.left, self.right);
+        let kernel = self.kernel.unwrap_or_else(Kernel::best);
         let index = Index::new(left, lsh);
         let needed = Needed::new(self.threshold, left.bits());
         let (compared, mut matches) = (AtomicU64::new(0), 0);
-        let work = |range: &Range<usize>, give: Give<'_>| {
-            let (found, count) = index.find(left, right, range.clone(), &needed);
+        let work = |(): &mut (), range: &Range<usize>, give: Give<'_>| {
+            let (found, count) = index.find(left, right, range.clone(), (&needed, kernel));
             compared.fetch_add(count, Ordering::Relaxed);
             if found.is_empty() { ControlFlow::Continue(()) } else { give(found) }
         };
@@ -55,7 +56,7 @@ impl Join<'_> {
         take(Progress::Complete { left: left.len() })?;
         let pairs = left.len() as u64 * right.len() as u64;
         let compared = compared.into_inner();
-        Ok(Summary { pairs, compared, matches, kernel: Kernel::PORTABLE, words_read: left.words() })
+        Ok(Summary { pairs, compared, matches, kernel, words_read: left.words() })
     }
 }
 
@@ -88,7 +89,7 @@ impl Index {
     }
 
     /// Matches of some right codes, and how many pairs were compared for them.
-    fn find(&self, left: &Clks, right: &Clks, range: Range<usize>, needed: &Needed) -> (Vec<Match>, u64) {
+    fn find(&self, left: &Clks, right: &Clks, range: Range<usize>, rule: (&Needed, Kernel)) -> (Vec<Match>, u64) {
         let (mut found, mut compared) = (Vec::new(), 0);
         let mut keys = vec![0; self.tables.len()];
         for position in range {
@@ -97,7 +98,7 @@ impl Index {
             for (at, table) in self.tables.iter().enumerate() {
                 for candidate in table.with(keys[at]) {
                     compared += 1;
-                    let Some(pair) = compare((left, candidate as usize), (right, position), needed) else { continue };
+                    let Some(pair) = compare((left, candidate as usize), (right, position), rule) else { continue };
                     // The first table that proposes a pair gives it.
                     let known = &self.keys[candidate as usize * keys.len()..][..at];
                     if known.iter().zip(&keys).all(|(known, key)| known != key) {

@@ -1,8 +1,10 @@
 //! How much of each code the sieve reads: little costs false survivors, much costs reading.
 
+use std::ops::Range;
+
 use super::Clks;
 use super::threshold::Threshold;
-use crate::link::popcount::{Costs, Side};
+use crate::link::popcount::{Costs, Kernel, Side};
 
 /// Codes of each file that are sampled. Their pairs are enough to see one survivor in some thousands, at the cost of a
 /// few rows.
@@ -11,54 +13,65 @@ const SAMPLE: [usize; 2] = [64, 256];
 /// What the sieve is told of both files, and how many words it reads.
 pub(super) struct Plan {
     pub read: usize,
+    kernel: Kernel,
     left: Bounds,
-    right: Bounds,
+    /// By a right code's set bits, its share of what a pair needs in common.
+    shares: Vec<i32>,
 }
 
-struct Bounds {
+/// Of some codes.
+#[derive(Default)]
+pub(super) struct Bounds {
     need: Vec<i32>,
     rest: Vec<i32>,
 }
 
 impl Bounds {
-    fn new(clks: &Clks, read: usize, share: impl Fn(u32) -> i32) -> Self {
-        let rest = clks.codes().chunks_exact(clks.words()).map(|code| ones(&code[read..]));
-        Self { need: clks.ones().iter().map(|ones| share(*ones)).collect(), rest: rest.collect() }
-    }
-
-    fn side<'a>(&'a self, clks: &'a Clks, range: std::ops::Range<usize>) -> Side<'a> {
-        let words = clks.words();
-        let codes = &clks.codes()[range.start * words..range.end * words];
-        Side { words, codes, need: &self.need[range.clone()], rest: &self.rest[range] }
+    fn side<'a>(&'a self, clks: &'a Clks, range: Range<usize>) -> Side<'a> {
+        Side { words: clks.words(), codes: codes(clks, range), need: &self.need, rest: &self.rest }
     }
 }
 
 impl Plan {
     /// For two files that are not empty and of one length.
-    pub fn new(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) -> Self {
-        let read = words_to_read(left, right, threshold, costs);
-        let bounds = |clks, share: fn((i32, i32)) -> i32| Bounds::new(clks, read, |ones| share(threshold.shares(ones)));
-        Self { read, left: bounds(left, |(down, _)| down), right: bounds(right, |(_, up)| up) }
+    pub fn new(left: &Clks, right: &Clks, threshold: Threshold, kernel: Kernel) -> Self {
+        let read = words_to_read(left, right, threshold, (kernel, kernel.costs()));
+        let mut rest = Vec::with_capacity(left.len());
+        kernel.rests(left.codes(), left.words(), read, &mut rest);
+        let need = left.ones().iter().map(|ones| threshold.shares(*ones).0).collect();
+        let shares = (0..=right.bits() as u32).map(|ones| threshold.shares(ones).1).collect();
+        Self { read, kernel, left: Bounds { need, rest }, shares }
     }
 
     /// Some CLKs of the left file.
-    pub fn left<'a>(&'a self, clks: &'a Clks, range: std::ops::Range<usize>) -> Side<'a> {
-        self.left.side(clks, range)
+    pub fn left<'a>(&'a self, clks: &'a Clks, range: Range<usize>) -> Side<'a> {
+        let Bounds { need, rest } = &self.left;
+        let codes = codes(clks, range.clone());
+        Side { words: clks.words(), codes, need: &need[range.clone()], rest: &rest[range] }
     }
 
-    /// Some CLKs of the right file.
-    pub fn right<'a>(&'a self, clks: &'a Clks, range: std::ops::Range<usize>) -> Side<'a> {
-        self.right.side(clks, range)
+    /// Some CLKs of the right file. What is told of them is counted as they come: they are in a cache for the sieve then.
+    pub fn right<'a>(&self, clks: &'a Clks, range: Range<usize>, bounds: &'a mut Bounds) -> Side<'a> {
+        bounds.need.clear();
+        bounds.need.extend(clks.ones()[range.clone()].iter().map(|ones| self.shares[*ones as usize]));
+        bounds.rest.clear();
+        self.kernel.rests(codes(clks, range.clone()), clks.words(), self.read, &mut bounds.rest);
+        bounds.side(clks, range)
     }
 }
 
-fn ones(words: &[u64]) -> i32 {
-    words.iter().map(|word| word.count_ones() as i32).sum()
+fn codes(clks: &Clks, range: Range<usize>) -> &[u64] {
+    &clks.codes()[range.start * clks.words()..range.end * clks.words()]
 }
 
 /// The number of words with the least expected time a pair.
-fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) -> usize {
-    let survivors = survivors(left, right, threshold);
+pub(super) fn words_to_read(
+    left: &Clks,
+    right: &Clks,
+    threshold: Threshold,
+    (kernel, costs): (Kernel, Costs),
+) -> usize {
+    let survivors = survivors(left, right, threshold, kernel);
     let cost = |read: &usize| {
         let survivors = survivors[read - 1] as f64 / (SAMPLE[0] * SAMPLE[1]) as f64;
         costs.word * *read as f64 + costs.survivor * survivors
@@ -67,22 +80,36 @@ fn words_to_read(left: &Clks, right: &Clks, threshold: Threshold, costs: Costs) 
 }
 
 /// Of sampled pairs, those that survive a sieve that reads 1, 2, 3 and so on words.
-fn survivors(left: &Clks, right: &Clks, threshold: Threshold) -> Vec<usize> {
-    let mut survivors = vec![0; left.words()];
+fn survivors(left: &Clks, right: &Clks, threshold: Threshold, kernel: Kernel) -> Vec<usize> {
+    let words = left.words();
     // Evenly over both files, whatever their order is.
     let places = |clks: &Clks, count: usize| (0..count).map(|at| at * clks.len() / count).collect::<Vec<_>>();
-    let (lefts, rights) = (places(left, SAMPLE[0]), places(right, SAMPLE[1]));
-    for (left_at, right_at) in lefts.iter().flat_map(|left| rights.iter().map(|right| (*left, *right))) {
-        let (a, b) = (left.code(left_at), right.code(right_at));
-        let need = threshold.shares(left.ones()[left_at]).0 + threshold.shares(right.ones()[right_at]).1;
-        let (mut rest_a, mut rest_b) = (left.ones()[left_at] as i32, right.ones()[right_at] as i32);
-        let mut common = 0;
-        for ((a, b), survivors) in a.iter().zip(b).zip(&mut survivors) {
-            common += (a & b).count_ones() as i32;
-            rest_a -= a.count_ones() as i32;
-            rest_b -= b.count_ones() as i32;
-            *survivors += usize::from(common + rest_a.min(rest_b) >= need);
+    let shares = |clks: &Clks, at: usize| threshold.shares(clks.ones()[at]);
+    let lefts = places(left, SAMPLE[0]).into_iter().map(|at| Sampled::new(left, at, shares(left, at).0, kernel));
+    let rights = places(right, SAMPLE[1]).into_iter().map(|at| Sampled::new(right, at, shares(right, at).1, kernel));
+    let (lefts, rights): (Vec<_>, Vec<_>) = (lefts.collect(), rights.collect());
+    let (mut survivors, mut common) = (vec![0; words], vec![0; words]);
+    for (a, b) in lefts.iter().flat_map(|a| rights.iter().map(move |b| (a, b))) {
+        kernel.overlaps(a.code, b.code, &mut common);
+        for (at, survivors) in survivors.iter_mut().enumerate() {
+            *survivors += usize::from(common[at] as i32 + a.rests[at].min(b.rests[at]) >= a.need + b.need);
         }
     }
     survivors
+}
+
+struct Sampled<'a> {
+    code: &'a [u64],
+    need: i32,
+    /// Set bits behind the first word, the first two and so on.
+    rests: Vec<i32>,
+}
+
+impl<'a> Sampled<'a> {
+    fn new(clks: &'a Clks, at: usize, need: i32, kernel: Kernel) -> Self {
+        let code = clks.code(at);
+        let mut rests = Vec::with_capacity(code.len());
+        (1..=code.len()).for_each(|read| kernel.rests(code, code.len(), read, &mut rests));
+        Self { code, need, rests }
+    }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
 
 use super::clks::Clks;
-use super::plan::Plan;
+use super::plan::words_to_read;
 use super::run::even;
 use super::share::{Give, share};
 use super::threshold::{Needed, Threshold, dice};
@@ -42,7 +42,7 @@ impl Planes {
     pub fn new(register: &Clks, like: &Clks, threshold: Threshold) -> Result<Self, JoinError> {
         check(like, register.bits(), register.is_empty())?;
         let words = register.words();
-        let Plan { read, .. } = Plan::new(like, register, threshold, FROM_MEMORY);
+        let read = words_to_read(like, register, threshold, (Kernel::best(), FROM_MEMORY));
         let mut planes = Self {
             threshold,
             needed: Needed::new(threshold, register.bits()),
@@ -94,7 +94,7 @@ impl Planes {
         let rest: Vec<i32> = (0..asked.len()).map(|at| ones(&asked.code(at)[self.read..]) as i32).collect();
         let side = Side { words: self.words, codes: asked.codes(), need: &need, rest: &rest };
         let sieve = Sieve::new(kernel, side, self.read);
-        let work = |range: &Range<usize>, give: Give<'_>| {
+        let work = |(): &mut (), range: &Range<usize>, give: Give<'_>| {
             let found = self.scan(asked, &sieve, range.clone());
             if found.is_empty() { ControlFlow::Continue(()) } else { give(found) }
         };

@@ -5,7 +5,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::plan::Plan;
+use super::plan::{Bounds, Plan};
 use super::share::{Give, share};
 use super::threshold::{Needed, dice};
 use super::{Clks, Join, JoinError, Match, Summary};
@@ -16,8 +16,8 @@ use crate::link::popcount::{Kernel, Pair, Sieve};
 const BLOCK_WORDS: usize = 12 << 10;
 /// Right codes between two looks at who survived: bounds the memory for survivors to 4 MiB a thread.
 const LOOK: usize = 512;
-/// Right codes of a piece: enough that the left block is laid out for less than a hundredth of the time.
-const RANGE: usize = 1 << 16;
+/// Right codes of a piece: a thread that has the last one is waited for, and the left block is laid out once a thread.
+const RANGE: usize = 1 << 13;
 /// Pairs of a stretch, at least: enough that starting threads is forgotten.
 const STRETCH: usize = 1 << 29;
 /// Matches that a thread keeps before it gives them away.
@@ -41,7 +41,7 @@ impl Join<'_> {
         self.check()?;
         let (left, right) = (self.left, self.right);
         let kernel = self.kernel.unwrap_or_else(|| Kernel::best_for(left.len()));
-        let plan = Plan::new(left, right, self.threshold, kernel.costs());
+        let plan = Plan::new(left, right, self.threshold, kernel);
         let needed = Needed::new(self.threshold, left.bits());
         let mut matches = 0;
         let mut count = |progress: Progress| {
@@ -58,8 +58,13 @@ impl Join<'_> {
         for stretch in blocks.chunks(together) {
             let pieces = stretch.iter().flat_map(|block| ranges.iter().map(|range| (block.clone(), range.clone())));
             let pieces: Vec<Piece> = pieces.collect();
-            let piece = |piece: &Piece, give: Give<'_>| work.piece(piece, give);
-            share(&pieces, self.threads.get(), piece, |found| count(Progress::Matches(found)))?;
+            let threads = self.threads.get();
+            share(
+                &pieces,
+                threads,
+                |own, piece, give| work.piece(own, piece, give),
+                |found| count(Progress::Matches(found)),
+            )?;
             count(Progress::Complete { left: stretch.last().map_or(0, |block| block.end) })?;
         }
         let pairs = left.len() as u64 * right.len() as u64;
@@ -87,6 +92,13 @@ pub(super) fn even(whole: Range<usize>, most: usize, unit: usize) -> Vec<Range<u
 
 type Piece = (Range<usize>, Range<usize>);
 
+/// What a thread keeps between pieces: the left block as its kernel wants it, and room for what is told of right codes.
+#[derive(Default)]
+struct Own<'a> {
+    laid_out: Option<(Range<usize>, Sieve<'a>)>,
+    bounds: Bounds,
+}
+
 struct Work<'a> {
     left: &'a Clks,
     right: &'a Clks,
@@ -96,16 +108,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn piece(&self, (block, range): &Piece, give: Give<'_>) -> ControlFlow<()> {
-        let sieve = Sieve::new(self.kernel, self.plan.left(self.left, block.clone()), self.plan.read);
+    fn piece<'w>(&'w self, own: &mut Own<'w>, (block, range): &Piece, give: Give<'_>) -> ControlFlow<()> {
+        own.laid_out.take_if(|(of, _)| of != block);
+        let lay_out = || Sieve::new(self.kernel, self.plan.left(self.left, block.clone()), self.plan.read);
+        let (_, sieve) = own.laid_out.get_or_insert_with(|| (block.clone(), lay_out()));
         let mut pairs = Vec::new();
         let mut found = Vec::new();
         for start in range.clone().step_by(LOOK) {
             let rows = start..range.end.min(start + LOOK);
-            sieve.sift(self.plan.right(self.right, rows), &mut pairs);
+            sieve.sift(self.plan.right(self.right, rows, &mut own.bounds), &mut pairs);
             found.extend(pairs.drain(..).filter_map(|Pair { query, row }| {
                 let (left, right) = (block.start + query as usize, start + row as usize);
-                compare((self.left, left), (self.right, right), &self.needed)
+                compare((self.left, left), (self.right, right), (&self.needed, self.kernel))
             }));
             if found.len() >= BATCH {
                 give(std::mem::take(&mut found))?;
@@ -116,9 +130,12 @@ impl Work<'_> {
 }
 
 /// A left and a right code in full, if they match.
-pub(super) fn compare(left: (&Clks, usize), right: (&Clks, usize), needed: &Needed) -> Option<Match> {
-    let codes = left.0.code(left.1).iter().zip(right.0.code(right.1));
-    let common = codes.map(|(a, b)| (a & b).count_ones()).sum();
+pub(super) fn compare(
+    left: (&Clks, usize),
+    right: (&Clks, usize),
+    (needed, kernel): (&Needed, Kernel),
+) -> Option<Match> {
+    let common = kernel.overlap(left.0.code(left.1), right.0.code(right.1));
     let sum = left.0.ones()[left.1] + right.0.ones()[right.1];
     let reached = needed.reached(common, sum);
     // Positions fit: no file has more than `u32::MAX` CLKs.

@@ -10,11 +10,12 @@ use super::Match;
 /// How a piece of work gives matches away; it ends when nobody takes them any more.
 pub(super) type Give<'a> = &'a mut dyn FnMut(Vec<Match>) -> ControlFlow<()>;
 
-/// Does all pieces on so many threads, and takes what they give on this one. Stops at the first error of `take`.
-pub(super) fn share<P: Sync, E>(
+/// Does all pieces on so many threads, each with something of its own that it keeps between them, and takes what they
+/// give on this one. Stops at the first error of `take`.
+pub(super) fn share<P: Sync, S: Default, E>(
     pieces: &[P],
     threads: usize,
-    work: impl Fn(&P, Give<'_>) -> ControlFlow<()> + Sync,
+    work: impl Fn(&mut S, &P, Give<'_>) -> ControlFlow<()> + Sync,
     mut take: impl FnMut(Vec<Match>) -> Result<(), E>,
 ) -> Result<(), E> {
     if threads == 1 || pieces.len() <= 1 {
@@ -23,8 +24,9 @@ pub(super) fn share<P: Sync, E>(
             result = take(found);
             if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
+        let mut own = S::default();
         // A break has its reason in the result.
-        let _ = pieces.iter().try_for_each(|piece| work(piece, &mut give));
+        let _ = pieces.iter().try_for_each(|piece| work(&mut own, piece, &mut give));
         return result;
     }
     let next = AtomicUsize::new(0);
@@ -37,8 +39,9 @@ pub(super) fn share<P: Sync, E>(
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 };
+                let mut own = S::default();
                 while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if work(piece, &mut give).is_break() {
+                    if work(&mut own, piece, &mut give).is_break() {
                         return;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Bits that codes have in common or not, counted as fast as this machine can.
 //!
-//! Two faces, each with a kernel per instruction set. [`Kernel::within`] finds all codes within a Hamming distance of a
+//! Two faces with a kernel per instruction set. [`Kernel::within`] finds all codes within a Hamming distance of a
 //! few codes: the service's questions. [`Sieve`] drops the pairs of many queries and many rows that cannot overlap
 //! enough, mostly before it has read half of their bits: joins. `portable` is the definition; every other kernel
 //! equals it, pair for pair.
@@ -8,6 +8,7 @@
 mod hamming;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod ones;
 mod portable;
 mod sieve;
 #[cfg(test)]
@@ -86,6 +87,18 @@ impl Kernel {
             // By its instructions; not measured.
             "neon" => Costs { word: 1.0, survivor: 80.0 },
             _ => Costs { word: 2.3, survivor: 80.0 },
+        }
+    }
+
+    /// Every kernel of x86-64 but the definition comes with it.
+    #[cfg(target_arch = "x86_64")]
+    fn popcnt(self) -> Option<x86_64::Popcnt> {
+        match self.0 {
+            Isa::Portable => None,
+            Isa::Popcnt(popcnt) => Some(popcnt),
+            Isa::Avx2(kernel) => Some(kernel.popcnt()),
+            Isa::Avx512(kernel) => Some(kernel.popcnt()),
+            Isa::Amx(kernel) => Some(kernel.avx512().popcnt()),
         }
     }
 

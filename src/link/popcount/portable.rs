@@ -38,6 +38,23 @@ pub(super) fn overlap(a: &[u64], b: &[u64]) -> u32 {
     a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
 }
 
+/// The same of the first word, the first two and so on.
+#[inline(always)]
+pub(super) fn overlaps(a: &[u64], b: &[u64], sums: &mut [u32]) {
+    let mut sum = 0;
+    for ((a, b), so_far) in a.iter().zip(b).zip(sums) {
+        sum += (a & b).count_ones();
+        *so_far = sum;
+    }
+}
+
+/// Set bits of each code behind its first words.
+#[inline(always)]
+pub(super) fn rests(codes: &[u64], words: usize, read: usize, rests: &mut Vec<i32>) {
+    let rest = |code: &[u64]| code[read..].iter().map(|word| word.count_ones() as i32).sum::<i32>();
+    rests.extend(codes.chunks_exact(words).map(rest));
+}
+
 #[inline(always)]
 pub(super) fn sift(queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
     // The usual lengths as constants: loops of a known length are unrolled.

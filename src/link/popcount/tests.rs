@@ -228,3 +228,28 @@ fn a_scan_that_does_not_fit_is_never_run() {
 fn a_sieve_that_does_not_fit_is_never_made() {
     Sieve::new(Kernel::best(), Side { words: 1, codes: &[0], need: &[], rest: &[] }, 1);
 }
+
+proptest! {
+    #[test]
+    fn codes_one_by_one_are_counted_alike(
+        (words, read, a, b) in (1_usize..40).prop_flat_map(|words| {
+            let codes = || vec(word(), 3 * words);
+            (Just(words), 0..=words, codes(), codes())
+        }),
+    ) {
+        let bits = |words: &[u64]| words.iter().flat_map(|word| (0..64).map(move |bit| word >> bit & 1)).sum::<u64>();
+        let common: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a & b).collect();
+        for kernel in Kernel::available() {
+            prop_assert_eq!(u64::from(kernel.overlap(&a, &b)), bits(&common), "{}", kernel.name());
+            let mut sums = vec![0; common.len()];
+            kernel.overlaps(&a, &b, &mut sums);
+            for (at, sum) in sums.iter().enumerate() {
+                prop_assert_eq!(u64::from(*sum), bits(&common[..=at]));
+            }
+            let mut rests = vec![-1];
+            kernel.rests(&a, words, read, &mut rests);
+            let want = a.chunks_exact(words).map(|code| bits(&code[read..]) as i32);
+            prop_assert_eq!(rests, std::iter::once(-1).chain(want).collect::<Vec<_>>());
+        }
+    }
+}

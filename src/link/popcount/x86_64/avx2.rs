@@ -21,6 +21,10 @@ impl Avx2 {
         Popcnt::detect().filter(|_| is_x86_feature_detected!("avx2")).map(Self)
     }
 
+    pub fn popcnt(self) -> Popcnt {
+        self.0
+    }
+
     /// Rows one by one have nothing to gain from half a popcount.
     pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
         self.0.within(rows, asked, hits);

@@ -11,14 +11,14 @@ use std::arch::x86_64::{
     _mm512_sub_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-use super::{Lanes, Panel, turned};
+use super::{Lanes, Panel, Popcnt, turned};
 use crate::link::popcount::hamming::{Asked, Hit, Rows};
 use crate::link::popcount::portable;
 use crate::link::popcount::sieve::{Layout, Pair, Queries, Side};
 
-/// Proof that this CPU has AVX-512F and VPOPCNTDQ, and that the operating system keeps their registers.
+/// Proof that this CPU has AVX-512F, VPOPCNTDQ and POPCNT, and that the operating system keeps their registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::link::popcount) struct Avx512(());
+pub(in crate::link::popcount) struct Avx512(Popcnt);
 
 /// Fewer queries are not worth turning rows.
 const FEW: usize = 8;
@@ -30,7 +30,11 @@ const PAIRS_AHEAD: usize = 16;
 impl Avx512 {
     pub fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vpopcntdq");
-        (has && is_x86_feature_detected!("popcnt")).then_some(Self(()))
+        Popcnt::detect().filter(|_| has).map(Self)
+    }
+
+    pub fn popcnt(self) -> Popcnt {
+        self.0
     }
 
     pub fn within(self, rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {

@@ -18,6 +18,21 @@ impl Popcnt {
         unsafe { within(rows, asked, hits) }
     }
 
+    pub fn overlap(self, a: &[u64], b: &[u64]) -> u32 {
+        // SAFETY: as above.
+        unsafe { overlap(a, b) }
+    }
+
+    pub fn overlaps(self, a: &[u64], b: &[u64], sums: &mut [u32]) {
+        // SAFETY: as above.
+        unsafe { overlaps(a, b, sums) }
+    }
+
+    pub fn rests(self, codes: &[u64], words: usize, read: usize, rests: &mut Vec<i32>) {
+        // SAFETY: as above.
+        unsafe { self::rests(codes, words, read, rests) }
+    }
+
     pub fn sift(self, queries: &Queries<'_>, prefixes: &[u64], rows: Side<'_>, pairs: &mut Vec<Pair>) {
         // SAFETY: as above.
         unsafe { sift(queries, prefixes, rows, pairs) }
@@ -27,6 +42,21 @@ impl Popcnt {
 #[target_feature(enable = "popcnt")]
 fn within(rows: Rows<'_>, asked: &[Asked<'_>], hits: &mut Vec<Hit>) {
     portable::within(rows, asked, hits);
+}
+
+#[target_feature(enable = "popcnt")]
+fn overlap(a: &[u64], b: &[u64]) -> u32 {
+    portable::overlap(a, b)
+}
+
+#[target_feature(enable = "popcnt")]
+fn overlaps(a: &[u64], b: &[u64], sums: &mut [u32]) {
+    portable::overlaps(a, b, sums);
+}
+
+#[target_feature(enable = "popcnt")]
+fn rests(codes: &[u64], words: usize, read: usize, rests: &mut Vec<i32>) {
+    portable::rests(codes, words, read, rests);
 }
 
 #[target_feature(enable = "popcnt")]
