@@ -1,6 +1,7 @@
 //! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is
 //! answered from it; after it everybody is.
 
+mod listed;
 mod packed;
 mod parts;
 
@@ -30,6 +31,7 @@ use crate::link::{self, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
 use crate::store::{Load, LoadState, NewLoad, Store, StoreError, Tx};
+pub(super) use listed::in_progress;
 pub use parts::LoadError;
 use parts::Read;
 
@@ -109,13 +111,10 @@ pub(super) async fn view(
 ) -> Result<Json<LoadView>, Problem> {
     let caller = Caller::of(identity, &request);
     let (load, _) = app.own_load(&caller, &id).await?;
-    let traced = |error: StoreError| store_problem(&error).traced(caller.trace);
     if load.state != LoadState::Staging {
         return Err(no_load(&StoreError::NotFound("load")).traced(caller.trace));
     }
-    let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(chunks::kept).collect();
-    let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
-    Ok(Json(LoadView { load: load.id, source, records: load.records, chunk_bytes: CHUNK_BYTES, chunks }))
+    app.load_view(&load).map(Json).map_err(|error| store_problem(&error).traced(caller.trace))
 }
 
 /// Takes a chunk: NDJSON, one record a line. The same chunk again replaces the first.

@@ -70,6 +70,9 @@ fn about_loads() -> Vec<Operation> {
             .takes::<LoadPlan>()
             .creates("The load's name, and how large a chunk may be", Shape::of::<LoadBegun>())
             .refuses(&[404, 409]),
+        get("/loads", loads::in_progress)
+            .is("getLoads", TAG, "Loads in progress that the caller may go on with")
+            .gives("One of each epoch and source at most", Shape::list::<LoadView>()),
         get("/loads/{load}", loads::view)
             .is("getLoad", TAG, "A load in progress: which of its chunks are there")
             .by(&[POPULATION, CARE])

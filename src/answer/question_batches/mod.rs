@@ -107,6 +107,19 @@ pub(super) fn begun(batch: BatchId) -> HttpResponse {
     response.json(BatchBegun { batch, chunk_bytes: CHUNK_BYTES })
 }
 
+/// The caller's batches, for one that lost the name of one.
+pub(super) async fn list(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+) -> Result<Json<Vec<BatchView>>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let (worker, oin) = (app.clone(), caller.identity.oin.clone());
+    let views = app.in_turn(&caller.identity.oin, move || worker.batch_views(&oin)).await.map_err(traced)?;
+    views.map(Json).map_err(|error| traced(store_problem(&error)))
+}
+
 /// How far a batch is.
 pub(super) async fn view(
     app: Data<App>,
