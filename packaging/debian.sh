@@ -38,12 +38,12 @@ program="$(realpath "${1:-$target/release/voorrang}")"
 rm -rf "$assets"
 mkdir -p "$assets" "$out"
 strip -o "$assets/voorrang" "$program"
+rm -f "$out/crates.zlib"
 if [ "$#" -eq 0 ]; then
   # What `cargo audit bin` reads, behind strip.
-  objcopy --output-target=binary --only-section=.dep-v0 "$assets/voorrang" "$out/crates.zlib"
+  objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
+  rm -f "$out/copy"
   [ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates"
-else
-  rm -f "$out/crates.zlib"
 fi
 "$program" man -o "$assets/man1"
 gzip -9n "$assets"/man1/*

@@ -16,7 +16,7 @@ use super::chunks;
 use super::decision::{only, store_problem};
 use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
-use super::json::{Json, created};
+use super::json::{Json, Plain, created};
 use super::problem::Problem;
 use super::quality::{LinkEstimate, LoadQuality};
 use super::questions::month;
@@ -122,13 +122,13 @@ pub(super) async fn put_chunk(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    place: Path<(LoadId, u32)>,
+    place: Path<(LoadId, Plain<u32>)>,
     body: Payload,
 ) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
-    let (id, number) = place.into_inner();
+    let (id, Plain(number)) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     // Read only now: nobody without the right to load fills this machine's memory.

@@ -200,6 +200,16 @@ fn a_path_has_one_spelling_and_a_parameter_comes_once() {
         let reply = house.line(CORPORATION).exchange("POST", path, &[("Content-Type", "application/json")], b"{}");
         reply.unwrap().is_problem(400, "escape");
     }
+    for number in ["00", "+1", "01", "-0"] {
+        house.line(OFFICER).get(&format!("/v1/access-log/proofs/{number}")).is_problem(404, "path");
+        let hold = format!("/v1/access-log/holds/{number}");
+        house.line(OFFICER).send("DELETE", &hold, &[], b"").unwrap().is_problem(404, "path");
+        for upload in ["loads", "question-batches"] {
+            let chunk = format!("/v1/{upload}/{}/chunks/{number}", "0".repeat(32));
+            let headers = [("Content-Type", "application/x-ndjson")];
+            house.line(CORPORATION).send("PUT", &chunk, &headers, b"{}").unwrap().is_problem(404, "path");
+        }
+    }
 }
 
 #[test]

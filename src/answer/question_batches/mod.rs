@@ -21,7 +21,7 @@ pub(super) use work::answer;
 
 use super::decision::{store_problem, unanswered};
 use super::identity::{Identity, chain_of};
-use super::json::{Json, Query};
+use super::json::{Json, Plain, Query};
 use super::problem::Problem;
 use super::repeats::Kept;
 use super::tls::Shown;
@@ -137,13 +137,13 @@ pub(super) async fn put_chunk(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    place: Path<(BatchId, u32)>,
+    place: Path<(BatchId, Plain<u32>)>,
     body: Payload,
 ) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
-    let (id, number) = place.into_inner();
+    let (id, Plain(number)) = place.into_inner();
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
