@@ -3,7 +3,7 @@
 #   packaging/debian.sh                      builds the program, with the list of its crates in it
 #   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built, as ./check does
 #   packaging/debian.sh --tools              makes ready what it needs, and no package
-# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and readelf (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
+# Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and objcopy (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
 # and cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
 # purged in a folder; the first thing that is not as it should be ends it.
 set -euo pipefail
@@ -38,8 +38,13 @@ program="$(realpath "${1:-$target/release/voorrang}")"
 rm -rf "$assets"
 mkdir -p "$assets" "$out"
 strip -o "$assets/voorrang" "$program"
-crates_inside="$(readelf --sections --wide "$assets/voorrang" | grep -c ' \.dep-v0 ' || true)"
-[ "$#" -gt 0 ] || [ "$crates_inside" -eq 1 ] || fail "the program does not hold the list of its crates"
+rm -f "$out/crates.zlib"
+if [ "$#" -eq 0 ]; then
+  # What `cargo audit bin` reads, behind strip.
+  objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
+  rm -f "$out/copy"
+  [ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates"
+fi
 "$program" man -o "$assets/man1"
 gzip -9n "$assets"/man1/*
 "$program" completions bash >"$assets/voorrang.bash"
@@ -56,9 +61,9 @@ rm voorrang.cdx.json
 host="$(rustc --version --verbose | sed -n 's/^host: //p')"
 cargo metadata --format-version 1 --locked --filter-platform "$host" >"$out/metadata.json"
 # The bill names what is in the program or built it, each once: all that cargo reaches without tests.
-python3 - "$assets/voorrang.cdx.json" "$out/metadata.json" <<'PYTHON'
-import json, sys
-bill, metadata = (json.load(open(path)) for path in sys.argv[1:])
+python3 - "$assets/voorrang.cdx.json" "$out/metadata.json" "$out/crates.zlib" <<'PYTHON'
+import json, pathlib, sys, zlib
+bill, metadata = (json.load(open(path)) for path in sys.argv[1:3])
 named = [(part["name"], part["version"]) for part in bill["components"]]
 nodes = {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}
 reached, ahead = set(), [metadata["resolve"]["root"]]
@@ -75,6 +80,13 @@ unlicensed = [part["name"] for part in bill["components"] if not part.get("licen
 if unlicensed:
     sys.exit(f"debian: without a licence in the bill of materials: {unlicensed}")
 print(f"bill of materials: {len(named)} crates")
+inside = pathlib.Path(sys.argv[3])
+if inside.exists():
+    crates = json.loads(zlib.decompress(inside.read_bytes()))["packages"]
+    listed = sorted((one["name"], one["version"]) for one in crates if not one.get("root"))
+    if listed != used:
+        sys.exit(f"debian: the list in the program is not what it is made of: {set(listed) ^ set(used)}")
+    print(f"list in the program: {len(listed)} crates")
 PYTHON
 
 # What nobody is to download need not be small.

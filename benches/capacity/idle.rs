@@ -2,12 +2,12 @@
 
 use super::line::{Card, Line, PING};
 use super::process::Process;
+use super::table::Table;
 
-const CONNECTIONS: usize = 10_000;
 /// Threads that open them, so that the last are there before the first have been idle too long.
 const OPENERS: usize = 2;
 
-pub fn run(process: &Process, card: &Card) -> anyhow::Result<()> {
+pub fn run(process: &Process, card: &Card, connections: usize, table: &mut Table) -> anyhow::Result<()> {
     let before = process.megabytes("VmRSS")?;
     let open = || -> anyhow::Result<Vec<Line>> {
         let one = |_| {
@@ -16,7 +16,7 @@ pub fn run(process: &Process, card: &Card) -> anyhow::Result<()> {
             anyhow::ensure!(line.send(PING)? == 204, "a connection found no place");
             Ok(line)
         };
-        (0..CONNECTIONS / OPENERS).map(one).collect()
+        (0..connections / OPENERS).map(one).collect()
     };
     let lines = std::thread::scope(|scope| {
         let openers: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
@@ -29,6 +29,7 @@ pub fn run(process: &Process, card: &Card) -> anyhow::Result<()> {
     for mut line in first.into_iter().chain(last) {
         anyhow::ensure!(line.send(PING)? == 204, "a connection was closed");
     }
-    println!("{CONNECTIONS} idle connections: {during:.0} MB in all, {:.0} without them (asked: 300)", before);
+    let figure = format!("memory with {connections} idle connections");
+    table.at_most(&figure, 300.0, during, "MB", &format!("{before:.0} without them"));
     Ok(())
 }

@@ -76,7 +76,15 @@ pub const PING: &[u8] = b"GET /v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// A question as it travels.
 pub fn asking(question: &Question) -> Vec<u8> {
-    let body = serde_json::to_string(question).expect("plain data have a JSON form");
-    let head = "POST /v1/priority-questions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    let body = serde_json::to_vec(question).expect("plain data have a JSON form");
+    with_body("POST", "priority-questions", "json", &body)
+}
+
+/// A request for this path with a body.
+pub fn with_body(method: &str, path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{method} /v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }

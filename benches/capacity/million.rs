@@ -16,6 +16,7 @@ use voorrang::encode::{Ages, Encoder};
 use voorrang::profile::Profile;
 
 use super::process::Process;
+use super::table::Table;
 use crate::premises::{Files, POPULATION, Premises, only_epoch};
 
 const CARE_EVERY: usize = 1000;
@@ -23,7 +24,7 @@ const RESTARTS: usize = 3;
 /// People who are encoded at once.
 const SHARE: usize = 10_000;
 
-pub fn run(residents: usize) -> anyhow::Result<()> {
+pub fn run(residents: usize, table: &mut Table) -> anyhow::Result<()> {
     let premises = Premises::new()?;
     let process = Process::start(&premises, &[])?;
     premises.begin(process.port)?;
@@ -38,19 +39,16 @@ pub fn run(residents: usize) -> anyhow::Result<()> {
     let loaded = started.elapsed().as_secs_f64();
     premises.activate()?;
     let active = started.elapsed().as_secs_f64();
-    println!(
-        "{residents} residents ({:.2} GB encoded): loaded in {loaded:.1} s, active in {active:.1} s (asked: 60); \
-         {before:.0} MB before, {:.0} at most (asked: 1,500), {:.0} after",
-        bytes as f64 / 1e9,
-        process.megabytes("VmHWM")?,
-        process.megabytes("VmRSS")?,
-    );
+    let how = format!("{:.2} GB encoded, loaded in {loaded:.1}", bytes as f64 / 1e9);
+    table.at_most(&format!("{residents} residents, from the encoded file to active"), 60.0, active, "s", &how);
+    let how = format!("{before:.0} before, {:.0} after", process.megabytes("VmRSS")?);
+    table.at_most("memory of that, at most", 1500.0, process.megabytes("VmHWM")?, "MB", &how);
     drop(process);
-    restart(&premises, residents, before)
+    restart(&premises, residents, before, table)
 }
 
 /// From the start of a process to `/readyz`, and what the register takes in memory beside its bare bits.
-fn restart(premises: &Premises, residents: usize, empty: f64) -> anyhow::Result<()> {
+fn restart(premises: &Premises, residents: usize, empty: f64, table: &mut Table) -> anyhow::Result<()> {
     let bits: usize =
         Profile::built_in().passes.iter().map(|pass| pass.code_bits * pass.held(&Profile::built_in())).sum();
     let bare = (residents * bits / 8) as f64 / 1e6;
@@ -58,9 +56,10 @@ fn restart(premises: &Premises, residents: usize, empty: f64) -> anyhow::Result<
         let started = Instant::now();
         let process = Process::start(premises, &[])?;
         let (ready, spent) = (started.elapsed().as_secs_f64(), process.cpu_seconds()?);
-        println!("restart: ready in {ready:.2} s (asked: 5), {spent:.2} s of CPU");
+        table.at_most("a restart, until it is ready", 5.0, ready, "s", &format!("{spent:.2} of CPU"));
         let [most, now] = [process.megabytes("VmHWM")?, process.megabytes("VmRSS")?].map(|all| (all - empty) / bare);
-        println!("memory: {now:.2} times the bare bits of {bare:.0} MB (asked: 1.5), {most:.2} at most at the start");
+        let how = format!("{bare:.0} MB, {most:.2} x at most at the start");
+        table.at_most("memory of a register, of its bare bits", 1.5, now, "x", &how);
     }
     Ok(())
 }

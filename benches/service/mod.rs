@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use premises::{Asked, CARE, CORPORATION, Premises};
+use premises::{Asked, CARE, CORPORATION, Premises, TOWER};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{Answered, Question};
 use voorrang::cli::client::Client;
@@ -34,7 +34,7 @@ impl Bench {
         let state = premises.state.clone();
         config.state.clone_from(&state);
         let service = server::start(config, Clock::System)?;
-        let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every)?;
+        let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every, TOWER)?;
         let asker = Client::open(&premises.party(CORPORATION))?;
         let care = Client::open(&premises.party(CARE))?;
         Ok((Self { _premises: premises, service, asker, at_home, unknown }, state, care))

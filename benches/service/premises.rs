@@ -66,7 +66,7 @@ impl Premises {
 
     /// Loads the care list; one of so many people is on it.
     pub fn load_care(&self, files: &Files) -> anyhow::Result<()> {
-        upload(Kind::Care, &files.care, &self.party(CARE))
+        upload(Kind::Care, &files.care, &self.party(CARE), None)
     }
 
     pub fn activate(&self) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ impl Premises {
 
     /// All addresses of the register, the tower's too: no more dwellings count than households are registered there.
     pub fn register_stock(&self, files: &Files, corporation: &str) -> anyhow::Result<()> {
-        upload(Kind::Stock, &files.residents, &self.party(corporation))
+        upload(Kind::Stock, &files.residents, &self.party(corporation), Some(files.dwellings))
     }
 
     /// With so many households of a tower beside them.
@@ -83,11 +83,12 @@ impl Premises {
         Files::write(self.folder.path(), persons, care_every, tower)
     }
 
-    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list.
-    pub fn fill(&self, port: u16, persons: usize, care_every: usize) -> anyhow::Result<Asked> {
+    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list, and so many
+    /// households of a tower beside them.
+    pub fn fill(&self, port: u16, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Asked> {
         self.begin(port)?;
-        let files = self.files(persons, care_every, TOWER)?;
-        upload(Kind::Population, &files.residents, &self.party(POPULATION))?;
+        let files = self.files(persons, care_every, tower)?;
+        upload(Kind::Population, &files.residents, &self.party(POPULATION), None)?;
         self.load_care(&files)?;
         self.activate()?;
         self.register_stock(&files, CORPORATION)?;
@@ -122,11 +123,18 @@ fn state_folder(folder: &TempDir) -> PathBuf {
 /// Haarlem's regulation with the widest budgets, which bound a corporation, not a machine, and for a care list of any size.
 fn write_regulation(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
-    let text = include_str!("../../config/regulations/haarlem/regulation.toml")
-        .replace("stop_share = 0.25", "stop_share = 1.0")
-        .replace("household_per_month = 4", "household_per_month = 31\ncare_alarm = 100000\ncare_stop = 100000")
-        .replace("miss_share = 0.25", "miss_share = 0.99")
-        .replace("bound = 0.5", "bound = 0.99");
+    let mut text = include_str!("../../config/regulations/haarlem/regulation.toml").to_owned();
+    for (ours, widest) in [
+        ("\nstop_share = 0.25", "\nstop_share = 1.0"),
+        ("household_per_month = 4", "household_per_month = 31"),
+        ("care_alarm = 100", "care_alarm = 100000"),
+        ("care_stop = 250", "care_stop = 100000"),
+        ("miss_share = 0.25", "miss_share = 0.99"),
+        ("\nbound = 0.5", "\nbound = 0.99"),
+    ] {
+        anyhow::ensure!(text.contains(ours), "the regulation has no {ours:?}");
+        text = text.replace(ours, widest);
+    }
     fs::write(folder.join("regulation.toml"), text)?;
     fs::write(folder.join("articles.cedar"), include_str!("../../config/regulations/haarlem/articles.cedar"))?;
     Ok(())
@@ -141,8 +149,7 @@ fn point_clients_at(keys: &Path, regulation: &Regulation, port: u16) -> anyhow::
     Ok(())
 }
 
-fn upload(kind: Kind, input: &Path, config: &Path) -> anyhow::Result<()> {
-    let dwellings = Some(400_000).filter(|_| kind == Kind::Stock);
+fn upload(kind: Kind, input: &Path, config: &Path, dwellings: Option<u32>) -> anyhow::Result<()> {
     let args = LoadArgs { dwellings, ..LoadArgs::new(kind, input.into(), config.into()) };
     if let Some(pending) = &load::load(&args)?.pending {
         let officer = config.with_file_name(format!("{OFFICER}.toml"));
@@ -157,6 +164,8 @@ pub struct Files {
     care: PathBuf,
     tenants: PathBuf,
     strangers: PathBuf,
+    /// As many as the tower has: most of what is let.
+    dwellings: u32,
 }
 
 impl Files {
@@ -167,6 +176,7 @@ impl Files {
             care: place("oggz.csv"),
             tenants: place("huurders.csv"),
             strangers: place("strangers.csv"),
+            dwellings: u32::try_from(tower)?,
         };
         let mut residents = fs::File::create(&files.residents)?;
         writeln!(

@@ -102,6 +102,7 @@ pub const CODES: &[Code] = &[
         "the epoch is silent, and by a clock that is not sure yet: nothing ends by it",
     ),
     code("escape", &[400], Mend, "a letter of the path is written with a percent sign"),
+    code("expectation", &[417], Mend, "the request expects something else than 100-continue"),
     code("expired", &[410], Stop, "contents of the log that were asked for are deleted"),
     code("export", &[422], Mend, "the range of an export has no entries"),
     code("fsc_transaction_id", &[400], Mend, "the transaction id is no UUID of version 7"),

@@ -4,7 +4,7 @@
 use actix_web::ResponseError;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 
@@ -39,6 +39,11 @@ pub(super) fn fault(head: &RequestHead) -> Option<Problem> {
     }
     if head.headers.contains_key(UPGRADE) {
         return bad("upgrade", "this service speaks HTTP/1.1 over TLS and changes to nothing else");
+    }
+    // What actix keeps itself (RFC 9110, 10.1.1).
+    if head.headers.get_all(EXPECT).any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let detail = "expect 100-continue or nothing";
+        return Some(Problem::new(StatusCode::EXPECTATION_FAILED, "expectation", detail));
     }
     match only(&head.headers, &HOST).map(HeaderValue::as_bytes) {
         Some(host) if is_host(host) => {}
@@ -144,6 +149,11 @@ mod tests {
         }
         assert_eq!(bad(get("/v1/regulations/a%20b%2Fc")), None);
         assert_eq!(bad(get("/v1/ping").insert_header((UPGRADE, "h2c"))), Some((400, "upgrade")));
+        for expected in ["x", "100-continue, x", "", "200-ok"] {
+            let other = get("/v1/ping").append_header((EXPECT, "100-continue")).append_header((EXPECT, expected));
+            assert_eq!(bad(other), Some((417, "expectation")), "{expected}");
+        }
+        assert_eq!(bad(get("/v1/ping").insert_header((EXPECT, "100-Continue"))), None);
         let path = |length: usize| format!("/{}", "a".repeat(length - 1));
         assert_eq!((bad(get(&path(URI_BYTES))), bad(get(&path(URI_BYTES + 1)))), (None, Some((414, "uri_too_long"))));
         let many = |count: usize| (1..count).fold(get("/"), |all, at| all.insert_header((format!("x-{at}"), "1")));

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use actix_http::BoxedPayloadStream;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -19,7 +19,7 @@ use super::identity::{self, Admitted};
 use super::json::too_large;
 use super::knocks::Refused;
 use super::limits::{Entered, Excess, Meters, Work};
-use super::operations::is_recorded;
+use super::operations::{has_no_query, is_recorded};
 use super::problem::{Problem, trace_of};
 use super::tls::Door;
 use super::unsent::metered;
@@ -108,6 +108,11 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
     let place = identity::place(&admitted, party, &meters).map_err(excess)?;
     let entered = place.enter(work_of(request)).await.map_err(excess)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let path = request.match_pattern().unwrap_or_default();
+    if !request.query_string().is_empty() && has_no_query(request.method(), &path) {
+        let detail = "this resource has no query parameters";
+        return Err((Problem::bad_request("query", detail).traced(trace), None));
+    }
     // Whoever came again would hear the same.
     entered.body.could_fit(length.unwrap_or(0)).map_err(|most| (too_large(most).traced(trace), None))?;
     entered.body.has_room(length.unwrap_or(0)).map_err(excess)?;
@@ -116,7 +121,7 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
 
 fn work_of(request: &HttpRequest) -> Work {
     let Some(path) = request.match_pattern() else { return Work::default() };
-    let is_batch = BATCHES.iter().any(|end| path.ends_with(end));
+    let is_batch = request.method() != Method::GET && BATCHES.iter().any(|end| path.ends_with(end));
     Work { is_batch, is_recorded: is_recorded(request.method(), &path) }
 }
 

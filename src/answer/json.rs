@@ -2,16 +2,18 @@
 //! that it has.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -175,6 +177,18 @@ fn query_faults<T: ToSchema + 'static>(query: &str) -> Vec<Fault> {
     }
     let twice = twice.iter().filter_map(|name| shape::twice(name));
     twice.chain(shape::faults::<T>(&Value::Object(members), "query")).collect()
+}
+
+/// A number of a path in its one spelling: no sign, no zeros before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain<T>(pub T);
+
+impl<'de, T: FromStr + Display> Deserialize<'de> for Plain<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.parse().ok().filter(|number: &T| number.to_string() == text);
+        number.map(Self).ok_or_else(|| D::Error::custom("a number is written in digits, without zeros before it"))
+    }
 }
 
 /// actix's own refusals of a path.

@@ -1,6 +1,7 @@
 //! Loads: begun, sent in chunks, committed. A load is whole, or changes the one that answers. Until the commit nobody is
 //! answered from it; after it everybody is.
 
+mod listed;
 mod packed;
 mod parts;
 
@@ -15,7 +16,7 @@ use super::chunks;
 use super::decision::{only, store_problem};
 use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
-use super::json::{Json, created};
+use super::json::{Json, Plain, created};
 use super::problem::Problem;
 use super::quality::{LinkEstimate, LoadQuality};
 use super::questions::month;
@@ -30,6 +31,7 @@ use crate::link::{self, Registers};
 use crate::profile::Profile;
 use crate::regulate::Act;
 use crate::store::{Load, LoadState, NewLoad, Store, StoreError, Tx};
+pub(super) use listed::in_progress;
 pub use parts::LoadError;
 use parts::Read;
 
@@ -109,13 +111,10 @@ pub(super) async fn view(
 ) -> Result<Json<LoadView>, Problem> {
     let caller = Caller::of(identity, &request);
     let (load, _) = app.own_load(&caller, &id).await?;
-    let traced = |error: StoreError| store_problem(&error).traced(caller.trace);
     if load.state != LoadState::Staging {
         return Err(no_load(&StoreError::NotFound("load")).traced(caller.trace));
     }
-    let chunks = app.store.chunks_there(&id).map_err(traced)?.into_iter().map(chunks::kept).collect();
-    let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
-    Ok(Json(LoadView { load: load.id, source, records: load.records, chunk_bytes: CHUNK_BYTES, chunks }))
+    app.load_view(&load).map(Json).map_err(|error| store_problem(&error).traced(caller.trace))
 }
 
 /// Takes a chunk: NDJSON, one record a line. The same chunk again replaces the first.
@@ -123,13 +122,13 @@ pub(super) async fn put_chunk(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    place: Path<(LoadId, u32)>,
+    place: Path<(LoadId, Plain<u32>)>,
     body: Payload,
 ) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
-    let (id, number) = place.into_inner();
+    let (id, Plain(number)) = place.into_inner();
     let (load, _) = app.own_load(&caller, &id).await?;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     // Read only now: nobody without the right to load fills this machine's memory.

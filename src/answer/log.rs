@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::aside::aside;
 use super::decision::{only, store_problem};
 use super::identity::Identity;
-use super::json::{Json, Query};
+use super::json::{Json, Plain, Query};
 use super::problem::Problem;
 use super::repeats::{Kept, receipt_of};
 use super::wire::{ExpiredLine, LogPage, NewExport};
@@ -177,7 +177,7 @@ pub(super) async fn proof(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    index: Path<u64>,
+    index: Path<Plain<u64>>,
     known: Query<Leaf>,
 ) -> Result<String, Problem> {
     let caller = Caller::of(identity, &request);
@@ -186,7 +186,7 @@ pub(super) async fn proof(
         error => store_problem(&error),
     };
     let traced = |problem: Problem| problem.traced(caller.trace);
-    let index = index.into_inner();
+    let Plain(index) = index.into_inner();
     let line = read(&app, move |app| app.store.entries(index..index.saturating_add(1))).await.map_err(traced)?;
     let line = line.map_err(|error| traced(failed(error)))?.pop();
     let Some(line) = line else {

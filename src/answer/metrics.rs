@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::App;
@@ -62,9 +61,9 @@ impl Default for Metrics {
         let time = HistogramOpts::new("voorrang_request_seconds", "Time from a request's head to its answer");
         let seconds = HistogramVec::new(time.buckets(SECONDS.to_vec()), &["route"]).expect("names of letters");
         registry.register(Box::new(seconds.clone())).expect("each name once");
-        let info: IntCounter =
-            counters("build_info", "1, with the version", &["version"]).with_label_values(&[env!("CARGO_PKG_VERSION")]);
-        info.inc();
+        let info = IntGaugeVec::new(opts("build_info", "1, with the version"), &["version"]).expect("names of letters");
+        registry.register(Box::new(info.clone())).expect("each name once");
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
             requests: counters("requests_total", "Requests that were answered", &["route", "method", "status"]),
             seconds,

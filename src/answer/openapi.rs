@@ -35,7 +35,7 @@ const TAGS: [(&str, &str); 5] = [
 ];
 
 /// What every request can meet with; what a body, a path or an operation can meet with besides.
-const ALWAYS: [u16; 8] = [400, 403, 406, 414, 429, 431, 500, 503];
+const ALWAYS: [u16; 9] = [400, 403, 406, 414, 417, 429, 431, 500, 503];
 const OF_A_BODY: [u16; 4] = [408, 413, 415, 422];
 const OF_A_KEY: [u16; 3] = [409, 413, 422];
 

@@ -53,6 +53,15 @@ pub(super) fn is_recorded(method: &Method, path: &str) -> bool {
     RECORDED.iter().any(|(recorded, at)| recorded == method && *at == path)
 }
 
+/// Whether what is served at this path has no parameter behind a question mark.
+pub(super) fn has_no_query(method: &Method, path: &str) -> bool {
+    static WITHOUT: LazyLock<Vec<(Method, &str)>> = LazyLock::new(|| {
+        operations().into_iter().filter(|one| one.query.is_none()).map(|one| (one.method, one.path)).collect()
+    });
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    WITHOUT.iter().any(|(without, at)| without == method && *at == path)
+}
+
 /// The table.
 pub(super) fn operations() -> Vec<Operation> {
     [asking::questions(), asking::batches(), about_loads(), about_epochs(), about_regulations(), about_the_log()]
@@ -70,6 +79,9 @@ fn about_loads() -> Vec<Operation> {
             .takes::<LoadPlan>()
             .creates("The load's name, and how large a chunk may be", Shape::of::<LoadBegun>())
             .refuses(&[404, 409]),
+        get("/loads", loads::in_progress)
+            .is("getLoads", TAG, "Loads in progress that the caller may go on with")
+            .gives("One of each epoch and source at most", Shape::list::<LoadView>()),
         get("/loads/{load}", loads::view)
             .is("getLoad", TAG, "A load in progress: which of its chunks are there")
             .by(&[POPULATION, CARE])

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::aside::aside;
 use super::decision::store_problem;
 use super::identity::Identity;
-use super::json::{Json, created};
+use super::json::{Json, Plain, created};
 use super::problem::Problem;
 use super::repeats::{self, Kept};
 use super::wire::{Expired, HoldView, NewHold};
@@ -130,11 +130,11 @@ pub(super) async fn release(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    id: Path<i64>,
+    id: Path<Plain<i64>>,
 ) -> Result<Json<HoldView>, Problem> {
     let caller = Caller::of(identity, &request);
     let mut entry = app.officer_entry(&caller, Action::LogHoldEnd).await?;
-    let (id, now) = (id.into_inner(), app.clock.now());
+    let (Plain(id), now) = (id.into_inner(), app.clock.now());
     let holds = app.store.holds().map_err(|error| store_problem(&error).traced(caller.trace))?;
     let others = |hold: &Hold| hold.id == id && hold.by.as_ref().is_some_and(|by| *by != caller.identity.oin);
     if let Some(hold) = holds.into_iter().find(others) {

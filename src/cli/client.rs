@@ -30,17 +30,18 @@ use crate::profile::Profile;
 
 /// A refusal or failure that the service reported.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the service refused ({}, {}): {}{}", .0.status, .0.code, .0.detail, faults(&.0.errors))]
+#[error("the service refused ({}, {}): {}{}", .0.status, .0.code, .0.detail, faults(.0))]
 pub struct Refused(pub ProblemBody);
 
-/// What is wrong with a request, by its places.
-fn faults(all: &[Fault]) -> String {
+/// What is wrong with a request, by its places. What the problem itself says is said once.
+fn faults(problem: &ProblemBody) -> String {
     let told = |one: &Fault| {
         let line = one.line.map(|line| format!("line {line}"));
-        let parts = [line.as_deref().unwrap_or_default(), &one.pointer, &one.detail];
+        let detail = if one.detail == problem.detail { "" } else { &one.detail };
+        let parts = [line.as_deref().unwrap_or_default(), &one.pointer, detail];
         format!("; {}", parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
     };
-    all.iter().map(told).collect()
+    problem.errors.iter().map(told).collect()
 }
 
 impl Refused {
@@ -398,7 +399,11 @@ mod tests {
         let problem = ProblemBody { errors, ..serde_json::from_value(body).unwrap() };
         let said = "the service refused (400, json): three faults; line 7 /groups/0 is no \u{fffd}group; line 9 is not \
             JSON; /a\u{fffd} b";
-        assert_eq!(Refused::of(problem).to_string(), said);
+        assert_eq!(Refused::of(problem.clone()).to_string(), said);
+        let detail = "the reference date lies in the future";
+        let errors = vec![fault(None, "/referenceDate", detail)];
+        let said = "the service refused (400, json): the reference date lies in the future; /referenceDate";
+        assert_eq!(Refused::of(ProblemBody { errors, detail: detail.into(), ..problem }).to_string(), said);
     }
 
     #[test]

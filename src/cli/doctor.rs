@@ -22,10 +22,15 @@ pub struct DoctorArgs {
 /// Not everything is as it should be; the findings were told.
 #[derive(Debug, thiserror::Error)]
 pub enum Ill {
-    #[error("{0} errors: the service does not start, or does not do what it should")]
+    #[error("{n} error{}: the service does not start, or does not do what it should", several(*.0), n = .0)]
     Errors(usize),
-    #[error("{0} warnings")]
+    #[error("{n} warning{}", several(*.0), n = .0)]
     Warnings(usize),
+}
+
+/// The letter of more than one.
+fn several(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 #[derive(Serialize)]

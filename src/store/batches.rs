@@ -1,6 +1,8 @@
 //! Batches of questions that are answered in the background, and what became of each question. Both are sealed under the
 //! data key of their epoch.
 
+mod listed;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 

@@ -226,6 +226,19 @@ impl Store {
         })
     }
 
+    /// Loads in progress: one of each epoch and source at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn loads_in_progress(&self) -> Result<Vec<Load>, StoreError> {
+        let sql = "SELECT id FROM load WHERE state = 'staging' ORDER BY begun_at DESC, id";
+        self.read(|db| {
+            let mut found = db.prepare_cached(sql)?;
+            let ids: Vec<LoadId> = found.query_map([], |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
+            ids.iter().map(|id| find(db, id)).collect()
+        })
+    }
+
     /// Seals chunk `n` (from 0) of a load, with its number of records and the SHA-256 of what was sent.
     ///
     /// # Errors

@@ -198,6 +198,10 @@ fn warnings_alone_have_an_exit_code_of_their_own() {
     let output = command.args(["doctor", "--config"]).arg(config).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(7), "{text}");
+    let warnings = text.lines().filter(|line| line.starts_with("WARNING")).count();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let (one, many) = ("1 warning\n".to_owned(), format!("{warnings} warnings\n"));
+    assert!(told.ends_with(if warnings == 1 { &one } else { &many }), "{told}");
     assert!(
         text.lines().any(|line| line.starts_with("WARNING  epoch         no epoch answers: no question is answered")),
         "{text}"

@@ -122,11 +122,13 @@ fn the_listener_for_everybody_has_the_walls_of_the_other_one() {
         "GET https://x/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
         "GET /v1/openapi%2ejson HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\nExpect: x\r\n\r\n",
     ] {
         let mut line = Line::open(port, tls.clone()).unwrap();
         line.write(head.as_bytes()).unwrap();
         let reply = line.reply("GET").unwrap();
-        assert_eq!((reply.problem().status, reply.header("connection")), (400, Some("close")), "{head}");
+        let status = if head.contains("Expect") { 417 } else { 400 };
+        assert_eq!((reply.problem().status, reply.header("connection")), (status, Some("close")), "{head}");
     }
     // The same configuration remembers sessions, if it is given any.
     for port in [port, house.port()] {
@@ -197,6 +199,16 @@ fn a_path_has_one_spelling_and_a_parameter_comes_once() {
     for path in ["/v1/priority-batche%73", "/v1/%6coads", "/v1/./%2e%2e/loads"] {
         let reply = house.line(CORPORATION).exchange("POST", path, &[("Content-Type", "application/json")], b"{}");
         reply.unwrap().is_problem(400, "escape");
+    }
+    for number in ["00", "+1", "01", "-0"] {
+        house.line(OFFICER).get(&format!("/v1/access-log/proofs/{number}")).is_problem(404, "path");
+        let hold = format!("/v1/access-log/holds/{number}");
+        house.line(OFFICER).send("DELETE", &hold, &[], b"").unwrap().is_problem(404, "path");
+        for upload in ["loads", "question-batches"] {
+            let chunk = format!("/v1/{upload}/{}/chunks/{number}", "0".repeat(32));
+            let headers = [("Content-Type", "application/x-ndjson")];
+            house.line(CORPORATION).send("PUT", &chunk, &headers, b"{}").unwrap().is_problem(404, "path");
+        }
     }
 }
 

@@ -297,6 +297,7 @@ pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
         ("host list", format!("GET {path} HTTP/1.1\r\nHost: localhost, evil\r\n\r\n{hidden}")),
         ("two hosts", format!("{begin}Host: evil\r\n\r\n{hidden}")),
         ("upgrade", format!("{begin}Upgrade: websocket\r\n\r\n{hidden}")),
+        ("expectation", format!("{begin}Expect: x\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),
         ("absolute", format!("GET https://evil{path} HTTP/1.1\r\nHost: localhost\r\n\r\n{hidden}")),
         ("both", format!("{begin}Content-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}")),
         ("two lengths", format!("{begin}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),

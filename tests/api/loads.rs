@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use voorrang::answer::wire::{LoadView, RecordLine, Source};
-use voorrang::audit::Action;
+use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::VerifyArgs;
 use voorrang::cli::load::Kind;
 use voorrang::encode::{Ages, Encoder, read};
@@ -518,6 +518,28 @@ fn left_behind(house: &House) -> (ByHand, Vec<String>, PathBuf) {
                       "key": "k".repeat(32)});
     fs::write(&memory, left.to_string()).unwrap();
     (load, lines, memory)
+}
+
+#[test]
+fn a_load_whose_name_is_lost_is_in_the_list_of_who_may_go_on_with_it() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
+    let care = ByHand::begin(&house, CARE, &encoder, Source::Care, 10);
+    assert_eq!(load.put(&house, POPULATION, 0, &residents(&house, &encoder)[..2]).status, 200);
+    let listed = |stem: &str| -> Vec<LoadView> { house.client(stem).get("loads").unwrap() };
+    let ours = listed(POPULATION);
+    let told: Vec<_> = ours.iter().map(|one| (one.load.to_string(), one.records, one.chunks.len())).collect();
+    assert_eq!(told, [(load.id.clone(), 10, 1)]);
+    assert_eq!(listed(CARE).iter().map(|one| one.load.to_string()).collect::<Vec<_>>(), [care.id]);
+    for stem in [CORPORATION, OFFICER, ADMINISTRATOR] {
+        assert!(listed(stem).is_empty(), "{stem}");
+    }
+    let refused = |entry: &Entry| String::from(entry.result.clone()).starts_with("refused");
+    assert!(!house.log().iter().any(refused), "a list refuses nobody");
+    // Another one of the same source takes its place.
+    let next = ByHand::begin(&house, POPULATION, &encoder, Source::Population, 10);
+    assert_eq!(listed(POPULATION).iter().map(|one| one.load.to_string()).collect::<Vec<_>>(), [next.id]);
 }
 
 #[test]

@@ -340,6 +340,35 @@ fn what_is_sent_twice_under_a_key_is_done_once() {
     assert_eq!(outcomes, ["refused:idempotency_key_reused", "answered", "answered"]);
 }
 
+#[test]
+fn a_batch_whose_name_is_lost_is_in_its_partys_list_and_in_no_other() {
+    let mut house = House::open();
+    let ours = questions(&house, 2);
+    let done = send(&house, &ours, 2);
+    wait(&house, done);
+    let open = begin(&house, &ours[0], 2);
+    assert_eq!(put(&house, open, 0, &ours[..1]).status, 200);
+    let listed = |house: &House, stem: &str| -> Vec<BatchView> {
+        let reply = house.line(stem).get("/v1/question-batches");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
+    };
+    for _ in 0..2 {
+        let ours = listed(&house, CORPORATION);
+        let told: Vec<_> = ours.iter().map(|one| (one.batch, one.state.as_str(), one.answered)).collect();
+        assert_eq!(told, [(open, "open", 0), (done, "done", 2)], "what is not at its end comes first");
+        assert!(ours.iter().all(|one| one.chunks.is_empty() && one.expires_at.is_some()));
+        house.restart();
+    }
+    for stem in [OTHER, OFFICER, POPULATION] {
+        assert!(listed(&house, stem).is_empty(), "{stem}");
+    }
+    // With its name it can be ended, and one that expired is listed no more.
+    let path = format!("/v1/question-batches/{open}");
+    assert_eq!(house.line(CORPORATION).send("DELETE", &path, &[], b"").unwrap().status, 200);
+    assert!(listed(&house, CORPORATION).iter().all(|one| one.state != "open"));
+}
+
 /// More questions than a moment answers: most are refused by the limit of their household, and logged.
 fn many(house: &House) -> Vec<Value> {
     questions(house, 28).into_iter().cycle().take(2000).collect()

@@ -277,12 +277,17 @@ fn every_error_of_every_layer_is_a_problem_with_all_headers() {
     let reply = line.get("/v1/access-log/entries?from=CANARY");
     reply.is_problem(400, "query");
     line.get("/v1/access-log/entries?from=0&CANARY=1").is_problem(400, "query");
+    for path in ["/v1/service?CANARY=1", "/v1/ping?CANARY", "/v1/question-batches?from=0"] {
+        let problem = house.line(OFFICER).get(path).is_problem(400, "query");
+        assert!(!problem.detail.contains("CANARY") && problem.errors.is_empty(), "{path}");
+    }
+    assert_eq!(line.get("/v1/ping?").status, 204, "nothing stands behind it");
     let before = house.log().len();
     for (path, allowed) in [
         ("/v1/priority-questions", "POST"),
         ("/v1/service", "GET"),
         ("/v1/ping", "GET"),
-        ("/v1/loads", "POST"),
+        ("/v1/priority-batches", "POST"),
         ("/v1/stock", "PUT"),
         ("/v1/epochs", "POST"),
         ("/v1/access-log/entries", "GET"),

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 
 import yaml
 
@@ -118,6 +119,30 @@ demand(allocator and allocator == dict(re.findall(r"(MIMALLOC_\w+)=(\S+)", image
        f"the unit, the image and the chart handle memory in other ways: {allocator}")
 ignored = (ROOT / ".containerignore").read_text().split("\n")
 demand({"target", ".git", "**/*.key"} <= set(ignored), "keys or builds come into the image")
+
+
+def left_out(path):
+    """Whether a file stays out of what the image is built from."""
+    rules = [rule for rule in ignored if rule and not rule.startswith("#")]
+    anywhere = [rule[3:] for rule in rules if rule.startswith("**/")]
+    return any(path == rule or path.startswith(rule + "/") for rule in rules) or any(
+        fnmatch(part, rule) for part in path.split("/") for rule in anywhere)
+
+
+demand(left_out("certs/dev/ca.pem") and left_out("tests/a.key") and not left_out("src/keys/mod.rs"), "left_out is wrong")
+sources = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+demand("Cargo.lock" in sources and not [path for path in sources if left_out(path)], "a source is in no image")
+# What a stage copies is there: of this folder, or made by the stage before.
+made = " ".join(re.findall(r"/out\S*", " ".join(re.findall(r"^RUN (?:.*\\\n)*.*$", image, re.M))))
+copied = re.findall(r"^COPY ((?:--\S+ )*)(\S+) \S+$", image, re.M)
+demand(len(copied) == 3 and len(copied) == image.count("\nCOPY "), f"the image copies something else: {copied}")
+demand(all(path in made if "--from=" in options else (ROOT / path).exists() for options, path in copied),
+       f"the image copies what is not there: {copied}")
+# One compiler and one cargo-auditable for the package and the image.
+manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+demand(f":{manifest['rust-version']}-" in image, "the image has another compiler than Cargo.toml names")
+auditable, = re.findall(r"cargo-auditable --version (\S+)", image)
+demand(f"cargo-auditable@{auditable})" in (ROOT / "packaging/debian.sh").read_text(), "package and image audit otherwise")
 # The alarms name the job, which is what the monitor makes of this label.
 label = by_kind["PodMonitor"]["spec"]["jobLabel"]
 alarms = yaml.safe_load((ROOT / "packaging/prometheus/alerts.yml").read_text())

@@ -24,10 +24,11 @@ STEPS = {
     service.CORPORATION: [
         "GET /ping", "GET /service", "GET /openapi.json", "POST /priority-questions", "POST /priority-batches",
         "POST /question-batches", "PUT /question-batches/{batch}/chunks/{number}", "POST /question-batches/{batch}/commit",
-        "GET /question-batches/{batch}", "GET /question-batches/{batch}/results", "DELETE /question-batches/{batch}",
+        "GET /question-batches", "GET /question-batches/{batch}", "GET /question-batches/{batch}/results", "DELETE /question-batches/{batch}",
         "PUT /stock"],
     service.TEAM: ["POST /group-questions"],
-    service.CARE: ["POST /loads", "PUT /loads/{load}/chunks/{number}", "GET /loads/{load}", "POST /loads/{load}/commit"],
+    service.CARE: ["POST /loads", "PUT /loads/{load}/chunks/{number}", "GET /loads",
+        "GET /loads/{load}", "POST /loads/{load}/commit"],
     service.POPULATION: [
         "GET /epochs/{epoch}", "GET /epochs/{epoch}/shares", "GET /regulations/{regulation}",
         "GET /regulations/{regulation}/steps"],

@@ -51,6 +51,9 @@ pub(super) fn batches() -> Vec<Operation> {
             .takes::<BatchPlan>()
             .accepts("The batch's name, and how large a chunk may be", Shape::of::<BatchBegun>())
             .refuses(&[404, 409, 410]),
+        get("/question-batches", question_batches::list)
+            .is("getBatches", TAG, "The caller's batches: unfinished ones first, then the newest")
+            .gives("Up to 100 batches, without their chunks", Shape::list::<BatchView>()),
         get("/question-batches/{batch}", question_batches::view)
             .is("getBatch", TAG, "How far a batch is")
             .by(&[CORPORATION])

@@ -21,7 +21,7 @@ pub(super) use work::answer;
 
 use super::decision::{store_problem, unanswered};
 use super::identity::{Identity, chain_of};
-use super::json::{Json, Query};
+use super::json::{Json, Plain, Query};
 use super::problem::Problem;
 use super::repeats::Kept;
 use super::tls::Shown;
@@ -107,6 +107,19 @@ pub(super) fn begun(batch: BatchId) -> HttpResponse {
     response.json(BatchBegun { batch, chunk_bytes: CHUNK_BYTES })
 }
 
+/// The caller's batches, for one that lost the name of one.
+pub(super) async fn list(
+    app: Data<App>,
+    identity: Identity,
+    request: HttpRequest,
+) -> Result<Json<Vec<BatchView>>, Problem> {
+    let caller = Caller::of(identity, &request);
+    let traced = |problem: Problem| problem.traced(caller.trace);
+    let (worker, oin) = (app.clone(), caller.identity.oin.clone());
+    let views = app.in_turn(&caller.identity.oin, move || worker.batch_views(&oin)).await.map_err(traced)?;
+    views.map(Json).map_err(|error| traced(store_problem(&error)))
+}
+
 /// How far a batch is.
 pub(super) async fn view(
     app: Data<App>,
@@ -124,13 +137,13 @@ pub(super) async fn put_chunk(
     app: Data<App>,
     identity: Identity,
     request: HttpRequest,
-    place: Path<(BatchId, u32)>,
+    place: Path<(BatchId, Plain<u32>)>,
     body: Payload,
 ) -> Result<Json<ChunkKept>, Problem> {
     let caller = Caller::of(identity, &request);
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
-    let (id, number) = place.into_inner();
+    let (id, Plain(number)) = place.into_inner();
     let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());

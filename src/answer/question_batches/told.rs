@@ -8,13 +8,13 @@ use super::super::decision::store_problem;
 use super::super::problem::Problem;
 use super::super::questions::padded;
 use super::super::repeats::receipt_of;
-use super::super::wire::batches::{BatchView, RESULTS_AT_ONCE, ResultLine};
+use super::super::wire::batches::{BATCHES_AT_ONCE, BatchView, RESULTS_AT_ONCE, ResultLine};
 use super::super::wire::{ANSWER_BYTES, Answered};
 use super::super::{App, Caller};
 use super::{CHUNK_BYTES, Came, damaged};
 use crate::audit::{Range, Receipt};
 use crate::epoch::State;
-use crate::ids::BatchId;
+use crate::ids::{BatchId, Oin};
 use crate::store::{Batch, BatchState, StoreError, Tx};
 
 /// Bytes of an answer among others, so that length tells nothing: the answer, and room for the question's number.
@@ -38,6 +38,22 @@ fn gone(batch: &Batch) -> Problem {
         batch.answered
     );
     Problem::new(StatusCode::GONE, "answers_destroyed", detail)
+}
+
+/// How far a batch is, but for the chunks of one that is open.
+fn without_chunks(batch: &Batch) -> BatchView {
+    BatchView {
+        batch: batch.id,
+        state: batch.state.as_str().into(),
+        questions: batch.questions,
+        answered: batch.answered,
+        refused: batch.refused,
+        chunk_bytes: CHUNK_BYTES,
+        chunks: Vec::new(),
+        begun_at: batch.begun_at,
+        ended_at: batch.ended_at,
+        expires_at: batch.expires_at,
+    }
 }
 
 /// A page of results.
@@ -70,20 +86,16 @@ impl App {
             let batch = self.store.batch(id)?;
             let is_open = batch.state == BatchState::Open;
             let chunks = if is_open { self.store.question_chunks_there(id)? } else { Vec::new() };
-            Ok(BatchView {
-                batch: batch.id,
-                state: batch.state.as_str().into(),
-                questions: batch.questions,
-                answered: batch.answered,
-                refused: batch.refused,
-                chunk_bytes: CHUNK_BYTES,
-                chunks: chunks.into_iter().map(chunks::kept).collect(),
-                begun_at: batch.begun_at,
-                ended_at: batch.ended_at,
-                expires_at: batch.expires_at,
-            })
+            Ok(BatchView { chunks: chunks.into_iter().map(chunks::kept).collect(), ..without_chunks(&batch) })
         };
         read().map_err(|error: StoreError| store_problem(&error))
+    }
+
+    /// The batches of a party as it sees them, without their chunks.
+    pub(super) fn batch_views(&self, oin: &Oin) -> Result<Vec<BatchView>, StoreError> {
+        let batches = self.store.batches_of(oin, self.clock.now(), BATCHES_AT_ONCE)?;
+        let is_there = |batch: &Batch| self.epoch(&batch.epoch).is_ok_and(|of| of.epoch.state != State::Destroyed);
+        Ok(batches.iter().filter(|batch| is_there(batch)).map(without_chunks).collect())
     }
 
     /// A page of results, each with a receipt that the newest checkpoint covers; or, where none may be told any more, with

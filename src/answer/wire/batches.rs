@@ -15,6 +15,9 @@ pub const MOST_IN_BATCH: u32 = 500_000;
 /// Most results of one page.
 pub const RESULTS_AT_ONCE: u32 = 1000;
 
+/// Most batches of a list.
+pub const BATCHES_AT_ONCE: u32 = 100;
+
 /// `POST /v1/question-batches`: what is going to be asked. All questions of a batch have the same header and purpose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -47,7 +50,7 @@ pub struct BatchCommit {
     pub chunks: u32,
 }
 
-/// `GET /v1/question-batches/{batch}`: how far it is.
+/// `GET /v1/question-batches/{batch}`, and one of `GET /v1/question-batches`: how far it is.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchView {
@@ -62,7 +65,7 @@ pub struct BatchView {
     pub refused: u32,
     /// Most bytes of one chunk.
     pub chunk_bytes: usize,
-    /// While it is open: the chunks that are there, in order.
+    /// While it is open, and not in a list: the chunks that are there, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<ChunkKept>,
     #[serde(with = "time::serde::rfc3339")]

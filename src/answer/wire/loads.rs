@@ -70,7 +70,7 @@ pub struct ChunkKept {
     pub digest: Hash,
 }
 
-/// `GET /v1/loads/{load}`: a load in progress, for a client that goes on with it.
+/// `GET /v1/loads/{load}`, and one of `GET /v1/loads`: a load in progress, for a client that goes on with it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadView {
