@@ -177,6 +177,25 @@ pub struct Codes {
     pub passes: Vec<Vec<Code>>,
 }
 
+impl Codes {
+    /// The bytes of all codes, one behind the other.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.passes.iter().flatten().flat_map(Code::to_bytes).collect()
+    }
+
+    /// The codes of [`Codes::to_bytes`], as many and as long as these; none if the bytes are of others.
+    pub fn of_same_shape(&self, bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut code = |like: &Code| {
+            let (bytes, behind) = rest.split_at_checked(like.bits() / 8)?;
+            rest = behind;
+            Code::from_bytes(bytes).ok()
+        };
+        let passes = self.passes.iter().map(|pass| pass.iter().map(&mut code).collect()).collect::<Option<_>>()?;
+        rest.is_empty().then_some(Self { passes })
+    }
+}
+
 /// One record of a custodian's load, as the linkage unit sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -220,6 +239,16 @@ mod tests {
         assert_eq!((code.bits(), code.to_bytes()), (256, bytes));
         let json = serde_json::to_string(&code).unwrap();
         assert_eq!(serde_json::from_str::<Code>(&json).unwrap(), code);
+    }
+
+    #[test]
+    fn codes_survive_their_bytes_beside_others_of_their_shape() {
+        let codes = |word: u64| Codes { passes: vec![vec![vec![word; 2].into(), vec![word + 1].into()], vec![]] };
+        let bytes = codes(1).to_bytes();
+        assert_eq!(codes(7).of_same_shape(&bytes), Some(codes(1)));
+        for other in [&bytes[1..], &[&bytes[..], &[0]].concat()] {
+            assert_eq!(codes(7).of_same_shape(other), None);
+        }
     }
 
     #[test]

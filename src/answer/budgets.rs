@@ -10,6 +10,7 @@ use super::decision::store_problem;
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
+use super::questions::month;
 use super::wire::BudgetView;
 use super::{App, Caller};
 use crate::epoch::State;
@@ -31,7 +32,7 @@ pub(super) async fn view(
 impl App {
     /// By regulation and party, of the epoch that came last where several answer. Blocks.
     fn budgets(&self) -> Result<Vec<BudgetView>, Problem> {
-        let failed = |error| store_problem(&error);
+        let (failed, today) = (|error| store_problem(&error), self.today());
         let mut all = BTreeMap::new();
         for in_force in self.all_epochs().iter().filter(|one| one.epoch.state == State::Active) {
             let regulation = self.regulation_last_seen(&in_force.epoch.regulation)?;
@@ -41,7 +42,11 @@ impl App {
                     stock.map_or((0, 0), |stock| (stock.dwellings.into(), stock.counted(in_force)));
                 let (id, budgets) = (regulation.id().clone(), regulation.budgets());
                 let (alarm, stop) = (budgets.alarm(dwellings), budgets.stop(dwellings));
-                let view = BudgetView { regulation: id.clone(), oin: oin.clone(), declared, dwellings, alarm, stop };
+                let asked = self.store.asked(&id, &oin, &month(today), today.day()).map_err(failed)?;
+                let nears = |misses, questions| regulation.probing().nears(misses, questions);
+                let near_tap = nears(asked.misses, asked.questions) || nears(asked.day_misses, asked.day_questions);
+                let (regulation, party) = (id.clone(), oin.clone());
+                let view = BudgetView { regulation, oin: party, declared, dwellings, alarm, stop, near_tap };
                 all.insert((id, oin), view);
             }
         }

@@ -229,7 +229,7 @@ impl App {
     /// What this party of the care side may ask in the month.
     fn care_month(&self, caller: &Caller, regulation: &Regulation) -> CareMonth {
         let (budgets, oin) = (regulation.budgets(), caller.identity.oin.clone());
-        let (alarm, most) = (budgets.care_alarm.into(), budgets.care_stop.into());
+        let (alarm, most) = (budgets.care_alarm().into(), budgets.care_stop().into());
         CareMonth { regulation: regulation.id().clone(), oin, today: self.today(), alarm, most }
     }
 

@@ -8,11 +8,11 @@ use super::charge::Unpaid;
 use super::questions::neighbours;
 use super::{App, EpochInForce};
 use crate::audit::{DayKey, Disclosed, Entry, Outcome};
-use crate::code::RecordRef;
+use crate::code::{AddressToken, Code, Codes, RecordRef};
 use crate::ids::{EpochId, Oin};
-use crate::link::{Finding, HouseholdQuestion, Source};
+use crate::link::{Alike, Finding, HouseholdQuestion, Registers, Source};
 use crate::regulate::{Answer, Cost, Regulation, Role};
-use crate::store::{Mark, Marker, Marks, StoreError, Tx};
+use crate::store::{Mark, Marker, Marks, Spellings, StoreError, Tx};
 
 /// Whose questions stick to each other, and in what.
 pub(super) struct Asker<'a> {
@@ -23,22 +23,60 @@ pub(super) struct Asker<'a> {
 }
 
 /// What a question shares with those that were told nothing.
-pub(super) struct Sticky(Marks);
+pub(super) struct Sticky {
+    marks: Marks,
+    /// At an address with several households.
+    spelled: Option<Spelled>,
+}
+
+/// Tenants among neighbours: whoever resembles them may be one of them.
+struct Spelled {
+    tenants: Vec<Codes>,
+    alike: Alike,
+    kept: Spellings,
+}
 
 impl Sticky {
     /// Whether an earlier one was told nothing, so that this one is not either; `told` if it would be. Keeps what later ones
     /// share with it.
     pub(super) fn holds(&self, tx: &Tx<'_>, told: bool) -> Result<bool, StoreError> {
-        let stuck = tx.is_marked(&self.0)?;
-        tx.keep_marks(&self.0, told && !stuck)?;
+        let mut stuck = tx.is_marked(&self.marks)?;
+        if let Some(spelled) = &self.spelled {
+            stuck |= spelled.resembles(tx, &self.marks.epoch)?;
+        }
+        let told = told && !stuck;
+        tx.keep_marks(&self.marks, told)?;
+        self.spelled.iter().try_for_each(|spelled| tx.keep_spelled(&self.marks, &spelled.kept, told))?;
         Ok(stuck)
     }
 }
 
+impl Spelled {
+    fn new(registers: &Registers, household: &HouseholdQuestion, marker: Arc<Marker>, place: Mark) -> Self {
+        let tenants = household.tenants().to_vec();
+        let kept = Spellings { marker, place, tenants: tenants.iter().map(Codes::to_bytes).collect() };
+        Self { tenants, alike: registers.alike(), kept }
+    }
+
+    /// Whether a tenant resembles one of whom nothing was told. All are looked at, and those as well of whom something was:
+    /// how many and which would show in the time.
+    fn resembles(&self, tx: &Tx<'_>, epoch: &EpochId) -> Result<bool, StoreError> {
+        let mut found = false;
+        for (told, bytes) in tx.spelled(epoch, &self.kept)? {
+            for tenant in &self.tenants {
+                let is_alike = tenant.of_same_shape(&bytes).is_some_and(|other| self.alike.holds(tenant, &other));
+                found |= is_alike & !told;
+            }
+        }
+        Ok(found)
+    }
+}
+
 impl App {
-    /// What this question shares with others of its party: the people who were found, wherever they were named, and the
-    /// address, if it has one household at most. Among several households at an address, equal codes of a tenant who was not
-    /// found. Nothing that the asker did not name: where somebody lives, and with whom, would show in what sticks to it.
+    /// What this question shares with others of its party: the people who were found, wherever they were named; equal codes
+    /// of its tenants; and the address, if it has one household at most. Among several households at an address, tenants who
+    /// resemble one of its own. Nothing that the asker did not name: where somebody lives, and with whom, would show in what
+    /// sticks to it.
     pub(super) fn sticky(
         &self,
         regulation: &Regulation,
@@ -55,25 +93,30 @@ impl App {
         // The care side is told of nobody who is registered elsewhere, and nobody's own case is closed by naming him in another.
         let elsewhere = !asker.role.is_care_side();
         let mut marks: Vec<Mark> = registers.found(found, elsewhere).map(person).collect();
-        if let Some(address) = household.address() {
+        let address = household.address();
+        marks.extend(kept.codes(household, address.filter(|_| !elsewhere)));
+        let mut spelled = None;
+        if let Some(address) = address {
             if neighbours(in_force, household) == 1 {
                 marks.push(kept.mark("address", &[&address.0]));
             } else {
-                marks.extend(kept.codes(household));
+                let place = kept.mark("spelled", &[&address.0]);
+                spelled = Some(Spelled::new(registers, household, Arc::clone(kept.marker), place));
             }
         }
-        Some(Sticky(Marks {
+        let marks = Marks {
             epoch: in_force.epoch.id.clone(),
             population: population.id,
             care: in_force.care.as_ref().filter(|_| rests_on_care).map(|load| load.id),
             marks,
-        }))
+        };
+        Some(Sticky { marks, spelled })
     }
 }
 
 /// Makes the marks of one party.
 struct Kept<'a> {
-    marker: &'a Marker,
+    marker: &'a Arc<Marker>,
     asker: &'a Asker<'a>,
 }
 
@@ -84,14 +127,15 @@ impl Kept<'_> {
     }
 
     /// Of each tenant the codes that leave most out: one of them stays equal where a surname or a birth date is corrected, and
-    /// none where an initial or a given name is.
-    fn codes(&self, household: &HouseholdQuestion) -> Vec<Mark> {
+    /// none where an initial or a given name is. `only` at this address, if there is one.
+    fn codes(&self, household: &HouseholdQuestion, only: Option<AddressToken>) -> Vec<Mark> {
         let mut marks = Vec::new();
+        let place = only.map_or([0; 16], |address| address.0);
         for tenant in household.tenants() {
-            let bits = |pass: &Vec<crate::code::Code>| pass.first().map_or(0, |code| code.words().len());
+            let bits = |pass: &Vec<Code>| pass.first().map_or(0, |code| code.words().len());
             let fewest = tenant.passes.iter().map(bits).min();
             for (at, pass) in tenant.passes.iter().enumerate().filter(|(_, pass)| Some(bits(pass)) == fewest) {
-                let mark = |code: &crate::code::Code| self.mark("codes", &[&at.to_be_bytes(), &code.to_bytes()]);
+                let mark = |code: &Code| self.mark("codes", &[&place, &at.to_be_bytes(), &code.to_bytes()]);
                 marks.extend(pass.iter().map(mark));
             }
         }

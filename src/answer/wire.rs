@@ -266,6 +266,9 @@ pub struct BudgetView {
     pub alarm: u64,
     /// The most questions in a month.
     pub stop: u64,
+    /// Whether this month or today half as many questions missed as close the tap, and in their share.
+    #[serde(default)]
+    pub near_tap: bool,
 }
 
 /// `POST /v1/access-log/exports`: entries `from` up to and without `to` leave as files.

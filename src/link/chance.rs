@@ -23,8 +23,17 @@ pub(super) struct Chance {
 }
 
 impl Chance {
+    /// Of a tenant and a record.
     pub fn new(shape: &Shape) -> Self {
-        let pairs: Vec<usize> = (0..shape.passes()).map(|pass| shape.pairs(pass)).collect();
+        Self::of((0..shape.passes()).map(|pass| shape.pairs(pass)).collect())
+    }
+
+    /// Of two tenants.
+    pub fn of_tenants(shape: &Shape) -> Self {
+        Self::of((0..shape.passes()).map(|pass| shape.pairs_of_tenants(pass)).collect())
+    }
+
+    fn of(pairs: Vec<usize>) -> Self {
         let mut shares = vec![0.0; STEPS];
         shares[0] = 1.0;
         for pairs in &pairs {

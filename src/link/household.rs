@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
+use super::alike::Alike;
 use super::care::{Join, Joined};
 use super::decide::{Outcome, Standing};
 use super::desk::Desk;
@@ -219,6 +220,11 @@ impl Registers {
             Standing::Linked { row, at_address, .. } if *at_address || elsewhere => self.population.reference(*row),
             _ => None,
         })
+    }
+
+    /// Whether two tenants may be one person.
+    pub fn alike(&self) -> Alike {
+        self.population.thresholds().alike
     }
 
     /// The population.

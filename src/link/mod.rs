@@ -9,6 +9,7 @@
 //!
 //! The one place with `unsafe` is `popcount`, in `x86_64` and `neon`; every kernel equals the portable one bit for bit.
 
+mod alike;
 mod care;
 mod chance;
 mod decide;
@@ -27,6 +28,7 @@ mod thresholds;
 
 use std::fmt;
 
+pub use alike::Alike;
 pub use decide::Standing;
 pub use household::{Finding, Groups, Registers};
 pub use quality::{Estimate, PassQuality, Quality};

@@ -86,6 +86,11 @@ impl Shape {
         self.asked[pass] * self.held[pass]
     }
 
+    /// Pairs of codes of this pass that two tenants have.
+    pub fn pairs_of_tenants(&self, pass: usize) -> usize {
+        self.asked[pass] * self.asked[pass]
+    }
+
     /// Bits of a code of this pass.
     pub fn bits(&self, pass: usize) -> usize {
         self.bits[pass]

@@ -8,6 +8,7 @@
 use std::num::NonZero;
 use std::thread;
 
+use super::alike::Alike;
 use super::chance::{Chance, above, quantile};
 use super::popcount::Kernel;
 use super::register::Register;
@@ -49,6 +50,8 @@ pub(super) struct Thresholds {
     /// At the address, two people of different households are equals if they are no further apart than so many standard
     /// deviations of what noise makes of equals.
     pub equals: f64,
+    /// Of two tenants, neither of whom is looked for.
+    pub alike: Alike,
     /// People of the sample, and per pass that is scanned how many pairs of them and others reach each step.
     pub sampled: usize,
     pub resembling: Vec<Vec<u64>>,
@@ -83,6 +86,7 @@ impl Thresholds {
             here: (0..=register.rule.max_address_block).map(here).collect(),
             // Of equals the wrong one as rarely as a stranger.
             equals: quantile(of.links_at_address / 1000.0),
+            alike: Alike::new(shape),
             sampled,
             resembling,
         }
@@ -104,7 +108,7 @@ impl Thresholds {
 
     #[cfg(test)]
     pub fn fixed(scanned: Vec<(usize, Limits)>, together: f64, here: Limits) -> Self {
-        Self { scanned, together, here: vec![here], equals: 3.4, sampled: 0, resembling: vec![] }
+        Self { scanned, together, here: vec![here], equals: 3.4, alike: Alike::NEVER, sampled: 0, resembling: vec![] }
     }
 }
 

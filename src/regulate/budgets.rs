@@ -20,24 +20,31 @@ pub struct Budgets {
     pub household_per_month: u32,
     /// Households that one request must at least ask about, so that nobody can be singled out. 1: no minimum.
     pub minimum_batch: u32,
-    /// Questions of each party of the care side in a month from which the officers are told.
-    #[serde(default = "care_alarm")]
-    pub care_alarm: u32,
-    /// The most questions of each of them in a month.
-    #[serde(default = "care_stop")]
-    pub care_stop: u32,
+    care_alarm: Option<u32>,
+    care_stop: Option<u32>,
 }
 
 /// Left out: an assumption. Some five cases a working day are usual for a whole city's care side, a dozen are not.
-fn care_alarm() -> u32 {
-    100
-}
-
-fn care_stop() -> u32 {
-    250
-}
+const CARE_ALARM: u32 = 100;
+const CARE_STOP: u32 = 250;
 
 impl Budgets {
+    /// Questions of each party of the care side in a month from which the officers are told.
+    pub fn care_alarm(&self) -> u32 {
+        self.care_alarm.unwrap_or(CARE_ALARM)
+    }
+
+    /// The most questions of each of them in a month.
+    pub fn care_stop(&self) -> u32 {
+        self.care_stop.unwrap_or(CARE_STOP)
+    }
+
+    /// The keys that the file leaves out, and what holds for them.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let keys = [("care_alarm", self.care_alarm, CARE_ALARM), ("care_stop", self.care_stop, CARE_STOP)];
+        keys.into_iter().filter(|(_, given, _)| given.is_none()).map(|(key, _, holds)| (key, holds))
+    }
+
     /// Questions in a month from which the officers are told, for a stock of `dwellings`.
     pub fn alarm(&self, dwellings: u64) -> u64 {
         share_of(self.alarm_share, dwellings)
@@ -55,8 +62,8 @@ impl Budgets {
             (self.alarm_share <= self.stop_share, "budget.alarm_share must not exceed budget.stop_share"),
             ((1..=31).contains(&self.household_per_month), "budget.household_per_month must be 1 to 31"),
             ((1..=MOST_BATCH).contains(&self.minimum_batch), "budget.minimum_batch must be 1 to 100"),
-            ((1..=100_000).contains(&self.care_stop), "budget.care_stop must be 1 to 100000"),
-            ((1..=self.care_stop).contains(&self.care_alarm), "budget.care_alarm must be 1 to budget.care_stop"),
+            ((1..=100_000).contains(&self.care_stop()), "budget.care_stop must be 1 to 100000"),
+            ((1..=self.care_stop()).contains(&self.care_alarm()), "budget.care_alarm must be 1 to budget.care_stop"),
         ])
     }
 }

@@ -123,6 +123,9 @@ impl Regulation {
             (years >= 10, format!("it is valid for {years} years, without the parties signing anew")),
         ];
         odd.into_iter().filter(|(is_odd, _)| *is_odd).for_each(|(_, what)| say(Severity::Warning, what));
+        for (key, holds) in budgets.left_out() {
+            say(Severity::Note, format!("budget.{key} is left out: {holds} questions of each party of the care side"));
+        }
         for moment in self.moments().iter().filter(|moment| moment.arrears().in_days() < 1) {
             let who: Vec<&str> = moment.parties.iter().filter_map(|oin| Some(self.party(oin)?.name.as_str())).collect();
             say(Severity::Warning, format!("[[moment]]: {} may ask about who has no arrears", who.join(", ")));
@@ -306,6 +309,19 @@ mod tests {
             let remarks = read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).unwrap().remarks();
             assert!(remarks.iter().any(what) && !shipped.iter().any(what), "{to}: {remarks:?}");
         }
+    }
+
+    #[test]
+    fn a_budget_of_the_care_side_that_nobody_signed_is_told() {
+        let left_out = |toml: &str| -> Vec<String> {
+            let remarks = read(toml, CEDAR_TEXT).unwrap().remarks();
+            remarks.into_iter().map(|remark| remark.what).filter(|what| what.contains("is left out")).collect()
+        };
+        assert_eq!(left_out(TOML_TEXT), [""; 0]);
+        let without = replaced(TOML_TEXT, "care_alarm = 100\n", "");
+        assert_eq!(left_out(&without), ["budget.care_alarm is left out: 100 questions of each party of the care side"]);
+        let without = replaced(&without, "care_stop = 250\n", "");
+        assert!(left_out(&without)[1].starts_with("budget.care_stop is left out: 250 questions"), "both");
     }
 
     #[test]

@@ -56,7 +56,16 @@ pub struct Probing {
 impl Probing {
     /// Whether so many misses among so many questions, in a month or on a day, close the tap.
     pub fn closes(&self, misses: u64, questions: u64) -> bool {
-        misses >= u64::from(self.misses) && misses as f64 > self.miss_share * questions as f64
+        misses >= u64::from(self.misses) && self.is_share(misses, questions)
+    }
+
+    /// Whether half as many misses as close the tap are there, and their share is that of a tap that closes.
+    pub fn nears(&self, misses: u64, questions: u64) -> bool {
+        2 * misses >= u64::from(self.misses) && self.is_share(misses, questions)
+    }
+
+    fn is_share(&self, misses: u64, questions: u64) -> bool {
+        misses as f64 > self.miss_share * questions as f64
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Store, StoreError, Tx};
 use crate::ids::{Oin, RegulationId};
 
 /// What a party asked in a month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Asked {
     pub questions: u64,
     /// About addresses outside the stock, about people who live elsewhere, or told nothing.
@@ -38,11 +38,6 @@ impl Tx<'_> {
                        day_misses = iif(day = ?4, day_misses, 0) + ?6
                    RETURNING questions, misses, day_questions, day_misses";
         let row = params![regulation.as_str(), oin.as_str(), month, day, questions, misses];
-        let asked = |row: &Row<'_>| {
-            let [questions, misses, day_questions, day_misses] = [0, 1, 2, 3].map(|at| count(row, at));
-            let (day_questions, day_misses) = (day_questions?, day_misses?);
-            Ok(Asked { questions: questions?, misses: misses?, day_questions, day_misses })
-        };
         Ok(self.db.prepare_cached(sql)?.query_row(row, asked)?)
     }
 
@@ -89,6 +84,17 @@ impl Store {
         self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, |row| count(row, 0)).optional()?.unwrap_or(0)))
     }
 
+    /// Questions of a party in a month and on a day of it, and those that missed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn asked(&self, regulation: &RegulationId, oin: &Oin, month: &str, day: u8) -> Result<Asked, StoreError> {
+        let sql = "SELECT questions, misses, iif(day = ?4, day_questions, 0), iif(day = ?4, day_misses, 0)
+                   FROM budget WHERE regulation = ?1 AND oin = ?2 AND month = ?3";
+        let row = params![regulation.as_str(), oin.as_str(), month, day];
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(row, asked).optional()?.unwrap_or_default()))
+    }
+
     /// Questions of a party about a household in a month so far.
     ///
     /// # Errors
@@ -103,6 +109,12 @@ impl Store {
                 .unwrap_or(0))
         })
     }
+}
+
+fn asked(row: &Row<'_>) -> rusqlite::Result<Asked> {
+    let [questions, misses, day_questions, day_misses] = [0, 1, 2, 3].map(|at| count(row, at));
+    let (day_questions, day_misses) = (day_questions?, day_misses?);
+    Ok(Asked { questions: questions?, misses: misses?, day_questions, day_misses })
 }
 
 fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
@@ -144,6 +156,8 @@ mod tests {
         };
         assert_eq!((ask(2, 1), ask(2, 2)), ((2, 1, 2, 1), (4, 3, 4, 3)));
         assert_eq!((ask(3, 0), ask(3, 2)), ((6, 3, 2, 0), (8, 5, 4, 2)));
+        let read = |day| store.asked(&haarlem(), &oin(), "2026-11", day).unwrap();
+        assert_eq!((read(3).misses, read(3).day_misses, read(4).misses, read(4).day_misses), (5, 2, 5, 0));
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Tx<'_> {
             "DELETE FROM share WHERE epoch = ?1",
             "DELETE FROM stock WHERE epoch = ?1",
             "DELETE FROM mark WHERE epoch = ?1",
+            "DELETE FROM spelling WHERE epoch = ?1",
             "DELETE FROM opening WHERE epoch = ?1",
             "DELETE FROM proposal WHERE sealed_in = ?1",
             "UPDATE load SET state = 'superseded' WHERE epoch = ?1",

@@ -2,25 +2,40 @@
 //! whoever has the disk, with every key on it, reads neither about whom they are nor how many of them say so. They go with
 //! the load on which they rest, and with the process.
 
+use std::fmt;
+use std::sync::Arc;
+
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::params;
+use zeroize::Zeroizing;
 
+use super::wrapping::DataKey;
 use super::{Store, StoreError, Tx};
 use crate::ids::{EpochId, LoadId};
 
 /// A keyed hash of whose question it is about, and of what.
 pub type Mark = [u8; 16];
 
-/// Makes the marks of this process. What `Debug` prints of a key of ring is its algorithm.
-#[derive(Debug)]
-pub struct Marker(hmac::Key);
+/// Makes the marks of this process, and seals what is kept beside them.
+pub struct Marker {
+    key: hmac::Key,
+    pub(super) seal: DataKey,
+}
+
+impl fmt::Debug for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Marker(..)")
+    }
+}
 
 impl Marker {
-    /// With a key that nobody else ever has.
+    /// With keys that nobody else ever has.
     pub(super) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Self(key.expect("the system's random generator answers"))
+        let mut bytes = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(bytes.as_mut()).expect("the system's random generator answers");
+        Self { key: key.expect("the system's random generator answers"), seal: DataKey::new(&bytes) }
     }
 
     /// A mark that means nothing.
@@ -32,7 +47,7 @@ impl Marker {
 
     /// The mark of these parts, in this order.
     pub fn mark(&self, parts: &[&[u8]]) -> Mark {
-        let mut all = hmac::Context::with_key(&self.0);
+        let mut all = hmac::Context::with_key(&self.key);
         for part in parts {
             all.update(&(part.len() as u64).to_be_bytes());
             all.update(part);
@@ -86,46 +101,29 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Deletes the marks of an epoch that rest on a source whose load is replaced.
+    /// Deletes the marks and spellings of an epoch that rest on a source whose load is replaced.
     pub(super) fn forget_marks(&self, epoch: &EpochId, source: &str) -> Result<(), StoreError> {
-        let sql = "DELETE FROM mark WHERE epoch = ?1 AND (rests_on_care OR ?2 <> 'care')";
-        self.db.prepare_cached(sql)?.execute([epoch.as_str(), source])?;
+        for table in ["mark", "spelling"] {
+            let sql = format!("DELETE FROM {table} WHERE epoch = ?1 AND (rests_on_care OR ?2 <> 'care')");
+            self.db.execute(&sql, [epoch.as_str(), source])?;
+        }
         Ok(())
     }
 }
 
 impl Store {
     /// What makes marks.
-    pub fn marker(&self) -> &Marker {
+    pub fn marker(&self) -> &Arc<Marker> {
         &self.marker
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use time::macros::date;
-
-    use super::super::fixture::{NOW, epoch_id, folder, insert_epoch, open, open_in};
+    use super::super::fixture::{NOW, epoch_id, folder, insert_epoch, load, open, open_in};
     use super::*;
     use crate::epoch::{State, Step};
-    use crate::store::{NewLoad, Taken};
-
-    fn load(store: &Store, source: &str) -> LoadId {
-        let new = NewLoad {
-            epoch: epoch_id(),
-            source: source.into(),
-            header: "{}".into(),
-            base: None,
-            lines: 1,
-            reference_date: date!(2026 - 01 - 01),
-            begun_at: NOW,
-        };
-        let id = store.write(move |tx| tx.begin_load(&new)).unwrap().value;
-        store.put_chunk(&id, 0, 1, b"codes").unwrap();
-        let read = store.load(&id).unwrap();
-        store.write(move |tx| tx.commit_load(&read, 1, NOW, "{}")).unwrap();
-        id
-    }
+    use crate::store::Taken;
 
     fn marks(store: &Store, population: LoadId, care: Option<LoadId>, about: &str) -> Marks {
         let mark = store.marker().mark(&[b"party", about.as_bytes()]);

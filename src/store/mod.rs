@@ -33,6 +33,7 @@ mod restore;
 mod retention;
 mod room;
 mod rotate;
+mod spellings;
 mod steps;
 mod stocks;
 mod subjects;
@@ -70,6 +71,7 @@ pub use repeats::{RepeatKey, Repeated};
 pub use restore::{Restored, Terms, restore};
 pub use retention::{Expiry, Hold, Step, Timed};
 pub use rotate::{HandOver, rotate_log_key};
+pub use spellings::Spellings;
 pub use steps::Taken;
 pub use stocks::Stock;
 pub use writer::Stats;
@@ -298,7 +300,7 @@ pub struct Store {
     keys: std::sync::Arc<keys::Keys>,
     epoch_keys: std::sync::Arc<wrapping::EpochKeys>,
     verifier: NoteVerifier,
-    marker: Marker,
+    marker: std::sync::Arc<Marker>,
     subtrees: RwLock<Subtrees>,
     _lock: std::fs::File,
 }

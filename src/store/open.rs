@@ -19,8 +19,11 @@ use super::writer::Writer;
 use super::{Setup, Store, StoreError, loads, log, wal};
 use crate::epoch::{Epoch, State};
 
-const MIGRATIONS: &[M<'_>] =
-    &[M::up(include_str!("migrations/001-first.sql")), M::up(include_str!("migrations/002-second.sql"))];
+const MIGRATIONS: &[M<'_>] = &[
+    M::up(include_str!("migrations/001-first.sql")),
+    M::up(include_str!("migrations/002-second.sql")),
+    M::up(include_str!("migrations/003-third.sql")),
+];
 
 /// The lock, the writing connection, the keys and the log, all checked.
 pub(super) fn opened(setup: &Setup) -> Result<(File, Connection, Arc<Keys>, log::Log), StoreError> {
@@ -47,7 +50,7 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let verifier = log.verifier();
     loads::delete_superseded(&mut db)?;
     // Nobody can read them any more.
-    db.execute("DELETE FROM mark", [])?;
+    db.execute_batch("DELETE FROM mark; DELETE FROM spelling")?;
     let newest = log::stored_note(&db)?.unwrap_or_default();
     let anchor = setup.anchor.as_deref().map(|path| AnchorWriter::start(path, &newest)).transpose()?;
     wal::lengthen(&database)?;
@@ -55,7 +58,7 @@ pub(super) fn open(setup: &Setup) -> Result<Store, StoreError> {
     let (desk, opened) = (anchor.as_ref().map(AnchorWriter::desk), wal::Opened::new(&database)?);
     let writer = Writer::start(db, log, Arc::clone(&epoch_keys), desk, room, opened)?;
     let (readers, subtrees, _lock) = (Mutex::default(), RwLock::default(), lock);
-    let marker = Marker::new();
+    let marker = Arc::new(Marker::new());
     let store = Store { readers, writer, anchor, database, keys, epoch_keys, verifier, marker, subtrees, _lock };
     // A tombstone counts more than a restored database: what it names is buried before anybody is answered.
     let buried = store.epoch_keys.buried()?;

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 use voorrang::answer::wire;
+use voorrang::answer::wire::Answered;
 use voorrang::answer::wire::law::BatchAnswers;
 use voorrang::cli::load::Kind;
-use voorrang::encode::{Encoder, read};
+use voorrang::encode::{BirthDate, Encoder, Tenant, read};
 use voorrang::profile::Profile;
 
 use super::probing::{SHIELDED, beside, counted};
@@ -60,9 +61,14 @@ fn named(address: &Value, people: &Value) -> Value {
 
 /// The first tenant of a contract under another surname.
 fn spelled(encoder: &Encoder, contract: &str, surname: &str) -> Value {
+    changed(encoder, contract, |tenant| tenant.person.surname = surname.into())
+}
+
+/// The first tenant of a contract as somebody else would write him down.
+fn changed(encoder: &Encoder, contract: &str, change: impl Fn(&mut Tenant)) -> Value {
     let mut tenant =
         read::tenants(&demo("huurders.csv")).unwrap().into_iter().find(|t| t.contract == contract).unwrap();
-    tenant.person.surname = surname.into();
+    change(&mut tenant);
     let codes = encoder.tenants(&[tenant]).remove(0).0;
     let mut question = value(encoder, contract);
     question["tenants"] = json!([{ "codes": wire::by_name(codes, &Profile::built_in()) }]);
@@ -121,7 +127,7 @@ fn a_new_load_of_either_register_is_answered_anew_and_so_is_a_restart() {
         assert_eq!(word(&house, &couple.one), "no_priority", "{file}");
         let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
         let rows: i64 = db.query_row("SELECT count(*) FROM mark", [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, 2, "{file}: what rested on the old load is gone");
+        assert_eq!(rows, 10, "{file}: what rested on the old load is gone");
     }
     // What opens the marks lives in memory alone.
     house.forget_counts();
@@ -144,6 +150,19 @@ fn a_load_of_the_care_list_ends_nothing_where_nothing_is_told_of_it() {
     assert_eq!(word(&house, &couple.one), "no_priority");
 }
 
+fn at_once(house: &House, one: &Value, other: &Value) -> (Answered, Answered) {
+    let start = std::sync::Barrier::new(2);
+    let ask = |question: &Value| {
+        let mut line = house.line(CORPORATION);
+        start.wait();
+        line.ask(question).answered()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| ask(other));
+        (ask(one), other.join().unwrap())
+    })
+}
+
 #[test]
 fn of_two_questions_at_once_the_later_one_in_the_log_is_stuck() {
     let house = House::open();
@@ -155,16 +174,7 @@ fn of_two_questions_at_once_the_later_one_in_the_log_is_stuck() {
             house.forget_counts();
             let one = only(&value(&encoder, contract), 0);
             let both = beside(&one, &[&nobody, &value(&encoder, FAMILY)]);
-            let start = std::sync::Barrier::new(2);
-            let ask = |question: &Value| {
-                let mut line = house.line(CORPORATION);
-                start.wait();
-                line.ask(question).answered()
-            };
-            let (one, both) = std::thread::scope(|scope| {
-                let both = scope.spawn(|| ask(&both));
-                (ask(&one), both.join().unwrap())
-            });
+            let (one, both) = at_once(&house, &one, &both);
             assert_eq!(both.answer, "undetermined");
             let later = one.receipt.index > both.receipt.index;
             assert_eq!(one.answer == "undetermined", later, "{contract} {round}: {} {later}", one.answer);
@@ -185,28 +195,169 @@ fn an_answer_sticks_for_who_asked_and_for_no_other_party() {
 }
 
 #[test]
-fn in_a_tower_the_same_people_stay_open_and_the_flat_beside_does_not() {
+fn in_a_tower_the_same_people_stay_open() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let [here, beside_it] = FLATS.map(|contract| only(&value(&encoder, contract), 0));
     assert_eq!(here["address"], beside_it["address"], "one token");
-    let before = word(&house, &beside_it);
-    house.forget_counts();
-    let nobody = value(&encoder, STRANGERS);
-    let family = value(&encoder, FAMILY);
+    assert_ne!(word(&house, &here), "undetermined");
+    let (nobody, family) = (value(&encoder, STRANGERS), value(&encoder, FAMILY));
     assert_eq!(word(&house, &beside(&here, &[&nobody, &family])), "undetermined");
     assert_eq!(word(&house, &here), "undetermined", "the same person");
     assert_eq!(word(&house, &named(&here, &nobody)), "undetermined");
-    assert_eq!(word(&house, &beside_it), before, "another flat");
-    assert_ne!(before, "undetermined");
-    // Who was not found stays so by what is equal in his codes, however he is spelled.
-    house.forget_counts();
-    let wrong = spelled(&encoder, FLATS[0], "Xuqwyzk");
-    let tenant = |question: &Value| question["tenants"][0]["codes"].clone();
-    assert_ne!(tenant(&wrong), tenant(&here));
-    if word(&house, &wrong) == "undetermined" {
-        assert_eq!(word(&house, &here), "undetermined");
+}
+
+/// Initial and surname wrong, the birth date right, under contract numbers of their own. One of them resembles the right
+/// spelling in nine of ten salts, and all six miss it in one of a million.
+fn other_names(encoder: &Encoder, contract: &str) -> Vec<Value> {
+    let names = [("X", "Quist"), ("B", "Zomerdijk"), ("T", "Havik"), ("D", "Pruijs"), ("W", "Kuiper"), ("P", "Abbink")];
+    let wrong = |(initial, surname): &(&str, &str)| {
+        changed(encoder, contract, |tenant| {
+            tenant.contract += surname;
+            (tenant.person.initials, tenant.person.given_names) = ((*initial).into(), String::new());
+            (tenant.person.infix, tenant.person.surname) = (String::new(), (*surname).into());
+        })
+    };
+    names.iter().map(wrong).collect()
+}
+
+/// Birth date and first name wrong, the surname right, under the same contract number.
+fn other_dates(encoder: &Encoder, contract: &str) -> Vec<Value> {
+    let dates = [("X", "19470203"), ("B", "19551129"), ("T", "19680717"), ("D", "19730930"), ("W", "19920508")];
+    let wrong = |(initial, date): &(&str, &str)| {
+        changed(encoder, contract, |tenant| {
+            tenant.person.initials = (*initial).into();
+            tenant.person.birth = BirthDate::parse(date).unwrap();
+        })
+    };
+    dates.iter().map(wrong).collect()
+}
+
+/// A house whose other corporation has a tower: four households, one behind a shield, and one that is open.
+fn tower() -> (House, Encoder) {
+    let house = House::open();
+    house.load(OTHER, Kind::Stock, &house.stock_of("C2")).unwrap();
+    let encoder = house.encoder(EPOCH);
+    (house, encoder)
+}
+
+const BEHIND: &str = "K0000029";
+const IN_VIEW: &str = "K0000027";
+
+#[test]
+fn in_a_tower_who_was_not_found_stays_so_when_the_spelling_is_put_right() {
+    let (house, encoder) = tower();
+    let [behind, in_view] = [BEHIND, IN_VIEW].map(|contract| value(&encoder, contract));
+    assert_eq!(behind["address"], in_view["address"]);
+    let ask = |question: &Value| house.line(OTHER).ask(question).answered().answer;
+    assert_eq!([ask(&in_view), ask(&behind)], ["no_priority", "undetermined"]);
+    for wrong in [other_names, other_dates] {
+        let words = |contract: &str| {
+            house.forget_counts();
+            let mut words: Vec<_> = wrong(&encoder, contract).iter().map(ask).collect();
+            words.push(ask(&value(&encoder, contract)));
+            words
+        };
+        let [behind, in_view] = [BEHIND, IN_VIEW].map(words);
+        assert_eq!(behind, in_view);
+        assert!(in_view.iter().all(|word| word == "undetermined"), "{in_view:?}");
     }
+}
+
+#[test]
+fn in_a_tower_a_wrong_spelling_binds_no_other_party() {
+    let house = House::open();
+    house.load(OTHER, Kind::Stock, &house.stock_of("C1")).unwrap();
+    let encoder = house.encoder(EPOCH);
+    let right = value(&encoder, FLATS[0]);
+    for wrong in other_names(&encoder, FLATS[0]) {
+        assert_eq!(word(&house, &wrong), "undetermined");
+    }
+    assert_eq!(house.line(OTHER).ask(&right).answered().answer, "no_priority");
+    assert_eq!(word(&house, &right), "undetermined");
+}
+
+#[test]
+fn in_a_tower_nearly_all_neighbours_of_who_was_not_found_are_told_what_they_were() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let towers = [["K0000164", "K0000165", "K0000166", "K0000167"], ["K0000168", "K0000169", "K0000170", "K0000171"]];
+    let (mut neighbours, mut stuck) = (0, 0);
+    for tower in towers {
+        let alone = |contract: &&str| {
+            house.forget_counts();
+            word(&house, &value(&encoder, contract))
+        };
+        let before: Vec<_> = tower.iter().map(alone).collect();
+        for wrong in tower {
+            for (neighbour, before) in tower.iter().zip(&before).filter(|(neighbour, _)| **neighbour != wrong) {
+                house.forget_counts();
+                assert_eq!(word(&house, &other_names(&encoder, wrong)[0]), "undetermined");
+                let after = word(&house, &value(&encoder, neighbour));
+                assert!(after == *before || after == "undetermined", "{neighbour}");
+                neighbours += 1;
+                stuck += usize::from(after != *before);
+            }
+        }
+    }
+    println!("{stuck} of {neighbours} neighbours are told nothing");
+    // One in twenty is expected, and so many in one of a million runs.
+    assert!(neighbours == 24 && stuck <= 9, "{stuck} of {neighbours}");
+}
+
+#[test]
+fn in_a_tower_the_right_spelling_is_stuck_if_it_is_the_later_one_in_the_log() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    for contract in ["K0000164", "K0000167"] {
+        let right = value(&encoder, contract);
+        let wrong = other_names(&encoder, contract);
+        let all = beside(&wrong[0], &wrong[1..].iter().collect::<Vec<_>>());
+        for _round in 0..8 {
+            house.forget_counts();
+            let (right, wrong) = at_once(&house, &right, &all);
+            assert_eq!(wrong.answer, "undetermined");
+            let later = right.receipt.index > wrong.receipt.index;
+            assert_eq!(right.answer == "undetermined", later, "{contract}: {} {later}", right.answer);
+        }
+    }
+}
+
+#[test]
+fn in_a_tower_the_care_side_stays_without_a_group_too() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let family = value(&encoder, "K0000167");
+    let case = house.line(CORPORATION).ask(&family).answered().receipt;
+    let minor = |question: &Value| told(&house, TEAM, &case, question).groups["minor"].clone();
+    assert_eq!(minor(&family), "yes");
+    for wrong in other_names(&encoder, "K0000167") {
+        house.forget_budgets();
+        assert_eq!(minor(&wrong), "undetermined");
+    }
+    house.forget_budgets();
+    assert_eq!(minor(&family), "undetermined");
+    assert_eq!(told(&house, CARE, &case, &family).groups["oggz"], "no", "another party, and another group");
+}
+
+#[test]
+fn who_was_not_found_stays_so_at_another_address_by_what_is_equal_in_the_codes() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let elsewhere = value(&encoder, "K0000039");
+    // A birth date that the register does not have: without it only the names find him.
+    let with = |surname: Option<&str>| {
+        let change = |tenant: &mut Tenant| {
+            tenant.person.birth = BirthDate::parse("19310820").unwrap();
+            surname.into_iter().for_each(|surname| tenant.person.surname = surname.into());
+        };
+        changed(&encoder, "K0000053", change)
+    };
+    let (right, wrong) = (with(None), with(Some("Quist")));
+    assert_eq!(word(&house, &right), "no_priority");
+    house.forget_counts();
+    assert_eq!(word(&house, &named(&elsewhere, &wrong)), "undetermined");
+    assert_eq!(word(&house, &right), "undetermined");
 }
 
 #[test]
@@ -272,7 +423,22 @@ fn every_question_leaves_as_many_marks() {
         word(&house, &only(question, 0));
         each.push(rows() - before);
     }
-    assert_eq!(each, [2; 4], "found and told, shielded, not found, stuck");
+    // The person, the address, and eight codes that leave something out.
+    assert_eq!(each, [10; 4], "found and told, shielded, not found, stuck");
+    let in_tower = value(&encoder, FLATS[0]);
+    let kept = || {
+        let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+        let sql = "SELECT count(*), sum(length(sealed)) FROM spelling";
+        db.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
+    };
+    let mut each = Vec::new();
+    for question in [&in_tower, &named(&in_tower, &value(&encoder, SHIELDED)), &named(&in_tower, &stranger), &in_tower]
+    {
+        house.forget_counts();
+        word(&house, &only(question, 0));
+        each.push(kept());
+    }
+    assert!(each.iter().all(|one| *one == each[0] && one.0 == 1), "{each:?}");
 }
 
 #[test]

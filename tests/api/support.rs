@@ -187,7 +187,15 @@ impl House {
     pub fn forget_counts(&self) {
         let db = rusqlite::Connection::open(self.state().join("voorrang.db")).unwrap();
         db.busy_timeout(Wait::from_secs(20)).unwrap();
-        db.execute_batch("DELETE FROM budget; DELETE FROM household_questions; DELETE FROM mark").unwrap();
+        db.execute_batch("DELETE FROM mark; DELETE FROM spelling").unwrap();
+        self.forget_budgets();
+    }
+
+    /// As the first of a month does.
+    pub fn forget_budgets(&self) {
+        let db = rusqlite::Connection::open(self.state().join("voorrang.db")).unwrap();
+        db.busy_timeout(Wait::from_secs(20)).unwrap();
+        db.execute_batch("DELETE FROM budget; DELETE FROM household_questions").unwrap();
     }
 
     pub fn keys(&self) -> PathBuf {

@@ -71,6 +71,18 @@ fn a_check_says_on_one_page_who_gets_what_under_which_article() {
     );
 }
 
+#[test]
+fn a_check_says_how_many_questions_the_care_side_may_ask_and_where_nobody_signed_that() {
+    let budget = "  of a party of the care side    250, told at 100\n";
+    let left_out = ["care_alarm is left out: 100 questions", "care_stop is left out: 250 questions"];
+    let (code, page, _) = check(&shipped(), &[]);
+    assert!(code == Some(0) && page.contains(budget) && !page.contains("is left out"), "{page}");
+    let (_home, folder) = amended("regulation.toml", "care_alarm = 100\ncare_stop = 250", "");
+    let (code, page, _) = check(&folder, &[]);
+    assert!(code == Some(0) && page.contains(budget), "{page}");
+    assert!(left_out.iter().all(|what| page.contains(&format!("note     budget.{what}"))), "{page}");
+}
+
 /// Against expectations that were written by hand from the agreements, city by city.
 #[test]
 fn every_city_s_examples_get_what_was_written_down_for_them() {

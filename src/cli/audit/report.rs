@@ -124,6 +124,12 @@ fn budgets(args: &ReportArgs) -> anyhow::Result<Vec<BudgetView>> {
     if args.log.offline { Ok(Vec::new()) } else { Client::open(&args.log.config)?.get("access-log/budgets") }
 }
 
+/// The month of the clock, as tallies name it.
+fn this_month(args: &ReportArgs) -> String {
+    let now = args.log.clock.now();
+    format!("{:04}-{:02}", now.year(), u8::from(now.month()))
+}
+
 /// Whether a month (`2026-11`) is over, and the report has all of it.
 fn is_whole(month: &str, args: &ReportArgs) -> bool {
     let first = Date::parse(&format!("{month}-01"), format_description!("[year]-[month]-[day]")).ok();
@@ -145,6 +151,8 @@ struct Row<'a> {
     /// Part of the stock that was asked about.
     part: Option<f64>,
     budget: Option<&'a BudgetView>,
+    /// Misses near what closes the tap, in the month in which it is.
+    near_tap: bool,
 }
 
 impl<'a> Row<'a> {
@@ -174,7 +182,8 @@ impl<'a> Row<'a> {
         let given = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref()).map(|stock| stock.dwellings);
         let stock = given.or(budget.map(|budget| budget.dwellings));
         let part = stock.map(|dwellings| tally.households() as f64 / dwellings.max(1) as f64);
-        Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part, budget }
+        let near_tap = budget.is_some_and(|budget| budget.near_tap) && month == this_month(args);
+        Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part, budget, near_tap }
     }
 
     /// Whether there is anything to say of answers.
@@ -217,6 +226,9 @@ impl<'a> Row<'a> {
                 say(1, format!("asked about {:.1} % of its stock", 100.0 * part))
             }
             _ => {}
+        }
+        if self.near_tap {
+            say(1, "questions miss: half as many as close the tap, and in their share".into());
         }
         for (day, count) in loads.iter().filter(|(_, count)| **count >= MANY_LOADS) {
             say(*count, format!("{count} loads on {day}"));
@@ -340,8 +352,8 @@ mod tests {
             })
             .unwrap();
         let (regulation, oin) = ("haarlem".parse().unwrap(), ONE.parse().unwrap());
-        let budgets = [BudgetView { regulation, oin, declared: 10, dwellings: 10, alarm: 2, stop: 4 }];
-        let log = LogArgs::new("officer.toml".into());
+        let budgets = [BudgetView { regulation, oin, declared: 10, dwellings: 10, alarm: 2, stop: 4, near_tap: true }];
+        let log = LogArgs { clock: Clock::standing(START), ..LogArgs::new("officer.toml".into()) };
         let (filter, stock) = (Filter::default(), Vec::new());
         let args = ReportArgs { log, filter, small: 5, repeats: 9, stock, json: false, csv: false };
         let parties = PartyBook::default();
@@ -352,6 +364,11 @@ mod tests {
             assert!(alarms.contains(&format!("1 times {act}")), "{act}: {alarms}");
         }
         assert!(alarms.contains("3 questions of the budget, the alarm is at 2"), "{alarms}");
+        assert!(alarms.contains("questions miss: half as many as close the tap"), "{alarms}");
+        let later = LogArgs { clock: Clock::standing(START + time::Duration::days(31)), ..args.log.clone() };
+        let later = ReportArgs { log: later, filter: Filter::default(), stock: Vec::new(), ..args };
+        let row = Row::new("2026-11", ONE, tally, &later, (&parties, &budgets));
+        assert!(!row.alarms().iter().any(|alarm| alarm.contains("questions miss")), "that month is over");
         let mut out = Vec::new();
         text(&[row], &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();

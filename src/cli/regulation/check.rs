@@ -14,6 +14,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let regulation = Regulation::load(&args.folder)?;
     print_head(&regulation);
     print_parties(&regulation, args)?;
+    print_budgets(&regulation);
     print_articles(&regulation);
     print_inference(&regulation);
     if let Some(before) = in_force(args)? {
@@ -44,6 +45,15 @@ fn print_parties(regulation: &Regulation, args: &CheckArgs) -> anyhow::Result<()
         println!("  {}  {:<20}  {:<8}  {}", party.oin, party.role.as_str(), state.as_str(), party.name);
     }
     Ok(())
+}
+
+fn print_budgets(regulation: &Regulation) {
+    let budgets = regulation.budgets();
+    let [most, told] = [budgets.stop_share, budgets.alarm_share].map(|share| 100.0 * share);
+    println!("\nQuestions in a month, and from when the officers are told");
+    println!("  of a corporation               {most:.0} % of its stock, told at {told:.0} %");
+    println!("  of it about a household        {}", budgets.household_per_month);
+    println!("  of a party of the care side    {}, told at {}", budgets.care_stop(), budgets.care_alarm());
 }
 
 fn print_articles(regulation: &Regulation) {
