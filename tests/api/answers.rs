@@ -169,7 +169,11 @@ fn parallel_questions_cannot_overdraw_the_budget() {
     let house = House::open();
     small_stock(&house);
     let encoder = house.encoder(EPOCH);
-    let questions: Vec<Value> = contracts().iter().take(20).map(|contract| value(&encoder, contract)).collect();
+    // Of one tenant each: a question about several may count twice.
+    let alone = |question: &Value| question["tenants"].as_array().is_some_and(|tenants| tenants.len() == 1);
+    let questions = contracts().into_iter().map(|contract| value(&encoder, &contract)).filter(alone).take(20);
+    let questions: Vec<Value> = questions.collect();
+    assert_eq!(questions.len(), 20);
     let replies: Vec<Reply> = std::thread::scope(|scope| {
         let house = &house;
         let threads: Vec<_> =
