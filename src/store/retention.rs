@@ -365,7 +365,8 @@ mod tests {
         drop(store);
         let db = rusqlite::Connection::open(home.path().join("voorrang.db")).unwrap();
         // As the first state left it.
-        let first = "ALTER TABLE hold DROP COLUMN idx; ALTER TABLE load DROP COLUMN readings; DROP TABLE mark";
+        let first = "ALTER TABLE hold DROP COLUMN idx; ALTER TABLE load DROP COLUMN readings; DROP TABLE mark; \
+                     DROP TABLE spelling";
         db.execute_batch(first).unwrap();
         db.pragma_update(None, "user_version", 1).unwrap();
         drop(db);
