@@ -1,5 +1,7 @@
 //! What connections cost on which nothing is asked.
 
+use std::time::Duration;
+
 use super::line::{Card, Line, PING};
 use super::process::Process;
 use super::table::Table;
@@ -7,14 +9,23 @@ use super::table::Table;
 /// Threads that open them, so that the last are there before the first have been idle too long.
 const OPENERS: usize = 2;
 
+/// Of one connection, and what is between them.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
 pub fn run(process: &Process, card: &Card, connections: usize, table: &mut Table) -> anyhow::Result<()> {
     let before = process.megabytes("VmRSS")?;
     let open = || -> anyhow::Result<Vec<Line>> {
         let one = |_| {
-            let mut line = card.open()?;
-            // The first request has a deadline; afterwards a connection may be silent.
-            anyhow::ensure!(line.send(PING)? == 204, "a connection found no place");
-            Ok(line)
+            // An address has a rate of handshakes; beyond it they are cut off.
+            let mut tries = (0..TRIES).map(|at| {
+                std::thread::sleep(PAUSE * u32::from(at > 0));
+                let mut line = card.open()?;
+                // The first request has a deadline; afterwards a connection may be silent.
+                anyhow::ensure!(line.send(PING)? == 204, "a connection found no place");
+                Ok(line)
+            });
+            tries.find(Result::is_ok).unwrap_or_else(|| anyhow::bail!("a connection found no place, again and again"))
         };
         (0..connections / OPENERS).map(one).collect()
     };

@@ -185,12 +185,14 @@ fn with_a_register(
     if runs("neighbour") {
         premises.register_stock(&premises.files(size.persons, CARE_EVERY, size.tower)?, NEIGHBOUR)?;
         let client = Client::open(&premises.party(NEIGHBOUR))?;
-        let households: Vec<&Question> = (0..size.households / 10).map(pick).collect();
+        let everybody: Vec<&Question> = (0..size.households).map(pick).collect();
+        let tenths: Vec<_> = everybody.chunks(size.households / 10).collect();
+        let households = tenths[0];
         // An entry of the access log each.
         let refused = Question { purpose: Some("tenant-screening".into()), ..asked.at_home[0].clone() };
-        let done = sending::send(&client, &households)?;
+        let done = sending::send(&client, households)?;
         let (open, chunk_bytes) = sending::begin(&client, households[0], households.len())?;
-        let chunks = sending::chunks(&households, chunk_bytes).into_iter().enumerate();
+        let chunks = sending::chunks(households, chunk_bytes).into_iter().enumerate();
         let chunk = |(number, lines): (usize, Vec<u8>)| {
             with_body("PUT", &format!("{open}/chunks/{number}"), "x-ndjson", &lines)
         };
@@ -201,7 +203,7 @@ fn with_a_register(
             Greedy::requests("refused questions", vec![asking(&refused)]),
             Greedy::requests("pages of results", vec![page.into_bytes()]),
             Greedy::requests("chunks", chunks.map(chunk).collect()),
-            Greedy { name: "batches", sends: Sends::Batches(&client, households) },
+            Greedy { name: "batches", sends: Sends::Batches(&client, tenths) },
         ];
         let both = (&card, &Card::of(&premises, NEIGHBOUR, port)?);
         neighbour::run(&questions, &all, both, 2 * size.run, table)?;

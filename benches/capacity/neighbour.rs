@@ -25,8 +25,8 @@ pub struct Greedy<'a> {
 pub enum Sends<'a> {
     /// In turn, on [`CONNECTIONS`].
     Requests(Vec<Vec<u8>>),
-    /// One batch after the other, and fetches what became of it.
-    Batches(&'a Client, Vec<&'a Question>),
+    /// One batch after the other, and fetches what became of it; these in turn, for a household has a month's bound.
+    Batches(&'a Client, Vec<&'a [&'a Question]>),
 }
 
 impl<'a> Greedy<'a> {
@@ -91,8 +91,8 @@ fn together(
                     counts[usize::from(status == 429)] += 1;
                 }
             }
-            Sends::Batches(client, questions) => {
-                while goes_on() {
+            Sends::Batches(client, batches) => {
+                for questions in batches.iter().cycle().take_while(|_| goes_on()) {
                     sending::batch(client, questions)?;
                     counts[0] += 1;
                 }
