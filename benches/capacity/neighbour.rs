@@ -81,8 +81,10 @@ fn together(
         let mut counts = [0; 2];
         match &one.sends {
             Sends::Requests(requests) => {
+                // Far from each other: a household has a month's bound.
+                let first = number * requests.len() / CONNECTIONS;
                 let mut line = greedy.open()?;
-                for request in requests.iter().cycle().skip(number % requests.len()).take_while(|_| goes_on()) {
+                for request in requests.iter().cycle().skip(first).take_while(|_| goes_on()) {
                     // Who is slowed down with a body on its way loses the connection.
                     let Ok(status) = line.send(request) else {
                         line = greedy.open()?;
