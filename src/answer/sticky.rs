@@ -88,8 +88,11 @@ impl App {
         let (population, registers) = (in_force.population.as_ref()?, in_force.registers.as_ref()?);
         let rests_on_care = regulation.rests_on(Source::Care, asker.role);
         let kept = Kept { marker: self.store.marker(), asker };
-        // As many where nobody is found: how many there are tells nothing.
-        let person = |id: Option<RecordRef>| id.map_or_else(Marker::nobody, |id| kept.mark("person", &[&id.0]));
+        // As many where nobody is found, and as much work: neither tells anything.
+        let person = |id: Option<RecordRef>| {
+            let (mark, nobody) = (kept.mark("person", &[&id.map_or([0; 16], |id| id.0)]), Marker::nobody());
+            if id.is_some() { mark } else { nobody }
+        };
         // The care side is told of nobody who is registered elsewhere, and nobody's own case is closed by naming him in another.
         let elsewhere = !asker.role.is_care_side();
         let mut marks: Vec<Mark> = registers.found(found, elsewhere).map(person).collect();

@@ -93,8 +93,12 @@ impl Tx<'_> {
         let mut keep = self.db.prepare_cached(sql)?;
         let (population, care) = (marks.population.to_string(), marks.care.map(|care| care.to_string()));
         let mut put = |mark: &Mark| keep.execute(params![marks.epoch.as_str(), care, mark, population]);
+        let mut look = self.db.prepare_cached("SELECT 1 FROM mark WHERE epoch = ?1 AND mark = ?2")?;
         for mark in &marks.marks {
-            if told || put(mark)? == 0 {
+            // One row is written, whether it is known: a second one would show in the time.
+            let is_known = look.exists(params![marks.epoch.as_str(), mark])?;
+            let nobody = Marker::nobody();
+            if put(if told || is_known { &nobody } else { mark })? == 0 {
                 put(&Marker::nobody())?;
             }
         }
