@@ -100,14 +100,18 @@ fn many_blocks_and_threads_give_what_one_thread_gives() {
     };
     let left: Vec<Vec<u64>> = (0..2_500).map(|_| (0..2).map(|_| draw()).collect()).collect();
     let right: Vec<Vec<u64>> =
-        (0..700).map(|at| if at % 3 == 0 { left[at * 3].clone() } else { vec![draw(); 2] }).collect();
+        (0..17_000).map(|at| if at % 64 == 0 { left[at / 8].clone() } else { vec![draw(); 2] }).collect();
     let (left, right) = (clks(&left), clks(&right));
-    let threshold = Threshold::new(0.6).unwrap();
-    let join = |count| run(Join { left: &left, right: &right, threshold, kernel: None, threads: threads(count) });
-    let want = one_by_one(&left, &right, 0.6);
-    assert!(want.len() >= 234);
-    assert_eq!(join(1), want);
-    assert_eq!(join(3), want);
+    let threshold = Threshold::new(0.75).unwrap();
+    let want = one_by_one(&left, &right, 0.75);
+    assert!(want.len() >= 266);
+    for kernel in Kernel::available() {
+        // Of both files there are several pieces, so that a thread takes more than one of a block.
+        for count in [1, 3] {
+            let join = Join { left: &left, right: &right, threshold, kernel: Some(kernel), threads: threads(count) };
+            assert_eq!(run(join), want, "{} {count}", kernel.name());
+        }
+    }
 }
 
 #[test]
