@@ -40,12 +40,13 @@ impl Sticky {
     /// Whether an earlier one was told nothing, so that this one is not either; `told` if it would be. Keeps what later ones
     /// share with it.
     pub(super) fn holds(&self, tx: &Tx<'_>, told: bool) -> Result<bool, StoreError> {
-        let mut stuck = tx.is_marked(&self.marks)?;
+        let kept = tx.kept_marks(&self.marks)?;
+        let mut stuck = kept.contains(&true);
         if let Some(spelled) = &self.spelled {
             stuck |= spelled.resembles(tx, &self.marks.epoch)?;
         }
         let told = told && !stuck;
-        tx.keep_marks(&self.marks, told)?;
+        tx.keep_marks(&self.marks, &kept, told)?;
         self.spelled.iter().try_for_each(|spelled| tx.keep_spelled(&self.marks, &spelled.kept, told))?;
         Ok(stuck)
     }

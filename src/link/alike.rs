@@ -1,6 +1,7 @@
 //! Whether two tenants may be one person, spelled in two ways: as questions brought them, and no register is asked.
 
 use super::chance::Chance;
+use super::popcount::distance;
 use super::score::Z;
 use super::shape::Shape;
 use crate::code::{Code, Codes};
@@ -42,6 +43,5 @@ fn best(one: &[Code], other: &[Code]) -> f64 {
 }
 
 fn agreement(one: &Code, other: &Code) -> f64 {
-    let distance = one.words().iter().zip(other.words()).map(|(one, other)| (one ^ other).count_ones()).sum();
-    Z::from_distance(distance, one.bits()).value()
+    Z::from_distance(distance(one.words(), [other.words(), &[]]), one.bits()).value()
 }

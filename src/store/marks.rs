@@ -67,39 +67,33 @@ pub struct Marks {
 }
 
 impl Tx<'_> {
-    /// Whether one of these marks is kept.
+    /// Of each of these marks whether it is kept. All are looked at: how many would show in the time.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn is_marked(&self, marks: &Marks) -> Result<bool, StoreError> {
+    pub fn kept_marks(&self, marks: &Marks) -> Result<Vec<bool>, StoreError> {
         let mut look = self.db.prepare_cached("SELECT 1 FROM mark WHERE epoch = ?1 AND mark = ?2")?;
-        let mut found = false;
-        // All of them: how many were looked at would show in the time.
-        for mark in &marks.marks {
-            found |= look.exists(params![marks.epoch.as_str(), mark])?;
-        }
-        Ok(found)
+        marks.marks.iter().map(|mark| Ok(look.exists(params![marks.epoch.as_str(), mark])?)).collect()
     }
 
-    /// Keeps marks, unless a load on which they rest was replaced. With `told` it keeps as many that mean nothing: that one
-    /// is kept tells nothing then.
+    /// Keeps those of the marks that are not yet, as `kept` says, unless a load on which they rest was replaced. For one that
+    /// is, and for all with `told`, it keeps one that means nothing: neither whether there were some before nor that one is
+    /// kept tells anything then.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub fn keep_marks(&self, marks: &Marks, told: bool) -> Result<(), StoreError> {
+    pub fn keep_marks(&self, marks: &Marks, kept: &[bool], told: bool) -> Result<(), StoreError> {
         let sql = "INSERT OR IGNORE INTO mark (epoch, rests_on_care, mark) SELECT ?1, ?2 IS NOT NULL, ?3
                    WHERE EXISTS (SELECT 1 FROM load WHERE id = ?4 AND state = 'current')
                    AND (?2 IS NULL OR EXISTS (SELECT 1 FROM load WHERE id = ?2 AND state = 'current'))";
         let mut keep = self.db.prepare_cached(sql)?;
         let (population, care) = (marks.population.to_string(), marks.care.map(|care| care.to_string()));
         let mut put = |mark: &Mark| keep.execute(params![marks.epoch.as_str(), care, mark, population]);
-        let mut look = self.db.prepare_cached("SELECT 1 FROM mark WHERE epoch = ?1 AND mark = ?2")?;
-        for mark in &marks.marks {
-            // One row is written, whether it is known: a second one would show in the time.
-            let is_known = look.exists(params![marks.epoch.as_str(), mark])?;
+        for (mark, is_kept) in marks.marks.iter().zip(kept) {
             let nobody = Marker::nobody();
-            if put(if told || is_known { &nobody } else { mark })? == 0 {
-                put(&Marker::nobody())?;
+            // Of a mark that the question has twice the second finds the first.
+            if put(if told || *is_kept { &nobody } else { mark })? == 0 {
+                put(&nobody)?;
             }
         }
         Ok(())
@@ -136,12 +130,12 @@ mod tests {
 
     fn keep(store: &Store, marks: &Marks, told: bool) {
         let marks = marks.clone();
-        store.write(move |tx| tx.keep_marks(&marks, told)).unwrap();
+        store.write(move |tx| tx.keep_marks(&marks, &tx.kept_marks(&marks)?, told)).unwrap();
     }
 
     fn is_marked(store: &Store, marks: &Marks) -> bool {
         let marks = marks.clone();
-        store.write(move |tx| tx.is_marked(&marks)).unwrap().value
+        store.write(move |tx| tx.kept_marks(&marks)).unwrap().value.contains(&true)
     }
 
     fn rows(store: &Store) -> i64 {

@@ -11,7 +11,7 @@ use time::macros::format_description;
 use super::LogArgs;
 use super::filter::Filter;
 use super::list::{harmless, wanted};
-use super::tally::{Cell, Tallies, Tally, publishable};
+use super::tally::{Cell, Tallies, Tally, month_of, publishable};
 use crate::answer::wire::BudgetView;
 use crate::cli::client::{Client, ClientConfig, PartyBook};
 use crate::ids::Oin;
@@ -124,12 +124,6 @@ fn budgets(args: &ReportArgs) -> anyhow::Result<Vec<BudgetView>> {
     if args.log.offline { Ok(Vec::new()) } else { Client::open(&args.log.config)?.get("access-log/budgets") }
 }
 
-/// The month of the clock, as tallies name it.
-fn this_month(args: &ReportArgs) -> String {
-    let now = args.log.clock.now();
-    format!("{:04}-{:02}", now.year(), u8::from(now.month()))
-}
-
 /// Whether a month (`2026-11`) is over, and the report has all of it.
 fn is_whole(month: &str, args: &ReportArgs) -> bool {
     let first = Date::parse(&format!("{month}-01"), format_description!("[year]-[month]-[day]")).ok();
@@ -182,7 +176,7 @@ impl<'a> Row<'a> {
         let given = args.stock.iter().find(|stock| Some(&stock.oin) == oin.as_ref()).map(|stock| stock.dwellings);
         let stock = given.or(budget.map(|budget| budget.dwellings));
         let part = stock.map(|dwellings| tally.households() as f64 / dwellings.max(1) as f64);
-        let near_tap = budget.is_some_and(|budget| budget.near_tap) && month == this_month(args);
+        let near_tap = budget.is_some_and(|budget| budget.near_tap) && month == month_of(args.log.clock.now());
         Self { month, party, name, tally, answers, repeats: tally.repeats(args.repeats), part, budget, near_tap }
     }
 

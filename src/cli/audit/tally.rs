@@ -122,9 +122,13 @@ impl Tallies {
         let entry = &found.entry;
         let Ok(time) = OffsetDateTime::parse(&entry.time, &Rfc3339) else { return };
         let party = entry.actor.oin.as_ref().map_or_else(|| entry.actor.role.clone(), ToString::to_string);
-        let month = format!("{:04}-{:02}", time.year(), u8::from(time.month()));
-        self.0.entry((month, party)).or_default().add(found, time);
+        self.0.entry((month_of(time), party)).or_default().add(found, time);
     }
+}
+
+/// The month of a time, `2026-11`, as it counts in tallies and budgets.
+pub fn month_of(time: OffsetDateTime) -> String {
+    format!("{:04}-{:02}", time.year(), u8::from(time.month()))
 }
 
 /// Central European time: summer time from the last Sunday of March to that of October, 1:00 UTC (directive 2000/84/EC).

@@ -26,12 +26,6 @@ pub(super) struct Bounds {
     rest: Vec<i32>,
 }
 
-impl Bounds {
-    fn side<'a>(&'a self, clks: &'a Clks, range: Range<usize>) -> Side<'a> {
-        Side { words: clks.words(), codes: codes(clks, range), need: &self.need, rest: &self.rest }
-    }
-}
-
 impl Plan {
     /// For two files that are not empty and of one length.
     pub fn new(left: &Clks, right: &Clks, threshold: Threshold, kernel: Kernel) -> Self {
@@ -46,8 +40,7 @@ impl Plan {
     /// Some CLKs of the left file.
     pub fn left<'a>(&'a self, clks: &'a Clks, range: Range<usize>) -> Side<'a> {
         let Bounds { need, rest } = &self.left;
-        let codes = codes(clks, range.clone());
-        Side { words: clks.words(), codes, need: &need[range.clone()], rest: &rest[range] }
+        side(clks, range.clone(), (&need[range.clone()], &rest[range]))
     }
 
     /// Some CLKs of the right file. What is told of them is counted as they come: they are in a cache for the sieve then.
@@ -56,8 +49,12 @@ impl Plan {
         bounds.need.extend(clks.ones()[range.clone()].iter().map(|ones| self.shares[*ones as usize]));
         bounds.rest.clear();
         self.kernel.rests(codes(clks, range.clone()), clks.words(), self.read, &mut bounds.rest);
-        bounds.side(clks, range)
+        side(clks, range, (&bounds.need, &bounds.rest))
     }
+}
+
+fn side<'a>(clks: &'a Clks, range: Range<usize>, (need, rest): (&'a [i32], &'a [i32])) -> Side<'a> {
+    Side { words: clks.words(), codes: codes(clks, range), need, rest }
 }
 
 fn codes(clks: &Clks, range: Range<usize>) -> &[u64] {
