@@ -13,7 +13,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use rustix::net::{Shutdown, shutdown};
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
@@ -32,6 +32,9 @@ use crate::regulate::Role;
 /// How long a judgement of a chain counts for the requests of its connection.
 const JUDGED_FOR: Duration = Duration::from_secs(10);
 
+/// Before the Inway's key and the OIN, both of a fixed length, under SHA-256: no public key begins like this.
+const BEHIND_INWAY: &str = "voorrang party behind an inway 1 ";
+
 /// The caller, as the certificate names it. No header can say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -39,7 +42,8 @@ pub struct Identity {
     pub oin: Oin,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
-    /// SHA-256 of its public key, hexadecimal: two certificates with one key are in one hand.
+    /// SHA-256 of its public key, hexadecimal: two certificates with one key are in one hand. Behind an Inway, whose key
+    /// many share, of that key and the party.
     pub key: String,
     /// `subject.UID`, where an organisation puts the number of the person to whom it gave the certificate.
     pub person: Option<String>,
@@ -82,6 +86,14 @@ impl Identity {
     pub(super) fn remembered(oin: Oin, fingerprint: String, person: Option<String>) -> Self {
         let (key, not_after) = (String::new(), OffsetDateTime::UNIX_EPOCH);
         Self { oin, fingerprint, key, person, arrived: Instant::now(), not_after }
+    }
+
+    /// A party behind this Inway. Of its person and its own key nothing is known here; two parties are two hands as far
+    /// as the Inway tells the truth.
+    fn speaking_for(self, oin: Oin) -> Self {
+        let mut hand = Context::new(&SHA256);
+        [BEHIND_INWAY, &self.key, oin.as_str()].iter().for_each(|part| hand.update(part.as_bytes()));
+        Self { key: hex::encode(hand.finish()), oin, person: None, ..self }
     }
 
     /// How long the caller has waited.
@@ -247,8 +259,7 @@ impl Line {
             let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
             if let Some(header) = gate.speaks_for_others(pins) {
                 let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
-                identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
-                identity.person = None;
+                identity = identity.speaking_for(only_oin(headers, header).ok_or_else(nobody)?);
                 by_inway = true;
             }
             Ok(identity)

@@ -12,7 +12,7 @@ use time::Duration;
 use toml::Value;
 use voorrang::answer::server;
 use voorrang::answer::wire::law::Pending;
-use voorrang::audit::Action;
+use voorrang::audit::{Action, Outcome};
 use voorrang::cli::pki::file_stem;
 
 use super::authority::*;
@@ -428,6 +428,47 @@ fn the_internal_listener_says_how_the_service_is_and_nothing_of_a_party() {
     };
     // Two roots have no list.
     assert_eq!(codes(&found, "warnings"), ["revocation_lists_end", "revocation_lists_of_others", "no_epoch"]);
+#[test]
+fn behind_one_inway_two_parties_are_two_people_and_one_party_is_one_wherever_it_comes_from() {
+    let (root, key) = (Root::new("Root"), KeyPair::generate().unwrap());
+    let mut house = House::built(false);
+    house.believe(&root.certificate());
+    house.configure(|table| table["tls"]["inways"] = vec![format!("key:{}", pin(&key))].into());
+    house.start();
+    house.announce(EPOCH).unwrap();
+    let inway = Card::new(&root.issue("00000099000000007777", 1, &key));
+    let send = |by_inway: bool, stem: &str, method: &str, path: &str| {
+        let parties = house.regulation.parties();
+        let oin = parties.iter().find(|party| file_stem(&party.name) == stem).unwrap().oin.as_str();
+        let own = house.card(stem);
+        let mut line = Line::open(house.port(), house.tls(Some(if by_inway { &inway } else { &own }))).unwrap();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Fsc-Peer-Id", oin),
+            ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ab"),
+        ];
+        line.send(method, path, &headers, if method == "POST" { b"{}" } else { b"" }).unwrap()
+    };
+    let propose = |by_inway: bool| {
+        let reply = send(by_inway, ADMINISTRATOR, "POST", &format!("/v1/epochs/{EPOCH}/abort"));
+        let waits: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        format!("/v1/proposals/{}", waits["proposal"].as_str().unwrap_or_else(|| panic!("{}", reply.text())))
+    };
+    for (proposed, confirmed) in [(true, true), (true, false), (false, true), (false, false)] {
+        let act = propose(proposed);
+        let alone = send(confirmed, ADMINISTRATOR, "POST", &format!("{act}/confirm"));
+        let article = alone.is_problem(403, "refused").article;
+        assert_eq!(article.as_deref(), Some("four-eyes"), "by Inway: {proposed}, then {confirmed}");
+        assert_eq!(send(proposed, ADMINISTRATOR, "DELETE", &act).status, 200);
+    }
+    let act = propose(true);
+    let both = send(true, OFFICER, "POST", &format!("{act}/confirm"));
+    assert_eq!(both.status, 200, "{}", both.text());
+    let mut aborted = house.log().into_iter().filter(|entry| entry.action == Action::EpochAbort);
+    let done = aborted.find(|entry| entry.result == Outcome::Done).unwrap();
+    assert_eq!(done.actor.oin.unwrap().as_str(), "00000099000000005001");
+}
+
     for _ in 0..3 {
         assert_eq!(house.line(CORPORATION).get("/v1/ping").status, 204);
     }
