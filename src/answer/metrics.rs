@@ -116,7 +116,7 @@ impl Metrics {
         self.log_entries.set(checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0));
         let (_, gate) = door.gate();
         self.certificate_ends.set(gate.own_until.unix_timestamp() as f64);
-        self.lists_end.set(gate.lists_until.map_or(0.0, |until| until.unix_timestamp() as f64));
+        self.lists_end.set(gate.lists.until.map_or(0.0, |until| until.unix_timestamp() as f64));
         self.files_faulty.set(i64::from(door.fault().is_some()));
         self.active_epochs.set(whole(app.all_answering().len()));
         self.findings.reset();
