@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::App;
 use super::knocks::Refused;
-use super::limits::{Beyond, Excess, Meters, Place};
+use super::limits::{Beyond, Excess, Meters, Open, Place};
 use super::problem::{Problem, trace_of};
 use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
@@ -119,6 +119,7 @@ struct Line {
     place: RefCell<Option<Rc<Place>>>,
     /// In its stead.
     beyond: RefCell<Option<Beyond>>,
+    _open: Open,
 }
 
 /// A judgement of the certificate's chain: by which gate, and when.
@@ -142,7 +143,7 @@ pub(super) fn on_connect(
     door.warn_of_short_keys(&shown);
     let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
     let (judged, place, beyond) = Default::default();
-    let line = Line { shown, identity, judged, place, beyond };
+    let line = Line { shown, identity, judged, place, beyond, _open: meters.open() };
     if !line.sit(app, door, meters) {
         let fingerprint = line.shown.fingerprint.clone();
         app.knocks.tell(Refused { code: Excess::Connections.code(), fingerprint });

@@ -117,7 +117,7 @@ async fn readyz(inside: Data<Inside>) -> HttpResponse {
 async fn metrics(inside: Data<Inside>) -> HttpResponse {
     let found = inside.look(OffsetDateTime::now_utc());
     let found: Vec<Finding> = found.reasons.into_iter().chain(found.warnings).collect();
-    let text = inside.app.metrics.text(&inside.app, &inside.door, &inside.meters, &found);
+    let text = inside.app.metrics.text(&inside, &found);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text)
 }
 
