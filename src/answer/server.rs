@@ -155,7 +155,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     app.desk.watch(&door);
     let tls = tls::server(&door, config.tls.tls12)?;
     let reloader = Arc::new(Reloader::new(&config, door.clone()));
-    let (spans, sender) = Spans::new(&config.traces);
+    let (spans, sender) = Spans::new(&config.traces, app.metrics.clone());
     let spans = web::Data::new(spans);
     let background = Background::start(&app, &config, &reloader, sender);
     let shared = web::Data::from(app.clone());
