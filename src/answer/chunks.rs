@@ -1,5 +1,6 @@
 //! Numbered chunks of lines (NDJSON), as loads and batches of questions take them: whole, in time, with their digest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -11,11 +12,15 @@ use ring::digest::{SHA256, SHA512, digest};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::decision::store_problem;
+use super::json::Json;
+use super::key::key_of;
 use super::problem::{Problem, json_fault};
-use super::shape;
+use super::repeats::{Kept, REUSED, damaged};
 use super::wire::{ChunkKept, Fault};
-use crate::audit::Hash;
-use crate::store;
+use super::{App, Caller, shape};
+use crate::audit::{Entry, Hash};
+use crate::store::{self, RepeatKey, StoreError, Tx};
 
 /// Most bytes of a line; a record of the shipped profile has under 4 KiB, a question of eight tenants under 32 KiB.
 const LINE_BYTES: usize = 64 << 10;
@@ -82,6 +87,65 @@ fn check_digest(request: &HttpRequest, body: &[u8]) -> Result<Hash, Problem> {
         }
     }
     Ok(digest)
+}
+
+/// A chunk whose body was read and whose right to come was found.
+pub(super) enum Arrived {
+    /// To be kept, under its `Idempotency-Key` if it has one.
+    New(Option<Arc<RepeatKey>>),
+    /// It came under this key before, and this was answered.
+    Again(ChunkKept),
+}
+
+impl App {
+    /// Whether a chunk of this digest came before under the key of the request. A chunk without a key is new each time:
+    /// it replaces the one of its number.
+    ///
+    /// # Errors
+    /// 400 for what is no key; 422 for the key of another request, which stands in the log as this entry.
+    pub(super) async fn arrived(
+        &self,
+        caller: &Caller,
+        request: &HttpRequest,
+        digest: &Hash,
+        entry: impl FnOnce() -> Result<Entry, Problem>,
+    ) -> Result<Arrived, Problem> {
+        let traced = |problem: Problem| problem.traced(caller.trace);
+        let Some(key) = key_of(request.headers()).map_err(traced)? else { return Ok(Arrived::New(None)) };
+        let spelled = format!("{} {}\n{digest}", request.method(), request.path());
+        let key = self.store.repeat_key(&caller.identity.oin, &key, spelled.as_bytes());
+        match self.kept_before(&key) {
+            Ok(None) => Ok(Arrived::New(Some(Arc::new(key)))),
+            Ok(Some(Kept::Chunk(told))) => Ok(Arrived::Again(told)),
+            Ok(Some(_)) => Err(traced(damaged())),
+            Err(problem) if problem.code == REUSED => Err(self.refuse(entry().map_err(traced)?, problem).await),
+            Err(problem) => Err(traced(problem)),
+        }
+    }
+
+    /// Writes a chunk, and in the same job what is answered under its key.
+    ///
+    /// # Errors
+    /// Those of writing it; 422 if another chunk under the key was faster.
+    pub(super) async fn keep_chunk(
+        &self,
+        key: Option<Arc<RepeatKey>>,
+        told: ChunkKept,
+        put: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Json<ChunkKept>, Problem> {
+        let (sent, now) = (key.clone(), self.clock.now());
+        let kept = serde_json::to_string(&Kept::Chunk(told.clone())).expect("plain data have a JSON form");
+        let written = self.store.write_async(move |tx: &Tx<'_>| {
+            put(tx)?;
+            sent.map_or(Ok(()), |key| tx.keep_answer(&key, &kept, None, now))
+        });
+        match (written.await, key) {
+            (Ok(_), _) => Ok(Json(told)),
+            // The same one under the same key came at the same time.
+            (Err(StoreError::Conflict(_)), Some(key)) if self.kept_before(&key)?.is_some() => Ok(Json(told)),
+            (Err(error), _) => Err(store_problem(&error)),
+        }
+    }
 }
 
 /// A line, or why it cannot be read, and all that is wrong with it.

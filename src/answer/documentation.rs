@@ -1,7 +1,7 @@
 //! The second listener: the interface's document and its pages, for everybody. It asks for no certificate, knows no
 //! party and no register, and answers nothing else.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -36,37 +36,21 @@ const ALL_PAGES: &str = "/docs/{file:.*}";
 /// What the pages load is theirs, but for pictures that are in them.
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
 
-/// Listens; the server runs once it is awaited, in an actix system.
-pub(super) fn listen(address: SocketAddr) -> Result<(Bound, SocketAddr), StartError> {
-    let cannot_listen = |source| StartError::Listen { address, key: "documentation.listen", source };
-    let listener = TcpListener::bind(address).map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
-    Ok((Bound(listener), address))
-}
-
-/// A listener that nobody is answered from yet.
-pub(super) struct Bound(TcpListener);
-
-impl Bound {
-    /// The server. It ends with the system that it runs in.
-    pub(super) fn run(self, door: &Arc<Door>, document: Data<Published>) -> Result<Server, StartError> {
-        let strangers = Data::new(Strangers::default());
-        let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed)).wrap(from_fn(paced));
-        let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
-        let factory = move || {
-            wrapped()
-                .wrap(from_fn(nothing_behind))
-                .app_data(strangers.clone())
-                .app_data(document.clone())
-                .configure(routes)
-        };
-        let tls = tls::public(door)?;
-        let socket =
-            Socket { name: "documentation", listener: self.0, tls, workers: 1, connections: CONNECTIONS, shutdown: 1 };
-        // Whoever reads a document is nobody's business, and no entry of the access log.
-        let server = listener::listen(socket, |_, _| {}, |_| {}, factory).map_err(StartError::Server)?;
-        Ok(server.disable_signals().run())
-    }
+/// Answers on a bound socket, once the server is awaited in an actix system, with which it ends.
+pub(super) fn listen(listener: TcpListener, door: &Arc<Door>, document: Data<Published>) -> Result<Server, StartError> {
+    let strangers = Data::new(Strangers::default());
+    let proper = || Web::new().wrap(from_fn(negotiated)).wrap(from_fn(well_formed)).wrap(from_fn(paced));
+    let wrapped = move || proper().wrap(from_fn(envelope)).wrap(from_fn(for_everybody));
+    let factory = move || {
+        let web = wrapped().wrap(from_fn(nothing_behind));
+        web.app_data(strangers.clone()).app_data(document.clone()).configure(routes)
+    };
+    let (tls, handshakes) = (tls::public(door)?, Arc::default());
+    let socket =
+        Socket { name: "documentation", listener, tls, workers: 1, connections: CONNECTIONS, handshakes, shutdown: 1 };
+    // Whoever reads a document is nobody's business, and no entry of the access log.
+    let server = listener::listen(socket, |_, _| {}, |_| {}, factory).map_err(StartError::Server)?;
+    Ok(server.disable_signals().run())
 }
 
 fn routes(config: &mut web::ServiceConfig) {

@@ -23,10 +23,13 @@ use super::operations::{has_no_query, is_recorded};
 use super::problem::{Problem, trace_of};
 use super::tls::Door;
 use super::unsent::metered;
-use super::{App, framing};
+use super::{App, framing, key};
 
 /// What ends in this brings many questions at once, or has them counted.
 const BATCHES: [&str; 2] = ["-batches", "/question-batches/{batch}/commit"];
+
+/// What ends in this leaves a kept answer where it has a key, and else nothing that was not announced.
+const CHUNKS: &str = "/chunks/{number}";
 
 /// The parts that judge a request.
 struct Judges {
@@ -122,7 +125,8 @@ async fn admit(request: &HttpRequest) -> Result<(Admitted, Entered), Refusal> {
 fn work_of(request: &HttpRequest) -> Work {
     let Some(path) = request.match_pattern() else { return Work::default() };
     let is_batch = request.method() != Method::GET && BATCHES.iter().any(|end| path.ends_with(end));
-    Work { is_batch, is_recorded: is_recorded(request.method(), &path) }
+    let is_kept = path.ends_with(CHUNKS) && request.headers().contains_key(key::HEADER);
+    Work { is_batch, is_recorded: is_kept || is_recorded(request.method(), &path) }
 }
 
 impl Judges {

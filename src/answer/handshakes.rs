@@ -71,6 +71,11 @@ impl Handshakes {
         let patience = if all < MANY { PATIENCE } else { HASTE };
         Ok(UnderWay { all: self.clone(), from, patience })
     }
+
+    /// How many are under way, of all addresses.
+    pub(super) fn under_way(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
 }
 
 impl Drop for UnderWay {

@@ -13,7 +13,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use rustix::net::{Shutdown, shutdown};
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::App;
 use super::knocks::Refused;
-use super::limits::{Beyond, Excess, Meters, Place};
+use super::limits::{Beyond, Excess, Meters, Open, Place};
 use super::problem::{Problem, trace_of};
 use super::tls::{Door, Gate, Pins, Shown};
 use crate::audit::{Latency, is_person};
@@ -32,6 +32,9 @@ use crate::regulate::Role;
 /// How long a judgement of a chain counts for the requests of its connection.
 const JUDGED_FOR: Duration = Duration::from_secs(10);
 
+/// Before the Inway's key and the OIN, both of a fixed length, under SHA-256: no public key begins like this.
+const BEHIND_INWAY: &str = "voorrang party behind an inway 1 ";
+
 /// The caller, as the certificate names it. No header can say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -39,7 +42,8 @@ pub struct Identity {
     pub oin: Oin,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
-    /// SHA-256 of its public key, hexadecimal: two certificates with one key are in one hand.
+    /// SHA-256 of its public key, hexadecimal: two certificates with one key are in one hand. Behind an Inway, whose key
+    /// many share, of that key and the party.
     pub key: String,
     /// `subject.UID`, where an organisation puts the number of the person to whom it gave the certificate.
     pub person: Option<String>,
@@ -84,6 +88,14 @@ impl Identity {
         Self { oin, fingerprint, key, person, arrived: Instant::now(), not_after }
     }
 
+    /// A party behind this Inway. Of its person and its own key nothing is known here; two parties are two hands as far
+    /// as the Inway tells the truth.
+    fn speaking_for(self, oin: Oin) -> Self {
+        let mut hand = Context::new(&SHA256);
+        [BEHIND_INWAY, &self.key, oin.as_str()].iter().for_each(|part| hand.update(part.as_bytes()));
+        Self { key: hex::encode(hand.finish()), oin, person: None, ..self }
+    }
+
     /// How long the caller has waited.
     pub fn latency(&self) -> Latency {
         Latency::of(self.arrived.elapsed())
@@ -107,6 +119,7 @@ struct Line {
     place: RefCell<Option<Rc<Place>>>,
     /// In its stead.
     beyond: RefCell<Option<Beyond>>,
+    _open: Open,
 }
 
 /// A judgement of the certificate's chain: by which gate, and when.
@@ -130,7 +143,7 @@ pub(super) fn on_connect(
     door.warn_of_short_keys(&shown);
     let identity = shown.chain.first().map_or(Err(NoIdentity::Unreadable), |der| Identity::from_der(der));
     let (judged, place, beyond) = Default::default();
-    let line = Line { shown, identity, judged, place, beyond };
+    let line = Line { shown, identity, judged, place, beyond, _open: meters.open() };
     if !line.sit(app, door, meters) {
         let fingerprint = line.shown.fingerprint.clone();
         app.knocks.tell(Refused { code: Excess::Connections.code(), fingerprint });
@@ -247,8 +260,7 @@ impl Line {
             let mut identity = Identity { arrived: Instant::now(), ..own.clone() };
             if let Some(header) = gate.speaks_for_others(pins) {
                 let nobody = || ("no_identity", format!("the Inway names nobody: send one OIN in {header}"));
-                identity.oin = only_oin(headers, header).ok_or_else(nobody)?;
-                identity.person = None;
+                identity = identity.speaking_for(only_oin(headers, header).ok_or_else(nobody)?);
                 by_inway = true;
             }
             Ok(identity)

@@ -2,7 +2,7 @@
 //! Plain HTTP for the machine itself and those that the administrator lets reach it; nothing of a party's data is here.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::checkup::{self, Area, Finding, Grade};
 use super::ending::{self, nothing_behind};
 use super::framing::well_formed;
+use super::handshakes::Handshakes;
 use super::operation::{get, head_is_get, put};
 use super::problem::Problem;
 use super::server::{at_path, no_such_path};
@@ -60,15 +61,14 @@ pub(super) struct Inside {
     pub(super) app: Arc<App>,
     pub(super) door: Arc<Door>,
     pub(super) meters: Arc<Meters>,
+    pub(super) handshakes: Arc<Handshakes>,
     pub(super) config: Arc<Config>,
     /// Whether it ends: what runs is finished, and nothing new is taken.
     pub(super) stopping: Arc<AtomicBool>,
 }
 
-/// Binds the listener; it runs once its server is polled.
-pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketAddr, Server, ServerHandle)> {
-    let socket = TcpListener::bind(address)?;
-    let address = socket.local_addr()?;
+/// Answers on a bound socket, once the server is polled.
+pub(super) fn listen(socket: TcpListener, inside: Inside) -> io::Result<(Server, ServerHandle)> {
     let wrapped = || {
         let web = Web::new().wrap(from_fn(well_formed)).wrap(from_fn(nothing_behind));
         web.wrap_fn(|mut request, inner| {
@@ -86,7 +86,7 @@ pub(super) fn listen(address: SocketAddr, inside: Inside) -> io::Result<(SocketA
         .listen(socket)?
         .run();
     let handle = server.handle();
-    Ok((address, server, handle))
+    Ok((server, handle))
 }
 
 fn routes(config: &mut web::ServiceConfig) {
@@ -117,7 +117,7 @@ async fn readyz(inside: Data<Inside>) -> HttpResponse {
 async fn metrics(inside: Data<Inside>) -> HttpResponse {
     let found = inside.look(OffsetDateTime::now_utc());
     let found: Vec<Finding> = found.reasons.into_iter().chain(found.warnings).collect();
-    let text = inside.app.metrics.text(&inside.app, &inside.door, &inside.meters, &found);
+    let text = inside.app.metrics.text(&inside, &found);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text)
 }
 

@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderMap;
 use super::problem::Problem;
 use super::wire::Fault;
 
-const HEADER: &str = "idempotency-key";
+pub(super) const HEADER: &str = "idempotency-key";
 
 /// What a key looks like.
 pub(super) const FORM: &str = "^[A-Za-z0-9_-]{16,64}$";

@@ -94,6 +94,8 @@ impl Excess {
 /// What everybody has.
 pub(super) struct Meters {
     limits: Limits,
+    /// Connections behind their handshake, of everybody: those of Inways and beyond a share too.
+    open: AtomicUsize,
     running: Arc<Semaphore>,
     /// Bytes of bodies in memory, those of answers that wait included.
     held: AtomicUsize,
@@ -119,8 +121,19 @@ struct Meter {
 
 impl Meters {
     pub(super) fn new(limits: &Limits) -> Self {
-        let (held, each) = Default::default();
-        Self { limits: limits.clone(), running: Arc::new(Semaphore::new(limits.requests_at_once)), held, each }
+        let (open, held, each) = Default::default();
+        Self { limits: limits.clone(), open, running: Arc::new(Semaphore::new(limits.requests_at_once)), held, each }
+    }
+
+    /// Counts a connection, whoever it is of, until this is dropped.
+    pub(super) fn open(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
+    /// Connections that are open, and how many may be.
+    pub(super) fn connections(&self) -> (usize, usize) {
+        (self.open.load(Ordering::Relaxed), self.limits.connections)
     }
 
     /// A connection's place; it is free again when this is dropped.
@@ -176,6 +189,15 @@ impl Meter {
 
 fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("checked limits are at least 1")
+}
+
+/// A connection.
+pub(super) struct Open(Arc<Meters>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A connection beyond its party's share.

@@ -39,6 +39,8 @@ pub(super) struct Socket {
     pub(super) name: &'static str,
     pub(super) listener: TcpListener,
     pub(super) tls: ServerConfig,
+    /// Where those under way are counted.
+    pub(super) handshakes: Arc<Handshakes>,
     pub(super) workers: usize,
     /// Open at once, of all clients together.
     pub(super) connections: usize,
@@ -63,13 +65,13 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
-    let Socket { name, listener, mut tls, workers, connections, shutdown } = socket;
+    let Socket { name, listener, mut tls, handshakes, workers, connections, shutdown } = socket;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Whoever is silent keeps nobody else from a handshake: connections are bounded, and what an address has of them.
     max_concurrent_tls_connect(usize::MAX >> 1);
     let builder = ServerBuilder::new().workers(workers).max_concurrent_connections(connections.div_ceil(workers));
     let builder = builder.shutdown_timeout(shutdown);
-    let (stopping, handshakes) = (builder.graceful_shutdown_signal(), Arc::<Handshakes>::default());
+    let stopping = builder.graceful_shutdown_signal();
     builder.listen(name, listener, move || {
         let (stopping, opened, failed) = (stopping.clone(), opened.clone(), failed.clone());
         let stopped = move || {

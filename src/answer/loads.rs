@@ -12,7 +12,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::aside::aside;
-use super::chunks;
+use super::chunks::{self, Arrived};
 use super::decision::{only, store_problem};
 use super::epochs::{changed, counts_of, too_changed};
 use super::identity::Identity;
@@ -129,19 +129,22 @@ pub(super) async fn put_chunk(
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
     let (id, Plain(number)) = place.into_inner();
-    let (load, _) = app.own_load(&caller, &id).await?;
+    let (load, entry) = app.own_load(&caller, &id).await?;
     let in_force = app.epoch(&load.epoch).map_err(traced)?;
     // Read only now: nobody without the right to load fills this machine's memory.
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
+    let key = match app.arrived(&caller, &request, &digest, || Ok(entry)).await? {
+        Arrived::New(key) => key,
+        Arrived::Again(told) => return Ok(Json(told)),
+    };
     let worker = app.clone();
     let sealed = app.in_turn(&caller.identity.oin, move || {
         let (records, kept) = parts::check(&body, number as usize, worker.profile_of(&in_force.epoch)?, &load)?;
         Ok::<_, LoadError>((worker.store.seal_chunk(&id, number, records, *digest.as_bytes(), &kept)?, records))
     });
     let (sealed, records) = sealed.await.map_err(traced)?.map_err(|error| traced(load_problem(&error)))?;
-    let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_chunk(&sealed)).await;
-    written.map_err(|error: StoreError| traced(store_problem(&error)))?;
-    Ok(Json(ChunkKept { chunk: number, records, digest }))
+    let told = ChunkKept { chunk: number, records, digest };
+    app.keep_chunk(key, told, move |tx| tx.put_chunk(&sealed)).await.map_err(traced)
 }
 
 /// Makes a complete load the one that answers. What its custodian is told, refusals included, rests on its own records

@@ -1,17 +1,16 @@
 //! Numbers for Prometheus. None tells what a party was answered: requests are counted by route and status, where an
 //! answer is 200 whatever it says, and no number is kept by party.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
-use super::App;
 use super::checkup::{Finding, Grade};
-use super::limits::Meters;
-use super::tls::Door;
+use super::internal::Inside;
+use super::process;
 
 /// Upper bounds of how long a request took, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -23,8 +22,15 @@ pub(super) struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     refused: IntCounterVec,
+    connections: IntGauge,
+    connections_limit: IntGauge,
+    handshakes: IntGauge,
     running: IntGauge,
     body_bytes: IntGauge,
+    resident_bytes: IntGauge,
+    open_files: IntGauge,
+    outbox_waiting: IntGauge,
+    spans_lost: IntCounter,
     log_entries: IntGauge,
     commits: IntGauge,
     jobs: IntGauge,
@@ -55,6 +61,9 @@ impl Default for Metrics {
             registry.register(Box::new(counters.clone())).expect("each name once");
             counters
         };
+        let spans_lost = IntCounter::with_opts(opts("spans_lost_total", "Spans that no collector took"));
+        let spans_lost = spans_lost.expect("a name of letters");
+        registry.register(Box::new(spans_lost.clone())).expect("each name once");
         let finding = opts("finding", "1: what /readyz finds, an error or a warning");
         let findings = IntGaugeVec::new(finding, &["code", "grade"]).expect("names of letters");
         registry.register(Box::new(findings.clone())).expect("each name once");
@@ -68,8 +77,15 @@ impl Default for Metrics {
             requests: counters("requests_total", "Requests that were answered", &["route", "method", "status"]),
             seconds,
             refused: counters("refused_total", "Connections and requests refused before they were routed", &["code"]),
+            connections: gauge("connections", "Connections that are open, behind their handshake"),
+            connections_limit: gauge("connections_limit", "How many may be, handshakes included: limits.connections"),
+            handshakes: gauge("handshakes", "Handshakes under way"),
             running: gauge("requests_running", "Requests that are being worked on"),
             body_bytes: gauge("body_bytes", "Bytes of bodies in memory"),
+            resident_bytes: gauge("resident_bytes", "Memory of the process (VmRSS)"),
+            open_files: gauge("open_files", "Files, sockets among them, that the process has open"),
+            outbox_waiting: gauge("outbox_waiting", "Processing records that wait for their collector"),
+            spans_lost,
             log_entries: gauge("log_entries", "Entries of the access log"),
             commits: gauge("store_commits", "Commits since the start"),
             jobs: gauge("store_jobs", "Changes since the start"),
@@ -101,14 +117,27 @@ impl Metrics {
         self.refused.with_label_values(&[code]).inc();
     }
 
+    /// Spans that wait no more and were not taken.
+    pub(super) fn lost_spans(&self, count: u64) {
+        self.spans_lost.inc_by(count);
+    }
+
     /// Everything as Prometheus reads it.
-    pub(super) fn text(&self, app: &App, door: &Door, meters: &Arc<Meters>, found: &[Finding]) -> String {
+    pub(super) fn text(&self, inside: &Inside, found: &[Finding]) -> String {
+        let Inside { app, door, meters, .. } = inside;
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (open, most) = meters.connections();
+        self.connections.set(whole(open));
+        self.connections_limit.set(whole(most));
+        self.handshakes.set(whole(inside.handshakes.under_way()));
+        self.resident_bytes.set(whole(process::resident_bytes()));
+        self.open_files.set(whole(process::open_files()));
         let (running, bytes) = meters.load();
         self.running.set(whole(running));
         self.body_bytes.set(whole(bytes));
         let stats = app.store.stats();
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.outbox_waiting.set(count(app.store.outbox_stands().unwrap_or_default().waiting));
         self.commits.set(count(stats.commits));
         self.jobs.set(count(stats.jobs));
         self.writes_refused.set(i64::from(stats.poisoned));
@@ -116,7 +145,7 @@ impl Metrics {
         self.log_entries.set(checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0));
         let (_, gate) = door.gate();
         self.certificate_ends.set(gate.own_until.unix_timestamp() as f64);
-        self.lists_end.set(gate.lists_until.map_or(0.0, |until| until.unix_timestamp() as f64));
+        self.lists_end.set(gate.lists.until.map_or(0.0, |until| until.unix_timestamp() as f64));
         self.files_faulty.set(i64::from(door.fault().is_some()));
         self.active_epochs.set(whole(app.all_answering().len()));
         self.findings.reset();

@@ -43,6 +43,7 @@ mod operation;
 mod operations;
 mod pace;
 mod problem;
+mod process;
 mod processing;
 mod profiles;
 mod proposals;

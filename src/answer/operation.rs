@@ -156,8 +156,13 @@ impl Operation {
     }
 
     pub(super) fn takes_lines<T: ToSchema + 'static>(self) -> Self {
-        // A part that is sent again replaces the first, without a key; all parts have as much as was announced.
-        Self { takes: Some(Shape::lines::<T>()), keyed: false, recorded: false, ..self }
+        // A part that is sent again replaces the first; all parts have as much as was announced.
+        Self { takes: Some(Shape::lines::<T>()), recorded: false, ..self }
+    }
+
+    /// Whether its handler looks at the key itself, behind the right to send anything.
+    pub(super) fn takes_chunks(&self) -> bool {
+        self.takes.as_ref().is_some_and(|shape| shape.media == LINES)
     }
 
     pub(super) fn asks<T: ToSchema + 'static>(self) -> Self {

@@ -30,10 +30,11 @@ pub(super) struct Keyed {
     pub faults: fn(&[u8]) -> Vec<Fault>,
 }
 
-/// What stands under a key at this path, written as actix has it, with `/v1`; nothing where such a key means nothing.
+/// What stands under a key at this path, written as actix has it, with `/v1`; nothing where such a key means nothing, or
+/// where it is looked at with the chunk that it came with.
 pub(super) fn keyed(method: &Method, path: &str) -> Option<Keyed> {
     static KEYED: LazyLock<Vec<(Method, &str, Keyed)>> = LazyLock::new(|| {
-        let keyed = operations().into_iter().filter(|operation| operation.keyed);
+        let keyed = operations().into_iter().filter(|operation| operation.keyed && !operation.takes_chunks());
         let body = |one: &Operation| Keyed {
             most_bytes: one.most_bytes.unwrap_or(BYTES),
             faults: one.takes.as_ref().map_or(|_| Vec::new(), |shape| shape.faults),
@@ -298,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_means_something_where_something_is_written_and_nowhere_else() {
+    fn a_key_is_looked_for_where_something_is_written_that_is_no_chunk() {
         let keyed = |method: &Method, path: &str| keyed(method, path).map(|body| body.most_bytes);
         assert_eq!(keyed(&Method::POST, "/v1/loads"), Some(BYTES));
         assert_eq!(keyed(&Method::DELETE, "/v1/access-log/holds/{hold}"), Some(BYTES));

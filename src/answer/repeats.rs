@@ -26,7 +26,7 @@ use super::operations::{Keyed, keyed};
 use super::problem::{Problem, trace_of};
 use super::questions::framed;
 use super::wire::law::GroupsTold;
-use super::wire::{Answered, Question};
+use super::wire::{Answered, ChunkKept, Question};
 use super::{App, Caller, epochs, question_batches};
 use crate::audit::{Action, Entry, Outcome, Range, Receipt};
 use crate::ids::{BatchId, EpochId, RegulationId};
@@ -65,6 +65,8 @@ pub(super) enum Kept {
     Begun(BatchId),
     /// A batch was changed: it is shown as it is now.
     Batch(BatchId),
+    /// A chunk came.
+    Chunk(ChunkKept),
 }
 
 impl Kept {
@@ -144,7 +146,7 @@ pub(super) async fn once(
     }
 }
 
-const REUSED: &str = "idempotency_key_reused";
+pub(super) const REUSED: &str = "idempotency_key_reused";
 
 /// The answer that this request got before; else it goes on to its handler, with its key beside it.
 async fn found(request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
@@ -249,12 +251,12 @@ async fn again(app: &Data<App>, caller: &Caller, kept: Kept) -> Result<HttpRespo
         }
         Kept::Begun(id) => question_batches::begun(id),
         Kept::Batch(id) => response.json(app.batch_view(&id)?),
-        Kept::Claimed => return Err(damaged()),
+        Kept::Claimed | Kept::Chunk(_) => return Err(damaged()),
     })
 }
 
-/// What a request is about and what its body may be, if it is one of those that are answered here: a question has a way
-/// of its own, a load's chunk may come twice without a key, and what is no operation at all is refused as such, whatever
+/// What a request is about and what its body may be, if it is one of those that are answered here: a question and a
+/// chunk have ways of their own, and what is no operation at all is refused as such, whatever
 /// its key.
 fn place_of(request: &ServiceRequest) -> Option<(String, String, Keyed)> {
     let pattern = request.match_pattern().filter(|path| path != "/v1/priority-questions")?;
@@ -288,7 +290,7 @@ fn action_of(pattern: &str) -> Action {
     }
 }
 
-fn damaged() -> Problem {
+pub(super) fn damaged() -> Problem {
     store_problem(&StoreError::Damaged { what: "an answer that was kept for a repeated request" })
 }
 
@@ -410,7 +412,7 @@ impl App {
         Ok(Some(again))
     }
 
-    fn kept_before(&self, key: &RepeatKey) -> Result<Option<Kept>, Problem> {
+    pub(super) fn kept_before(&self, key: &RepeatKey) -> Result<Option<Kept>, Problem> {
         match self.store.repeated(key).map_err(|error| store_problem(&error))? {
             Repeated::First => Ok(None),
             Repeated::Other => Err(reused()),

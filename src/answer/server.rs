@@ -21,6 +21,7 @@ use super::checkup::Grade;
 use super::durable::durable;
 use super::ending::nothing_behind;
 use super::guard::guard;
+use super::handshakes::Handshakes;
 use super::internal::{self, Inside};
 use super::json::{BodyLimit, path_error};
 use super::knocks::Refused;
@@ -111,6 +112,29 @@ struct Places {
     documentation: Option<SocketAddr>,
 }
 
+/// All sockets of a service, on which nobody is answered yet.
+struct Sockets {
+    own: TcpListener,
+    internal: Option<TcpListener>,
+    documentation: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// # Errors
+    /// [`StartError::Listen`] names the first address that is not to be had.
+    fn bind(config: &Config) -> Result<(Self, Places), StartError> {
+        let bind = |address, key| {
+            let bound = TcpListener::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
+            bound.map_err(|source| StartError::Listen { address, key, source })
+        };
+        let or_none = |address: Option<SocketAddr>, key| address.map(|address| bind(address, key)).transpose();
+        let (address, own) = bind(config.listen, "listen")?;
+        let (documentation, pages) = or_none(config.documentation.address(), "documentation.listen")?.unzip();
+        let (internal, inner) = or_none(config.internal.address(), "internal.listen")?.unzip();
+        Ok((Self { own, internal: inner, documentation: pages }, Places { address, internal, documentation }))
+    }
+}
+
 type Ready = oneshot::Sender<(Places, ServerHandle)>;
 
 fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> Result<(), StartError> {
@@ -124,16 +148,14 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     for warning in checkup::of_gate(&gate, clock.now()).iter().filter(|found| found.grade == Grade::Warning) {
         tracing::warn!(code = warning.code, "{}", warning.detail);
     }
-    let cannot_listen = |source| StartError::Listen { address: config.listen, key: "listen", source };
-    let listener = TcpListener::bind(config.listen).map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
-    let pages = config.documentation.address().map(documentation::listen).transpose()?;
+    // Before the access log has that it started: whoever starts it again and again would fill it.
+    let (sockets, places) = Sockets::bind(&config)?;
     let app = Arc::new(App::open(&config, clock)?);
     let door = Arc::new(Door::new(gate, app.knocks.clone()));
     app.desk.watch(&door);
     let tls = tls::server(&door, config.tls.tls12)?;
     let reloader = Arc::new(Reloader::new(&config, door.clone()));
-    let (spans, sender) = Spans::new(&config.traces);
+    let (spans, sender) = Spans::new(&config.traces, app.metrics.clone());
     let spans = web::Data::new(spans);
     let background = Background::start(&app, &config, &reloader, sender);
     let shared = web::Data::from(app.clone());
@@ -143,11 +165,13 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let document = published.clone();
     let meters = Arc::new(Meters::new(&config.limits));
     let metered = web::Data::from(meters.clone());
+    let handshakes = Arc::<Handshakes>::default();
     let stopping = Arc::<AtomicBool>::default();
     let inside = Inside {
         app: app.clone(),
         door: door.clone(),
         meters: meters.clone(),
+        handshakes: handshakes.clone(),
         config: Arc::new(config.clone()),
         stopping: stopping.clone(),
     };
@@ -160,8 +184,9 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let socket = Socket {
         name: "voorrang",
-        listener,
+        listener: sockets.own,
         tls,
+        handshakes,
         workers: if config.workers > 0 { config.workers } else { cores() },
         connections: config.limits.connections,
         shutdown: config.shutdown_seconds,
@@ -169,7 +194,7 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
     let (known, opened, told) = (app.clone(), door.clone(), door.clone());
     let opened = move |io: &_, data: &mut _| identity::on_connect(io, data, &known, &opened, &meters);
     let failed = move |code| told.knocks().tell(Refused { code, fingerprint: String::new() });
-    let server = listener::listen(socket, opened, failed, factory).map_err(cannot_listen)?;
+    let server = listener::listen(socket, opened, failed, factory).map_err(StartError::Server)?;
     let server = if signals { server } else { server.disable_signals() };
     let stopped = server.graceful_shutdown_signal();
     system
@@ -177,26 +202,25 @@ fn serve(config: Config, clock: Clock, signals: bool, ready: Option<Ready>) -> R
             if let Some(hangups) = hangups {
                 actix_web::rt::spawn(reload_on_hangup(hangups, reloader));
             }
-            let inner = |address| internal::listen(address, inside).map_err(|source| StartError::Listen { address, key: "internal.listen", source });
-            let inner = config.internal.address().map(inner).transpose()?;
-            let internal = inner.as_ref().map(|(address, ..)| *address);
-            let stop_inner = inner.map(|(_, server, handle)| (actix_web::rt::spawn(server), handle));
+            let inner = sockets.internal.map(|socket| internal::listen(socket, inside)).transpose();
+            let inner = inner.map_err(StartError::Server)?;
+            let stop_inner = inner.map(|(server, handle)| (actix_web::rt::spawn(server), handle));
             let server = server.run();
             actix_web::rt::spawn(async move {
                 stopped.notified().await;
                 tell(Told::Stopping);
                 stopping.store(true, Ordering::Relaxed);
             });
-            let documentation = pages.as_ref().map(|(_, address)| *address);
-            if let Some((pages, _)) = pages {
-                actix_web::rt::spawn(pages.run(&door, published)?);
+            if let Some(socket) = sockets.documentation {
+                actix_web::rt::spawn(documentation::listen(socket, &door, published)?);
             }
             let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
-            tracing::info!(%address, internal = shown(internal), documentation = shown(documentation), version = env!("CARGO_PKG_VERSION"), "the service listens");
+            let (internal, documentation) = (shown(places.internal), shown(places.documentation));
+            tracing::info!(address = %places.address, internal, documentation, version = env!("CARGO_PKG_VERSION"), "the service listens");
             tell(Told::Ready);
             if let Some(ready) = ready {
                 // Whoever started us may be gone already; then nobody stops us but a signal.
-                drop(ready.send((Places { address, internal, documentation }, server.handle())));
+                drop(ready.send((places, server.handle())));
             }
             let ended = server.await.map_err(StartError::Server);
             if let Some((_, handle)) = stop_inner {

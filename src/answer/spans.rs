@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::{Method, StatusCode};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::background::is_over;
 use super::collector::Collector;
+use super::metrics::Metrics;
 use super::trace::Parent;
 use crate::config::Traces;
 use crate::ids::TraceId;
@@ -23,8 +24,10 @@ use crate::ids::TraceId;
 const WAITING: usize = 4096;
 /// Spans of one request.
 const BATCH: usize = 512;
-/// Between two requests.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Before the next request where the one before was not full: 16,000 requests a second find room meanwhile.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long a stop sends what waits, but for a request under way.
+const LAST: Duration = Duration::from_secs(3);
 
 /// A request that has begun.
 pub(super) struct Begun {
@@ -49,24 +52,27 @@ struct Span(Begun, Ended);
 #[derive(Clone, Default)]
 pub(super) struct Spans {
     desk: Option<SyncSender<Span>>,
-    lost: Arc<AtomicU64>,
+    /// For which there was no room, since that was told.
+    crowded: Arc<AtomicU64>,
 }
 
 /// The other end.
 pub(super) struct Sender {
     spans: Receiver<Span>,
-    lost: Arc<AtomicU64>,
+    crowded: Arc<AtomicU64>,
     collector: Collector,
+    metrics: Arc<Metrics>,
 }
 
 impl Spans {
     /// Both ends; no sender where no collector is configured.
-    pub(super) fn new(config: &Traces) -> (Self, Option<Sender>) {
+    pub(super) fn new(config: &Traces, metrics: Arc<Metrics>) -> (Self, Option<Sender>) {
         let Some(address) = config.collector() else { return (Self::default(), None) };
         let (desk, spans) = mpsc::sync_channel(WAITING);
-        let lost = Arc::<AtomicU64>::default();
-        let sender = Sender { spans, lost: lost.clone(), collector: Collector::new(address, &config.ca) };
-        (Self { desk: Some(desk), lost }, Some(sender))
+        let crowded = Arc::<AtomicU64>::default();
+        let sender =
+            Sender { spans, crowded: crowded.clone(), collector: Collector::new(address, &config.ca), metrics };
+        (Self { desk: Some(desk), crowded }, Some(sender))
     }
 
     /// Begins the span of a request, unless nobody collects or the caller says that this trace is not collected.
@@ -83,7 +89,7 @@ impl Spans {
     /// Hands it over. Nobody waits: where there is no room it is lost.
     pub(super) fn end(&self, begun: Begun, ended: Ended) {
         if self.desk.as_ref().is_some_and(|desk| desk.try_send(Span(begun, ended)).is_err()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.crowded.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -125,25 +131,43 @@ impl Span {
 }
 
 impl Sender {
-    /// Sends until the service ends, and what waits then.
+    /// Sends until the service ends, and then what waits, as long as the collector takes it and no longer than a moment.
     pub(super) fn run(&self, ending: &Receiver<()>) {
+        let (mut more, mut last) = (false, None);
         loop {
-            let over = is_over(ending, PAUSE);
-            let some: Vec<Span> = self.spans.try_iter().take(BATCH).collect();
-            let lost = self.lost.swap(0, Ordering::Relaxed);
-            if lost > 0 {
-                tracing::warn!(lost, "spans were lost: the collector of [traces] does not keep up");
-            }
-            if !some.is_empty()
-                && let Err(error) = self.collector.post(&otlp(&some))
-            {
-                let (error, lost) = (&error as &dyn std::error::Error, some.len());
-                tracing::warn!(error, lost, "the collector of [traces] did not take spans; they are lost");
-            }
-            if over {
+            let is_over = is_over(ending, if more { Duration::ZERO } else { PAUSE });
+            let until = is_over.then(|| *last.get_or_insert_with(|| Instant::now() + LAST));
+            more = self.send_some();
+            if until.is_some_and(|until| !more || Instant::now() > until) {
+                let left = self.spans.try_iter().count();
+                if left > 0 {
+                    self.metrics.lost_spans(left as u64);
+                    tracing::warn!(lost = left, "the service has stopped before its last spans were taken");
+                }
                 return;
             }
         }
+    }
+
+    /// Sends the oldest; whether more may wait that the collector would take.
+    fn send_some(&self) -> bool {
+        let some: Vec<Span> = self.spans.try_iter().take(BATCH).collect();
+        let crowded = self.crowded.swap(0, Ordering::Relaxed);
+        if crowded > 0 {
+            self.metrics.lost_spans(crowded);
+            tracing::warn!(lost = crowded, "spans were lost: the collector of [traces] does not keep up");
+        }
+        if some.is_empty() {
+            return false;
+        }
+        let posted = self.collector.post(&otlp(&some));
+        if let Err(error) = &posted {
+            let (error, lost) = (error as &dyn std::error::Error, some.len());
+            self.metrics.lost_spans(lost as u64);
+            tracing::warn!(error, lost, "the collector of [traces] did not take spans; they are lost");
+        }
+        let is_away = posted.is_err_and(|error| !error.is_final());
+        some.len() == BATCH && !is_away
     }
 }
 

@@ -96,6 +96,11 @@ impl Root {
 
     /// A revocation list with these numbers that ends after this time.
     pub fn list(&self, numbers: &[u64], ends: Duration) -> String {
+        self.list_of(numbers, OffsetDateTime::now_utc() - Duration::HOUR, ends, 1)
+    }
+
+    /// The same, made at another time than an hour ago, and with a number of its own.
+    pub fn list_of(&self, numbers: &[u64], made: OffsetDateTime, ends: Duration, number: u64) -> String {
         let now = OffsetDateTime::now_utc();
         let revoked = |number: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*number),
@@ -104,9 +109,9 @@ impl Root {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: now - Duration::HOUR,
+            this_update: made,
             next_update: now + ends,
-            crl_number: SerialNumber::from(1_u64),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: numbers.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,

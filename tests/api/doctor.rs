@@ -8,6 +8,7 @@ use std::process;
 use assert_cmd::Command;
 use time::{Date, Duration};
 use voorrang::answer::checkup::{Finding, Grade, examine};
+use voorrang::answer::server;
 use voorrang::answer::upkeep::back_up;
 use voorrang::audit::Action;
 use voorrang::clock::Clock;
@@ -186,6 +187,48 @@ fn a_start_says_all_that_is_wrong_on_one_screen() {
     let output = doctor(&house.keys().join("voorrang.toml"));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.code() == Some(1) && text.contains("workers is") && text.contains("log_origin is"), "{text}");
+}
+
+/// A port of 127.0.0.1 and of all addresses at once, which each alone could have.
+fn overlapping(house: &House) -> String {
+    let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    house.configure(|table| {
+        let section = |text: String| toml::Table::from_iter([("listen".to_owned(), text.into())]);
+        table.insert("documentation".into(), section(format!("0.0.0.0:{port}")).into());
+        table.insert("internal".into(), section(format!("127.0.0.1:{port}")).into());
+    });
+    format!("127.0.0.1:{port}")
+}
+
+#[test]
+fn two_listeners_that_want_one_port_are_found_and_leave_no_entry_of_a_start() {
+    let mut house = House::empty();
+    let starts = |house: &House| house.log().into_iter().filter(|entry| entry.action == Action::Start).count();
+    let before = starts(&house);
+    house.stop();
+    let good = fs::read_to_string(house.keys().join("voorrang.toml")).unwrap();
+    let address = overlapping(&house);
+    let found = look(&house);
+    assert_eq!(ill(&found), [(Grade::Error, "cannot_listen"), (Grade::Warning, "no_epoch")], "{found:#?}");
+    let told = found.iter().find(|one| one.code == "cannot_listen").unwrap();
+    assert!(told.detail.contains(&address) && told.detail.contains("documentation.listen"), "{}", told.detail);
+    for _ in 0..3 {
+        let error = server::start(house.config(), house.clock.clone()).err().expect("it does not start");
+        assert!(error.to_string().contains(&address), "{error}");
+    }
+    fs::write(house.keys().join("voorrang.toml"), good).unwrap();
+    house.start();
+    assert_eq!(starts(&house), before + 1, "of the starts that failed there is no entry");
+}
+
+#[test]
+fn the_addresses_of_the_shipped_configuration_can_be_had_together() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml")).unwrap();
+    let (_, example) = text.split_once("For example \"0.0.0.0:").unwrap();
+    let example: u16 = example.split('"').next().unwrap().parse().unwrap();
+    let config = Config::default();
+    let taken = [Some(config.listen), config.internal.address()].map(|address| address.unwrap().port());
+    assert!(!taken.contains(&example), "{example} is one of {taken:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rustls::HandshakeKind;
 use time::Duration;
 use toml::Value;
 use voorrang::audit::Action;
+use voorrang::cli::pki::Subject;
 
 use super::authority::Root;
 use super::question_batches::{send, wait};
@@ -252,6 +253,35 @@ fn every_number_of_an_alarm_or_the_dashboard_is_one_that_the_service_tells() {
             assert!(manual.contains(&format!("| {alarm} |")), "{alarm} is not in the manual");
         }
     }
+}
+
+/// What is full before anybody is refused is seen coming, whoever fills it.
+#[test]
+fn connections_handshakes_memory_and_files_are_told() {
+    let mut house = House::built(true);
+    house.start();
+    let port = logged_port(&house, "internal=");
+    let number = |name: &str| -> usize {
+        let told = inside(port, "GET /metrics").1;
+        let line = told.lines().find_map(|line| line.strip_prefix(&format!("voorrang_{name} ")).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{name}: {told}")).parse::<f64>().unwrap() as usize
+    };
+    soon("those of the start are closed", || number("connections") == 0);
+    let (files, memory) = (number("open_files"), number("resident_bytes"));
+    assert!((5..500).contains(&files) && (10 << 20..1 << 30).contains(&memory), "{files} files, {memory} bytes");
+    assert_eq!((number("outbox_waiting"), number("spans_lost_total")), (0, 0));
+    let stranger = house.issue(&Subject::party("Somebody", "00000099000000009999"));
+    let mut open: Vec<Line> = (0..20).map(|_| house.line(CORPORATION)).collect();
+    open.push(Line::open(house.port(), house.tls(Some(&stranger))).unwrap());
+    open.iter_mut().for_each(|line| assert!(line.exchange("GET", "/v1/ping", &[], b"").is_ok()));
+    assert_eq!(number("connections"), open.len());
+    assert!(number("open_files") >= files + open.len());
+    let silent: Vec<TcpStream> = (0..30).map(|_| TcpStream::connect(("127.0.0.1", house.port())).unwrap()).collect();
+    soon("handshakes are counted", || number("handshakes") == silent.len());
+    assert_eq!(number("connections"), open.len(), "and are no connections yet");
+    drop((open, silent));
+    soon("what is closed is gone", || number("connections") == 0 && number("handshakes") == 0);
+    assert_eq!(number("connections_limit"), 16_384);
 }
 
 /// A file of the project.

@@ -1,17 +1,15 @@
 //! Nobody has more of the service than its share: connections, requests, bytes, time. What is too much is refused, and
 //! the others do not notice.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
-use voorrang::audit::Action;
 
 use super::support::*;
-use super::walls::{inside, logged_port};
 
 #[test]
 fn connections_beyond_the_party_s_share_are_refused_and_another_party_s_are_not() {
@@ -277,108 +275,4 @@ fn a_client_that_reads_nothing_is_cut_off() {
         }
     };
     assert!(ended, "the service did not wait");
-}
-
-/// Statuses of all answers in what came back, also of one that begins in the line in which a body ends.
-pub fn statuses(answer: &str) -> Vec<u16> {
-    answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
-}
-
-/// Requests for a path that two readers could understand differently, with another request behind or inside them.
-pub fn two_ways(path: &str, hidden: &str) -> Vec<(&'static str, String)> {
-    let hidden = format!("GET {hidden} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let begin = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n");
-    let chunked = "Transfer-Encoding: chunked\r\n";
-    vec![
-        ("TRACE", format!("TRACE {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
-        ("CONNECT", "CONNECT localhost:8443 HTTP/1.1\r\nHost: localhost\r\n\r\n".into()),
-        ("lower case", format!("get {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
-        ("no host", format!("GET {path} HTTP/1.1\r\n\r\n")),
-        ("host list", format!("GET {path} HTTP/1.1\r\nHost: localhost, evil\r\n\r\n{hidden}")),
-        ("two hosts", format!("{begin}Host: evil\r\n\r\n{hidden}")),
-        ("upgrade", format!("{begin}Upgrade: websocket\r\n\r\n{hidden}")),
-        ("expectation", format!("{begin}Expect: x\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),
-        ("absolute", format!("GET https://evil{path} HTTP/1.1\r\nHost: localhost\r\n\r\n{hidden}")),
-        ("both", format!("{begin}Content-Length: 5\r\n{chunked}\r\n0\r\n\r\n{hidden}")),
-        ("two lengths", format!("{begin}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len())),
-        ("two types", format!("{begin}Content-Type: application/json\r\nContent-Type: text/plain\r\n\r\n{hidden}")),
-        ("two forms", format!("{begin}Accept: */*\r\nAccept: text/plain\r\n\r\n{hidden}")),
-        ("zeros", format!("{begin}Content-Length: 00\r\n\r\n{hidden}")),
-        ("coding", format!("{begin}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}")),
-        ("space", format!("{begin}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}")),
-        ("chunk size", format!("{begin}{chunked}\r\n-1\r\n{hidden}")),
-        ("long address", format!("GET {path}?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(3000)) + &hidden),
-        ("many headers", format!("{begin}{}\r\n", "X: 1\r\n".repeat(80)) + &hidden),
-        ("long header", format!("{begin}X: {}\r\n\r\n", "a".repeat(20_000))),
-        ("endless head", format!("{begin}X: {}\r\n\r\n", "a".repeat(200_000))),
-    ]
-}
-
-#[test]
-fn a_body_in_chunks_that_cannot_be_read_is_answered_so_and_counted() {
-    let mut house = House::built(true);
-    house.start();
-    let numbers = || inside(logged_port(&house, "internal="), "GET /metrics").1;
-    let bodies = ["zz\r\n", "-2\r\n{}\r\n", "0x2\r\n{}\r\n", "2\n{}\r\n", "2\r\n{}XX"];
-    for (number, body) in (1..).zip(bodies.iter().flat_map(|body| [(body, false), (body, true)])) {
-        let (body, apart) = body;
-        let mut line = house.line(CORPORATION);
-        let head = "POST /v1/priority-questions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-                    Transfer-Encoding: chunked\r\n\r\n";
-        if apart {
-            line.write(head.as_bytes()).unwrap();
-            std::thread::sleep(Duration::from_millis(400));
-            line.write(body.as_bytes()).unwrap();
-        } else {
-            line.write(format!("{head}{body}").as_bytes()).unwrap();
-        }
-        let reply = line.reply("POST").unwrap();
-        reply.is_problem(400, "body");
-        assert_eq!(reply.header("connection"), Some("close"), "{body:?}");
-        let told = format!("voorrang_refused_total{{code=\"body\"}} {number}");
-        assert!(numbers().contains(&told), "{body:?}: {told}");
-    }
-    let lines = std::fs::read_to_string(house.stderr()).unwrap();
-    assert_eq!(lines.matches("a request's body could not be read").count(), bodies.len() * 2);
-    // The control: chunks that can be read.
-    let mut line = house.line(CORPORATION);
-    let head = "POST /v1/priority-questions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-    line.write(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n").as_bytes()).unwrap();
-    assert_ne!(line.reply("POST").unwrap().problem().code, "body");
-    assert_eq!(line.get("/v1/ping").status, 204, "the connection goes on");
-}
-
-#[test]
-fn what_two_readers_could_understand_differently_nobody_gets() {
-    let house = House::limited(&[]);
-    // Nor does another reason for a refusal go before this one.
-    let more = ["", "Accept: image/png\r\n", "Content-Encoding: gzip\r\n"];
-    let all = two_ways("/v1/ping", "/v1/service").into_iter();
-    let all = all.flat_map(|(what, bytes)| more.map(|more| (what, bytes.replacen("\r\n", &format!("\r\n{more}"), 1))));
-    for (what, bytes) in all {
-        let mut line = house.line(OFFICER);
-        line.tls.get_ref().sock.set_read_timeout(Some(Duration::from_secs(7))).unwrap();
-        drop(line.write(bytes.as_bytes()));
-        line.tls.get_mut().conn.send_close_notify();
-        drop(line.tls.get_mut().flush());
-        let mut answer = Vec::new();
-        // It ends, one way or the other.
-        drop(line.tls.read_to_end(&mut answer));
-        let answer = String::from_utf8_lossy(&answer);
-        let statuses = statuses(&answer);
-        assert!(statuses.len() <= 1, "{what}: {statuses:?}");
-        assert!(statuses.iter().all(|status| (400..600).contains(status)), "{what}: {statuses:?}");
-        for word in ["api-version: ", "application/problem+json", "x-content-type-options: nosniff", "\"code\":\""] {
-            assert!(statuses.is_empty() || answer.contains(word), "{what}: {answer}");
-        }
-    }
-    let mut line = house.line(OFFICER);
-    let hidden = "GET /v1/service HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    line.write(format!("GET /v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n{hidden}").as_bytes())
-        .unwrap();
-    let mut answer = Vec::new();
-    drop(line.tls.read_to_end(&mut answer));
-    assert_eq!(statuses(&String::from_utf8_lossy(&answer)), [204], "nothing is read behind the end");
-    let read = house.log().into_iter().filter(|entry| entry.action != Action::Connect && entry.result.code().is_some());
-    assert_eq!(read.count(), 0, "nothing was asked");
 }

@@ -21,6 +21,7 @@ mod ends;
 mod entries;
 mod epochs;
 mod floods;
+mod framing;
 mod groups;
 mod hand_over;
 mod identity;

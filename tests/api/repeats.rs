@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use time::macros::datetime;
-use voorrang::answer::wire::ANSWER_BYTES;
+use voorrang::answer::wire::{ANSWER_BYTES, Source};
 use voorrang::audit::{Action, Outcome};
 use voorrang::cli::pki::{self, Subject};
 
+use super::loads::{ByHand, residents};
+use super::question_batches::begin;
 use super::regulation::{CARE_OFFICER, TEAM, amend, of_case, sign_anew};
 use super::support::*;
 
@@ -450,4 +452,99 @@ fn what_was_done_and_not_answered_is_done_once_under_its_key() {
         assert_eq!((count(&house), charged(&house)), (entries, before), "{path}: one entry, one charge");
     }
     assert_eq!(charged(&house), 3);
+}
+
+/// Sends a chunk, under a key if there is one.
+fn chunk(house: &House, stem: &str, path: &str, key: Option<&str>, lines: &[String]) -> Reply {
+    let key = key.map(|key| ("Idempotency-Key", key));
+    let headers: Vec<_> = [("Content-Type", "application/x-ndjson")].into_iter().chain(key).collect();
+    house.line(stem).send("PUT", path, &headers, lines.join("\n").as_bytes()).unwrap()
+}
+
+#[test]
+fn a_chunk_under_a_key_is_kept_once_and_another_one_under_it_is_refused() {
+    let mut house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let people = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, people.len());
+    let questions = [FAMILY, SINGLE].map(|contract| value(&encoder, contract).to_string());
+    let batch = begin(&house, &value(&encoder, FAMILY), 2);
+    for (stem, place, one, other, action) in [
+        (POPULATION, load.commit_path().replace("/commit", ""), &people[..2], &people[2..5], Action::Load),
+        (CORPORATION, format!("/v1/question-batches/{batch}"), &questions[..1], &questions[1..], Action::Ask),
+    ] {
+        let path = format!("{place}/chunks/0");
+        let kept = |house: &House| {
+            let view: Value = serde_json::from_slice(&house.line(stem).get(&place).body).unwrap();
+            view["chunks"].clone()
+        };
+        let first = chunk(&house, stem, &path, Some(KEY), one);
+        assert_eq!(first.status, 200, "{}", first.text());
+        let [told, next] = [(); 2].map(|()| chunk(&house, stem, &path, Some(KEY), one).text());
+        assert_eq!((&told, &next), (&first.text(), &first.text()));
+        // Another one took its place: what is sent again under the key is not done again.
+        let replaced = chunk(&house, stem, &path, None, other);
+        assert_eq!(replaced.status, 200, "{}", replaced.text());
+        assert_eq!(chunk(&house, stem, &path, Some(KEY), one).text(), first.text());
+        let view = json!([serde_json::from_slice::<Value>(&replaced.body).unwrap()]);
+        assert_eq!(kept(&house), view, "{path}");
+        house.restart();
+        assert_eq!(chunk(&house, stem, &path, Some(KEY), one).text(), first.text(), "after a restart");
+        let elsewhere = format!("{place}/chunks/1");
+        for (path, lines) in [(&path, other), (&elsewhere, one)] {
+            let refused = chunk(&house, stem, path, Some(KEY), lines);
+            refused.is_problem(422, "idempotency_key_reused");
+            let entry = house.entry_of(&refused).expect("it is in the log");
+            assert_eq!((entry.action, entry.result.code()), (action, Some("idempotency_key_reused")));
+        }
+        chunk(&house, stem, &path, Some("short"), one).is_problem(400, "idempotency_key");
+        assert_eq!(kept(&house), view, "none of them changed anything");
+        // Without a key the same number again takes its place.
+        assert_eq!(chunk(&house, stem, &path, None, one).status, 200);
+        // What was refused is not kept: its key is free.
+        let key = &format!("{KEY}-2");
+        assert!(chunk(&house, stem, &elsewhere, Some(key), &["{}".to_owned()]).status >= 400);
+    }
+    assert_eq!(
+        chunk(
+            &house,
+            POPULATION,
+            &load.commit_path().replace("commit", "chunks/7"),
+            Some(&format!("{KEY}-2")),
+            &people[..1]
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
+fn the_same_chunk_many_times_at_once_under_a_key_is_told_the_same() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let people = residents(&house, &encoder);
+    let load = ByHand::begin(&house, POPULATION, &encoder, Source::Population, people.len());
+    let path = load.commit_path().replace("commit", "chunks/0");
+    let start = std::sync::Barrier::new(8);
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let send = || {
+            start.wait();
+            chunk(&house, POPULATION, &path, Some(KEY), &people[..3])
+        };
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(send)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.text() == replies[0].text()), "{replies:?}");
+}
+
+/// Each leaves an answer for a day, which nobody announced.
+#[test]
+fn chunks_under_keys_count_among_what_is_written_and_others_do_not() {
+    let house = House::limited(&[("records_per_minute_each", 5)]);
+    let path = format!("/v1/question-batches/{}/chunks/0", "0".repeat(32));
+    let put = |key: Option<&str>| chunk(&house, CORPORATION, &path, key, &["{}".to_owned()]);
+    let keys: Vec<String> = (0..12).map(|number| format!("{KEY}-{number}")).collect();
+    assert!(keys.iter().any(|key| put(Some(key)).status == 429));
+    put(Some(KEY)).is_problem(429, "too_many_writes");
+    (0..12).for_each(|_| drop(put(None).is_problem(404, "unknown_batch")));
 }

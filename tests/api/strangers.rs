@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use voorrang::audit::Action;
 
-use super::limits::{statuses, two_ways};
+use super::framing::{statuses, two_ways};
 use super::support::*;
 use super::walls::logged_port;
 
@@ -88,7 +88,7 @@ fn nothing_is_smuggled_past_the_listeners_that_ask_for_no_certificate() {
             let found = statuses(&answer);
             assert!(found.len() <= 1, "{path}, {what}: {found:?}");
             // Who asks how the service is has the answer before the body is looked at, and the connection ends.
-            if tls.is_none() && what == "chunk size" {
+            if tls.is_none() && what.starts_with("chunk") {
                 continue;
             }
             assert!(found.iter().all(|status| (400..500).contains(status)), "{path}, {what}: {found:?}");

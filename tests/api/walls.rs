@@ -8,11 +8,12 @@ use std::time::{Duration as Wait, Instant};
 use rcgen::KeyPair;
 use rustls::ProtocolVersion;
 use serde_json::json;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use toml::Value;
+use voorrang::answer::checkup::examine;
 use voorrang::answer::server;
 use voorrang::answer::wire::law::Pending;
-use voorrang::audit::Action;
+use voorrang::audit::{Action, Outcome};
 use voorrang::cli::pki::file_stem;
 
 use super::authority::*;
@@ -144,6 +145,72 @@ fn without_a_revocation_list_in_date_nobody_comes_in() {
     fs::write(&list, &good).unwrap();
     soon("the door opens again", || ping(&house, &card) == Some(204));
     assert!(refused(&house, "tls_revocation_list_ended") > 0);
+}
+
+/// What the doctor says of revocation lists, beside their end.
+fn lists_found(house: &House) -> Vec<&'static str> {
+    let found = examine(&house.config(), &house.clock).into_iter().map(|one| one.code);
+    found.filter(|code| ["revocation_lists_doubled", "revocation_lists_gone_back"].contains(code)).collect()
+}
+
+#[test]
+fn of_two_lists_of_one_authority_the_newer_counts_whatever_the_order_of_the_files() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, false);
+    house.configure(|table| table["tls"]["crls"] = vec!["list.pem", "second.pem"].into());
+    let card = Card::new(&root.issue(YMERE, 7, &KeyPair::generate().unwrap()));
+    let ago = |minutes: i64| OffsetDateTime::now_utc() - Duration::minutes(minutes);
+    let (same, others) = (ago(30), root.below("Below").list(&[], Duration::HOUR));
+    for (what, newer, older) in [
+        ("by time", root.list_of(&[7], ago(10), Duration::HOUR, 1), root.list_of(&[], ago(50), Duration::HOUR, 2)),
+        ("by number", root.list_of(&[7], same, Duration::HOUR, 256), root.list_of(&[], same, Duration::HOUR, 255)),
+        // What no longer counts may have ended.
+        ("ended", root.list_of(&[7], ago(10), Duration::HOUR, 2), root.list_of(&[], ago(50), -Duration::MINUTE, 1)),
+    ] {
+        for (first, second) in [(&newer, &older), (&older, &newer)] {
+            for (first, second) in [(first.clone(), second), (format!("{first}{second}"), &others)] {
+                fs::write(house.keys().join("list.pem"), &first).unwrap();
+                fs::write(house.keys().join("second.pem"), second).unwrap();
+                assert_eq!(lists_found(&house), ["revocation_lists_doubled"], "{what}");
+                house.start();
+                assert_eq!(ping(&house, &card), None, "{what}: {first}{second}");
+                assert_eq!(house.line(OFFICER).get("/v1/ping").status, 204, "{what}: others come in");
+                house.stop();
+            }
+        }
+    }
+}
+
+#[test]
+fn an_older_list_in_the_place_of_a_newer_one_counts_and_is_told() {
+    let root = Root::new("Root");
+    let mut house = house_of(&root, true);
+    house.start();
+    assert_eq!(lists_found(&house), [] as [&str; 0]);
+    let told = |text: &str| inside(logged_port(&house, "internal="), "GET /readyz").1.contains(text);
+    let said = || fs::read_to_string(house.stderr()).unwrap().contains("older than the one before");
+    let list = |minutes: i64| {
+        let made = OffsetDateTime::now_utc() - Duration::minutes(minutes);
+        fs::write(house.keys().join("list.pem"), root.list_of(&[], made, Duration::DAY, 9)).unwrap();
+    };
+    list(30);
+    soon("a newer one is read", || !told("revocation_lists_end"));
+    assert!(!said() && !told("revocation_lists_gone_back"));
+    list(90);
+    soon("an older one is told", || said() && told("revocation_lists_gone_back"));
+    // What was there before it is remembered, also behind one that is older still and one that is no list.
+    for bad in ["", "no list"] {
+        if bad.is_empty() {
+            list(120)
+        } else {
+            fs::write(house.keys().join("list.pem"), bad).unwrap()
+        }
+        sleep(Wait::from_millis(2500));
+    }
+    list(40);
+    soon("it is still older than the first", || told("revocation_lists_gone_back"));
+    list(20);
+    soon("the newest ends it", || !told("revocation_lists_gone_back"));
 }
 
 /// The port of another listener, as the service says it.
@@ -359,6 +426,47 @@ fn an_inway_speaks_for_others_and_nobody_else_does() {
     let mine = ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ac");
     assert_eq!(get(&house.card(OFFICER), &[mine]).status, 200);
     assert!(house.log().into_iter().all(|entry| entry.trace_id.to_string() != mine.1.replace('-', "")));
+}
+
+#[test]
+fn behind_one_inway_two_parties_are_two_people_and_one_party_is_one_wherever_it_comes_from() {
+    let (root, key) = (Root::new("Root"), KeyPair::generate().unwrap());
+    let mut house = House::built(false);
+    house.believe(&root.certificate());
+    house.configure(|table| table["tls"]["inways"] = vec![format!("key:{}", pin(&key))].into());
+    house.start();
+    house.announce(EPOCH).unwrap();
+    let inway = Card::new(&root.issue("00000099000000007777", 1, &key));
+    let send = |by_inway: bool, stem: &str, method: &str, path: &str| {
+        let parties = house.regulation.parties();
+        let oin = parties.iter().find(|party| file_stem(&party.name) == stem).unwrap().oin.as_str();
+        let own = house.card(stem);
+        let mut line = Line::open(house.port(), house.tls(Some(if by_inway { &inway } else { &own }))).unwrap();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Fsc-Peer-Id", oin),
+            ("Fsc-Transaction-Id", "01939c0a-7d3c-7abc-9def-0123456789ab"),
+        ];
+        line.send(method, path, &headers, if method == "POST" { b"{}" } else { b"" }).unwrap()
+    };
+    let propose = |by_inway: bool| {
+        let reply = send(by_inway, ADMINISTRATOR, "POST", &format!("/v1/epochs/{EPOCH}/abort"));
+        let waits: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        format!("/v1/proposals/{}", waits["proposal"].as_str().unwrap_or_else(|| panic!("{}", reply.text())))
+    };
+    for (proposed, confirmed) in [(true, true), (true, false), (false, true), (false, false)] {
+        let act = propose(proposed);
+        let alone = send(confirmed, ADMINISTRATOR, "POST", &format!("{act}/confirm"));
+        let article = alone.is_problem(403, "refused").article;
+        assert_eq!(article.as_deref(), Some("four-eyes"), "by Inway: {proposed}, then {confirmed}");
+        assert_eq!(send(proposed, ADMINISTRATOR, "DELETE", &act).status, 200);
+    }
+    let act = propose(true);
+    let both = send(true, OFFICER, "POST", &format!("{act}/confirm"));
+    assert_eq!(both.status, 200, "{}", both.text());
+    let mut aborted = house.log().into_iter().filter(|entry| entry.action == Action::EpochAbort);
+    let done = aborted.find(|entry| entry.result == Outcome::Done).unwrap();
+    assert_eq!(done.actor.oin.unwrap().as_str(), "00000099000000005001");
 }
 
 #[test]

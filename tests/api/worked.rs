@@ -1,7 +1,7 @@
 //! The requests that the documentation shows, made as it says and sent.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -116,11 +116,38 @@ fn answers_for_a_system_that_speaks_vera_have_its_names_and_no_more_than_the_ans
 fn the_scripts_of_the_client_s_page_are_shell() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/client.md")).unwrap();
     let scripts: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(scripts.len(), 2);
-    for script in scripts {
+    assert_eq!(scripts.len(), 3);
+    for script in &scripts {
         assert!(Command::new("sh").args(["-n", "-c", script]).status().unwrap().success(), "{script}");
-        assert!(script.contains("--resume") && script.contains("exit \"$code\""));
+        assert!(script.contains("exit \"$code\""));
     }
+    assert!(scripts[1..].iter().all(|script| script.contains("--resume")));
+}
+
+/// Its code goes on to whoever waits, its words to the system's log and to cron's mail; a night that went well is silent.
+#[test]
+fn a_night_that_fails_is_heard_and_its_exit_code_kept() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/client.md")).unwrap();
+    let script = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let logger = folder.path().join("logger");
+    fs::write(&logger, "#!/bin/sh\necho \"$@\" >>logged\n").unwrap();
+    fs::set_permissions(&logger, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let heard = |command: &str| {
+        let mut run = Command::new("sh");
+        run.args(["-c", script, "heard", "query", "sh", "-c", command]).env("PATH", &path).current_dir(&folder);
+        let ended = run.output().unwrap();
+        let logged = fs::read_to_string(folder.path().join("logged")).unwrap_or_default();
+        (ended.status.code(), String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap(), logged)
+    };
+    assert_eq!(heard("echo asked; echo warned >&2"), (Some(0), String::new(), String::new()));
+    let (code, mail, logged) = heard("echo 'arrears.csv cannot be read' >&2; exit 4");
+    assert_eq!(code, Some(4));
+    assert!(mail.contains("exit code 4") && !mail.contains("arrears"), "what it says stays: {mail}");
+    assert!(logged.contains("user.err") && logged.contains("exit code 4"), "{logged}");
+    let kept = fs::read_to_string(folder.path().join("query.log")).unwrap();
+    assert_eq!(kept, "asked\nwarned\narrears.csv cannot be read\n");
 }
 
 /// Each night has its own files of arrears; what is handed over is that night's, or nothing.
@@ -134,7 +161,7 @@ fn a_night_that_fails_hands_over_nothing_of_the_night_before() {
         fs::create_dir(folder).unwrap();
     }
     fs::copy(house.stock_of("C1"), shared.join("tenants.json")).unwrap();
-    let script = script.replace("/var/lib/voorrang", &own.display().to_string());
+    let script = script.replace("/var/lib/voorrang-client", &own.display().to_string());
     let script = script.replace("/mnt/c/Voorrang", &shared.display().to_string()).replace("--format vera", "");
     let script = script.replace("client.toml", &house.party(CORPORATION).display().to_string());
     let path = format!(

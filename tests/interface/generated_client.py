@@ -84,7 +84,7 @@ def encoded(party_name, kind, file, day):
 
 
 def load(party_name, source, file, day):
-    """Begun twice under one key, sent in two chunks, asked about, committed twice under one key."""
+    """Begun twice under one key, sent in two chunks, each twice under one, asked about, committed twice under one."""
     header, records = encoded(party_name, source, file, day)
     for record in records:
         # The custodian's own number stays with the custodian.
@@ -97,8 +97,10 @@ def load(party_name, source, file, day):
     name, half = begun[0].load, len(records) // 2
     for number, part in enumerate((records[:half], records[half:])):
         lines = "\n".join(map(json.dumps, part)).encode()
-        kept = good(put_chunk.sync_detailed(name, number, client=client, body=File(io.BytesIO(lines))))
-        assert kept.digest == base64.b64encode(hashlib.sha256(lines).digest()).decode()
+        key = uuid.uuid4().hex
+        kept = [good(put_chunk.sync_detailed(name, number, client=client, body=File(io.BytesIO(lines)),
+                                             idempotency_key=key)) for _ in range(2)]
+        assert kept[0] == kept[1] and kept[0].digest == base64.b64encode(hashlib.sha256(lines).digest()).decode()
     assert [chunk.records for chunk in good(get_load.sync_detailed(name, client=client)).chunks] == [
         half, len(records) - half]
     commit = LoadCommit(chunks=2)

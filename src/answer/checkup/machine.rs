@@ -1,7 +1,7 @@
 //! What the machine gives: addresses, room, and files that only the service reads.
 
 use std::fs::{self, Metadata};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,17 +29,23 @@ pub(super) fn listeners(config: &Config, runs: bool) -> Vec<Finding> {
         (config.documentation.address(), "documentation.listen"),
         (config.internal.address(), "internal.listen"),
     ];
-    all.into_iter().filter_map(|(address, key)| Some(listener(address?, key))).collect()
-}
-
-fn listener(address: SocketAddr, key: &'static str) -> Finding {
-    match TcpListener::bind(address) {
-        Ok(_) => Finding::fine(Area::Listener, "address_free", format!("{address} is free for {key}")),
-        Err(source) => {
-            let error = StartError::Listen { address, key, source };
-            Finding::error(Area::Listener, "cannot_listen", chain(&error))
-        }
+    let (mut bound, mut found) = (Vec::new(), Vec::new());
+    for (address, key) in all.into_iter().filter_map(|(address, key)| Some((address?, key))) {
+        found.push(match TcpListener::bind(address) {
+            Ok(listener) => {
+                // Open until all are: a service needs them at once.
+                bound.push((listener, address, key));
+                Finding::fine(Area::Listener, "address_free", format!("{address} is free for {key}"))
+            }
+            Err(source) => {
+                let ours = bound.iter().find(|(_, other, _)| other.port() == address.port());
+                let ours = ours.map_or_else(String::new, |(.., other)| format!("; `{other}` has the same port"));
+                let error = StartError::Listen { address, key, source };
+                Finding::error(Area::Listener, "cannot_listen", chain(&error) + &ours)
+            }
+        });
     }
+    found
 }
 
 /// Whether every connection that is let in finds a file, and what the service reads and writes besides does too: a

@@ -217,7 +217,7 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
     } else {
         Finding::fine(Area::Tls, "certificate", format!("the service's certificate serves for {days} more days"))
     };
-    let lists = match gate.lists_until {
+    let lists = match gate.lists.until {
         until if gate.is_closed() || until.is_some_and(|until| until <= now) => {
             let detail = "revocation cannot be judged and nobody is let in: fetch the lists of tls.crls anew";
             Finding::error(Area::Tls, "revocation_lists", detail)
@@ -241,14 +241,23 @@ pub(super) fn of_gate(gate: &Gate, now: OffsetDateTime) -> Vec<Finding> {
         }
     };
     let mut found = vec![own, lists];
-    if gate.unlisted > 0 && !gate.is_closed() {
-        let (of, all) = (gate.unlisted, gate.roots());
+    if gate.lists.unlisted > 0 && !gate.is_closed() {
+        let (of, all) = (gate.lists.unlisted, gate.roots());
         let detail = format!(
             "tls.crls holds no list of {of} of the {all} authorities of tls.client_roots: nobody comes in whom they \
              vouch for; fetch theirs"
         );
         let told = if of == all { Finding::error } else { Finding::warning };
         found.push(told(Area::Tls, "revocation_lists_of_others", detail));
+    }
+    if gate.lists.doubled > 0 && !gate.is_closed() {
+        let detail = "tls.crls holds two lists of one authority: the newer one counts; take the older one away";
+        found.push(Finding::warning(Area::Tls, "revocation_lists_doubled", detail));
+    }
+    if gate.lists.gone_back > 0 && !gate.is_closed() {
+        let detail = "a list of tls.crls is older than the one that was there before, and whom that one revoked may be \
+                      in again: fetch the newest";
+        found.push(Finding::warning(Area::Tls, "revocation_lists_gone_back", detail));
     }
     found
 }

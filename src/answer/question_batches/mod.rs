@@ -19,6 +19,7 @@ pub(super) use desk::Desk;
 pub(super) use told::one_of_many;
 pub(super) use work::answer;
 
+use super::chunks::{self, Arrived};
 use super::decision::{store_problem, unanswered};
 use super::identity::{Identity, chain_of};
 use super::json::{Json, Plain, Query};
@@ -27,7 +28,7 @@ use super::repeats::Kept;
 use super::tls::Shown;
 use super::wire::batches::{BatchBegun, BatchCommit, BatchPlan, BatchView};
 use super::wire::{ChunkKept, ProblemBody};
-use super::{App, Caller, chunks};
+use super::{App, Caller};
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{BatchId, TraceId};
 use crate::store::{Batch, BatchState, NewBatch, StoreError, Tx};
@@ -144,8 +145,13 @@ pub(super) async fn put_chunk(
     let traced = |problem: Problem| problem.traced(caller.trace);
     chunks::check_media(&request).map_err(traced)?;
     let (id, Plain(number)) = place.into_inner();
-    let batch = app.own_batch(&caller, &id).and_then(check_open).map_err(traced)?;
+    let batch = app.own_batch(&caller, &id).map_err(traced)?;
     let (body, digest) = chunks::whole(&request, body, CHUNK_BYTES).await.map_err(traced)?;
+    let key = match app.arrived(&caller, &request, &digest, || app.entry_of(&caller, &batch)).await? {
+        Arrived::New(key) => key,
+        Arrived::Again(told) => return Ok(Json(told)),
+    };
+    let batch = check_open(batch).map_err(traced)?;
     let (worker, read) = (app.clone(), batch.clone());
     let sealed = app.in_turn(&caller.identity.oin, move || worker.seal_questions(&read, number, &body));
     let (sealed, records) = match sealed.await.map_err(traced)? {
@@ -153,9 +159,8 @@ pub(super) async fn put_chunk(
         Err(BadChunk::Unreadable(problem)) => return Err(traced(problem)),
         Err(BadChunk::Refused(problem)) => return Err(app.refuse_batch(&caller, &batch, problem).await),
     };
-    let written = app.store.write_async(move |tx: &Tx<'_>| tx.put_questions(&id, &sealed)).await;
-    written.map_err(|error: StoreError| traced(store_problem(&error)))?;
-    Ok(Json(ChunkKept { chunk: number, records, digest }))
+    let told = ChunkKept { chunk: number, records, digest };
+    app.keep_chunk(key, told, move |tx| tx.put_questions(&id, &sealed)).await.map_err(traced)
 }
 
 /// Has a complete batch answered.

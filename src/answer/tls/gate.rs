@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error, RootCertStore};
 use time::OffsetDateTime;
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::bound::{Bound, Pins};
-use super::{TlsError, certificates, private_key, refusal, revocation_lists};
+use super::lists::{Lists, Standing};
+use super::{TlsError, certificates, private_key, refusal};
 use crate::answer::identity::Identity;
 use crate::config::Tls;
 use crate::ids::Oin;
@@ -36,10 +37,7 @@ pub(in crate::answer) struct Gate {
     inway_header: String,
     /// When the service's own certificate ends.
     pub(in crate::answer) own_until: OffsetDateTime,
-    /// When the first revocation list ends.
-    pub(in crate::answer) lists_until: Option<OffsetDateTime>,
-    /// Roots that no list speaks for, where there are lists: nobody comes in whom they vouch for.
-    pub(in crate::answer) unlisted: usize,
+    pub(in crate::answer) lists: Standing,
     /// Whether it is meant that there is no list.
     pub(in crate::answer) without_lists: bool,
 }
@@ -47,8 +45,8 @@ pub(in crate::answer) struct Gate {
 /// The service's own certificate and key, and when it ends.
 type Own = (Arc<CertifiedKey>, OffsetDateTime);
 
-/// What judges clients, when the first of its lists ends, and of how many roots there is none.
-type Judge = (Arc<dyn ClientCertVerifier>, Option<OffsetDateTime>, usize);
+/// What judges clients, where revocation can be judged, and what there is to tell of its lists.
+type Judge = (Option<Arc<dyn ClientCertVerifier>>, Standing);
 
 /// The certificate that a connection has shown.
 pub(in crate::answer) struct Shown {
@@ -82,8 +80,8 @@ impl Gate {
     pub(in crate::answer) fn open(tls: &Tls) -> Result<Self, TlsError> {
         let roots = roots_of(tls)?;
         let own = own_of(tls)?;
-        let (verifier, until, unlisted) = judge_of(tls, &roots)?;
-        Ok(Self::of(tls, own, roots, (Some(verifier), until, unlisted), Bound::new(&tls.bound)?))
+        let judge = judge_of(tls, &roots, &Standing::default())?;
+        Ok(Self::of(tls, own, roots, judge, Bound::new(&tls.bound)?))
     }
 
     /// Reads the files again. What does not serve stays as it is here, so that it holds up nothing else; but without
@@ -93,8 +91,7 @@ impl Gate {
         let own = or_old(own_of(tls), || (self.own.clone(), self.own_until), &mut faults);
         let roots = or_old(roots_of(tls), || self.roots.clone(), &mut faults);
         let bound = or_old(Bound::new(&tls.bound), || self.bound.clone(), &mut faults);
-        let judge = judge_of(tls, &roots).map(|(verifier, until, unlisted)| (Some(verifier), until, unlisted));
-        let judge = or_old(judge, || (None, self.lists_until, self.unlisted), &mut faults);
+        let judge = or_old(judge_of(tls, &roots, &self.lists), || (None, self.lists.clone()), &mut faults);
         (Self::of(tls, own, roots, judge, bound), faults)
     }
 
@@ -102,24 +99,12 @@ impl Gate {
         tls: &Tls,
         (own, own_until): Own,
         roots: Vec<CertificateDer<'static>>,
-        (verifier, lists_until, unlisted): (Option<Arc<dyn ClientCertVerifier>>, Option<OffsetDateTime>, usize),
+        (verifier, lists): Judge,
         bound: Bound,
     ) -> Self {
         let (shut_out, without_lists) = (tls.shut_out.clone(), tls.without_crls);
         let (inways, inway_header) = (tls.inways.clone(), tls.inway_header.clone());
-        Self {
-            verifier,
-            own,
-            roots,
-            bound,
-            shut_out,
-            inways,
-            inway_header,
-            own_until,
-            lists_until,
-            unlisted,
-            without_lists,
-        }
+        Self { verifier, own, roots, bound, shut_out, inways, inway_header, own_until, lists, without_lists }
     }
 
     /// How many roots there are.
@@ -231,40 +216,15 @@ fn store_of(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
 }
 
 /// Judges clients by these roots and the revocation lists.
-fn judge_of(tls: &Tls, roots: &[CertificateDer<'static>]) -> Result<Judge, TlsError> {
-    let (mut lists, mut lists_until) = (Vec::new(), None);
-    for path in &tls.crls {
-        for list in revocation_lists(path)? {
-            let no_list = |_| TlsError::NoCrl { path: path.clone() };
-            let (_, read) = CertificateRevocationList::from_der(&list).map_err(no_list)?;
-            let until = read.next_update().map(|time| time.to_datetime());
-            // One without an end could be served for ever.
-            let until = until.ok_or_else(|| TlsError::NoCrl { path: path.clone() })?;
-            if until <= OffsetDateTime::now_utc() {
-                return Err(TlsError::CrlEnded { path: path.clone() });
-            }
-            lists_until = Some(lists_until.map_or(until, |first: OffsetDateTime| first.min(until)));
-            lists.push(list);
-        }
-    }
+fn judge_of(tls: &Tls, roots: &[CertificateDer<'static>], before: &Standing) -> Result<Judge, TlsError> {
+    let lists = Lists::read(&tls.crls)?;
+    let standing = lists.standing(roots, before);
     let unfit = |source| TlsError::Roots { path: tls.client_roots.clone(), source };
     let (store, provider) = (Arc::new(store_of(roots).map_err(unfit)?), Arc::new(default_provider()));
     // No names of roots: those of a client would be outdated after a reload, and tell strangers whom we know.
     let mut verifier = WebPkiClientVerifier::builder_with_provider(store, provider).clear_root_hint_subjects();
-    let unlisted = if lists.is_empty() { 0 } else { roots.iter().filter(|root| !is_listed(root, &lists)).count() };
-    if !lists.is_empty() {
-        verifier = verifier.with_crls(lists).enforce_revocation_expiration();
+    if !lists.all.is_empty() {
+        verifier = verifier.with_crls(lists.all).enforce_revocation_expiration();
     }
-    Ok((verifier.build()?, lists_until, unlisted))
-}
-
-/// Whether one of the lists is this root's own.
-fn is_listed(root: &CertificateDer<'_>, lists: &[CertificateRevocationListDer<'_>]) -> bool {
-    let Ok((_, root)) = X509Certificate::from_der(root) else { return false };
-    let is_its = |list: &CertificateRevocationListDer<'_>| {
-        CertificateRevocationList::from_der(list).is_ok_and(|(_, list)| {
-            list.issuer().as_raw() == root.subject().as_raw() && list.verify_signature(root.public_key()).is_ok()
-        })
-    };
-    lists.iter().any(is_its)
+    Ok((Some(verifier.build()?), standing))
 }

@@ -4,6 +4,7 @@
 mod bound;
 mod door;
 mod gate;
+mod lists;
 mod reload;
 
 use std::path::{Path, PathBuf};

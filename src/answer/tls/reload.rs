@@ -42,6 +42,13 @@ impl Reloader {
         let digest = digest_of(&last.config.tls);
         if last.digest.is_none_or(|old| old.as_ref() != digest.as_ref()) {
             let (gate, unfit) = self.door.gate().1.renewed(&last.config.tls);
+            if gate.lists.gone_back > 0 {
+                let lists = gate.lists.gone_back;
+                tracing::warn!(
+                    lists,
+                    "a revocation list is older than the one before: whom that revoked may be in again"
+                );
+            }
             self.door.replace(gate);
             last.digest = unfit.is_empty().then_some(digest);
             if unfit.is_empty() {
