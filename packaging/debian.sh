@@ -103,6 +103,10 @@ is() {
 is usr/bin/voorrang 755
 is etc/voorrang/voorrang.toml 644
 is usr/lib/systemd/system/voorrang.service 644
+is usr/lib/systemd/system/voorrang-crls.service 644
+is usr/lib/systemd/system/voorrang-crls.timer 644
+is usr/lib/voorrang/fetch-crls 755
+is etc/voorrang/crls.conf 644
 is usr/lib/sysusers.d/voorrang.conf 644
 is usr/share/bash-completion/completions/voorrang 644
 is usr/share/zsh/vendor-completions/_voorrang 644
@@ -113,7 +117,13 @@ for page in voorrang voorrang-serve voorrang-doctor voorrang-backup voorrang-res
   is "usr/share/man/man1/$page.1.gz" 644
 done
 [ "$("$root/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "the program in it is another one"
-grep -qx /etc/voorrang/voorrang.toml "$root/DEBIAN/conffiles" || fail "the configuration would be overwritten"
+for file in voorrang.toml crls.conf; do
+  grep -qx "/etc/voorrang/$file" "$root/DEBIAN/conffiles" || fail "the configuration would be overwritten: $file"
+done
+# Until somebody names lists, there are none to fetch.
+status=0
+said="$("$root/usr/lib/voorrang/fetch-crls" "$root/etc/voorrang/crls.conf" 2>&1)" || status=$?
+[ "$status" -eq 2 ] && grep -q "names no list" <<<"$said" || fail "the shipped lists are not read as they should be: $said"
 # Keys and state are made on the machine, by systemd (StateDirectory=, mode 0700) and by whoever gets certificates.
 [ ! -e "$root/var" ] || fail "it brings a state folder"
 if find "$root" -name '*.key' -o -name '*.pem' -o -name '*.db' | grep .; then fail "it brings a key"; fi
@@ -127,8 +137,11 @@ found = {one["code"]: one["grade"] for one in json.load(open(sys.argv[1]))["find
 if found.get("configuration") != "fine" or "tls_files" not in found:
     sys.exit(f"debian: the shipped configuration is not read as it should be: {found}")
 PYTHON
-# The unit finds the program where the package puts it.
-systemd-analyze verify --root="$root" --man=no voorrang.service 2>&1 | grep "/usr/bin/voorrang" && fail "the unit does not find the program"
+# The units are well, and find their programs where the package puts them. The folder has none of the system's own units
+# and programs.
+said="$(systemd-analyze verify --root="$root" --man=no voorrang.service voorrang-crls.service voorrang-crls.timer 2>&1 |
+  grep -Ev 'Unit [a-z]+\.target not found\.$|/bin/kill is not executable' || true)"
+[ -z "$said" ] || fail "systemd does not take a unit: $said"
 
 # Installed, upgraded and purged in a folder: of this machine dpkg touches nothing, its scripts hear the folder's name.
 if [ "$(id -u)" -eq 0 ]; then
@@ -143,6 +156,7 @@ if [ "$(id -u)" -eq 0 ]; then
   into --install "$out/voorrang.deb"
   [ "$("$there/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "what is installed does not run"
   grep -q '^voorrang-tls:[^:]*:[0-9]*:$' "$there/etc/group" || fail "the private key's group is missing, or not empty"
+  grep -q '^voorrang-crls:.*nologin$' "$there/etc/passwd" || fail "who fetches the lists is missing, or can log in"
   [ -z "$(find "$there/etc" -name '*.wants')" ] || fail "it starts before there are certificates"
   echo '# mine' >>"$there/etc/voorrang/voorrang.toml"
   touch "$there/etc/voorrang/server.key"
