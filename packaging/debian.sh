@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The Debian package and its bill of materials (CycloneDX):
 #   packaging/debian.sh                      builds the program, with the list of its crates in it
-#   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built, as ./check does
-#   packaging/debian.sh --tools              makes ready what it needs, and no package
+#   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built so, as ./check does
+#   packaging/debian.sh --tools [TOOL]       makes ready what it needs, or this one of it, and no package
 # Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and objcopy (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
 # and cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
 # purged in a folder; the first thing that is not as it should be ends it.
@@ -21,9 +21,8 @@ fail() {
 
 tools="$target/tools"
 PATH="$tools/bin:$PATH"
-needed=(cargo-deb@3.8.0 cargo-cyclonedx@0.5.9)
-[ "$#" -gt 0 ] || needed+=(cargo-auditable@0.7.7)
-for tool in "${needed[@]}"; do
+for tool in cargo-auditable@0.7.7 cargo-deb@3.8.0 cargo-cyclonedx@0.5.9; do
+  if [ "${1:-}" = --tools ] && [ "${2:-${tool%@*}}" != "${tool%@*}" ]; then continue; fi
   # Unoptimised: built in a minute or two, they run for seconds.
   [ -x "$tools/bin/${tool%@*}" ] || CARGO_TARGET_DIR="$tools/build" \
     cargo install --quiet --locked --debug --root "$tools" --version "${tool#*@}" "${tool%@*}"
@@ -39,12 +38,10 @@ rm -rf "$assets"
 mkdir -p "$assets" "$out"
 strip -o "$assets/voorrang" "$program"
 rm -f "$out/crates.zlib"
-if [ "$#" -eq 0 ]; then
-  # What `cargo audit bin` reads, behind strip.
-  objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
-  rm -f "$out/copy"
-  [ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates"
-fi
+# What `cargo audit bin` reads, behind strip.
+objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
+rm -f "$out/copy"
+[ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates: cargo auditable build --locked --release"
 "$program" man -o "$assets/man1"
 gzip -9n "$assets"/man1/*
 "$program" completions bash >"$assets/voorrang.bash"
@@ -80,13 +77,11 @@ unlicensed = [part["name"] for part in bill["components"] if not part.get("licen
 if unlicensed:
     sys.exit(f"debian: without a licence in the bill of materials: {unlicensed}")
 print(f"bill of materials: {len(named)} crates")
-inside = pathlib.Path(sys.argv[3])
-if inside.exists():
-    crates = json.loads(zlib.decompress(inside.read_bytes()))["packages"]
-    listed = sorted((one["name"], one["version"]) for one in crates if not one.get("root"))
-    if listed != used:
-        sys.exit(f"debian: the list in the program is not what it is made of: {set(listed) ^ set(used)}")
-    print(f"list in the program: {len(listed)} crates")
+crates = json.loads(zlib.decompress(pathlib.Path(sys.argv[3]).read_bytes()))["packages"]
+listed = sorted((one["name"], one["version"]) for one in crates if not one.get("root"))
+if listed != used:
+    sys.exit(f"debian: the list in the program is not what it is made of: {set(listed) ^ set(used)}")
+print(f"list in the program: {len(listed)} crates")
 PYTHON
 
 # What nobody is to download need not be small.
