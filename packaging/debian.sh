@@ -118,7 +118,9 @@ done
 # Until somebody names lists, there are none to fetch.
 status=0
 said="$("$root/usr/lib/voorrang/fetch-crls" "$root/etc/voorrang/crls.conf" 2>&1)" || status=$?
-[ "$status" -eq 2 ] && grep -q "names no list" <<<"$said" || fail "the shipped lists are not read as they should be: $said"
+if [ "$status" -ne 2 ] || ! grep -q "names no list" <<<"$said"; then
+  fail "the shipped lists are not read as they should be: $said"
+fi
 # Keys and state are made on the machine, by systemd (StateDirectory=, mode 0700) and by whoever gets certificates.
 [ ! -e "$root/var" ] || fail "it brings a state folder"
 if find "$root" -name '*.key' -o -name '*.pem' -o -name '*.db' | grep .; then fail "it brings a key"; fi

@@ -207,7 +207,7 @@ fn with_a_register(
         batch::run(&premises, &mut process, &questions, restart.then_some(limits), table)?;
     }
     if runs("neighbour") {
-        premises.register_stock(&premises.files(size.persons, CARE_EVERY, size.tower)?, NEIGHBOUR)?;
+        premises.register_stock(&premises.files(size.persons, CARE_EVERY, size.tower, households)?, NEIGHBOUR)?;
         let client = Client::open(&premises.party(NEIGHBOUR))?;
         let everybody: Vec<&Question> = (0..size.households).map(pick).collect();
         let tenths: Vec<_> = everybody.chunks(size.households / 10).collect();

@@ -78,23 +78,23 @@ impl Premises {
         upload(Kind::Stock, &files.residents, &self.party(corporation), Some(files.dwellings))
     }
 
-    /// With so many households of a tower beside them.
-    pub fn files(&self, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Files> {
-        Files::write(self.folder.path(), persons, care_every, tower, HOUSEHOLDS)
+    /// With so many households of a tower beside them, and tenants of so many to ask about, if so many are there.
+    pub fn files(&self, persons: usize, care_every: usize, tower: usize, asked: usize) -> anyhow::Result<Files> {
+        Files::write(self.folder.path(), persons, care_every, tower, asked)
     }
 
-    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list, and so many
-    /// households of a tower beside them; there are tenants of so many households to ask about, if so many are there.
+    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list, as
+    /// [`Self::files`] has them.
     pub fn fill(
         &self,
         port: u16,
         persons: usize,
         care_every: usize,
         tower: usize,
-        households: usize,
+        asked: usize,
     ) -> anyhow::Result<Asked> {
         self.begin(port)?;
-        let files = Files::write(self.folder.path(), persons, care_every, tower, households)?;
+        let files = self.files(persons, care_every, tower, asked)?;
         upload(Kind::Population, &files.residents, &self.party(POPULATION), None)?;
         self.load_care(&files)?;
         self.activate()?;
