@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The Debian package and its bill of materials (CycloneDX):
 #   packaging/debian.sh                      builds the program, with the list of its crates in it
-#   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built, as ./check does
-#   packaging/debian.sh --tools              makes ready what it needs, and no package
+#   packaging/debian.sh PROGRAM [FOLDER]     takes one that is built so, as ./check does
+#   packaging/debian.sh --tools [TOOL]       makes ready what it needs, or this one of it, and no package
 # Needs dpkg-deb, dpkg-shlibdeps (dpkg-dev), strip and objcopy (binutils), xz and systemd; cargo-deb, cargo-cyclonedx
 # and cargo-auditable it builds, once. What it made is unpacked and looked at, and as root also installed, upgraded and
 # purged in a folder; the first thing that is not as it should be ends it.
@@ -21,9 +21,8 @@ fail() {
 
 tools="$target/tools"
 PATH="$tools/bin:$PATH"
-needed=(cargo-deb@3.8.0 cargo-cyclonedx@0.5.9)
-[ "$#" -gt 0 ] || needed+=(cargo-auditable@0.7.7)
-for tool in "${needed[@]}"; do
+for tool in cargo-auditable@0.7.7 cargo-deb@3.8.0 cargo-cyclonedx@0.5.9; do
+  if [ "${1:-}" = --tools ] && [ "${2:-${tool%@*}}" != "${tool%@*}" ]; then continue; fi
   # Unoptimised: built in a minute or two, they run for seconds.
   [ -x "$tools/bin/${tool%@*}" ] || CARGO_TARGET_DIR="$tools/build" \
     cargo install --quiet --locked --debug --root "$tools" --version "${tool#*@}" "${tool%@*}"
@@ -39,12 +38,10 @@ rm -rf "$assets"
 mkdir -p "$assets" "$out"
 strip -o "$assets/voorrang" "$program"
 rm -f "$out/crates.zlib"
-if [ "$#" -eq 0 ]; then
-  # What `cargo audit bin` reads, behind strip.
-  objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
-  rm -f "$out/copy"
-  [ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates"
-fi
+# What `cargo audit bin` reads, behind strip.
+objcopy --dump-section .dep-v0="$out/crates.zlib" "$assets/voorrang" "$out/copy" || true
+rm -f "$out/copy"
+[ -s "$out/crates.zlib" ] || fail "the program does not hold the list of its crates: cargo auditable build --locked --release"
 "$program" man -o "$assets/man1"
 gzip -9n "$assets"/man1/*
 "$program" completions bash >"$assets/voorrang.bash"
@@ -80,13 +77,11 @@ unlicensed = [part["name"] for part in bill["components"] if not part.get("licen
 if unlicensed:
     sys.exit(f"debian: without a licence in the bill of materials: {unlicensed}")
 print(f"bill of materials: {len(named)} crates")
-inside = pathlib.Path(sys.argv[3])
-if inside.exists():
-    crates = json.loads(zlib.decompress(inside.read_bytes()))["packages"]
-    listed = sorted((one["name"], one["version"]) for one in crates if not one.get("root"))
-    if listed != used:
-        sys.exit(f"debian: the list in the program is not what it is made of: {set(listed) ^ set(used)}")
-    print(f"list in the program: {len(listed)} crates")
+crates = json.loads(zlib.decompress(pathlib.Path(sys.argv[3]).read_bytes()))["packages"]
+listed = sorted((one["name"], one["version"]) for one in crates if not one.get("root"))
+if listed != used:
+    sys.exit(f"debian: the list in the program is not what it is made of: {set(listed) ^ set(used)}")
+print(f"list in the program: {len(listed)} crates")
 PYTHON
 
 # What nobody is to download need not be small.
@@ -103,6 +98,10 @@ is() {
 is usr/bin/voorrang 755
 is etc/voorrang/voorrang.toml 644
 is usr/lib/systemd/system/voorrang.service 644
+is usr/lib/systemd/system/voorrang-crls.service 644
+is usr/lib/systemd/system/voorrang-crls.timer 644
+is usr/lib/voorrang/fetch-crls 755
+is etc/voorrang/crls.conf 644
 is usr/lib/sysusers.d/voorrang.conf 644
 is usr/share/bash-completion/completions/voorrang 644
 is usr/share/zsh/vendor-completions/_voorrang 644
@@ -113,7 +112,15 @@ for page in voorrang voorrang-serve voorrang-doctor voorrang-backup voorrang-res
   is "usr/share/man/man1/$page.1.gz" 644
 done
 [ "$("$root/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "the program in it is another one"
-grep -qx /etc/voorrang/voorrang.toml "$root/DEBIAN/conffiles" || fail "the configuration would be overwritten"
+for file in voorrang.toml crls.conf; do
+  grep -qx "/etc/voorrang/$file" "$root/DEBIAN/conffiles" || fail "the configuration would be overwritten: $file"
+done
+# Until somebody names lists, there are none to fetch.
+status=0
+said="$("$root/usr/lib/voorrang/fetch-crls" "$root/etc/voorrang/crls.conf" 2>&1)" || status=$?
+if [ "$status" -ne 2 ] || ! grep -q "names no list" <<<"$said"; then
+  fail "the shipped lists are not read as they should be: $said"
+fi
 # Keys and state are made on the machine, by systemd (StateDirectory=, mode 0700) and by whoever gets certificates.
 [ ! -e "$root/var" ] || fail "it brings a state folder"
 if find "$root" -name '*.key' -o -name '*.pem' -o -name '*.db' | grep .; then fail "it brings a key"; fi
@@ -127,8 +134,11 @@ found = {one["code"]: one["grade"] for one in json.load(open(sys.argv[1]))["find
 if found.get("configuration") != "fine" or "tls_files" not in found:
     sys.exit(f"debian: the shipped configuration is not read as it should be: {found}")
 PYTHON
-# The unit finds the program where the package puts it.
-systemd-analyze verify --root="$root" --man=no voorrang.service 2>&1 | grep "/usr/bin/voorrang" && fail "the unit does not find the program"
+# The units are well, and find their programs where the package puts them. The folder has none of the system's own units
+# and programs.
+said="$(systemd-analyze verify --root="$root" --man=no voorrang.service voorrang-crls.service voorrang-crls.timer 2>&1 |
+  grep -Ev 'Unit [a-z]+\.target not found\.$|/bin/kill is not executable' || true)"
+[ -z "$said" ] || fail "systemd does not take a unit: $said"
 
 # Installed, upgraded and purged in a folder: of this machine dpkg touches nothing, its scripts hear the folder's name.
 if [ "$(id -u)" -eq 0 ]; then
@@ -143,6 +153,7 @@ if [ "$(id -u)" -eq 0 ]; then
   into --install "$out/voorrang.deb"
   [ "$("$there/usr/bin/voorrang" --version)" = "$("$program" --version)" ] || fail "what is installed does not run"
   grep -q '^voorrang-tls:[^:]*:[0-9]*:$' "$there/etc/group" || fail "the private key's group is missing, or not empty"
+  grep -q '^voorrang-crls:.*nologin$' "$there/etc/passwd" || fail "who fetches the lists is missing, or can log in"
   [ -z "$(find "$there/etc" -name '*.wants')" ] || fail "it starts before there are certificates"
   echo '# mine' >>"$there/etc/voorrang/voorrang.toml"
   touch "$there/etc/voorrang/server.key"

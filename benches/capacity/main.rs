@@ -1,13 +1,14 @@
 //! What the service carries, as a process of its own and over mutual TLS, in one run: `cargo bench --bench capacity`. At
 //! the end every figure stands in one table, beside what is asked. `-- rush` and the like run a part, `-- --small` all of
 //! them with little, to see that they run; `-- --residents N` loads so many instead of a million, `-- --at-once N` lets a
-//! party have so many requests in work. The register of the other parts holds 100,000 invented people. Clients and service
+//! party have so many requests in work, `-- batch --households N` asks for so many at once, up to the interface's 500,000,
+//! and `--restart` kills the service in the middle of that. The register of the other parts holds 100,000 invented people. Clients and service
 //! share the machine.
 //!
 //! - `idle`: memory with no register, and with 10,000 connections on which nothing is asked
 //! - `question`: one after the other, on one open connection
 //! - `rush`: questions a second of 64 clients, and the time of one at 70 % of that
-//! - `batch`: 10,000 households at once
+//! - `batch`: 10,000 households at once, in time, memory and room on the disk
 //! - `neighbour`: what a party notices of another one that takes all it may
 //! - `million`: a register from its encoded file to the epoch that answers from it
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use line::{Card, PING, asking, with_body};
 use neighbour::{Greedy, Sends};
-use premises::{CORPORATION, POPULATION, Premises, TOWER};
+use premises::{CORPORATION, HOUSEHOLDS, POPULATION, Premises, TOWER};
 use process::Process;
 use table::Table;
 use voorrang::answer::wire::Question;
@@ -39,6 +40,8 @@ mod table;
 /// One person in so many is on the care list.
 const CARE_EVERY: usize = 1000;
 const NEIGHBOUR: &str = "pre-wonen";
+/// Questions of a batch about one household; a month has 31.
+const A_MONTH: usize = 20;
 /// Connections of one party, where many are opened.
 const CONNECTIONS: i64 = 10_100;
 
@@ -82,6 +85,8 @@ struct Size {
     tower: usize,
     residents: usize,
     households: usize,
+    /// Of the part `batch`.
+    batch: usize,
     connections: usize,
     rounds: usize,
     run: Duration,
@@ -92,6 +97,7 @@ const FULL: Size = Size {
     tower: TOWER,
     residents: 1_000_000,
     households: 10_000,
+    batch: 10_000,
     connections: 10_000,
     rounds: 2000,
     run: Duration::from_secs(12),
@@ -103,6 +109,7 @@ const SMALL: Size = Size {
     tower: 10_000,
     residents: 5000,
     households: 200,
+    batch: 200,
     connections: 100,
     rounds: 50,
     run: Duration::from_secs(2),
@@ -115,7 +122,12 @@ fn main() -> anyhow::Result<()> {
         arguments.get(at + 1)?.parse::<usize>().ok()
     };
     let size = if arguments.iter().any(|one| one == "--small") { SMALL } else { FULL };
-    let size = Size { residents: number("--residents").unwrap_or(size.residents), ..size };
+    let batch = number("--households").unwrap_or(size.batch);
+    // A month has room for as many questions as there are dwellings.
+    let tower = size.tower.max(batch + batch / 10);
+    let residents = number("--residents").unwrap_or(size.residents);
+    let size = Size { residents, batch, tower, ..size };
+    let restart = arguments.iter().any(|one| one == "--restart");
     let limits: Vec<_> = number("--at-once").map(|most| ("requests_at_once_each", most as i64)).into_iter().collect();
     let parts = ["idle", "question", "rush", "batch", "neighbour", "million"];
     let chosen: Vec<&str> = parts.into_iter().filter(|part| arguments.iter().any(|one| one == part)).collect();
@@ -123,7 +135,7 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     println!("{}", machine()?);
     // What was measured until something fails is told as well.
-    let measured = measure(&size, &limits, &runs, &mut table);
+    let measured = measure(&size, (&limits, restart), &runs, &mut table);
     println!("\n{}\n{table}", machine()?);
     measured
 }
@@ -135,7 +147,13 @@ fn machine() -> anyhow::Result<String> {
     Ok(format!("{cores} cores, load average {}", load.split(' ').take(3).collect::<Vec<_>>().join(" ")))
 }
 
-fn measure(size: &Size, limits: &[(&str, i64)], runs: &dyn Fn(&str) -> bool, table: &mut Table) -> anyhow::Result<()> {
+/// `limits` are values of `[limits]`; with `restart` the service is killed in the middle of a batch.
+fn measure(
+    size: &Size,
+    (limits, restart): (&[(&str, i64)], bool),
+    runs: &dyn Fn(&str) -> bool,
+    table: &mut Table,
+) -> anyhow::Result<()> {
     if runs("idle") {
         let premises = Premises::new()?;
         let process = Process::start(&premises, &[("connections_each", CONNECTIONS)])?;
@@ -145,7 +163,7 @@ fn measure(size: &Size, limits: &[(&str, i64)], runs: &dyn Fn(&str) -> bool, tab
         idle::run(&process, &Card::of(&premises, POPULATION, process.port)?, size.connections, table)?;
     }
     if ["question", "rush", "batch", "neighbour"].into_iter().any(runs) {
-        with_a_register(size, limits, runs, table)?;
+        with_a_register(size, (limits, restart), runs, table)?;
     }
     if runs("million") {
         million::run(size.residents, table)?;
@@ -156,19 +174,25 @@ fn measure(size: &Size, limits: &[(&str, i64)], runs: &dyn Fn(&str) -> bool, tab
 /// The parts that ask.
 fn with_a_register(
     size: &Size,
-    limits: &[(&str, i64)],
+    (limits, restart): (&[(&str, i64)], bool),
     runs: &dyn Fn(&str) -> bool,
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let premises = Premises::new()?;
-    let process = Process::start(&premises, limits)?;
+    let mut process = Process::start(&premises, limits)?;
     let port = process.port;
-    let asked = premises.fill(port, size.persons, CARE_EVERY, size.tower)?;
+    let households = HOUSEHOLDS.max(size.batch / A_MONTH);
+    let asked = premises.fill(port, size.persons, CARE_EVERY, size.tower, households)?;
     println!("{} residents with codes, {} without: {:.0} MB", size.persons, size.tower, process.megabytes("VmRSS")?);
     // One in ten is of people whom nobody knows.
     let pick = |at: usize| {
         let from = if at.is_multiple_of(10) { &asked.unknown } else { &asked.at_home };
         &from[at % from.len()]
+    };
+    // Of a large batch every household has its share: one has a month's bound.
+    let in_batch = |at: usize| match at.is_multiple_of(10) {
+        true if size.batch > FULL.batch => &asked.unknown[at / 10 % asked.unknown.len()],
+        _ => pick(at),
     };
     let questions: Vec<Vec<u8>> = (0..asked.at_home.len()).map(|at| asking(pick(at))).collect();
     let card = Card::of(&premises, CORPORATION, port)?;
@@ -179,11 +203,11 @@ fn with_a_register(
         rush::run(&questions, &card, &premises.state, size, table)?;
     }
     if runs("batch") {
-        let households: Vec<&Question> = (0..size.households).map(pick).collect();
-        batch::run(&Client::open(&premises.party(CORPORATION))?, &households, table)?;
+        let questions: Vec<&Question> = (0..size.batch).map(in_batch).collect();
+        batch::run(&premises, &mut process, &questions, restart.then_some(limits), table)?;
     }
     if runs("neighbour") {
-        premises.register_stock(&premises.files(size.persons, CARE_EVERY, size.tower)?, NEIGHBOUR)?;
+        premises.register_stock(&premises.files(size.persons, CARE_EVERY, size.tower, households)?, NEIGHBOUR)?;
         let client = Client::open(&premises.party(NEIGHBOUR))?;
         let everybody: Vec<&Question> = (0..size.households).map(pick).collect();
         let tenths: Vec<_> = everybody.chunks(size.households / 10).collect();
@@ -192,7 +216,7 @@ fn with_a_register(
         let refused = Question { purpose: Some("tenant-screening".into()), ..asked.at_home[0].clone() };
         let done = sending::send(&client, households)?;
         let (open, chunk_bytes) = sending::begin(&client, households[0], households.len())?;
-        let chunks = sending::chunks(households, chunk_bytes).into_iter().enumerate();
+        let chunks = sending::chunks(households, chunk_bytes).enumerate();
         let chunk = |(number, lines): (usize, Vec<u8>)| {
             with_body("PUT", &format!("{open}/chunks/{number}"), "x-ndjson", &lines)
         };

@@ -17,7 +17,7 @@ use voorrang::profile::Profile;
 
 use super::process::Process;
 use super::table::Table;
-use crate::premises::{Files, POPULATION, Premises, only_epoch};
+use crate::premises::{Files, HOUSEHOLDS, POPULATION, Premises, only_epoch};
 
 const CARE_EVERY: usize = 1000;
 const RESTARTS: usize = 3;
@@ -28,7 +28,7 @@ pub fn run(residents: usize, table: &mut Table) -> anyhow::Result<()> {
     let premises = Premises::new()?;
     let process = Process::start(&premises, &[])?;
     premises.begin(process.port)?;
-    let files = premises.files(residents, CARE_EVERY, 0)?;
+    let files = premises.files(residents, CARE_EVERY, 0, HOUSEHOLDS)?;
     premises.load_care(&files)?;
     let client = Client::open(&premises.party(POPULATION))?;
     let (header, encoded) = encode(&client, &files)?;

@@ -23,9 +23,24 @@ pub struct Process {
 impl Process {
     /// With these values of `[limits]`.
     pub fn start(premises: &Premises, limits: &[(&str, i64)]) -> anyhow::Result<Self> {
+        Self::on(0, premises, limits)
+    }
+
+    /// Kills it and starts it once more where it was, so that clients go on; how long it took until it was ready.
+    pub fn again(&mut self, premises: &Premises, limits: &[(&str, i64)]) -> anyhow::Result<Duration> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let started = Instant::now();
+        *self = Self::on(self.port, premises, limits)?;
+        Ok(started.elapsed())
+    }
+
+    /// On this port, or on any that is free if it is 0.
+    fn on(port: u16, premises: &Premises, limits: &[(&str, i64)]) -> anyhow::Result<Self> {
         let config = premises.keys.join("voorrang.toml");
         let mut table: toml::Table = fs::read_to_string(&config)?.parse()?;
         table.insert("state".into(), premises.state.display().to_string().into());
+        table.insert("listen".into(), format!("127.0.0.1:{port}").into());
         let section = table.get_mut("limits").and_then(toml::Value::as_table_mut).context("the shipped defaults")?;
         limits.iter().for_each(|(key, value)| drop(section.insert((*key).into(), (*value).into())));
         fs::write(&config, table.to_string())?;
@@ -37,7 +52,7 @@ impl Process {
         let mut child = command.stderr(fs::File::create(&log)?).spawn()?;
         let until = Instant::now() + Duration::from_secs(120);
         while Instant::now() < until && child.try_wait()?.is_none() {
-            let ports = [" address=", "internal="].map(|place| port(&log, place));
+            let ports = [" address=", "internal="].map(|place| port_in(&log, place));
             if let [Some(port), Some(internal)] = ports
                 && is_ready(internal)
             {
@@ -54,6 +69,12 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let ticks = stat.split_whitespace().skip(13).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
         Ok(ticks / TICKS)
+    }
+
+    /// From here on `VmHWM` is the most since now.
+    pub fn forget_most(&self) -> anyhow::Result<()> {
+        // 5: the peak of the resident set (proc(5)).
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
 
     /// Memory in use, or with `VmHWM` the most that ever was, in megabytes.
@@ -80,7 +101,7 @@ fn allocator() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// A port that it says it has taken.
-fn port(log: &Path, place: &str) -> Option<u16> {
+fn port_in(log: &Path, place: &str) -> Option<u16> {
     let text = fs::read_to_string(log).ok()?;
     let (_, rest) = text.lines().find_map(|line| line.split_once(&format!("{place}127.0.0.1:")))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use premises::{Asked, CARE, CORPORATION, Premises, TOWER};
+use premises::{Asked, CARE, CORPORATION, HOUSEHOLDS, Premises, TOWER};
 use voorrang::answer::server::{self, Running};
 use voorrang::answer::wire::{Answered, Question};
 use voorrang::cli::client::Client;
@@ -34,7 +34,8 @@ impl Bench {
         let state = premises.state.clone();
         config.state.clone_from(&state);
         let service = server::start(config, Clock::System)?;
-        let Asked { at_home, unknown } = premises.fill(service.address.port(), persons, care_every, TOWER)?;
+        let port = service.address.port();
+        let Asked { at_home, unknown } = premises.fill(port, persons, care_every, TOWER, HOUSEHOLDS)?;
         let asker = Client::open(&premises.party(CORPORATION))?;
         let care = Client::open(&premises.party(CARE))?;
         Ok((Self { _premises: premises, service, asker, at_home, unknown }, state, care))

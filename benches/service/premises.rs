@@ -17,7 +17,7 @@ use voorrang::profile::Profile;
 use voorrang::regulate::Regulation;
 
 /// Households of which the tenants ask, of those who live at their address and of those who are nobody.
-const HOUSEHOLDS: usize = 4000;
+pub const HOUSEHOLDS: usize = 4000;
 const RESIDENTS_PER_HOUSEHOLD: usize = 3;
 /// Households of a tower that nobody asks about, so that a month has room for every question: children without codes.
 pub const TOWER: usize = 400_000;
@@ -78,16 +78,23 @@ impl Premises {
         upload(Kind::Stock, &files.residents, &self.party(corporation), Some(files.dwellings))
     }
 
-    /// With so many households of a tower beside them.
-    pub fn files(&self, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Files> {
-        Files::write(self.folder.path(), persons, care_every, tower)
+    /// With so many households of a tower beside them, and tenants of so many to ask about, if so many are there.
+    pub fn files(&self, persons: usize, care_every: usize, tower: usize, asked: usize) -> anyhow::Result<Files> {
+        Files::write(self.folder.path(), persons, care_every, tower, asked)
     }
 
-    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list, and so many
-    /// households of a tower beside them.
-    pub fn fill(&self, port: u16, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Asked> {
+    /// Loads so many people into the service on this port, of whom one in `care_every` is on the care list, as
+    /// [`Self::files`] has them.
+    pub fn fill(
+        &self,
+        port: u16,
+        persons: usize,
+        care_every: usize,
+        tower: usize,
+        asked: usize,
+    ) -> anyhow::Result<Asked> {
         self.begin(port)?;
-        let files = self.files(persons, care_every, tower)?;
+        let files = self.files(persons, care_every, tower, asked)?;
         upload(Kind::Population, &files.residents, &self.party(POPULATION), None)?;
         self.load_care(&files)?;
         self.activate()?;
@@ -169,7 +176,7 @@ pub struct Files {
 }
 
 impl Files {
-    fn write(folder: &Path, persons: usize, care_every: usize, tower: usize) -> anyhow::Result<Self> {
+    fn write(folder: &Path, persons: usize, care_every: usize, tower: usize, asked: usize) -> anyhow::Result<Self> {
         let place = |name: &str| folder.join(name);
         let files = Self {
             residents: place("brp.csv"),
@@ -217,7 +224,7 @@ postcode,woonplaats"
             )?;
         }
         let households = persons / RESIDENTS_PER_HOUSEHOLD;
-        Self::write_tenants(&files.tenants, 0..households.min(HOUSEHOLDS), 0)?;
+        Self::write_tenants(&files.tenants, 0..households.min(asked), 0)?;
         // At other addresses, if there are enough: a month has questions enough for one comparison of an address.
         Self::write_tenants(&files.strangers, households.saturating_sub(HOUSEHOLDS)..households, 7_777_777)?;
         Ok(files)

@@ -8,19 +8,18 @@ use voorrang::answer::wire::{ChunkKept, Question};
 use voorrang::audit::Hash;
 use voorrang::cli::client::Client;
 
-/// Lines of a batch, and those of its chunks.
-pub fn chunks(questions: &[&Question], most_bytes: usize) -> Vec<Vec<u8>> {
-    let mut chunks = vec![Vec::new()];
-    for question in questions {
-        let line = serde_json::to_vec(question).expect("plain data have a JSON form");
-        if chunks.last().is_some_and(|chunk: &Vec<u8>| chunk.len() + line.len() >= most_bytes) {
-            chunks.push(Vec::new());
+/// Lines of a batch, a chunk at a time: those of a large one are gigabytes.
+pub fn chunks(questions: &[&Question], most_bytes: usize) -> impl Iterator<Item = Vec<u8>> {
+    let lines = questions.iter().map(|question| serde_json::to_vec(question).expect("plain data have a JSON form"));
+    let mut lines = lines.peekable();
+    std::iter::from_fn(move || {
+        let mut chunk = Vec::new();
+        while let Some(line) = lines.next_if(|line| chunk.is_empty() || chunk.len() + line.len() < most_bytes) {
+            chunk.extend_from_slice(&line);
+            chunk.push(b'\n');
         }
-        let chunk = chunks.last_mut().expect("there is one");
-        chunk.extend_from_slice(&line);
-        chunk.push(b'\n');
-    }
-    chunks
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// Begins a batch that will have so many questions like this one: where it is, and how large a chunk may be.
@@ -37,36 +36,52 @@ pub fn begin(client: &Client, question: &Question, questions: usize) -> anyhow::
 /// Sends a batch and has it answered; where it is.
 pub fn send(client: &Client, questions: &[&Question]) -> anyhow::Result<String> {
     let (place, chunk_bytes) = begin(client, questions[0], questions.len())?;
-    let chunks = chunks(questions, chunk_bytes);
-    for (number, chunk) in chunks.iter().enumerate() {
-        let sum: [u8; 32] = digest(&SHA256, chunk).as_ref().try_into().expect("SHA-256 has 32 bytes");
-        let _kept: ChunkKept = client.put_lines(&format!("{place}/chunks/{number}"), chunk, &Hash::from(sum))?;
+    let mut sent = 0;
+    for chunk in chunks(questions, chunk_bytes) {
+        let sum: [u8; 32] = digest(&SHA256, &chunk).as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let _kept: ChunkKept = client.put_lines(&format!("{place}/chunks/{sent}"), &chunk, &Hash::from(sum))?;
+        sent += 1;
     }
-    let commit = BatchCommit { chunks: u32::try_from(chunks.len())? };
+    let commit = BatchCommit { chunks: sent };
     let _view: BatchView = client.post(&format!("{place}/commit"), &commit)?;
     Ok(place)
+}
+
+/// Waits until so many of a committed batch are answered, or it is done; how many are.
+pub fn wait(client: &Client, place: &str, until: usize) -> anyhow::Result<usize> {
+    loop {
+        let view: BatchView = client.get(place)?;
+        let answered = view.answered as usize;
+        if view.state != "answering" || answered >= until {
+            anyhow::ensure!(answered >= until, "{answered} of {until} were answered");
+            return Ok(answered);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Fetches the results, each once and in order.
+pub fn fetch(client: &Client, place: &str, questions: usize) -> anyhow::Result<()> {
+    let mut fetched = 0;
+    while fetched < questions {
+        let page = client.get_text(&format!("{place}/results?from={fetched}"))?;
+        anyhow::ensure!(!page.is_empty(), "{fetched} of {questions} have results");
+        for line in page.lines() {
+            let number = line.strip_prefix(&format!("{{\"number\":{fetched},"));
+            anyhow::ensure!(number.is_some(), "the result of number {fetched} is not in its place");
+            fetched += 1;
+        }
+    }
+    Ok(())
 }
 
 /// Sends, waits, fetches; how long each took.
 pub fn batch(client: &Client, questions: &[&Question]) -> anyhow::Result<[Duration; 3]> {
     let started = Instant::now();
     let place = send(client, questions)?;
-    let mut view: BatchView = client.get(&place)?;
     let sent = started.elapsed();
-    while view.state == "answering" {
-        std::thread::sleep(Duration::from_millis(20));
-        view = client.get(&place)?;
-    }
+    wait(client, &place, questions.len())?;
     let answered = started.elapsed();
-    anyhow::ensure!(
-        view.answered as usize == questions.len(),
-        "{} of {} were answered",
-        view.answered,
-        questions.len()
-    );
-    let mut fetched = 0;
-    while fetched < questions.len() {
-        fetched += client.get_text(&format!("{place}/results?from={fetched}"))?.lines().count();
-    }
+    fetch(client, &place, questions.len())?;
     Ok([sent, answered - sent, started.elapsed() - answered])
 }

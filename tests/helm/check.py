@@ -85,13 +85,121 @@ demand({"memory"} <= set(container["resources"]["limits"]) and container["resour
 demand(state["replicas"] == 1, "two processes cannot share a state folder")
 demand(container["image"] == "registry.example/voorrang@sha256:" + "0" * 64, "the image is not the one that was named")
 
-config_text = by_kind["ConfigMap"]["data"]["voorrang.toml"]
-config = tomllib.loads(config_text)
-(OUT / "voorrang.toml").write_text(config_text)
-said = subprocess.run([PROGRAM, "doctor", "--json", "--config", OUT / "voorrang.toml"], capture_output=True, text=True)
-found = {one["code"]: one["grade"] for one in json.loads(said.stdout)["findings"]}
-demand(found.get("configuration") == "fine", f"the service does not take the configuration: {said.stdout}")
+
+
+def taken(documents, name):
+    """The configuration that was rendered, if the service takes it."""
+    text, = [one["data"]["voorrang.toml"] for one in documents if one["kind"] == "ConfigMap"]
+    (OUT / name).write_text(text)
+    said = subprocess.run([PROGRAM, "doctor", "--json", "--config", OUT / name], capture_output=True, text=True)
+    found = {one["code"]: one["grade"] for one in json.loads(said.stdout)["findings"]}
+    demand(found.get("configuration") == "fine", f"the service does not take the configuration: {said.stdout}")
+    return tomllib.loads(text)
+
+
+config = taken(documents, "voorrang.toml")
 demand(config["log"] == {"format": "json", "level": "warn"} and "traces" in config, "extraConfig is not where it belongs")
+
+# Every key of the service's configuration can be set. Those that the chart writes itself:
+ITS_OWN = {"listen", "state", "epoch_keys", "log_origin", "regulations", "access_log.anchor", "tls.certificate", "tls.key",
+           "tls.client_roots", "tls.crls", "tls.without_crls", "documentation.listen", "internal.listen", "log.format"}
+# Where the others go. What stands in no section is the empty name; a section that is not here goes into extraConfig.
+PLACES = {"": ("topConfig",), "access_log": ("accessLog", "extra"), "tls": ("tls", "extra"), "limits": ("limits",),
+          "documentation": ("documentation", "extra")}
+# Other values than the defaults, where one more or the opposite is none that the service takes.
+OTHERS = {
+    "epoch_credentials": "/epoch-credentials", "profile": "/profiles/new.toml", "other_profiles": ["/profiles/old.toml"],
+    "clock_right_on": "2027-03-01", "access_log.witnessed": ["/witnessed/checkpoint"],
+    "access_log.witnesses": ["witness.example/w1+c1ce0b2f+BLhEL9Yl0hQAyeQ5Z9qLZGMgVwLRzvyMU0ZtqAZDs2dT"],
+    "ldv.collector": "https://ldv.example/v1/traces", "ldv.ca": "/roots/ldv.pem", "ldv.register": "https://a.example/r",
+    "traces.collector": "https://spans.example/v1/traces", "traces.ca": "/roots/spans.pem",
+    "documentation.server": "https://voorrang.example:8443/v1", "documentation.contact_name": "Someone",
+    "documentation.contact_url": "https://voorrang.example", "documentation.contact_email": "someone@voorrang.example",
+    "tls.shut_out": ["00000099000000004001"], "tls.inways": ["key:" + "0" * 64], "tls.inway_header": "fsc-other",
+    "tls.bound": {"corporation": ["issuer:" + "1" * 64]}, "log.level": "warn",
+}
+
+
+def keys_of(table):
+    """Every key of a configuration with its value, by its dotted name; [tls.bound] has names of others in it."""
+    return {f"{section}.{key}".lstrip("."): value
+            for section, part in [("", {k: v for k, v in table.items() if not isinstance(v, dict)}),
+                                  *((k, v) for k, v in table.items() if isinstance(v, dict))]
+            for key, value in part.items()}
+
+
+def another(name, value):
+    """A value that is not the default."""
+    if name in OTHERS:
+        return OTHERS[name]
+    demand(isinstance(value, int), f"{name} is a new key: give it a value in OTHERS")
+    return not value if isinstance(value, bool) else value + 1
+
+
+def line(key, value):
+    """A key as TOML, which for these values is JSON."""
+    if isinstance(value, dict):
+        return f"\n[tls.{key}]\n" + "\n".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items())
+    return f"{key} = {json.dumps(value)}"
+
+
+def with_every_key(shipped):
+    """Values that set every key of the shipped file to another value, and these."""
+    wanted = {name: another(name, value) for name, value in keys_of(shipped).items() if name not in ITS_OWN}
+    texts, sections = {}, {}
+    for name, value in wanted.items():
+        section, _, key = name.rpartition(".")
+        demand(section != "internal", f"the chart cannot set {name}")
+        (texts if section in PLACES else sections).setdefault(section, []).append(line(key, value))
+    # The chart ends in [log].
+    extra = ["\n".join(sections.pop("log"))] + [f"\n[{name}]\n" + "\n".join(lines) for name, lines in sections.items()]
+    values = {"extraConfig": "\n".join(extra) + "\n", "documentation": {"enabled": True}}
+    for section, lines in texts.items():
+        place = values
+        for part in PLACES[section][:-1]:
+            place = place.setdefault(part, {})
+        place[PLACES[section][-1]] = "\n".join(lines) + "\n"
+    return values, wanted
+
+
+shipped = tomllib.loads((ROOT / "config/default.toml").read_text())
+every, wanted = with_every_key(shipped)
+rendered = render(merged(GIVEN, every))
+demand(isinstance(rendered, list), rendered)
+all_of_it = keys_of(taken(rendered, "every-key.toml"))
+missing = keys_of(shipped).keys() ^ all_of_it.keys()
+demand(not missing, f"the chart cannot set {sorted(missing)}")
+demand({name: all_of_it[name] for name in wanted} == wanted, "a value does not arrive where it belongs")
+demand(not [name for name in wanted if wanted[name] == keys_of(shipped)[name]], "a value is the default: it shows nothing")
+# The control: a key that no place of the chart can hold.
+with_another = copy.deepcopy(shipped)
+with_another["internal"]["new"] = 1
+try:
+    with_every_key(with_another)
+except SystemExit as refused:
+    demand("cannot set internal.new" in str(refused), f"the control was refused for another reason: {refused}")
+else:
+    demand(False, "a key that the chart cannot set is not noticed: this checks nothing")
+unlisted = keys_of(taken(render(merged(GIVEN, {"tls": {"crls": [], "withoutCrls": True}})), "without-lists.toml"))
+demand(unlisted["tls.crls"] == [] and unlisted["tls.without_crls"] is True, "withoutCrls does not arrive")
+
+# Files that the configuration names besides are in volumes of one's own, and the environment has the last word.
+beside = render(merged(GIVEN, {
+    "tls": {"crls": ["list.pem", "/lists/other.pem"]},
+    "extraVolumes": [{"name": "lists", "persistentVolumeClaim": {"claimName": "lists", "readOnly": True}}],
+    "extraVolumeMounts": [{"name": "lists", "mountPath": "/lists", "readOnly": True}],
+    "extraEnv": [{"name": "VOORRANG_LOG__FORMAT", "value": "text"}], "terminationGracePeriodSeconds": 90}))
+demand(isinstance(beside, list), beside)
+crls = taken(beside, "beside.toml")["tls"]["crls"]
+demand(crls == ["/etc/voorrang/tls/list.pem", "/lists/other.pem"], f"lists are looked for in {crls}")
+beside_pod, = [one["spec"]["template"]["spec"] for one in beside if one["kind"] == "StatefulSet"]
+demand(beside_pod["volumes"] == pod["volumes"] + [{"name": "lists", "persistentVolumeClaim":
+                                                   {"claimName": "lists", "readOnly": True}}], "a volume is not there")
+demand(beside_pod["containers"][0]["volumeMounts"] ==
+       container["volumeMounts"] + [{"name": "lists", "mountPath": "/lists", "readOnly": True}], "a mount is not there")
+demand(beside_pod["containers"][0]["env"] == container["env"] + [{"name": "VOORRANG_LOG__FORMAT", "value": "text"}],
+       "a variable is not there, or not the last one")
+demand((pod["terminationGracePeriodSeconds"], beside_pod["terminationGracePeriodSeconds"]) == (45, 90), "no time to end")
 
 # Every path of the configuration is one that is mounted, and what is written lies on three volumes.
 mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
@@ -206,4 +314,5 @@ demand(isinstance(closed, str) and "monitoringFrom" in closed, "numbers are ther
 least = {"image": {"repository": "r"}, "logOrigin": "o.example", "tls": {"secretName": "s"}, "regulations": ["haarlem"]}
 least = render(least)
 demand(isinstance(least, list) and len(least) == 4, f"the least values: {least}")
-print(f"helm: {len(documents)} documents, {len(mounts)} mounts, 4 values asked for by name")
+print(f"helm: {len(documents)} documents, {len(mounts)} mounts, {len(all_of_it)} keys of the configuration, 4 values asked "
+      "for by name")

@@ -33,6 +33,7 @@ func render(file, data string) error {
 	functions := template.FuncMap{
 		"quote":     func(value any) string { return fmt.Sprintf("%q", fmt.Sprint(value)) },
 		"indent":    indent,
+		"hasPrefix": func(start, text string) bool { return strings.HasPrefix(text, start) },
 		"toJson":    func(value any) (string, error) { text, err := json.Marshal(value); return string(text), err },
 		"required":  required,
 		"sha256sum": func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) },

@@ -7,6 +7,7 @@ requests among them that can be done.
 
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 COLUMNS = {"administrator": "administrator", "population custodian": "population", "care custodian": "care",
            "corporation": "corporation", "privacy officer": "officer", "district team": "team"}
 voorrang, schemathesis, folder, seconds, *parties = sys.argv[1:]
+seed = str(int(os.environ.get("SEED") or secrets.randbelow(2**32)))
 running = service.Service(voorrang, folder).start()
 
 failed = []
@@ -28,16 +30,16 @@ try:
     for role, party in service.ROLES.items():
         if parties and party not in parties:
             continue
-        print(f"== schemathesis as {role}", flush=True)
+        print(f"== schemathesis as {role}, {seconds} s, SEED={seed}", flush=True)
         environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "ROLE": COLUMNS[role],
                        "CONTRACT": str(running.folder)}
         keys = running.keys
         command = [pathlib.Path(schemathesis).resolve(), "--config-file", HERE / "schemathesis.toml", "run", document,
                    "--url", running.url, "--tls-verify", keys / "ca.pem", "--request-cert", keys / f"{party}.pem",
-                   "--request-cert-key", keys / f"{party}.key", "--max-time", seconds, "--seed", "1", "--no-color"]
+                   "--request-cert-key", keys / f"{party}.key", "--max-time", seconds, "--seed", seed, "--no-color"]
         if subprocess.run(command, cwd=running.folder, env=environment).returncode:
             failed.append(role)
 finally:
     running.stop()
 if failed:
-    sys.exit("schemathesis found something as " + ", ".join(failed))
+    sys.exit(f"schemathesis found something with SEED={seed} as " + ", ".join(failed))
