@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::encode::read::{self, Chunks, Format, LeftOut, Listed, ReadError, Restricted, Unreadable};
 use crate::encode::{CareMember, Resident, Tenant};
+use crate::regulate::Regulation;
 
 /// People that are encoded at a time, some for each core; of a CSV population also read, so that memory grows by a key a
 /// row only.
@@ -61,6 +62,10 @@ pub struct PeopleArgs {
 pub enum PeopleError {
     #[error("--with-restricted wants the article that allows it, and a register or care list")]
     NoBasis,
+    #[error(
+        "the signed regulation has no [restricted] legal_basis: leave --with-restricted out, or have the parties agree on one"
+    )]
+    NotAgreed,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
@@ -70,7 +75,7 @@ impl PeopleError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unreadable(Unreadable::File(_)) => 4,
-            Self::Unreadable(Unreadable::Format { .. }) | Self::NoBasis => 2,
+            Self::Unreadable(Unreadable::Format { .. }) | Self::NoBasis | Self::NotAgreed => 2,
         }
     }
 }
@@ -160,6 +165,15 @@ impl PeopleArgs {
             return Err(PeopleError::NoBasis);
         }
         self.told(read::tenants_in(path, self.format.into())?)
+    }
+
+    /// Whether people with a disclosure restriction are read on a ground that every party signed, if they are.
+    ///
+    /// # Errors
+    /// [`PeopleError::NotAgreed`].
+    pub(super) fn agreed(&self, regulation: &Regulation) -> Result<(), PeopleError> {
+        let agreed = self.with_restricted.is_none() || regulation.restricted_basis().is_some();
+        if agreed { Ok(()) } else { Err(PeopleError::NotAgreed) }
     }
 
     fn restricted(&self) -> Result<Restricted, PeopleError> {

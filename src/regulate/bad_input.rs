@@ -70,6 +70,13 @@ fn nonsense_in_the_toml_is_refused_with_its_key() {
         ("alarm_share = 0.10", "alarm_share = 0.9", "alarm_share"),
         ("stop_share = 0.25", "stop_share = inf", "stop_share"),
         ("stop_share = 0.25", "stop_share = nan", "stop_share"),
+        ("stop_share = 0.25", "stop_share = 0.25\nmost_questions = 0", "most_questions"),
+        ("stop_share = 0.25", "stop_share = 0.25\nmost_questions = 100001", "most_questions"),
+        ("stop_share = 0.25", "stop_share = 0.25\nmost_questions = -1", "line"),
+        ("stop_share = 0.25", "stop_share = 0.25\nmost_questions = 1.5", "line"),
+        ("to = [\"social-district-team\"]", "to = [\"social-district-taem\"]", "line"),
+        ("within_days = 0", "after_days = 367", "after_days"),
+        ("within_days = 0", "within_days = 0\nafter_days = 1", "after_days"),
         ("household_per_month = 4", "household_per_month = 0", "household_per_month"),
         ("minimum_batch = 1", "minimum_batch = 0", "minimum_batch"),
         ("minimum_batch = 1", "minimum_batch = 101", "minimum_batch"),
@@ -139,14 +146,70 @@ fn a_group_without_basis_or_recipients_is_not_served_and_not_an_error() {
     let certain = finding(true, Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: true });
     let (before, group) = TOML_TEXT.split_once("group = \"oggz\"").unwrap();
     let line = group.lines().find(|line| line.starts_with("legal_basis")).unwrap();
-    for group in [replaced(group, line, ""), replaced(group, "\"corporation\", ", "")] {
-        let regulation = read(&format!("{before}group = \"oggz\"{group}"), CEDAR_TEXT).unwrap();
+    for (group, cedar) in [
+        (replaced(group, line, ""), &without_care_loads()),
+        (replaced(group, "\"corporation\", ", ""), &CEDAR_TEXT.to_owned()),
+    ] {
+        let regulation = read(&format!("{before}group = \"oggz\"{group}"), cedar).unwrap();
         let permit = regulation.decide(&question(YMERE)).unwrap();
         assert_eq!(permit.disclose(&regulation, Some(&certain), true), Answer::NoPriority);
     }
     let haarlem = haarlem();
     let permit = haarlem.decide(&question(YMERE)).unwrap();
     assert_eq!(permit.disclose(&haarlem, Some(&certain), true), Answer::Undetermined, "served, and shielded");
+}
+
+/// Haarlem's articles without the one that loads the care list.
+fn without_care_loads() -> String {
+    let at = CEDAR_TEXT.find("@id(\"care-network-loads-care\")").unwrap();
+    let end = at + CEDAR_TEXT[at..].find(";\n").unwrap() + 2;
+    format!("{}{}", &CEDAR_TEXT[..at], &CEDAR_TEXT[end..])
+}
+
+#[test]
+fn no_article_loads_records_from_which_nobody_is_told_anything() {
+    let shipped = "recipients = [\"corporation\", \"care-custodian\"]";
+    let basis = TOML_TEXT.lines().find(|line| line.starts_with("legal_basis") && line.contains("article 9")).unwrap();
+    for (from, to) in [
+        (shipped, "recipients = []"),
+        // Who may not ask is told nothing, whoever calls it a recipient.
+        (shipped, "recipients = [\"privacy-officer\"]"),
+        (shipped, "recipients = [\"population-custodian\", \"administrator\"]"),
+        (basis, "legal_basis = \"\""),
+    ] {
+        let toml = replaced(TOML_TEXT, from, to);
+        let found = read(&toml, CEDAR_TEXT).map(|_| ());
+        assert!(
+            matches!(found, Err(RegulationError::Gate { act: "load-care", id: "minimisation", .. })),
+            "{to} {found:?}"
+        );
+        let without = read(&toml, &without_care_loads()).unwrap();
+        let load = Facts { action: Act::Load(Source::Population), ..question("00000099000000002000") };
+        assert!(without.decide(&load).is_ok(), "the register serves minors and seniors: {to}");
+    }
+    for (from, to) in [(shipped, "recipients = [\"care-custodian\"]"), (shipped, "recipients = [\"corporation\"]")] {
+        assert!(read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).is_ok(), "{to}");
+    }
+    // With nobody told of minors and seniors the register still makes the household of which OGGZ is told, and else nothing.
+    let silent = TOML_TEXT.replace("recipients = [\"corporation\", \"district-team\"]", "recipients = []");
+    let silent = silent.replace("recipients = [\"corporation\"]", "recipients = []");
+    assert!(read(&silent, CEDAR_TEXT).is_ok());
+    let found = read(&replaced(&silent, shipped, "recipients = []"), &without_care_loads()).map(|_| ());
+    assert!(
+        matches!(found, Err(RegulationError::Gate { act: "load-population", id: "minimisation", .. })),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn no_shipped_city_loads_a_list_that_serves_nobody() {
+    for regulation in Regulation::built_in() {
+        let loads = |facts: &Facts| facts.action == Act::Load(Source::Care) && regulation.decide(facts).is_ok();
+        let any = regulation.parties().iter().any(|party| regulation.sweep(&party.oin).iter().any(loads));
+        let served = Role::ALL.iter().any(|role| regulation.rests_on(Source::Care, *role));
+        assert_eq!(any, served, "{}", regulation.id());
+        assert_eq!(served, ["haarlem", "rotterdam"].contains(&regulation.id().as_str()));
+    }
 }
 
 /// The line of `text` on which `part` begins, counted from 1.

@@ -43,6 +43,9 @@ impl Regulation {
         self.check_groups(&mut say);
         self.check_asking(&mut say);
         self.check_numbers(&mut say);
+        for article in self.articles().iter().filter(|article| article.titel.is_empty()) {
+            say(Severity::Warning, format!("article {} has no @titel: no Dutch reader knows what it says", article.id));
+        }
         for (article, _) in self.decided().into_iter().filter(|(_, count)| *count == 0) {
             match self.is_reachable(&article) {
                 Some(true) => {}
@@ -133,6 +136,10 @@ impl Regulation {
     }
 
     fn check_groups(&self, say: &mut impl FnMut(Severity, String)) {
+        if let Some(basis) = self.restricted_basis() {
+            let why = format!("people with a disclosure restriction may be loaded and linked, on this basis: {basis}");
+            say(Severity::Warning, why);
+        }
         for rule in self.groups() {
             let group = format!("{:?}", rule.group).to_lowercase();
             if rule.legal_basis.trim().is_empty() || rule.recipients.is_empty() {
@@ -249,6 +256,33 @@ mod tests {
                     action == Action::\"ask\", resource)\nwhen { context.today < 10 };\n";
         assert_eq!(errors(TOML_TEXT, &format!("{CEDAR_TEXT}{dead}")).len(), 1);
         assert!(errors(TOML_TEXT, &format!("{CEDAR_TEXT}{dead}"))[0].contains("dead"));
+    }
+
+    #[test]
+    fn that_people_with_a_disclosure_restriction_are_linked_is_told_and_needs_its_ground() {
+        let says = |toml: &str| {
+            let remarks = read(toml, CEDAR_TEXT).unwrap().remarks();
+            remarks.iter().any(|remark| remark.what.ends_with("on this basis: Wet BRP art. 3.21"))
+        };
+        let with = |basis: &str| {
+            replaced(TOML_TEXT, "[household]", &format!("[restricted]\nlegal_basis = \"{basis}\"\n\n[household]"))
+        };
+        assert!(!says(TOML_TEXT) && says(&with("Wet BRP art. 3.21")));
+        for none in ["", "art"] {
+            assert!(read(&with(none), CEDAR_TEXT).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn an_article_without_a_dutch_title_is_told() {
+        let says = |cedar: &str| -> Vec<String> {
+            let remarks = read(TOML_TEXT, cedar).unwrap().remarks();
+            remarks.into_iter().map(|remark| remark.what).filter(|what| what.contains("@titel")).collect()
+        };
+        assert_eq!(says(CEDAR_TEXT), [""; 0]);
+        let titel = "@titel(\"De huurachterstand is nog niet ver genoeg om te vragen\")\n";
+        let without = replaced(CEDAR_TEXT, titel, "");
+        assert_eq!(says(&without), ["article moment has no @titel: no Dutch reader knows what it says"]);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //! article can be stricter than a gate and never looser. A regulation whose articles permit what a gate shuts off is
 //! refused when it is read, where the sweep finds it: they would tell who signs something else than what is done.
 
+use super::disclose::{GroupRule, GroupSource};
 use super::regulation::Document;
 use super::{Act, Consent, Facts, Party, Refusal, Regulation, RegulationError, Role};
 use crate::link::Source;
 
-/// One protection. It bears the name of the article that says the same in the shipped regulations.
+/// One protection. It bears the name of the article that says the same in the shipped regulations, where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Role,
+    Minimisation,
     Validity,
     Purpose,
     Case,
@@ -26,8 +28,9 @@ pub(super) enum Gate {
 }
 
 impl Gate {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Role,
+        Self::Minimisation,
         Self::Validity,
         Self::Purpose,
         Self::Case,
@@ -49,6 +52,10 @@ impl Gate {
         let second = || facts.second.as_ref().and_then(|second| document.second(&facts.actor, second));
         match self {
             Self::Role => may(party.role, facts.action),
+            Self::Minimisation => match facts.action {
+                Act::Load(source) => is_needed(document, source),
+                _ => true,
+            },
             // Supervision outlives the covenant, what is left is ended, and what follows is activated before it begins.
             Self::Validity => match facts.action {
                 Act::ReadLog | Act::EndEpoch => true,
@@ -92,6 +99,7 @@ impl Gate {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Role => ("default", "No regulation gives this to a party of this role"),
+            Self::Minimisation => ("minimisation", "The regulation tells nobody anything of this register"),
             Self::Validity => ("validity", "The regulation does not hold today"),
             Self::Purpose => ("purpose", "The regulation does not list this purpose"),
             Self::Case => ("case", "The household is not one of a reported case"),
@@ -133,6 +141,15 @@ fn may(role: Role, act: Act) -> bool {
         Act::ReadLog => role == Role::PrivacyOfficer,
         _ => true,
     }
+}
+
+/// Data minimisation (GDPR article 5(1)(c)): whether anybody who may ask is told something that rests on these records. A
+/// group of the care list is told of a household, and the population register makes it.
+fn is_needed(document: &Document, source: Source) -> bool {
+    let asks = |party: &&Party| may(party.role, Act::Ask) || may(party.role, Act::AskGroups);
+    let rests = |group: &&GroupRule| source == Source::Population || group.source == GroupSource::Care;
+    let served = |group: &GroupRule| document.parties.iter().filter(asks).any(|party| group.is_served_to(party.role));
+    document.groups.iter().filter(rests).any(served)
 }
 
 impl Regulation {

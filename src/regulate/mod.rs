@@ -22,6 +22,7 @@ mod party;
 mod plain;
 mod regulation;
 mod rotation;
+mod seen;
 mod shielded;
 mod shipped;
 mod signatures;
@@ -49,7 +50,7 @@ pub use plain::printable;
 pub use regulation::{ConsentRule, Evaluation, Municipality, Probing, PurposeText, Retention, Title};
 pub use rotation::Rotation;
 pub use signatures::{SignatureState, Signatures};
-pub use steps::{AppliesTo, By, Condition, Consent, Moment, Stage, Step};
+pub use steps::{Addressee, AppliesTo, By, Condition, Consent, Moment, Stage, Step};
 pub use sweep::Decided;
 
 use crate::ids::{Oin, Purpose, RegulationId};
@@ -297,6 +298,11 @@ impl Regulation {
     /// Age below which somebody is a minor, and age from which somebody is a senior, in years.
     pub fn ages(&self) -> (u16, u16) {
         (self.document.ages.minor_below, self.document.ages.senior_from)
+    }
+
+    /// The ground on which people with a disclosure restriction are loaded. None: they are left out.
+    pub fn restricted_basis(&self) -> Option<&str> {
+        self.document.restricted.as_ref().map(|kept| kept.legal_basis.as_str())
     }
 
     /// The groups, their grounds and recipients.

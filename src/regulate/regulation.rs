@@ -125,6 +125,13 @@ fn months_after(day: Date, months: i32) -> Option<Date> {
     Date::from_calendar_date(year, month, day.day().min(month.length(year))).ok()
 }
 
+/// On which ground people with a disclosure restriction are loaded all the same.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restricted {
+    pub legal_basis: String,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Household {
@@ -171,6 +178,7 @@ pub(super) struct Document {
     pub purposes: Vec<PurposeText>,
     #[serde(rename = "party")]
     pub parties: Vec<Party>,
+    pub restricted: Option<Restricted>,
     pub household: Household,
     pub ages: Ages,
     #[serde(rename = "group")]
@@ -250,6 +258,10 @@ impl Document {
             (
                 self.replaces.as_deref().is_none_or(|digest| digest.len() == 64 && hex::decode(digest).is_ok()),
                 "replaces must be the digest of a regulation, 64 hexadecimal digits",
+            ),
+            (
+                self.restricted.as_ref().is_none_or(|kept| !kept.legal_basis.is_empty()),
+                "restricted.legal_basis must name law and article; leave [restricted] out if there is none",
             ),
             (fresh(self.freshness_days.population), "freshness_days.population must be 1 to 366"),
             (fresh(self.freshness_days.care), "freshness_days.care must be 1 to 366"),
@@ -364,6 +376,10 @@ impl Document {
             (
                 self.steps.iter().all(|s| s.within_days.is_none_or(|days| days <= 366)),
                 "[[step]] within_days must be 0 to 366",
+            ),
+            (
+                self.steps.iter().all(|s| s.after_days.is_none_or(|days| days <= s.within_days.unwrap_or(366))),
+                "[[step]] after_days must be 0 to 366, and no more than within_days",
             ),
             (unique(self.steps.iter().map(|s| &s.id)), "[[step]] ids must differ"),
             (

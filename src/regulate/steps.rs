@@ -77,6 +77,39 @@ pub enum By {
     Municipality,
 }
 
+/// Who takes part in a step or is told of it: every body that the sources name. A step sends people's data there, so
+/// that another one is refused, and comes with the regulation that needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressee {
+    Tenant,
+    Corporation,
+    SocialDistrictTeam,
+    /// The municipality's debt service or credit bank.
+    DebtService,
+    Municipality,
+    /// Rotterdam: Meldpunt Preventie Huisuitzetting.
+    EvictionPreventionDesk,
+    /// Zaanstad: Stedelijke Toegang.
+    MunicipalAccessDesk,
+    /// Sittard-Geleen: Partners in Welzijn.
+    WelfareOrganisation,
+    /// Sittard-Geleen.
+    AreaTeam,
+    /// Deventer: Meldpunt Bijzondere Zorg, BZT.
+    CareDesk,
+    /// Deventer: Team Toegang Jeugd.
+    YouthAccessTeam,
+    /// Deventer.
+    Shelter,
+    /// Groningen: Meldpunt Overlast en Zorg.
+    NuisanceAndCareDesk,
+    /// Groningen: Bureau Woonkans.
+    SecondChanceDesk,
+    /// Amsterdam: Vroeg Eropaf.
+    EarlyOutreachDesk,
+}
+
 /// What must have happened for a step to be due; the corporation knows it, the service does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,11 +155,13 @@ pub struct Step {
     pub days: u32,
     pub applies_to: AppliesTo,
     pub condition: Option<Condition>,
-    /// Who takes part or is told, for example `debt-service`.
-    pub to: Vec<String>,
+    /// Who takes part or is told.
+    pub to: Vec<Addressee>,
     pub consent: Consent,
     /// Days in which it is to be done, from the moment that it is due or its condition is met.
     pub within_days: Option<u16>,
+    /// Days from that moment before which it is not to be done.
+    pub after_days: Option<u16>,
     /// The next stage may not begin before it is done.
     #[serde(default)]
     pub gate: bool,

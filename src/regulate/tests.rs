@@ -179,10 +179,13 @@ fn every_pair_of_role_and_act_that_is_not_listed_is_refused_by_default() {
                 let second = municipal.into_iter().chain(regulation.parties()).find(|other| other.oin != party.oin);
                 let second = second.map(|other| other.oin.clone());
                 let facts = Facts { action: act, in_case: true, second, ..question(party.oin.as_str()) };
+                // The sources name a care list for two of the cities.
+                let has_list = ["haarlem", "rotterdam"].contains(&regulation.id().as_str());
+                let may = may(party.role, act) && (act != Act::Load(Source::Care) || has_list);
                 match regulation.decide(&facts) {
-                    Ok(_) => assert!(may(party.role, act), "{:?} {act:?}", party.role),
+                    Ok(_) => assert!(may, "{:?} {act:?}", party.role),
                     Err(refusal) => {
-                        assert!(!may(party.role, act), "{:?} {act:?} {refusal:?}", party.role);
+                        assert!(!may, "{} {:?} {act:?} {refusal:?}", regulation.id(), party.role);
                         let other =
                             ["default", "case", "four-eyes", "stock-countersigned"].contains(&refusal.article.as_str());
                         assert!(other, "{refusal:?}");

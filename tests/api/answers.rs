@@ -8,12 +8,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use serde_json::{Value, json};
 use time::macros::datetime;
 use voorrang::answer::wire::law::BatchAnswers;
-use voorrang::answer::wire::{ANSWER_BYTES, Answered};
-use voorrang::audit::{Consent, Outcome, leaf_hash};
+use voorrang::answer::wire::{ANSWER_BYTES, Answered, BudgetView};
+use voorrang::audit::{Action, Consent, Outcome, leaf_hash};
 use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::cli::query::{self, QueryArgs};
 use voorrang::cli::regulation;
 
+use super::regulation::amend;
 use super::support::*;
 
 #[test]
@@ -168,6 +169,25 @@ fn the_budget_stops_questions_and_survives_a_restart() {
 fn parallel_questions_cannot_overdraw_the_budget() {
     let house = House::open();
     small_stock(&house);
+    ask_at_once(&house, 7);
+}
+
+#[test]
+fn a_number_of_questions_stops_a_corporation_whatever_its_stock() {
+    let house = House::lawless();
+    amend(&house, "stop_share = 0.25", "stop_share = 0.25\nmost_questions = 5");
+    house.activate_law().unwrap();
+    house.fill(EPOCH);
+    let reply = house.line(OFFICER).get("/v1/access-log/budgets");
+    let budgets: Vec<BudgetView> = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!((budgets[0].dwellings, budgets[0].alarm, budgets[0].stop), (1400, 2, 5));
+    ask_at_once(&house, 5);
+    let alarms = house.log().iter().filter(|entry| entry.action == Action::BudgetAlarm).count();
+    assert_eq!(alarms, 1, "the officers were told before the end");
+}
+
+/// Asks twenty questions at once, of which so many are answered.
+fn ask_at_once(house: &House, most: usize) {
     let encoder = house.encoder(EPOCH);
     // Of one tenant each: a question about several may count twice.
     let alone = |question: &Value| question["tenants"].as_array().is_some_and(|tenants| tenants.len() == 1);
@@ -175,12 +195,11 @@ fn parallel_questions_cannot_overdraw_the_budget() {
     let questions: Vec<Value> = questions.collect();
     assert_eq!(questions.len(), 20);
     let replies: Vec<Reply> = std::thread::scope(|scope| {
-        let house = &house;
         let threads: Vec<_> =
             questions.iter().map(|question| scope.spawn(move || house.line(CORPORATION).ask(question))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 7);
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), most);
     for reply in replies.iter().filter(|reply| reply.status != 200) {
         let problem = reply.problem();
         assert!(problem.code == "budget" || problem.article.as_deref() == Some("budget"), "{problem:?}");
@@ -188,7 +207,7 @@ fn parallel_questions_cannot_overdraw_the_budget() {
         assert_eq!(result, "refused:budget");
     }
     let answered = house.log().into_iter().filter(|entry| matches!(entry.result, Outcome::Answered)).count();
-    assert_eq!(answered, 7);
+    assert_eq!(answered, most);
 }
 
 #[test]

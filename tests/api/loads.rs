@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use voorrang::answer::wire::{LoadView, RecordLine, Source};
 use voorrang::audit::{Action, Entry};
 use voorrang::cli::audit::VerifyArgs;
-use voorrang::cli::load::Kind;
+use voorrang::cli::load::{self, Kind};
 use voorrang::encode::{Ages, Encoder, read};
 use voorrang::epoch::share::Salt;
 use voorrang::profile::Profile;
 
+use super::regulation::amend;
 use super::support::*;
 
 /// A load that was begun, chunk by chunk in the hands of the test.
@@ -583,4 +584,23 @@ fn a_load_that_was_cut_goes_on_with_the_chunks_that_are_missing() {
     // It was that load, not another one.
     house.line(POPULATION).get(&format!("/v1/loads/{}", load.id)).is_problem(404, "unknown_load");
     load.commit(&house, POPULATION, 0).problem();
+}
+
+#[test]
+fn people_with_a_restriction_are_loaded_on_a_ground_that_every_party_signed_and_on_no_other() {
+    let house = House::lawless();
+    house.activate_law().unwrap();
+    house.agree(EPOCH);
+    let input = demo("oggz.csv");
+    let mut args = house.load_args(CARE, Kind::Care, &input);
+    args.people.with_restricted = Some("Wet BRP art. 3.21".into());
+    let refused = format!("{:#}", load::load(&args).err().expect("no party signed a ground"));
+    assert!(refused.contains("[restricted] legal_basis"), "{refused}");
+    let next = House::lawless();
+    amend(&next, "[household]", "[restricted]\nlegal_basis = \"Wet BRP art. 3.21\"\n\n[household]");
+    next.activate_law().unwrap();
+    next.agree(EPOCH);
+    let mut args = next.load_args(CARE, Kind::Care, &input);
+    args.people.with_restricted = Some("Wet BRP art. 3.21".into());
+    assert!(load::load(&args).unwrap().receipt.is_some());
 }

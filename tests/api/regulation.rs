@@ -154,12 +154,19 @@ fn the_next_version_is_activated_before_it_begins_and_answers_from_its_first_day
 }
 
 #[test]
-fn a_list_from_which_nobody_is_told_anything_is_not_waited_for() {
+fn a_list_from_which_nobody_is_told_anything_is_not_waited_for_and_not_taken() {
     let house = House::lawless();
+    let path = house.law().join("articles.cedar");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find("@id(\"care-network-loads-care\")").unwrap();
+    let end = at + text[at..].find(";\n").unwrap() + 2;
+    fs::write(&path, format!("{}{}", &text[..at], &text[end..])).unwrap();
     amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
     house.activate_law().unwrap();
     house.agree(EPOCH);
     assert!(house.activate(EPOCH).is_err(), "the register is");
+    let refused = format!("{:#}", house.load(CARE, Kind::Care, &demo("oggz.csv")).err().unwrap());
+    assert!(refused.contains("403"), "{refused}");
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
     house.activate(EPOCH).unwrap();
     house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();

@@ -112,9 +112,9 @@ fn the_care_side_hears_the_same_of_a_family_whoever_is_named_beside_it() {
 }
 
 #[test]
-fn where_a_group_is_told_to_nobody_no_care_list_changes_an_answer_or_a_charge() {
+fn where_a_group_is_told_to_no_corporation_no_care_list_changes_an_answer_or_a_charge() {
     let house = House::lawless();
-    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = [\"care-custodian\"]");
     house.activate_law().unwrap();
     house.agree(EPOCH);
     house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();

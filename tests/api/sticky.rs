@@ -137,9 +137,9 @@ fn a_new_load_of_either_register_is_answered_anew_and_so_is_a_restart() {
 }
 
 #[test]
-fn a_load_of_the_care_list_ends_nothing_where_nothing_is_told_of_it() {
+fn a_load_of_the_care_list_ends_nothing_where_no_corporation_is_told_of_it() {
     let house = House::lawless();
-    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = [\"care-custodian\"]");
     house.activate_law().unwrap();
     house.fill(EPOCH);
     let couple = Couple::half_known(&house.encoder(EPOCH));

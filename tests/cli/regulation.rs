@@ -132,8 +132,89 @@ fn a_check_says_what_changed_and_nothing_where_nothing_did() {
     let at = page.lines().position(|line| line.trim() == "budget.household_per_month").expect("the key that changed");
     let lines: Vec<_> = page.lines().skip(at + 1).take(2).map(str::trim).collect();
     assert_eq!((code, lines), (Some(0), vec!["- 4", "+ 3"]));
-    let (_, same, _) = check(&shipped(), &["--against", shipped().to_str().unwrap()]);
-    assert!(!same.contains("budget."), "{same}");
+    let told = |folder: &Path| {
+        let (code, page, _) = check(folder, &["--against", shipped().to_str().unwrap()]);
+        let changed = page.lines().skip_while(|line| !line.starts_with("Changed against")).skip(1);
+        (code, changed.take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join("\n"))
+    };
+    assert_eq!(told(&shipped()), (Some(0), "nothing".into()));
+    // Another digest, and no key and no article is another one.
+    let (from, to) = ("# EXAMPLE: none of this is in the sources.", "# Agreed by all parties.");
+    let comment = amended("regulation.toml", from, to);
+    assert_eq!(told(&comment.1), (Some(0), format!("comments of regulation.toml\n- {from}\n+ {to}")));
+    let spaced = amended("regulation.toml", "[budget]", "\n\n[budget]");
+    assert_eq!(told(&spaced.1), (Some(0), "layout only: spaces and empty lines".into()));
+}
+
+/// One question in a folder of its own, and the last two columns of what it gets.
+fn tried(regulation: &Path, question: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("one.toml"), question).unwrap();
+    let (code, page, said) = check(regulation, &["--questions", folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let row = page.lines().find(|line| line.starts_with("  one ")).unwrap();
+    let mut cells = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).skip(3);
+    let articles = cells.next().unwrap().to_owned();
+    (articles, cells.next().unwrap_or_default().split(';').next().unwrap().to_owned())
+}
+
+#[test]
+fn a_question_tries_each_limit_on_both_sides() {
+    let best = fs::read_to_string(examples().join("01-family.toml")).unwrap();
+    let with = |line: &str| best.replacen("in_stock = true", &format!("in_stock = true\n{line}"), 1);
+    let batches = amended("regulation.toml", "minimum_batch = 1", "minimum_batch = 20");
+    let number = amended("regulation.toml", "stop_share = 0.25", "stop_share = 0.25\nmost_questions = 30");
+    let at_address = amended("regulation.toml", "whose = \"registered\"", "whose = \"address\"");
+    let haarlem = shipped();
+    for (folder, question, article, told) in [
+        (&haarlem, with("dwellings = 100\nasked_this_month = 24"), "corporation-asks", "priority"),
+        (&haarlem, with("dwellings = 100\nasked_this_month = 25"), "budget", "refused"),
+        (&number.1, with("dwellings = 1000\nasked_this_month = 29"), "corporation-asks", "priority"),
+        (&number.1, with("dwellings = 1000\nasked_this_month = 30"), "budget", "refused"),
+        (&haarlem, with("asked_about_household = 3"), "corporation-asks", "priority"),
+        (&haarlem, with("asked_about_household = 4"), "household-limit", "refused"),
+        (&batches.1, best.clone(), "corporation-asks", "priority"),
+        (&batches.1, with("households = 20"), "corporation-asks", "priority"),
+        (&batches.1, with("households = 19"), "minimum-batch", "refused"),
+        (&haarlem, with("tap_closed = true"), "probing", "refused"),
+        (&haarlem, with("register_too_old = true"), "corporation-asks", "undetermined"),
+        (&haarlem, best.replace("minor = true", "minor = true\nelsewhere = true"), "corporation-asks", "priority"),
+        (
+            &at_address.1,
+            best.replace("minor = true", "minor = true\nelsewhere = true"),
+            "corporation-asks",
+            "undetermined",
+        ),
+    ] {
+        assert_eq!(tried(folder, &question), (article.into(), told.into()), "{question}");
+    }
+}
+
+#[test]
+fn the_page_has_every_title_in_both_languages_and_the_number_of_questions() {
+    let (_, page, _) = check(&shipped(), &[]);
+    let regulation = voorrang::regulate::Regulation::load(&shipped()).unwrap();
+    let mut lines = page.lines();
+    let head = format!("haarlem: {}", regulation.title().en);
+    assert_eq!(lines.next(), Some(head.as_str()));
+    assert_eq!(lines.next().map(str::trim), Some(regulation.title().nl.as_str()));
+    for article in regulation.articles() {
+        let at = page.lines().position(|line| line.starts_with(&format!("  {} ", article.id))).unwrap();
+        let two: Vec<&str> = page.lines().skip(at).take(2).collect();
+        assert!(two[0].ends_with(&article.title) && two[1].trim() == article.titel, "{two:?}");
+    }
+    assert!(!page.contains("whatever its stock"));
+    let number = amended("regulation.toml", "stop_share = 0.25", "stop_share = 0.25\nmost_questions = 30");
+    let (_, page, _) = check(&number.1, &[]);
+    assert!(page.contains("  of it, whatever its stock      30, told at 12\n"), "{page}");
+}
+
+/// The page that officers read is of the folder that ships.
+#[test]
+fn the_documented_page_has_the_digest_of_the_shipped_regulation() {
+    let page = include_str!("../../docs/regulation.md");
+    let digest = voorrang::regulate::Regulation::built_in()[0].digest().to_owned();
+    assert!(page.contains(&format!("Changed against {}\n", &digest[..16])), "{digest}");
 }
 
 #[test]

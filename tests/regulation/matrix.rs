@@ -31,10 +31,12 @@ const CONDITIONS: [[bool; 5]; 7] = [
     [false; 5],
 ];
 /// In stock, tap closed, asked this month, asked about the household, households in the request.
-const LIMITS: [(bool, bool, u64, u64, u32); 7] = [
+const LIMITS: [(bool, bool, u64, u64, u32); 9] = [
     (true, false, 0, 0, 1),
     (false, false, 0, 0, 1),
     (true, true, 0, 0, 1),
+    (true, false, 119, 0, 1),
+    (true, false, 120, 0, 1),
     (true, false, 249, 3, 1),
     (true, false, 250, 0, 1),
     (true, false, 0, 4, 1),
@@ -90,12 +92,24 @@ impl Plain {
             return false;
         }
         let budget = &self.file["budget"];
-        let most = (budget["stop_share"].as_float().unwrap() * facts.stock.unwrap() as f64).ceil();
+        let share = (budget["stop_share"].as_float().unwrap() * facts.stock.unwrap() as f64).ceil();
+        let number = budget.get("most_questions").map_or(share, |most| most.as_integer().unwrap() as f64);
+        let most = if number < share { number } else { share };
         facts.in_stock == Some(true)
             && !facts.tap_closed
             && (facts.asked_this_month as f64) < most
             && (facts.asked_household_this_month as i64) < budget["household_per_month"].as_integer().unwrap()
             && i64::from(facts.batch) >= budget["minimum_batch"].as_integer().unwrap()
+    }
+
+    /// The care side, about a case.
+    fn asks_groups(&self, oin: &str, day: Date, purpose: Option<&str>, in_case: bool) -> bool {
+        let today = day.to_string();
+        ["district-team", "care-custodian"].contains(&self.role(oin))
+            && today >= self.day("valid_from")
+            && today < self.day("valid_until")
+            && self.list("purpose").any(|listed| listed["id"].as_str() == purpose)
+            && in_case
     }
 
     /// `minor`, `senior` and `oggz` that the role is served and the household is in; then which of them are open.
@@ -228,6 +242,7 @@ fn regulations() -> Vec<(Regulation, Plain)> {
         ("whose_age = \"tenant\"", "whose_age = \"resident\""),
         ("form = \"three-valued\"", "form = \"consult\""),
         ("minimum_batch = 1", "minimum_batch = 20"),
+        ("stop_share = 0.25", "stop_share = 0.25\nmost_questions = 120"),
         ("whose = \"registered\"", "whose = \"address\""),
         ("recipients = [\"corporation\", \"care-custodian\"]", "recipients = [\"care-custodian\"]"),
     ] {
@@ -312,13 +327,47 @@ fn every_combination_gets_the_decision_and_the_answer_of_the_independent_table()
 }
 
 #[test]
+fn every_question_of_the_care_side_gets_the_decision_of_the_independent_table() {
+    let (mut decisions, mut permits) = (0_usize, 0_usize);
+    for (regulation, plain) in regulations() {
+        for party in regulation.parties() {
+            for day in days(&regulation) {
+                for purpose in PURPOSES {
+                    for in_case in [true, false] {
+                        // Stage, conditions and limits are a corporation's: they change nothing here.
+                        for (stage, conditions, limits) in besides() {
+                            let facts = combined(&facts(&party.oin, day), stage, purpose, conditions, limits);
+                            let facts = Facts { action: Act::AskGroups, in_case, ..facts };
+                            let want = plain.asks_groups(party.oin.as_str(), day, purpose, in_case);
+                            assert_eq!(regulation.decide(&facts).is_ok(), want, "{} {facts:?}", regulation.id());
+                            decisions += 1;
+                            permits += usize::from(want);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("{decisions} questions of the care side decided, {permits} permitted");
+    assert!(decisions >= 10_000 && permits >= 500, "{decisions} {permits}");
+}
+
+type Besides = (Option<(f64, u32)>, [bool; 5], (bool, bool, u64, u64, u32));
+
+/// Each stage, each conditions and each limits once.
+fn besides() -> impl Iterator<Item = Besides> {
+    let most = STAGES.len().max(CONDITIONS.len()).max(LIMITS.len());
+    (0..most).map(|at| (STAGES[at % STAGES.len()], CONDITIONS[at % CONDITIONS.len()], LIMITS[at % LIMITS.len()]))
+}
+
+#[test]
 fn every_finding_young_or_old_together_or_apart_gets_the_answer_and_the_cost_of_the_independent_table() {
     let mut compared = 0;
     for (regulation, plain) in regulations() {
         let address = plain.file["household"]["whose"].as_str() == Some("address");
         for party in regulation.parties().iter().filter(|party| party.role == Role::Corporation) {
             let best = facts(&party.oin, regulation.validity().0);
-            let best = combined(&best, STAGES[7], PURPOSES[1], CONDITIONS[0], LIMITS[6]);
+            let best = combined(&best, STAGES[7], PURPOSES[1], CONDITIONS[0], LIMITS[8]);
             for found in findings().into_iter().flatten() {
                 for (found, fresh) in variants(&found) {
                     let answer = regulation.decide(&best).unwrap().disclose(&regulation, Some(&found), fresh);

@@ -142,6 +142,9 @@ pub struct StepView {
     pub consent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_days: Option<u16>,
+    /// Not before so many days have gone by since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_days: Option<u16>,
     /// The next stage may not begin before it is done.
     pub gate: bool,
     pub nl: String,

@@ -1,8 +1,7 @@
 //! `voorrang regulation check`: everything that whoever signs should know, on one page.
 
 use super::sign::signatures;
-use super::{CheckArgs, HasErrors, examples};
-use crate::answer::wire::law::RegulationTexts;
+use super::{CheckArgs, HasErrors, examples, service};
 use crate::cli::client::Client;
 use crate::regulate::{Cells, Form, Inference, Posture, Reader, Regulation, Severity, Worst};
 
@@ -32,6 +31,7 @@ fn print_head(regulation: &Regulation) {
     let (from, until) = regulation.validity();
     let place = regulation.municipality();
     println!("{}: {}", regulation.id(), regulation.title().en);
+    println!("{:width$}  {}", "", regulation.title().nl, width = regulation.id().as_str().len());
     println!("municipality {} ({}), valid from {from} until {until}", place.name, place.code);
     let evaluation = regulation.evaluation();
     println!("evaluated every {} months, from {}", evaluation.every_months, evaluation.anchor);
@@ -52,6 +52,9 @@ fn print_budgets(regulation: &Regulation) {
     let [most, told] = [budgets.stop_share, budgets.alarm_share].map(|share| 100.0 * share);
     println!("\nQuestions in a month, and from when the officers are told");
     println!("  of a corporation               {most:.0} % of its stock, told at {told:.0} %");
+    if let (Some(most), Some(told)) = (budgets.most_questions, budgets.most_alarm()) {
+        println!("  of it, whatever its stock      {most}, told at {told}");
+    }
     println!("  of it about a household        {}", budgets.household_per_month);
     println!("  of a party of the care side    {}, told at {}", budgets.care_stop(), budgets.care_alarm());
 }
@@ -63,6 +66,9 @@ fn print_articles(regulation: &Regulation) {
         let effect = if article.forbids { "refuses" } else { "permits" };
         let count = decided.get(&article.id).copied().unwrap_or_default();
         println!("  {:<34}  {effect}  {count:>6}  {}", article.id, article.title);
+        if !article.titel.is_empty() {
+            println!("  {:<34}  {:<7}  {:>6}  {}", "", "", "", article.titel);
+        }
     }
 }
 
@@ -116,16 +122,18 @@ fn in_force(args: &CheckArgs) -> anyhow::Result<Option<Regulation>> {
         return Ok(Some(Regulation::load(folder)?));
     }
     let Some(config) = &args.config else { return Ok(None) };
-    let client = Client::open(config)?;
-    let texts: RegulationTexts = client.get(&format!("regulations/{}", client.config.regulation))?;
-    Ok(Some(Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)?))
+    service::in_force(&Client::open(config)?).map(Some)
 }
 
 fn print_changes(regulation: &Regulation, before: &Regulation) {
     println!("\nChanged against {}", &before.digest()[..16]);
     let changes = regulation.changes_since(before);
+    let mut place = "";
     for change in &changes {
-        println!("  {}", change.place);
+        if change.place != place {
+            place = &change.place;
+            println!("  {place}");
+        }
         if let Some(text) = &change.before {
             println!("    - {text}");
         }
@@ -134,7 +142,8 @@ fn print_changes(regulation: &Regulation, before: &Regulation) {
         }
     }
     if changes.is_empty() {
-        println!("  nothing");
+        let same = regulation.digest() == before.digest();
+        println!("  {}", if same { "nothing" } else { "layout only: spaces and empty lines" });
     }
 }
 

@@ -39,6 +39,22 @@ struct Example {
     in_stock: bool,
     #[serde(default)]
     in_case: bool,
+    /// Dwellings of its stock; 1,000 if left out.
+    dwellings: Option<u64>,
+    /// Its questions this month, this one not counted,
+    #[serde(default)]
+    asked_this_month: u64,
+    /// and those about this household.
+    #[serde(default)]
+    asked_about_household: u64,
+    /// Households in the request; as many as the regulation wants at least if left out.
+    households: Option<u32>,
+    /// Whether its questions missed so often that its tap is closed.
+    #[serde(default)]
+    tap_closed: bool,
+    /// Whether a register on which the answer rests is older than the regulation lets it be.
+    #[serde(default)]
+    register_too_old: bool,
     /// Name of the party that stands behind the act too.
     second: Option<String>,
     /// What linking would find; nobody if left out.
@@ -53,6 +69,8 @@ fn ask() -> String {
 #[serde(default, deny_unknown_fields)]
 struct Household {
     certain: bool,
+    /// The tenant is registered at another address, and so is the household; nobody of a group is left at the one asked about.
+    elsewhere: bool,
     minor: bool,
     senior_tenant: bool,
     senior_resident: bool,
@@ -71,19 +89,24 @@ pub(super) fn run(regulation: &Regulation, folder: &Path) -> anyhow::Result<()> 
     files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     files.sort();
     ensure!(!files.is_empty(), "{} holds no question: a file *.toml each", folder.display());
-    println!(
-        "  {:<30}  {:<28}  {:<18}  {:<26}  told, and the steps that it obliges to",
-        "question", "who", "act", "articles"
-    );
+    let mut table = vec![HEAD.map(str::to_owned)];
     for file in &files {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let example: Example = toml::from_str(&text).with_context(|| file.display().to_string())?;
         let row = row(regulation, &example).with_context(|| file.display().to_string())?;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        println!("  {name:<30}  {:<28}  {:<18}  {:<26}  {}", example.party, example.act, row.articles, row.told);
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        table.push([name, example.party, example.act, row.articles, row.told]);
+    }
+    let widths: [usize; 4] =
+        std::array::from_fn(|at| table.iter().map(|row| row[at].chars().count()).max().unwrap_or_default());
+    for row in &table {
+        let cells: String = row.iter().zip(widths).map(|(text, width)| format!("  {text:<width$}")).collect();
+        println!("{}", format!("{cells}  {}", row[4]).trim_end());
     }
     Ok(())
 }
+
+const HEAD: [&str; 5] = ["question", "who", "act", "articles", "told, and the steps that it obliges to"];
 
 struct Row {
     articles: String,
@@ -121,12 +144,17 @@ fn facts(regulation: &Regulation, example: &Example) -> anyhow::Result<Facts> {
         },
         in_stock: Some(example.in_stock),
         in_case: example.in_case,
-        stock: Some(1_000),
-        batch: regulation.budgets().minimum_batch,
+        stock: Some(example.dwellings.unwrap_or(1_000)),
+        asked_this_month: example.asked_this_month,
+        asked_household_this_month: example.asked_about_household,
+        batch: example.households.unwrap_or(regulation.budgets().minimum_batch),
+        tap_closed: example.tap_closed,
         second: example.second.as_deref().map(find).transpose()?,
         ..Facts::new(find(&example.party)?, act, day)
     })
 }
+
+const NOBODY: Groups = Groups { minor: false, senior_tenant: false, senior_resident: false, oggz: false };
 
 fn told(regulation: &Regulation, example: &Example, facts: &Facts, permit: Permit) -> String {
     let finding = example.household.as_ref().map(|found| Finding {
@@ -140,16 +168,17 @@ fn told(regulation: &Regulation, example: &Example, facts: &Facts, permit: Permi
             oggz: found.oggz,
         },
         apart: false,
-        moved: None,
+        moved: found.elsewhere.then_some(NOBODY),
     });
+    let fresh = !example.register_too_old;
     match facts.action {
         Act::Ask => {
-            let answer = permit.disclose(regulation, finding.as_ref(), true);
+            let answer = permit.disclose(regulation, finding.as_ref(), fresh);
             let steps = facts.arrears.map(|arrears| due(regulation, facts, arrears, answer)).unwrap_or_default();
             format!("{}; {steps}", answer.as_str())
         }
         Act::AskGroups => {
-            let groups = permit.disclose_groups(regulation, finding.as_ref(), true);
+            let groups = permit.disclose_groups(regulation, finding.as_ref(), fresh);
             let groups = groups.iter().map(|(group, told)| format!("{group:?} {}", told.as_str()).to_lowercase());
             groups.collect::<Vec<_>>().join(", ")
         }

@@ -7,7 +7,7 @@ mod sign;
 
 use std::path::PathBuf;
 
-pub use service::{activate, activate_at, confirm, open_tap, waits};
+pub use service::{activate, activate_at, confirm, in_force, open_tap, waits};
 pub use sign::sign;
 
 /// What can be done with a regulation.

@@ -48,6 +48,20 @@ pub fn open_tap(oin: &Oin, client: &Client) -> anyhow::Result<Pending> {
     client.post(&format!("regulations/{}/taps", client.config.regulation), &OpenTap { oin: oin.clone() })
 }
 
+/// The version in force, as the service has it.
+///
+/// # Errors
+/// What the service refused, or that this version of the program cannot read it.
+pub fn in_force(client: &Client) -> anyhow::Result<Regulation> {
+    let texts: RegulationTexts = client.get(&format!("regulations/{}", client.config.regulation))?;
+    read(&texts)
+}
+
+fn read(texts: &RegulationTexts) -> anyhow::Result<Regulation> {
+    Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)
+        .context("the service's regulation cannot be read by this version")
+}
+
 pub(super) fn run_activate(args: &ActivateArgs) -> anyhow::Result<()> {
     proposed(&activate(&args.folder, &Client::open(&args.config)?)?);
     Ok(())
@@ -119,9 +133,9 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let texts: RegulationTexts = client.get(&format!("regulations/{id}"))?;
-    let regulation = Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)
-        .context("the service's regulation cannot be read by this version")?;
-    println!("{}: {}", texts.id, regulation.title().en);
+    let regulation = read(&texts)?;
+    println!("{}: {}", texts.id, printable(&regulation.title().en));
+    println!("{:width$}  {}", "", printable(&regulation.title().nl), width = texts.id.as_str().len());
     println!("digest {}", printable(&texts.digest));
     for version in &texts.history {
         let now = version.state.replace('-', " ");
@@ -139,8 +153,9 @@ pub(super) fn show(args: &ShowArgs) -> anyhow::Result<()> {
 fn print_step(step: &StepView) {
     let gate = if step.gate { "  (gate: before the next stage)" } else { "" };
     let within = step.within_days.map_or_else(String::new, |days| format!("  within {days} days"));
+    let after = step.after_days.map_or_else(String::new, |days| format!("  not before {days} days"));
     let condition = step.condition.as_ref().map_or_else(String::new, |what| format!("  if {what}"));
-    let english = format!("{:<10} {}{condition}{within}{gate}", step.id, step.en);
+    let english = format!("{:<10} {}{condition}{after}{within}{gate}", step.id, step.en);
     let dutch = format!("{:<10} {}  [{}; consent {}]", "", step.nl, step.reference, step.consent);
     println!("{}\n{}", printable(&english), printable(&dutch));
 }

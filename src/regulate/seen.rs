@@ -1,0 +1,167 @@
+//! What whoever signs sees in the two files beside keys and articles: the comments. They say what a number means and who
+//! agreed on it, so that one that changed is told like a key.
+
+/// Most pairs of lines that are compared; of longer files all lines between the first and the last difference count as
+/// changed. Two files of 5,000 lines each are as many.
+const MOST_COMPARED: usize = 25_000_000;
+
+/// How a file marks comments.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    /// What begins a comment; it ends with the line.
+    pub comment: &'static str,
+    /// What begins and ends a text.
+    pub quotes: &'static [char],
+}
+
+pub(super) const TOML: Marks = Marks { comment: "#", quotes: &['"', '\''] };
+pub(super) const CEDAR: Marks = Marks { comment: "//", quotes: &['"'] };
+
+/// The comments that are on one side only, in the files' order: those before, and those after. One that stands at
+/// another place is on both.
+pub(super) fn changed_comments<'a>(before: &'a str, after: &'a str, marks: Marks) -> Vec<[Option<&'a str>; 2]> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (lines(before).collect(), lines(after).collect());
+    let mut all = Vec::new();
+    for [gone, come] in hunks(&old, &new) {
+        let comments = |lines: &[&'a str]| -> Vec<&'a str> {
+            lines.iter().copied().filter_map(|line| marks.comment_of(line)).filter(|text| !text.is_empty()).collect()
+        };
+        let (mut gone, mut come) = (comments(gone), comments(come));
+        // A key that changed beside its comment is told as a key.
+        gone.retain(|one| match come.iter().position(|other| other == one) {
+            Some(at) => {
+                come.remove(at);
+                false
+            }
+            None => true,
+        });
+        let rows = gone.len().max(come.len());
+        all.extend((0..rows).map(|at| [gone.get(at).copied(), come.get(at).copied()]));
+    }
+    all
+}
+
+/// The first line that differs on each side, where white space is no difference.
+pub(super) fn first_changed<'a>(before: &'a str, after: &'a str) -> Option<[Option<&'a str>; 2]> {
+    let signs = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    if signs(before) == signs(after) {
+        return None;
+    }
+    let (mut old, mut new) = (lines(before), lines(after));
+    loop {
+        match (old.next(), new.next()) {
+            (None, None) => return None,
+            (one, other) if one.map(signs) != other.map(signs) => return Some([one, other]),
+            _ => {}
+        }
+    }
+}
+
+/// Lines that are not empty, without the white space around them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty())
+}
+
+impl Marks {
+    /// The comment of a line, with its mark. A text that does not end in its line could hide one: then it is the whole line.
+    fn comment_of(self, line: &str) -> Option<&str> {
+        let mut open = None;
+        let mut rest = line.char_indices();
+        while let Some((at, sign)) = rest.next() {
+            match open {
+                Some('"') if sign == '\\' => drop(rest.next()),
+                Some(quote) if sign == quote => open = None,
+                Some(_) => {}
+                None if line[at..].starts_with(self.comment) => return Some(line[at..].trim()),
+                None if self.quotes.contains(&sign) => open = Some(sign),
+                None => {}
+            }
+        }
+        open.map(|_| line)
+    }
+}
+
+/// Stretches in which the two differ: the lines of the one, and those of the other.
+fn hunks<'a, 'b>(old: &'b [&'a str], new: &'b [&'a str]) -> Vec<[&'b [&'a str]; 2]> {
+    let same = old.iter().zip(new).take_while(|(one, other)| one == other).count();
+    let (old, new) = (&old[same..], &new[same..]);
+    let end = old.iter().rev().zip(new.iter().rev()).take_while(|(one, other)| one == other).count();
+    let (old, new) = (&old[..old.len() - end], &new[..new.len() - end]);
+    if old.len().saturating_mul(new.len()) > MOST_COMPARED {
+        return vec![[old, new]];
+    }
+    // Lines in common from each pair of lines on, at most.
+    let width = new.len() + 1;
+    let mut common = vec![0_u32; (old.len() + 1) * width];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            common[i * width + j] = if old[i] == new[j] {
+                common[(i + 1) * width + j + 1] + 1
+            } else {
+                common[(i + 1) * width + j].max(common[i * width + j + 1])
+            };
+        }
+    }
+    let mut all = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    while i < old.len() || j < new.len() {
+        let (from, to) = (i, j);
+        while (i < old.len() || j < new.len()) && !(i < old.len() && j < new.len() && old[i] == new[j]) {
+            let down = j == new.len() || (i < old.len() && common[(i + 1) * width + j] >= common[i * width + j + 1]);
+            if down {
+                i += 1;
+            } else {
+                j += 1;
+            }
+        }
+        all.push([&old[from..i], &new[to..j]]);
+        while i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_that_come_go_change_or_move_are_told_and_no_others() {
+        let before = "# one\na = 1 # of a\n\n# two\nb = 2\n";
+        for (after, want) in [
+            ("# one\na = 1 # of a\n# two\nb = 2", vec![]),
+            ("  # one\r\na = 1 # of a\n# two\n\n\nb = 2\n\n", vec![]),
+            ("# one\na = 7 # of a\n# two\nb = 2\n", vec![]),
+            ("# one\na = 1 # of b\n# two\nb = 2\n", vec![[Some("# of a"), Some("# of b")]]),
+            ("# one\na = 1\n# two\nb = 2\n", vec![[Some("# of a"), None]]),
+            ("# one\na = 1 # of a\n# two\n# three\nb = 2\n", vec![[None, Some("# three")]]),
+            ("a = 1 # of a\n# two\n# one\nb = 2\n", vec![[Some("# one"), None], [None, Some("# one")]]),
+            ("", vec![[Some("# one"), None], [Some("# of a"), None], [Some("# two"), None]]),
+        ] {
+            assert_eq!(changed_comments(before, after, TOML), want, "{after}");
+        }
+    }
+
+    #[test]
+    fn a_mark_in_a_text_begins_no_comment_and_no_text_hides_one() {
+        for (line, comment) in [
+            ("a = \"x # y\"", None),
+            ("a = \"x \\\" # y\" # z", Some("# z")),
+            ("a = 'x \\' # z", Some("# z")),
+            ("a = '''it's''' # z", Some("a = '''it's''' # z")),
+            ("a = 1", None),
+        ] {
+            assert_eq!(TOML.comment_of(line), comment, "{line}");
+        }
+        assert_eq!(CEDAR.comment_of("a == \"//\" // b's"), Some("// b's"));
+        assert_eq!(CEDAR.comment_of("@title(\"it's\") # no"), None);
+    }
+
+    #[test]
+    fn only_what_is_no_layout_has_changed() {
+        assert_eq!(first_changed("a = 1\nb = 2\n", "a=1\n\n  b = 2"), None);
+        assert_eq!(first_changed("a = 1\nb = 2", "b = 2\na = 1"), Some([Some("a = 1"), Some("b = 2")]));
+        assert_eq!(first_changed("a = 1\nb = 2", "a=1\nb = 2\nc = 3"), Some([None, Some("c = 3")]));
+    }
+}
