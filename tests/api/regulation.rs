@@ -37,6 +37,16 @@ pub fn amend(house: &House, from: &str, to: &str) {
     house.sign_law();
 }
 
+/// Tells nobody who is on the care list; then no article may load one.
+pub fn serve_no_list(house: &House) {
+    let path = house.law().join("articles.cedar");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find("@id(\"care-network-loads-care\")").unwrap();
+    let end = at + text[at..].find(";\n").unwrap() + 2;
+    fs::write(&path, format!("{}{}", &text[..at], &text[end..])).unwrap();
+    amend(house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+}
+
 #[test]
 fn without_an_activated_regulation_nothing_is_answered() {
     let house = House::lawless();
@@ -156,12 +166,7 @@ fn the_next_version_is_activated_before_it_begins_and_answers_from_its_first_day
 #[test]
 fn a_list_from_which_nobody_is_told_anything_is_not_waited_for_and_not_taken() {
     let house = House::lawless();
-    let path = house.law().join("articles.cedar");
-    let text = fs::read_to_string(&path).unwrap();
-    let at = text.find("@id(\"care-network-loads-care\")").unwrap();
-    let end = at + text[at..].find(";\n").unwrap() + 2;
-    fs::write(&path, format!("{}{}", &text[..at], &text[end..])).unwrap();
-    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    serve_no_list(&house);
     house.activate_law().unwrap();
     house.agree(EPOCH);
     assert!(house.activate(EPOCH).is_err(), "the register is");
