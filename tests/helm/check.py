@@ -250,7 +250,7 @@ demand(all(path in made if "--from=" in options else (ROOT / path).exists() for 
 manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
 demand(f":{manifest['rust-version']}-" in image, "the image has another compiler than Cargo.toml names")
 auditable, = re.findall(r"cargo-auditable --version (\S+)", image)
-demand(f"cargo-auditable@{auditable})" in (ROOT / "packaging/debian.sh").read_text(), "package and image audit otherwise")
+demand(f"cargo-auditable@{auditable} " in (ROOT / "packaging/debian.sh").read_text(), "package and image audit otherwise")
 # The alarms name the job, which is what the monitor makes of this label.
 label = by_kind["PodMonitor"]["spec"]["jobLabel"]
 alarms = yaml.safe_load((ROOT / "packaging/prometheus/alerts.yml").read_text())
