@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use ring::digest::{SHA256, digest};
 use tempfile::NamedTempFile;
-use voorrang::answer::wire::{ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
+use voorrang::answer::wire::{self, ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, RecordLine, Source};
 use voorrang::audit::Hash;
 use voorrang::cli::client::{Client, fresh_key};
 use voorrang::cli::people::PeopleArgs;
@@ -70,8 +70,8 @@ fn encode(client: &Client, files: &Files) -> anyhow::Result<(CodeHeader, NamedTe
     let profile = Profile::built_in();
     let epoch = only_epoch(client)?;
     let encoder = Encoder::new(&profile, client.salt(&epoch.id, &profile)?.expose(), &epoch.id);
-    let regulation = client.regulation()?;
-    let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
+    let wire::Ages { minor_below, senior_from } = client.ages()?;
+    let ages = Ages { minor_below, senior_from };
     let mut file = BufWriter::new(NamedTempFile::new()?);
     for people in people.chunks(SHARE) {
         let line = |one| {
@@ -95,6 +95,7 @@ fn load(client: &Client, header: CodeHeader, encoded: &NamedTempFile, residents:
         records: residents as u64,
         base: None,
         reference_date: Clock::System.today(),
+        ages: Some(client.ages()?),
     };
     let begun: LoadBegun = client.post_once("loads", &plan, &fresh_key())?;
     let place = format!("loads/{}", begun.load);

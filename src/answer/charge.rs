@@ -3,6 +3,7 @@
 
 use time::{Date, OffsetDateTime};
 
+use super::asked::Count;
 use super::questions::month;
 use crate::audit::{Action, Entry, Outcome};
 use crate::ids::{Oin, RegulationId};
@@ -14,11 +15,10 @@ pub(super) struct Charge {
     pub regulation: RegulationId,
     pub oin: Oin,
     pub today: Date,
-    /// Pseudonym of the household.
-    pub object: String,
-    /// Questions of the party in the month, and about the household.
+    /// Questions of the party in the month.
     pub most: u64,
-    pub household_most: u64,
+    /// Those about the household and its tenants.
+    pub about: Vec<Count>,
     /// Questions from which officers are told.
     pub alarm: u64,
     pub probing: Probing,
@@ -46,10 +46,14 @@ impl Charge {
             return Err(Unpaid::Spent);
         }
         let asked = self.count(tx, cost)?;
-        let about = tx.charge_household(&self.oin, &self.object, &month(self.today))?;
         // One question was left, of two that it counts as: whether two are needed is known only when they are found.
-        if asked.questions >= self.most + u64::from(cost.questions) || about > self.household_most {
+        if asked.questions >= self.most + u64::from(cost.questions) {
             return Err(Unpaid::Spent);
+        }
+        for count in &self.about {
+            if !count.charge(tx)? {
+                return Err(Unpaid::Spent);
+            }
         }
         let appended = tx.append(entry)?;
         self.watch(tx, entry, asked)?;

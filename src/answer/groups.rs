@@ -15,19 +15,20 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 
 use super::aside::aside;
+use super::asked::{Count, most_asked};
 use super::charge::{CareMonth, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
-use super::questions::{check_header, framed, month, neighbours};
+use super::questions::{check_header, framed};
 use super::repeats::{Kept, receipt_of};
 use super::sticky::{Asker, Sticky};
 use super::wire::law::{GroupQuestion, GroupsTold};
 use super::{App, Caller};
 use crate::audit::{Action, DayKey, Disclosed, Entry, Hash, Outcome};
 use crate::code::Group;
-use crate::ids::{EpochId, Oin, RegulationId};
+use crate::ids::{EpochId, RegulationId};
 use crate::regulate::{Act, Facts, Regulation, Told};
 use crate::store::{StoreError, Tx};
 
@@ -57,27 +58,6 @@ impl Groups {
         let words = groups.iter().map(|(group, told)| format!("{group}-{}", &told[..1])).collect();
         let sealed = Some(self.key.seal(entry, &Disclosed { answer: "groups".into(), groups: words })?);
         Ok((groups, Entry { sealed, ..entry.clone() }))
-    }
-}
-
-/// Questions of a party about a case, or a household, in a month.
-struct Count {
-    oin: Oin,
-    about: String,
-    month: String,
-    most: u64,
-}
-
-impl Count {
-    /// Whether one more is too many.
-    fn is_spent(&self, app: &App) -> Result<bool, Problem> {
-        let asked = app.store.household_questions(&self.oin, &self.about, &self.month);
-        asked.map(|asked| asked >= self.most).map_err(|error| store_problem(&error))
-    }
-
-    /// Counts one more; `false` if it is too many.
-    fn charge(&self, tx: &Tx<'_>) -> Result<bool, StoreError> {
-        Ok(tx.charge_household(&self.oin, &self.about, &self.month)? <= self.most)
     }
 }
 
@@ -180,14 +160,11 @@ impl App {
         };
         // Everything else first: whoever may not ask at all learns of no case whether it is one.
         let _permit = decide(true)?;
-        let most = u64::from(regulation.budgets().household_per_month);
-        let counted = |about: String, most| {
-            let (oin, month) = (caller.identity.oin.clone(), month(self.today()));
-            Count { oin, about, month, most }
-        };
         // Before it is looked whether it is a case: so a household is not found by trying cases.
-        let about = counted(object.clone(), most * neighbours(&in_force, &household));
-        if about.is_spent(self)? {
+        let asks = (&caller.identity.oin, &*regulation);
+        let about = self.counts_of(asks, &in_force, &household, &object)?;
+        let asked = most_asked(&about, &self.store).map_err(|error| store_problem(&error))?;
+        if asked >= u64::from(regulation.budgets().household_per_month) {
             return Err(too_often());
         }
         let paid = self.care_month(caller, &regulation);
@@ -195,7 +172,7 @@ impl App {
             return Err(month_spent());
         }
         *month_of = Some(paid);
-        counts.push(about);
+        counts.extend(about);
         let in_case = match self.referred(case, &leaf, regulation.id())? {
             // Pseudonyms are of an epoch: those of two cannot be compared.
             Some(entry) if entry.epoch.as_ref() != Some(&in_force.epoch.id) => return Err(self.of_another(&entry)),
@@ -204,8 +181,8 @@ impl App {
         let permit = decide(in_case)?;
         entry.articles = permit.articles().to_vec();
         // No pseudonym of an address looks like it.
-        let about = counted(format!("case {case}"), most);
-        if about.is_spent(self)? {
+        let about = self.count(asks.0, asks.1, format!("case {case}"));
+        if about.is_spent(&self.store).map_err(|error| store_problem(&error))? {
             counts.clear();
             *month_of = None;
             return Err(too_often());

@@ -153,7 +153,7 @@ impl Inside {
         let (app, epoch) = (&self.app, &in_force.epoch);
         let regulation = app.regulation_last_seen(&epoch.regulation).ok();
         let ageing = regulation.and_then(|regulation| app.ageing(in_force, &regulation).ok()).unwrap_or_default();
-        ageing.into_iter().map(|(source, last)| checkup::of_age(&epoch.id, source, last, app.today())).collect()
+        ageing.iter().map(|old| checkup::of_age(&epoch.id, old, app.today())).collect()
     }
 
     fn look(&self, now: OffsetDateTime) -> Readiness {

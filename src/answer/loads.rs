@@ -21,7 +21,9 @@ use super::problem::Problem;
 use super::quality::{LinkEstimate, LoadQuality};
 use super::questions::month;
 use super::repeats::{Kept, receipt_of};
-use super::wire::{Changes, ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, Source};
+use super::wire::{
+    Ages, Changes, ChunkKept, LoadBegun, LoadCommit, LoadPlan, LoadReport, LoadSummary, LoadView, Source,
+};
 use super::{App, Caller, EpochInForce};
 use crate::audit::{Action, Entry, Outcome};
 use crate::code::CodeHeader;
@@ -86,6 +88,7 @@ pub(super) async fn begin(
         base: plan.base,
         lines: plan.records,
         reference_date: plan.reference_date,
+        ages: plan.ages.map(Ages::kept),
         begun_at: app.clock.now(),
     };
     let (once, now) = (caller.once, app.clock.now());
@@ -184,9 +187,9 @@ pub(super) async fn commit(
         return Err(app.refuse(entry, problem).await);
     }
     // The epoch may have moved on since the load was begun; another load may have told its salt.
-    if let Err(problem) =
-        app.check_records(&in_force, &header_of(&load).map_err(|error| traced(store_problem(&error)))?)
-    {
+    let header = header_of(&load).map_err(|error| traced(store_problem(&error)))?;
+    let fits = app.check_records(&in_force, &header).and_then(|()| app.check_ages_of(&in_force, &load));
+    if let Err(problem) = fits {
         return Err(app.refuse(entry, problem).await);
     }
     let (worker, read) = (app.clone(), load.clone());
@@ -201,17 +204,15 @@ pub(super) async fn commit(
     };
     // In an epoch that answers this load answers at once; another one is judged at its activation.
     let complete = report.lines == read.lines;
-    let changed = if complete && answering {
-        match app.check_answering(&before, &next, &read, *plan) {
-            Ok(changed) => changed,
-            Err(problem) => return Err(app.refuse(entry, problem).await),
-        }
-    } else {
-        false
+    let judged = if complete && answering { app.check_answering(&before, &next, &read, *plan) } else { Ok(false) };
+    let changed = match judged {
+        Ok(changed) => changed,
+        Err(problem) => return Err(app.refuse(entry, problem).await),
     };
     let Reported { records, persons, quality, linked, changes, .. } = report;
     let inference = app.inference(&next);
-    let summary = LoadSummary { persons, inference, quality: LoadQuality { care: linked, ..quality.clone() } };
+    let (ages, inferred) = (Ages::kept_with(&read), LoadQuality { care: linked, ..quality.clone() });
+    let summary = LoadSummary { persons, ages, inference, quality: inferred };
     let summary = serde_json::to_string(&summary).expect("plain data have a JSON form");
     let (now, epoch) = (app.clock.now(), next.epoch.id.clone());
     let key_check = next.epoch.key_check.clone().expect("a load brings the key-check value");
@@ -325,6 +326,7 @@ impl App {
 
     fn check_plan(&self, in_force: &EpochInForce, plan: &LoadPlan) -> Result<(), Problem> {
         self.check_records(in_force, &plan.header)?;
+        self.check_ages(in_force, plan)?;
         parts::check_base(&self.store, in_force, plan)?;
         if plan.records == 0 && plan.base.is_none() {
             let detail = "a load that is whole has at least one record";

@@ -4,7 +4,9 @@
 //! Every handler follows one way: identity from the certificate, facts, decision, one durable log entry for permit
 //! and refusal alike, answer.
 
+mod ages;
 mod aside;
+mod asked;
 mod background;
 mod batches;
 mod body;

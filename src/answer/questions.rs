@@ -8,10 +8,11 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use time::OffsetDateTime;
 
+use super::asked::{Count, most_asked};
 use super::batches::{Within, answer_one};
 use super::charge::{Charge, Unpaid};
 use super::decision::{only, refusal_problem, refused, store_problem, unanswered};
-use super::epochs::exceeds;
+use super::epochs::usable;
 use super::identity::Identity;
 use super::json::Json;
 use super::problem::Problem;
@@ -21,9 +22,9 @@ use super::{App, Caller, EpochInForce, repeats};
 use crate::audit::{Action, Consent, Entry, Outcome};
 use crate::code::{AddressToken, CodeHeader};
 use crate::epoch::Silent;
-use crate::link::{Finding, HouseholdQuestion, Source};
-use crate::regulate::{Act, Answer, Arrears, Conditions, Cost, Facts, Permit, Regulation, Role};
-use crate::store::{Appended, Load, RepeatKey, StoreError, Tx};
+use crate::link::{Finding, HouseholdQuestion};
+use crate::regulate::{Act, Answer, Arrears, Conditions, Cost, Facts, Permit, Regulation};
+use crate::store::{Appended, RepeatKey, StoreError, Tx};
 
 /// The handler: decides off the event loop, records, then releases.
 pub(super) async fn ask(
@@ -61,11 +62,9 @@ struct Weighed {
     in_force: Arc<EpochInForce>,
     regulation: Arc<Regulation>,
     household: HouseholdQuestion,
-    /// Pseudonym of the household.
-    object: String,
     today: time::Date,
-    /// Households that share its address.
-    neighbours: u64,
+    /// Questions about it and its tenants.
+    about: Vec<Count>,
     facts: Facts,
 }
 
@@ -150,15 +149,14 @@ impl App {
         within: Within,
     ) -> Result<(Weighed, Permit, Charge), Problem> {
         let weighed = self.weigh(entry, caller, question, within)?;
-        let Weighed { regulation, object, today, neighbours, facts, .. } = &weighed;
+        let Weighed { regulation, today, about, facts, .. } = &weighed;
         let budgets = regulation.budgets();
         let costs = || Charge {
             regulation: regulation.id().clone(),
             oin: caller.identity.oin.clone(),
             today: *today,
-            object: object.clone(),
             most: budgets.stop(facts.stock.unwrap_or(0)),
-            household_most: u64::from(budgets.household_per_month) * neighbours,
+            about: about.clone(),
             alarm: budgets.alarm(facts.stock.unwrap_or(0)),
             probing: *regulation.probing(),
             now: self.clock.now(),
@@ -185,15 +183,9 @@ impl App {
         let Allowed { mut entry, in_force, regulation, household, permit, charge } = allowed;
         let (role, epoch) = (permit.role(), in_force.epoch.id.clone());
         let fresh = self.is_fresh(&regulation, &in_force, role);
-        // Above the bound the care list counts for nothing: whoever is on it, answer and charge are the same.
-        let withheld = exceeds(&regulation, &in_force);
-        let seen = |care_certain: bool| {
-            found.map(|found| if withheld { found.without_care(care_certain) } else { found.clone() })
-        };
-        // Nobody's question missed because a list was withheld.
-        let counted = seen(true);
+        let (counted, seen) = found.map(|found| usable(&regulation, &in_force, found)).unzip();
         let cost = regulation.cost(role, counted.as_ref(), fresh);
-        let answer = permit.disclose(&regulation, seen(false).as_ref(), fresh);
+        let answer = permit.disclose(&regulation, seen.as_ref(), fresh);
         let nothing = (regulation.told_nothing(role), Cost::untold(household.tenants().len()));
         let asker = Asker { oin: &caller.identity.oin, role, what: "word" };
         let sticky = counted.filter(|_| fresh && regulation.tells(role)).and_then(|found| {
@@ -248,10 +240,10 @@ impl App {
         }
         let household = self.household(question)?;
         let object = self.object(&in_force, &household)?;
-        entry.object = Some(object.clone());
+        let about = self.counts_of((&caller.identity.oin, &regulation), &in_force, &household, &object)?;
+        entry.object = Some(object);
         let today = self.today();
         let month = month(today);
-        let neighbours = neighbours(&in_force, &household);
         let stock = self.stock(&in_force.epoch.id, &caller.identity.oin).map_err(|error| store_problem(&error))?;
         let counted = |count: Result<u64, StoreError>| count.map_err(|error| store_problem(&error));
         let facts = Facts {
@@ -267,8 +259,7 @@ impl App {
             in_stock: Some(stock.as_ref().is_some_and(|stock| stock.holds(question.address.as_ref()))),
             asked_this_month: counted(self.store.questions(regulation.id(), &caller.identity.oin, &month))?,
             stock: stock.as_ref().map(|stock| stock.counted(&in_force)),
-            asked_household_this_month: counted(self.store.household_questions(&caller.identity.oin, &object, &month))?
-                / neighbours,
+            asked_household_this_month: counted(most_asked(&about, &self.store))?,
             batch: within.households,
             tap_closed: self
                 .store
@@ -276,21 +267,7 @@ impl App {
                 .map_err(|error| store_problem(&error))?,
             ..self.facts(caller, Act::Ask)
         };
-        Ok(Weighed { in_force, regulation, household, object, today, neighbours, facts })
-    }
-
-    /// Whether every source that an answer for this role rests on is loaded and young enough.
-    pub(super) fn is_fresh(&self, regulation: &Regulation, in_force: &EpochInForce, role: Role) -> bool {
-        let young = |load: Option<&Load>, source| load.is_some_and(|load| self.is_young(regulation, load, source));
-        let needs_care = regulation.rests_on(Source::Care, role);
-        young(in_force.population.as_ref(), Source::Population)
-            && (!needs_care || young(in_force.care.as_ref(), Source::Care))
-    }
-
-    /// Whether a load is as young as answers need.
-    pub(super) fn is_young(&self, regulation: &Regulation, load: &Load, source: impl Into<Source>) -> bool {
-        let days = i64::from(regulation.freshness_days(source.into()));
-        (self.today() - load.reference_date).whole_days() <= days
+        Ok(Weighed { in_force, regulation, household, today, about, facts })
     }
 
     /// Whether the epoch answers what was asked at this time.
@@ -389,8 +366,7 @@ fn look_for<'a>(allowed: impl Iterator<Item = &'a Allowed>) -> Vec<Option<Findin
     of_one_register.flat_map(find).collect()
 }
 
-/// Households that share the question's address, at least 1. They share its count of questions too: one counter a
-/// household would need to know who is meant before the question is allowed.
+/// Households that share the question's address, at least 1.
 pub(super) fn neighbours(in_force: &EpochInForce, household: &HouseholdQuestion) -> u64 {
     let registers = in_force.registers.as_ref().zip(household.address());
     registers.map_or(1, |(registers, address)| registers.population().households_at(address).max(1) as u64)

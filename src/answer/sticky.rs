@@ -130,21 +130,21 @@ impl Kept<'_> {
         self.marker.mark(&[&whose, of].concat())
     }
 
-    /// Of each tenant the codes that leave most out: one of them stays equal where a surname or a birth date is corrected, and
-    /// none where an initial or a given name is. `only` at this address, if there is one.
+    /// Of each tenant the barest codes. `only` at this address, if there is one.
     fn codes(&self, household: &HouseholdQuestion, only: Option<AddressToken>) -> Vec<Mark> {
-        let mut marks = Vec::new();
         let place = only.map_or([0; 16], |address| address.0);
-        for tenant in household.tenants() {
-            let bits = |pass: &Vec<Code>| pass.first().map_or(0, |code| code.words().len());
-            let fewest = tenant.passes.iter().map(bits).min();
-            for (at, pass) in tenant.passes.iter().enumerate().filter(|(_, pass)| Some(bits(pass)) == fewest) {
-                let mark = |code: &Code| self.mark("codes", &[&place, &at.to_be_bytes(), &code.to_bytes()]);
-                marks.extend(pass.iter().map(mark));
-            }
-        }
-        marks
+        let mark = |(at, code): (usize, &Code)| self.mark("codes", &[&place, &at.to_be_bytes(), &code.to_bytes()]);
+        household.tenants().iter().flat_map(barest).map(mark).collect()
     }
+}
+
+/// The codes of a tenant that leave most out, each with its pass: one of them stays equal where a surname or a birth date is
+/// corrected, and none where an initial or a given name is.
+pub(super) fn barest(tenant: &Codes) -> impl Iterator<Item = (usize, &Code)> {
+    let bits = |pass: &Vec<Code>| pass.first().map_or(0, |code| code.words().len());
+    let fewest = tenant.passes.iter().map(bits).min();
+    let barest = tenant.passes.iter().enumerate().filter(move |(_, pass)| Some(bits(pass)) == fewest);
+    barest.flat_map(|(at, pass)| pass.iter().map(move |code| (at, code)))
 }
 
 /// An answer that is permitted; which word it is is settled as it is recorded.

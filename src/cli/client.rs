@@ -22,7 +22,7 @@ pub use patience::{ComeAgain, fresh_key};
 use super::inputs::read_secret;
 pub use super::parties::{Opened, Party, PartyBook, open_envelope, open_shares, read_identity};
 use crate::answer::Identity as CertificateName;
-use crate::answer::wire::{Envelope, Fault, ProblemBody, RegulationView, ServiceView};
+use crate::answer::wire::{Ages, Envelope, Fault, ProblemBody, ServiceView};
 use crate::audit::{Hash, NoteSigner};
 use crate::epoch::share::{Identity, Salt};
 use crate::ids::{EpochId, Oin, TraceId};
@@ -251,17 +251,16 @@ impl Client {
         Err(failure(status.as_u16(), &body, after))
     }
 
-    /// This party's regulation as the service has it in force. Its ages at the first call are remembered, and must stay: a
-    /// custodian makes group codes by them. Other versions with the same ages change nothing here.
+    /// The ages of this party's regulation, as the service has it in force. Those at the first call are remembered, and stay
+    /// until this party signed a version with others: a custodian makes group codes by them.
     ///
     /// # Errors
-    /// As [`Client::service`]; or the regulation is not in force, or has other ages than remembered.
-    pub fn regulation(&self) -> anyhow::Result<RegulationView> {
+    /// As [`Client::service`]; or the regulation is not in force, or has ages that this party did not sign.
+    pub fn ages(&self) -> anyhow::Result<Ages> {
         let regulations = self.service()?.regulations;
         let ours = regulations.into_iter().find(|regulation| regulation.id == self.config.regulation);
         let ours = ours.context("the service has no such regulation in force")?;
-        self.hold_ages(&ours)?;
-        Ok(ours)
+        self.hold_ages(&ours)
     }
 
     /// What the service says of itself. Its log key is remembered at the first call and must stay the same.

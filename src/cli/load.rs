@@ -191,14 +191,20 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Encodes and uploads. Where another epoch takes over in the middle, once more with that one: the half load counts for
-/// nothing. An epoch or a salt that was given is that one; with it there is no second time.
+/// Encodes and uploads. Where another epoch takes over in the middle, once more with that one, and where the regulation has
+/// other ages meanwhile, by those: the half load counts for nothing. An epoch or a salt that was given is that one; there is
+/// no second one.
 ///
 /// # Errors
 /// As [`run`].
 pub fn load(args: &LoadArgs) -> anyhow::Result<Loaded> {
     let any = args.salt_file.is_none() && args.epoch.is_none();
+    let has_other_ages = |Refused(problem): &Refused| problem.code == "other_ages";
     match load_once(args) {
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(has_other_ages) => {
+            eprintln!("The regulation has got other ages; loading by those.");
+            load_once(args)
+        }
         Err(error) if any && error.downcast_ref::<Refused>().is_some_and(Refused::is_cut_over) => {
             eprintln!("Another epoch has taken over; loading into that one.");
             load_once(args)
@@ -214,9 +220,10 @@ fn load_once(args: &LoadArgs) -> anyhow::Result<Loaded> {
             let people = args.people.residents(&args.input)?;
             let client = Client::at_night(&args.config)?;
             let _alone = alone(&client, args)?;
-            let session = Session::open(&client, args)?;
-            let regulation = client.regulation()?;
-            let ages = Ages { minor_below: regulation.minor_below, senior_from: regulation.senior_from };
+            let stated = client.ages()?;
+            let session = Session { ages: Some(stated), ..Session::open(&client, args)? };
+            let wire::Ages { minor_below, senior_from } = stated;
+            let ages = Ages { minor_below, senior_from };
             let ids = people.iter().map(|r| session.encoder.record_ref(Source::Population, &r.id));
             let order = shuffled(ids.collect());
             session.upload(wire::Source::Population, &order, |rows| {
@@ -266,6 +273,8 @@ struct Session<'a> {
     encoder: Encoder,
     profile: Profile,
     day: Date,
+    /// By which a population's groups are made.
+    ages: Option<wire::Ages>,
     /// SHA-256 of the input file, hexadecimal: a load that was cut goes on with the same file only.
     input: String,
     dry_run: bool,
@@ -290,7 +299,7 @@ impl<'a> Session<'a> {
         let input = file_digest(&args.input)?;
         let LoadArgs { dry_run, delta, accept_shrink, .. } = *args;
         let bodies = args.bodies.clone();
-        Ok(Self { client, encoder, profile, day, input, dry_run, bodies, delta, accept_shrink })
+        Ok(Self { client, encoder, profile, day, ages: None, input, dry_run, bodies, delta, accept_shrink })
     }
 
     /// Sends the file, or what changed in it.
@@ -381,7 +390,8 @@ impl<'a> Session<'a> {
     }
 
     fn plan(&self, source: wire::Source, lines: usize, base: Option<LoadId>) -> LoadPlan {
-        LoadPlan { header: self.encoder.header(), source, records: lines as u64, base, reference_date: self.day }
+        let (header, records) = (self.encoder.header(), lines as u64);
+        LoadPlan { header, source, records, base, reference_date: self.day, ages: self.ages }
     }
 
     /// Every record as it travels.

@@ -41,10 +41,12 @@ pub fn text(quality: &LoadQuality) -> String {
 
 /// What readers of the answers may infer, beside what the parties accept: a line, and one for who has the register.
 pub fn inference(of: &InferenceView) -> String {
+    // Without a care list it is about what else is shielded.
+    let group = if of.forms.is_empty() { "a shielded group" } else { "the OGGZ group" };
     let line = |reader: &str, Bounded { worst, bound }: Bounded| {
         let word = if worst > bound { "MORE THAN" } else { "within" };
         let (worst, bound) = (worst * 100.0, bound * 100.0);
-        format!("{reader} may become {worst:.0} % sure of the OGGZ group: {word} the accepted {bound:.0} %.")
+        format!("{reader} may become {worst:.0} % sure of {group}: {word} the accepted {bound:.0} %.")
     };
     let mut text = line("A reader of the answers", Bounded { worst: of.worst, bound: of.bound });
     if let Some(registered) = of.registered {

@@ -86,6 +86,18 @@ impl Finding {
         let without = |groups: Groups| Groups { oggz: false, ..groups };
         Self { care_certain, groups: without(self.groups), moved: self.moved.map(without), ..self.clone() }
     }
+
+    /// What would have been found if nobody were known to be a minor, or a senior.
+    #[must_use]
+    pub fn without_population(&self, minor: bool, senior: bool) -> Self {
+        let without = |groups: Groups| Groups {
+            minor: groups.minor && !minor,
+            senior_tenant: groups.senior_tenant && !senior,
+            senior_resident: groups.senior_resident && !senior,
+            ..groups
+        };
+        Self { groups: without(self.groups), moved: self.moved.map(without), ..self.clone() }
+    }
 }
 
 impl Registers {

@@ -49,7 +49,7 @@ impl Posterior {
 
 impl Cells {
     /// The worst posterior of the shielded groups of the population that the parties estimated, from the counts of loads.
-    pub(super) fn worst_shielded(&self, regulation: &Regulation) -> Option<f64> {
+    pub fn worst_shielded(&self, regulation: &Regulation) -> Option<f64> {
         let [minor, senior, neither] = self.households.map(|(all, _)| all);
         let of = |group: Group| {
             // Households with both are counted with the minors alone: never too low.

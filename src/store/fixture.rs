@@ -75,6 +75,7 @@ pub fn begin_load(store: &Store, records: u64) -> LoadId {
         base: None,
         lines: records,
         reference_date: date!(2026 - 11 - 01),
+        ages: None,
         begun_at: NOW,
     };
     store.write(move |tx| tx.begin_load(&load)).unwrap().value
@@ -89,6 +90,7 @@ pub fn load(store: &Store, source: &str) -> LoadId {
         base: None,
         lines: 1,
         reference_date: date!(2026 - 01 - 01),
+        ages: None,
         begun_at: NOW,
     };
     let id = store.write(move |tx| tx.begin_load(&new)).unwrap().value;

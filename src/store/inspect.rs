@@ -3,12 +3,12 @@
 use std::fs::{File, TryLockError};
 
 use rusqlite::{Connection, params};
-use time::Date;
 
 use super::keys::Keys;
 use super::wrapping::{EpochKeys, Wrapped};
 use super::{
-    ActivatedRegulation, Setup, Store, StoreError, Timed, epochs, loads, log, open, regulations, retention, stocks,
+    ActivatedRegulation, Load, Setup, Store, StoreError, Timed, epochs, loads, log, open, regulations, retention,
+    stocks,
 };
 use crate::epoch::{Epoch, State};
 use crate::ids::{EpochId, Oin};
@@ -28,8 +28,8 @@ pub struct Inspection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub epoch: Epoch,
-    /// Sources that are loaded, and the day on which each was read.
-    pub loaded: Vec<(String, Date)>,
+    /// The loads that answer, by source.
+    pub loaded: Vec<Load>,
     /// Parties that registered a stock.
     pub stocks: Vec<Oin>,
     /// Whether its wrapping key is there and opens its data key.
@@ -64,7 +64,7 @@ pub fn inspect(
     let wrapping = EpochKeys::at(&setup.folders);
     let buried = if setup.folders.epoch_keys.exists() { wrapping.buried()? } else { Vec::new() };
     let seen = |epoch: Epoch| -> Result<Seen, StoreError> {
-        let (loaded, key) = (loaded(&db, &epoch.id)?, opens(&db, &wrapping, &epoch.id)?);
+        let (loaded, key) = (loads::current(&db, &epoch.id)?, opens(&db, &wrapping, &epoch.id)?);
         let stocks = stocks::parties(&db, &epoch.id)?;
         Ok(Seen { loaded, stocks, key, buried: buried.contains(&epoch.id), epoch })
     };
@@ -86,14 +86,6 @@ impl Store {
     pub fn has_epoch_key(&self, epoch: &EpochId) -> Result<bool, StoreError> {
         self.read(|db| opens(db, &self.epoch_keys, epoch))
     }
-}
-
-fn loaded(db: &Connection, epoch: &EpochId) -> Result<Vec<(String, Date)>, StoreError> {
-    let sql = "SELECT source, reference_date FROM load WHERE epoch = ?1 AND state = 'current' ORDER BY source";
-    Ok(db
-        .prepare_cached(sql)?
-        .query_map([epoch.as_str()], |row| Ok((row.get(0)?, loads::day(row, 1)?)))?
-        .collect::<Result<_, _>>()?)
 }
 
 /// Whether the wrapping key at hand opens the epoch's data key.

@@ -24,6 +24,8 @@ pub struct NewLoad {
     pub lines: u64,
     /// The day whose state the records show.
     pub reference_date: Date,
+    /// By which ages its groups were made, JSON.
+    pub ages: Option<String>,
     pub begun_at: OffsetDateTime,
 }
 
@@ -54,6 +56,8 @@ pub struct Load {
     /// Of a load that is or was current: those of its base counted in.
     pub records: u64,
     pub reference_date: Date,
+    /// By which ages its groups were made, JSON, if that was said.
+    pub ages: Option<String>,
     pub state: LoadState,
     /// When it became current.
     pub loaded_at: Option<OffsetDateTime>,
@@ -75,11 +79,13 @@ impl Tx<'_> {
         self.db.prepare_cached(before)?.execute(params![new.epoch.as_str(), new.source])?;
         let id = LoadId::random();
         let date = new.reference_date.to_string();
-        let sql = "INSERT INTO load (id, epoch, source, header, base, lines, records, reference_date, state, begun_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 'staging', ?8)";
+        // A report begins with the ages, and has them to its end: see `load_report`.
+        let sql = "INSERT INTO load (id, epoch, source, header, base, lines, records, reference_date, state, begun_at,
+                                     report)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 'staging', ?8, json_object('ages', json(?9)))";
         let (epoch, lines, begun) = (new.epoch.as_str(), int(new.lines)?, new.begun_at.unix_timestamp());
         let base = new.base.map(|base| base.to_string());
-        let row = params![id.to_string(), epoch, new.source, new.header, base, lines, date, begun];
+        let row = params![id.to_string(), epoch, new.source, new.header, base, lines, date, begun, new.ages];
         self.db.prepare_cached(sql)?.execute(row)?;
         Ok(id)
     }
@@ -110,7 +116,7 @@ impl Tx<'_> {
     /// Makes a complete load, as it was read, the current one of its epoch and source, with so many records in all. The one
     /// before is kept where the new one changes it. Else it is superseded, with all that it changed: [`Tx::sweep_loads`]
     /// deletes them, bit by bit. What was told nothing may be told something now, so its marks go. `report` is kept as it is,
-    /// for [`Store::load_report`].
+    /// for [`Store::load_report`]: a JSON object, with the `ages` of the load where it has some.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Conflict`] if a chunk arrived after the load was read or what it changes is
@@ -305,9 +311,18 @@ pub(super) fn delete_superseded(db: &mut Connection) -> Result<(), StoreError> {
     Ok(tx.commit()?)
 }
 
+/// The loads of an epoch that answer, by source.
+pub(super) fn current(db: &Connection, epoch: &EpochId) -> Result<Vec<Load>, StoreError> {
+    let sql = "SELECT id FROM load WHERE epoch = ?1 AND state = 'current' ORDER BY source";
+    let mut found = db.prepare_cached(sql)?;
+    let ids: Vec<LoadId> = found.query_map([epoch.as_str()], |row| parsed(row, 0))?.collect::<Result<_, _>>()?;
+    ids.iter().map(|id| find(db, id)).collect()
+}
+
 fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
     let sql = "SELECT epoch, source, header, records, reference_date, state, loaded_at,
-               (SELECT count(*) FROM chunk WHERE upload = load.id), revision, base, lines FROM load WHERE id = ?1";
+               (SELECT count(*) FROM chunk WHERE upload = load.id), revision, base, lines, json_extract(report, '$.ages')
+               FROM load WHERE id = ?1";
     let load = |row: &Row<'_>| {
         Ok(Load {
             id: *id,
@@ -318,6 +333,7 @@ fn find(db: &Connection, id: &LoadId) -> Result<Load, StoreError> {
             lines: row.get::<_, i64>(10)?.unsigned_abs(),
             records: row.get::<_, i64>(3)?.unsigned_abs(),
             reference_date: day(row, 4)?,
+            ages: row.get(11)?,
             state: state(row, 5)?,
             loaded_at: row.get::<_, Option<i64>>(6)?.map(|_| at(row, 6)).transpose()?,
             chunks: row.get(7)?,

@@ -52,7 +52,7 @@ fn database(house: &House) -> Connection {
 }
 
 fn charged_in(db: &Connection) -> usize {
-    let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions";
+    let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions WHERE object NOT LIKE 'tenant %'";
     let mut sum = db.prepare_cached(sql).unwrap();
     usize::try_from(sum.query_row([], |row| row.get::<_, i64>(0)).unwrap()).unwrap()
 }

@@ -156,7 +156,7 @@ fn a_repeat_behind_a_load_tells_the_present_state_alone_and_counts_whatever_kind
 
 fn begin(house: &House, base: &Value, records: usize) -> Reply {
     let plan = json!({"header": house.encoder(EPOCH).header(), "source": "population", "records": records,
-        "referenceDate": house.reference().to_string(), "base": base});
+        "referenceDate": house.reference().to_string(), "base": base, "ages": ages()});
     house.line(POPULATION).json("POST", "/v1/loads", &plan)
 }
 

@@ -136,7 +136,8 @@ fn what_is_granted_fills_no_disk_either() {
     });
     flood(POPULATION, &|house, line, question, number| {
         let day = house.reference().to_string();
-        let load = json!({"header": question["header"], "source": "population", "records": 1, "referenceDate": day});
+        let load = json!({"header": question["header"], "source": "population", "records": 1, "referenceDate": day,
+                          "ages": ages()});
         let key = format!("begun-again-{number:08}");
         let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
         line.send("POST", "/v1/loads", &headers, load.to_string().as_bytes()).unwrap()

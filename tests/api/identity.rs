@@ -164,7 +164,13 @@ fn every_role_may_do_exactly_what_this_table_says() {
     house.announce("haarlem-2").unwrap();
     let encoder = house.encoder(EPOCH);
     let header = serde_json::to_value(encoder.header()).unwrap();
-    let plan = |source: &str| json!({"header": header, "source": source, "records": 1, "referenceDate": "2026-01-01"});
+    let plan = |source: &str| {
+        let mut plan = json!({"header": header, "source": source, "records": 1, "referenceDate": "2026-01-01"});
+        if source == "population" {
+            plan["ages"] = ages();
+        }
+        plan
+    };
     let begin = |stem: &str, source: &str| -> String {
         let reply = house.line(stem).json("POST", "/v1/loads", &plan(source));
         serde_json::from_slice::<Value>(&reply.body).unwrap()["load"].as_str().unwrap().to_owned()

@@ -128,7 +128,7 @@ fn of_bad_lines_each_is_told_by_its_number_and_member() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let plan = json!({"header": encoder.header(), "source": "population", "records": 90,
-                      "referenceDate": house.reference().to_string()});
+                      "referenceDate": house.reference().to_string(), "ages": ages()});
     let mut line = house.line(POPULATION);
     let begun: Value = serde_json::from_slice(&line.json("POST", "/v1/loads", &plan).body).unwrap();
     let path = format!("/v1/loads/{}/chunks/0", begun["load"].as_str().unwrap());

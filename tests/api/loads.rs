@@ -51,7 +51,12 @@ impl ByHand {
 
 fn plan(house: &House, encoder: &Encoder, source: Source, records: usize) -> Value {
     let day = house.reference().to_string();
-    json!({"header": encoder.header(), "source": source.as_str(), "records": records, "referenceDate": day})
+    let mut plan =
+        json!({"header": encoder.header(), "source": source.as_str(), "records": records, "referenceDate": day});
+    if source == Source::Population {
+        plan["ages"] = ages();
+    }
+    plan
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -236,14 +241,28 @@ fn no_chunk_is_read_of_whoever_may_not_load() {
 }
 
 #[test]
-fn a_regulation_whose_ages_changed_stops_a_custodian_and_one_with_another_title_does_not() {
+fn other_ages_stop_a_custodian_that_did_not_sign_them_and_another_title_does_not() {
     let house = House::open();
     let memory = house.keys().join(format!("{POPULATION}.memory/regulation-haarlem.json"));
     let known = fs::read_to_string(&memory).unwrap();
-    fs::write(&memory, known.replace("\"minorBelow\":18", "\"minorBelow\":16")).unwrap();
-    let error = house.load(POPULATION, Kind::Population, &demo("brp.csv")).err().unwrap();
-    assert!(format!("{error:#}").contains("regulation-haarlem.json"), "{error:#}");
-    assert!(format!("{error:#}").contains("minors below 18, seniors from 65) than"), "{error:#}");
+    let other = known.replace("\"minorBelow\":18", "\"minorBelow\":16");
+    let party = house.party(POPULATION);
+    let config = fs::read_to_string(&party).unwrap();
+    let own_key = format!("note_key = \"{POPULATION}.note\"\n");
+    assert!(config.contains(&own_key));
+    // Nobody can say what was signed where there is no key, and what another party signed is no word of this one.
+    for key in [String::new(), own_key.replace(POPULATION, CARE)] {
+        fs::write(&memory, &other).unwrap();
+        fs::write(&party, config.replace(&own_key, &key)).unwrap();
+        let error = house.load(POPULATION, Kind::Population, &demo("brp.csv")).err().unwrap();
+        assert!(format!("{error:#}").contains("regulation-haarlem.json"), "{error:#}");
+        assert!(format!("{error:#}").contains("minors below 18, seniors from 65) than"), "{error:#}");
+        assert_eq!(fs::read_to_string(&memory).unwrap(), other);
+    }
+    // This party signed them.
+    fs::write(&party, &config).unwrap();
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    assert_eq!(fs::read_to_string(&memory).unwrap(), known);
     // As an earlier program remembered it, of the version before.
     let before = r#"{"id":"haarlem","title":"Before","digest":"0","minorBelow":18,"seniorFrom":65,"minimumBatch":9}"#;
     for text in [known.as_str(), before] {

@@ -224,7 +224,8 @@ impl World {
 
 fn plan(house: &House) -> Value {
     let header = house.encoder(EPOCH).header();
-    json!({"header": header, "source": "population", "records": 1, "referenceDate": house.reference().to_string()})
+    json!({"header": header, "source": "population", "records": 1, "referenceDate": house.reference().to_string(),
+           "ages": ages()})
 }
 
 /// What a reply says of the role; `None` if it is none of the words of the table.

@@ -42,7 +42,7 @@ fn somebody_else_s_load_is_not_there_and_the_attempt_is_recorded() {
     let house = House::open();
     let encoder = house.encoder(EPOCH);
     let plan = json!({"header": encoder.header(), "source": "population", "records": 3,
-        "referenceDate": house.reference().to_string()});
+        "referenceDate": house.reference().to_string(), "ages": ages()});
     let begun = house.line(POPULATION).json("POST", "/v1/loads", &plan);
     let load = serde_json::from_slice::<Value>(&begun.body).unwrap()["load"].as_str().unwrap().to_owned();
     for stem in [CORPORATION, CARE, ADMINISTRATOR] {

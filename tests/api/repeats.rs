@@ -58,7 +58,10 @@ fn a_write_under_a_key_is_done_once_and_answered_alike_after_a_restart() {
     let encoder = house.encoder(EPOCH);
     let law = house.regulation.id().clone();
     let day = house.reference().to_string();
-    let plan = |records: u32| json!({"header": encoder.header(), "source": "population", "records": records, "referenceDate": day});
+    let plan = |records: u32| {
+        json!({"header": encoder.header(), "source": "population", "records": records, "referenceDate": day,
+               "ages": ages()})
+    };
     let begun = once(&mut house, POPULATION, "POST", "/v1/loads", &plan(3), &plan(4));
     assert_eq!(begun["load"].as_str().unwrap().len(), 32);
     let hold = |to: u32| json!({"from": 0, "to": to});
@@ -124,7 +127,7 @@ fn a_key_that_comes_with_another_body_is_refused_and_that_stands_in_the_log() {
     let encoder = house.encoder(EPOCH);
     let plan = |records: u64| {
         json!({"header": encoder.header(), "source": "population", "records": records,
-        "referenceDate": house.reference().to_string()})
+        "referenceDate": house.reference().to_string(), "ages": ages()})
     };
     let many =
         |questions: u32| json!({"header": encoder.header(), "purpose": "eviction-prevention", "questions": questions});
@@ -177,7 +180,7 @@ fn the_same_request_many_times_at_once_is_done_once_and_everybody_gets_its_answe
     let encoder = house.encoder(EPOCH);
     let batch = json!({"questions": [value(&encoder, FAMILY), value(&encoder, SINGLE)]});
     let plan = json!({"header": encoder.header(), "source": "population", "records": 3,
-        "referenceDate": house.reference().to_string()});
+        "referenceDate": house.reference().to_string(), "ages": ages()});
     for (n, (stem, path, body)) in
         [(POPULATION, "/v1/loads", &plan), (CORPORATION, "/v1/priority-batches", &batch)].into_iter().enumerate()
     {

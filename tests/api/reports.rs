@@ -10,6 +10,7 @@ use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::regulate::Regulation;
 
 use super::probing::counted;
+use super::regulation::amend;
 use super::support::*;
 
 fn reports(house: &House) -> Vec<SourceReport> {
@@ -134,6 +135,52 @@ fn above_the_bound_answers_rest_on_the_population_alone_until_a_load_ends_that()
     assert!(reports(&house).iter().all(|one| !one.withheld));
     assert_eq!(loads(&house), 1);
     house.verify(&[]).unwrap();
+}
+
+/// Everybody who is no minor, in a town without a tower.
+fn without_minors(house: &House) -> std::path::PathBuf {
+    let path = house.file("without-minors.csv");
+    rows(&demo("brp.csv"), &path, |line| line.split(',').nth(8).is_some_and(|born| born < "2006"));
+    path
+}
+
+#[test]
+fn a_shielded_group_of_the_population_is_held_to_the_bound_where_the_care_list_is_told_to_nobody() {
+    let house = House::lawless();
+    amend(&house, "shield = false", "shield = true");
+    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    amend(&house, "oggz_share = 0.03", "minor_share = 0.04\noggz_share = 0.03");
+    house.activate_law().unwrap();
+    house.agree(EPOCH);
+    house.load(POPULATION, Kind::Population, &demo("brp.csv")).unwrap();
+    // A tower of children: of who is told undetermined hardly anybody has none.
+    let told = reports(&house)[0].inference.clone().expect("of the shielded group alone");
+    assert!(told.worst > 0.9 && told.bound == 0.5 && told.forms.is_empty(), "{told:?}");
+    let error = format!("{:#}", house.activate(EPOCH).unwrap_err());
+    assert!(error.contains("posterior_bound") && error.contains("accept 50 %"), "{error}");
+    // With fewer it is activated, and what a later load brings above the bound is not told.
+    let load =
+        |input| LoadArgs { input, accept_shrink: true, ..house.load_args(POPULATION, Kind::Population, &house.town()) };
+    load::load(&load(without_minors(&house))).unwrap();
+    house.activate(EPOCH).unwrap();
+    house.load(CORPORATION, Kind::Stock, &house.stock_of("C1")).unwrap();
+    let answers = || {
+        house.forget_counts();
+        let (encoder, mut line) = (house.encoder(EPOCH), house.line(CORPORATION));
+        [FAMILY, SINGLE].map(|contract| {
+            let before = counted(&house);
+            let answer = line.ask(&value(&encoder, contract)).answered().answer;
+            let after = counted(&house);
+            (answer, (after.0 - before.0, after.1 - before.1))
+        })
+    };
+    assert_eq!(answers()[1], ("no_priority".to_owned(), (1, 0)));
+    load::load(&load(house.town())).unwrap();
+    // A family with a minor and one without are told and charged alike.
+    assert_eq!(answers(), [("undetermined".to_owned(), (1, 0)), ("undetermined".to_owned(), (1, 0))]);
+    assert!(reports(&house)[0].withheld);
+    let over = house.log().into_iter().filter(|entry| entry.action == Action::LoadOverBound).count();
+    assert_eq!(over, 1);
 }
 
 #[test]

@@ -314,7 +314,8 @@ pub struct WithHeader {
 /// Every one that there is, with the header of this question.
 pub fn everywhere(question: &Value) -> Vec<WithHeader> {
     let header = &question["header"];
-    let plan = json!({"header": header, "source": "population", "records": 1, "referenceDate": "2026-01-01"});
+    let plan = json!({"header": header, "source": "population", "records": 1, "referenceDate": "2026-01-01",
+                      "ages": ages()});
     let stock = json!({"header": header, "dwellings": 10, "addresses": "AAAA"});
     let batch = json!({"header": header, "purpose": question["purpose"], "questions": 1});
     let groups = json!({"case": 0, "leaf": STANDARD.encode([0; 32]), "question": question});

@@ -42,7 +42,7 @@ fn questions(house: &House, epoch: &str) -> Vec<Value> {
 fn counted(house: &House) -> u64 {
     let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
     db.busy_timeout(Wait::from_secs(20)).unwrap();
-    let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions";
+    let sql = "SELECT coalesce(sum(questions), 0) FROM household_questions WHERE object NOT LIKE 'tenant %'";
     db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64
 }
 

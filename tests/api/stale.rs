@@ -1,11 +1,15 @@
-//! Registers that grow old while an epoch answers: beside the next one, and in its own grace.
+//! Registers that grow old while an epoch answers: beside the next one, in its own grace, and by a version with other ages.
 
+use serde_json::json;
 use time::{Date, Duration};
 use voorrang::answer::checkup::{Grade, examine};
-use voorrang::answer::wire::{EpochView, SourceReport};
+use voorrang::answer::wire::{EpochView, Source, SourceReport};
 use voorrang::cli::epoch::{self, ActivateArgs, EpochCommand};
 use voorrang::cli::load::{Kind, LoadArgs, load};
 
+use super::loads::{ByHand, residents};
+use super::probing::counted;
+use super::regulation::amend;
 use super::support::*;
 use super::walls::inside;
 
@@ -57,6 +61,24 @@ fn read_on(house: &House, epoch: &str) -> Vec<Date> {
     reports.into_iter().map(|one| one.reference_date).collect()
 }
 
+/// All agree on a version that has seniors from 67 and begins tomorrow.
+fn agree_on_other_ages(house: &House) {
+    amend(house, "senior_from = 65", "senior_from = 67");
+    let begins = format!("replaces = \"{}\"\nvalid_from = {}", house.regulation.digest(), day(1));
+    amend(house, "valid_from = 2020-01-01", &begins);
+    house.activate_law().unwrap();
+}
+
+/// What a custodian is told that begins a load with these ages.
+fn begun(house: &House, stem: &str, source: &str, ages: Option<u16>) -> Reply {
+    let mut plan = json!({"header": house.encoder(EPOCH).header(), "source": source, "records": 1,
+                          "referenceDate": house.reference().to_string()});
+    if let Some(senior_from) = ages {
+        plan["ages"] = json!({"minorBelow": 18, "seniorFrom": senior_from});
+    }
+    house.line(stem).json("POST", "/v1/loads", &plan)
+}
+
 fn told(house: &House, epoch: &str) -> String {
     house.line(CORPORATION).ask(&value(&house.encoder(epoch), FAMILY)).answered().answer
 }
@@ -94,6 +116,78 @@ fn while_the_next_epoch_is_prepared_the_one_that_answers_is_told_of_its_age_and_
     house.clock.pass(NOW + Duration::days(32));
     assert_eq!(commands(), [wanted("population"), wanted("care")]);
     assert_eq!(told(&house, EPOCH), "priority");
+}
+
+#[test]
+fn a_register_by_other_ages_than_those_of_today_s_version_answers_nobody_until_it_is_loaded_anew() {
+    let mut house = house();
+    house.agree(NEXT);
+    renew(&house, POPULATION, Kind::Population, "brp.csv", None);
+    renew(&house, CARE, Kind::Care, "oggz.csv", None);
+    let encoder = house.encoder(EPOCH);
+    let lines = residents(&house, &encoder);
+    let late = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
+    assert_eq!(late.put(&house, POPULATION, 0, &lines).status, 200);
+    agree_on_other_ages(&house);
+    assert_eq!(told(&house, EPOCH), "priority", "by the version of its day");
+    assert!(stale(&house).is_empty());
+    house.clock.pass(NOW + Duration::days(1));
+    for _ in 0..2 {
+        let before = counted(&house);
+        assert_eq!(told(&house, EPOCH), "undetermined");
+        assert_eq!(counted(&house), (before.0 + 1, before.1), "no fault of who asks");
+        let found = stale(&house);
+        assert!(found.len() == 1 && found[0].contains("population was made by other ages"), "{found:?}");
+        assert_eq!(renewals(&house, EPOCH), [(format!("load population --epoch {EPOCH}"), Some(day(0)), true)]);
+        house.restart();
+    }
+    assert_eq!(renewals(&house, NEXT)[0].0, format!("load population --epoch {NEXT}"));
+    let args = ActivateArgs::of(house.epoch_args(ADMINISTRATOR, NEXT));
+    let activated = epoch::perform(&EpochCommand::Activate(ActivateArgs { accept_missing_stock: true, ..args }));
+    let error = format!("{:#}", activated.unwrap_err());
+    assert!(
+        error.contains("source_stale") && error.contains("other ages than the regulation has: population"),
+        "{error}"
+    );
+    // By the old ages nothing is begun or ended, and a care list has none.
+    late.commit(&house, POPULATION, 1).is_problem(422, "other_ages");
+    for (stem, source, ages, refused) in [
+        (POPULATION, "population", Some(65), true),
+        (POPULATION, "population", None, true),
+        (POPULATION, "population", Some(67), false),
+        (CARE, "care", Some(67), true),
+        (CARE, "care", None, false),
+    ] {
+        let reply = begun(&house, stem, source, ages);
+        assert_eq!(reply.status == 422, refused, "{source} {ages:?}: {}", reply.text());
+        if refused {
+            let problem = reply.is_problem(422, "other_ages");
+            assert_eq!(problem.errors.iter().map(|one| one.pointer.as_str()).collect::<Vec<_>>(), ["/ages"]);
+        }
+    }
+    // The tool's party signed the version, so it sends the whole register by the new ages, changes or not.
+    let args = house.load_args(POPULATION, Kind::Population, &demo("brp.csv"));
+    let loaded = load(&LoadArgs { delta: true, epoch: Some(EPOCH.parse().unwrap()), ..args }).unwrap();
+    assert!(loaded.changes.is_none());
+    assert_eq!(told(&house, EPOCH), "priority");
+    assert!(stale(&house).is_empty() && renewals(&house, EPOCH).is_empty());
+    house.restart();
+    assert_eq!(told(&house, EPOCH), "priority");
+}
+
+#[test]
+fn a_register_that_does_not_say_by_which_ages_it_was_made_has_those_of_the_day_on_which_it_was_loaded() {
+    let mut house = house();
+    // As an earlier version kept it.
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    assert_eq!(db.execute("UPDATE load SET report = json_remove(report, '$.ages')", []).unwrap(), 2);
+    house.restart();
+    assert_eq!(told(&house, EPOCH), "priority");
+    agree_on_other_ages(&house);
+    house.clock.pass(NOW + Duration::days(1));
+    assert_eq!((told(&house, EPOCH).as_str(), stale(&house).len()), ("undetermined", 1));
+    renew(&house, POPULATION, Kind::Population, "brp.csv", None);
+    assert_eq!((told(&house, EPOCH).as_str(), stale(&house).len()), ("priority", 0));
 }
 
 #[test]

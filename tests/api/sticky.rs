@@ -11,7 +11,7 @@ use voorrang::profile::Profile;
 
 use super::probing::{SHIELDED, beside, counted};
 use super::question_batches::{results, send, wait};
-use super::regulation::{TEAM, amend, told};
+use super::regulation::{TEAM, amend, of_case, told};
 use super::shield::SHIELDED_COUPLE;
 use super::support::*;
 
@@ -321,6 +321,71 @@ fn in_a_tower_the_right_spelling_is_stuck_if_it_is_the_later_one_in_the_log() {
             assert_eq!(right.answer == "undetermined", later, "{contract}: {} {later}", right.answer);
         }
     }
+}
+
+/// What a party's questions about households and tenants count towards: rows, and questions about addresses alone.
+fn rows(house: &House) -> (i64, i64) {
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    let sql = "SELECT count(*), coalesce(sum(iif(object LIKE 'tenant %', 0, questions)), 0) FROM household_questions";
+    db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[test]
+fn in_a_tower_no_flat_is_asked_about_at_its_neighbours_expense() {
+    let (mut house, encoder) = tower();
+    let [behind, in_view] = [BEHIND, IN_VIEW].map(|contract| only(&value(&encoder, contract), 0));
+    let limited = |reply: &Reply| reply.is_problem(403, "refused").article.as_deref() == Some("household-limit");
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "in-a-tower-under-a-key")];
+    let under_key = |house: &House| {
+        let body = in_view.to_string();
+        house.line(OTHER).send("POST", "/v1/priority-questions", &headers, body.as_bytes()).unwrap().answered()
+    };
+    assert_eq!(under_key(&house).answer, "no_priority");
+    let of_one = rows(&house).0;
+    // In one request too, and what was answered under a key counts once.
+    let batch = house.line(OTHER).json("POST", "/v1/priority-batches", &json!({"questions": [in_view, in_view]}));
+    let answers: BatchAnswers = serde_json::from_slice(&batch.body).unwrap();
+    assert!(answers.answers.iter().all(|one| one.answered.is_some()));
+    under_key(&house);
+    house.line(OTHER).ask(&in_view).answered();
+    assert!(limited(&house.line(OTHER).ask(&in_view)));
+    house.restart();
+    assert!(limited(&house.line(OTHER).ask(&in_view)));
+    // Beside somebody else he is the same one.
+    assert!(limited(&house.line(OTHER).ask(&beside(&in_view, &[&behind]))));
+    assert_eq!(rows(&house), (of_one, 4));
+    // The neighbour has questions of his own, and one of whom nobody has heard costs as many rows.
+    assert_eq!(house.line(OTHER).ask(&behind).answered().answer, "undetermined");
+    let of_two = rows(&house).0;
+    let nobody = named(&in_view, &only(&value(&encoder, STRANGERS), 0));
+    house.line(OTHER).ask(&nobody).answered();
+    assert_eq!((of_two - of_one, rows(&house).0 - of_two), (of_one - 1, of_one - 1));
+    // Under other names he is another one, up to what all four households share.
+    let mut left = 16_u32 - 6;
+    for wrong in other_names(&encoder, IN_VIEW) {
+        for _ in 0..4 {
+            let reply = house.line(OTHER).ask(&wrong);
+            assert_eq!(reply.status == 200, left > 0, "{left}");
+            left = left.saturating_sub(1);
+        }
+    }
+    assert!(limited(&house.line(OTHER).ask(&behind)) && rows(&house).1 == 16);
+}
+
+#[test]
+fn in_a_tower_the_care_side_asks_about_a_flat_as_often_as_about_a_household() {
+    let house = House::open();
+    let encoder = house.encoder(EPOCH);
+    let (family, neighbour) = (value(&encoder, "K0000167"), value(&encoder, "K0000164"));
+    assert_eq!(family["address"], neighbour["address"]);
+    // Of one flat there are two cases, so that no case is what ends it.
+    let cases = [&family, &family].map(|question| house.line(CORPORATION).ask(question).answered().receipt);
+    for case in [&cases[0], &cases[0], &cases[1], &cases[1]] {
+        told(&house, TEAM, case, &family);
+    }
+    let ask = |question: &Value| house.line(TEAM).json("POST", "/v1/group-questions", &of_case(&cases[0], question));
+    ask(&family).is_problem(403, "household_limit");
+    assert_eq!(ask(&neighbour).status, 200);
 }
 
 #[test]

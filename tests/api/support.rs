@@ -55,6 +55,11 @@ pub const SINGLE: &str = "K0000046";
 /// Registered nowhere; another corporation's, so outside the stock.
 pub const STRANGERS: &str = "K0000036";
 
+/// The ages of the regulation, as a load of a population states them.
+pub fn ages() -> Value {
+    serde_json::json!({"minorBelow": 18, "seniorFrom": 65})
+}
+
 /// Asked two weeks after the day of the register.
 pub const NOW: OffsetDateTime = datetime!(2026-01-15 9:00 UTC);
 

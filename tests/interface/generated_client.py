@@ -90,7 +90,10 @@ def load(party_name, source, file, day):
         # The custodian's own number stays with the custodian.
         record["id"] = base64.b64encode(hmac.digest(OWN_KEY, record["id"].encode(), "sha256")[:16]).decode()
     client = party(party_name)
-    plan = LoadPlan.from_dict({"header": header, "source": source, "records": len(records), "referenceDate": day})
+    plan = {"header": header, "source": source, "records": len(records), "referenceDate": day}
+    if source == "population":
+        plan["ages"] = {"minorBelow": 18, "seniorFrom": 65}
+    plan = LoadPlan.from_dict(plan)
     keys = [uuid.uuid4().hex, uuid.uuid4().hex]
     begun = [good(begin_load.sync_detailed(client=client, body=plan, idempotency_key=keys[0])) for _ in range(2)]
     assert begun[0] == begun[1], "the same load"

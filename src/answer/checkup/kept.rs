@@ -99,11 +99,9 @@ fn of_ages(laws: &Laws, living: &[&Seen], now: OffsetDateTime) -> Vec<Finding> {
         let others = answering().filter(|one| one.epoch.id != epoch.id && one.epoch.regulation == epoch.regulation);
         let can_ask_elsewhere = |oin: &Oin| others.clone().any(|other| other.stocks.contains(oin));
         let only_here = seen.stocks.iter().any(|oin| regulation.party(oin).is_some() && !can_ask_elsewhere(oin));
-        let read_on = |source: wire::Source| {
-            seen.loaded.iter().find(|(name, _)| name == source.as_str()).map(|(_, read_on)| *read_on)
-        };
-        let ageing = ageing(&regulation, epoch, read_on, only_here, today);
-        found.extend(ageing.into_iter().map(|(source, last)| of_age(&epoch.id, source, last, today)));
+        let load = |source: wire::Source| seen.loaded.iter().find(|load| load.source == source.as_str());
+        let ageing = ageing(laws, &regulation, epoch, load, only_here, today);
+        found.extend(ageing.iter().map(|old| of_age(&epoch.id, old, today)));
     }
     found
 }
@@ -123,7 +121,7 @@ fn of_epoch(seen: &Seen, moment: Moment) -> Finding {
     if !seen.key && !is_over {
         return epoch_key(id);
     }
-    let missing = |source: wire::Source| !seen.loaded.iter().any(|(loaded, _)| loaded == source.as_str());
+    let missing = |source: wire::Source| !seen.loaded.iter().any(|load| load.source == source.as_str());
     match epoch.state {
         State::Announced if epoch.contribute_by < today => warn(
             "epoch_late",

@@ -7,10 +7,10 @@ mod machine;
 use serde::Serialize;
 use time::{Date, Duration, OffsetDateTime};
 
+use super::epochs::Ageing;
 use super::laws::Laws;
 use super::profiles::Profiles;
 use super::tls::Gate;
-use super::wire::Source;
 use super::{StartError, open_regulation};
 use crate::clock::Clock;
 use crate::config::{Config, Shipped};
@@ -269,11 +269,15 @@ pub(super) fn epoch_key(id: &EpochId) -> Finding {
 }
 
 /// A register from which an epoch does not answer much longer, or no more.
-pub(super) fn of_age(id: &EpochId, source: Source, last: Date, today: Date) -> Finding {
-    let (source, since) = (source.as_str(), if last < today { "since" } else { "after" });
+pub(super) fn of_age(id: &EpochId, Ageing { source, last, other_ages }: &Ageing, today: Date) -> Finding {
+    let (source, since) = (source.as_str(), if *last < today { "since" } else { "after" });
+    let why = match other_ages {
+        true => "was made by other ages than the regulation has".to_owned(),
+        false => format!("is too old to answer from {since} {last}"),
+    };
     let what = format!(
-        "{id}: {source} is too old to answer from {since} {last}, and whatever rests on it is undetermined: have its \
-         custodian run `voorrang load {source} --epoch {id}`"
+        "{id}: {source} {why}, and whatever rests on it is undetermined: have its custodian run `voorrang load {source} \
+         --epoch {id}`"
     );
     Finding::warning(Area::Epoch, "epoch_stale", what)
 }

@@ -104,15 +104,17 @@ impl App {
         of(State::Active).or_else(|| of(State::Retiring))
     }
 
-    /// Whether its sources are young enough to answer from: else all would be undetermined where the epoch before knows.
+    /// Whether its sources are fit to answer from: else all would be undetermined where the epoch before knows.
     fn check_age(&self, regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {
-        let old =
-            |source: &Source| load_of(next, *source).is_some_and(|load| !self.is_young(regulation, load, *source));
+        let old = |source: &Source| load_of(next, *source).is_some_and(|load| !self.is_fit(regulation, load, *source));
         let old: Vec<_> = sources(regulation).filter(old).map(Source::as_str).collect();
         if old.is_empty() {
             return Ok(());
         }
-        let detail = format!("too old to answer from: {}; those custodians load again first", old.join(", "));
+        let detail = format!(
+            "too old to answer from, or made by other ages than the regulation has: {}; those custodians load again first",
+            old.join(", ")
+        );
         Err(Problem::conflict("source_stale", detail))
     }
 

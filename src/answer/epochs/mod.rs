@@ -34,8 +34,8 @@ use crate::store::{Appended, StoreError, Taken, Tx};
 
 pub(super) use cutover::{activate, changed, counts_of, too_changed};
 pub(super) use end::{End, abort, destroy, retire};
-pub(super) use fresh::ageing;
-pub(super) use reports::{exceeds, reports};
+pub(super) use fresh::{Ageing, ageing};
+pub(super) use reports::{reports, usable};
 pub(super) use shares::{contribute, reseal, shares};
 
 /// Most days of a grace, or between an announcement and its dates.

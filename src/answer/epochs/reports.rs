@@ -16,9 +16,11 @@ use super::super::{App, Caller, EpochInForce};
 use super::Asked;
 use super::cutover::load_of;
 use crate::audit::Action;
+use crate::code::Group;
 use crate::epoch::State;
 use crate::ids::EpochId;
-use crate::regulate::{Act, Cells, Form, Regulation, Worst};
+use crate::link::Finding;
+use crate::regulate::{Act, Cells, Form, Regulation, Role, Worst};
 use crate::store::StoreError;
 
 /// The reports of the loads that answer, for privacy officers. That they were read is an entry.
@@ -41,7 +43,7 @@ impl App {
         let Some(load) = load_of(in_force, source) else { return Ok(None) };
         let damaged = || StoreError::Damaged { what: "the report of a load" };
         let text = self.store.load_report(&load.id)?.ok_or_else(damaged)?;
-        let LoadSummary { persons, inference, quality } = serde_json::from_str(&text).map_err(|_| damaged())?;
+        let LoadSummary { persons, inference, quality, .. } = serde_json::from_str(&text).map_err(|_| damaged())?;
         let (records, reference_date) = (load.records, load.reference_date);
         let withheld = in_force.epoch.state != State::Loading && self.tells_too_much(in_force);
         Ok(Some(SourceReport { source, records, reference_date, persons, withheld, inference, quality }))
@@ -50,18 +52,19 @@ impl App {
     /// What readers may infer from answers about these households, once both sources are there.
     pub(in super::super) fn inference(&self, next: &EpochInForce) -> Option<InferenceView> {
         let regulation = self.regulation(&next.epoch.regulation).ok()?;
-        let (cells, bounds) = (cells(&regulation, next)?, regulation.posterior());
+        let (Worst { unseen, registered }, bounds) = (worst(&regulation, next)?, regulation.posterior());
         let shown = |share: f64| (share * 100.0).round() / 100.0;
-        let Worst { unseen, registered } = cells.worst(&regulation);
+        // About the care list alone.
+        let listed = cells(&regulation, next).filter(|_| has_care(next));
         let form = |form: Form| {
-            let Worst { unseen, registered } = Worst::of(&cells.inferences_as(&regulation, form));
-            (form.as_str().to_owned(), WorstView { worst: shown(unseen), registered: shown(registered) })
+            let Worst { unseen, registered } = Worst::of(&listed.as_ref()?.inferences_as(&regulation, form));
+            Some((form.as_str().to_owned(), WorstView { worst: shown(unseen), registered: shown(registered) }))
         };
         Some(InferenceView {
             worst: shown(unseen),
             bound: bounds.bound,
             registered: Some(Bounded { worst: shown(registered), bound: bounds.bound_registered() }),
-            forms: [Form::ThreeValued, Form::Consult].map(form).into(),
+            forms: [Form::ThreeValued, Form::Consult].into_iter().filter_map(form).collect(),
         })
     }
 
@@ -86,19 +89,55 @@ impl App {
     }
 }
 
+fn has_care(next: &EpochInForce) -> bool {
+    next.registers.as_ref().is_some_and(|registers| registers.care().is_some())
+}
+
 fn cells(regulation: &Regulation, next: &EpochInForce) -> Option<Cells> {
-    let registers = next.registers.as_ref().filter(|registers| registers.care().is_some())?;
     let undetermined_share = regulation.posterior().undetermined_share;
-    Some(Cells { households: registers.cells(), undetermined_share })
+    next.registers.as_ref().map(|registers| Cells { households: registers.cells(), undetermined_share })
+}
+
+/// What readers may infer at worst. Without a care list nothing is known of its group, and a count of none would be taken
+/// as ten: then of the population's shielded groups alone, if it has any.
+fn worst(regulation: &Regulation, next: &EpochInForce) -> Option<Worst> {
+    if has_care(next) { Some(cells(regulation, next)?.worst(regulation)) } else { worst_shielded(regulation, next) }
+}
+
+/// The same of the population's shielded groups, whoever is on the care list.
+fn worst_shielded(regulation: &Regulation, next: &EpochInForce) -> Option<Worst> {
+    let unseen = cells(regulation, next)?.worst_shielded(regulation)?;
+    // A shield hides nothing from who has the register.
+    Some(Worst { unseen, registered: 1.0 })
 }
 
 /// Whether answers would tell more than this regulation accepts.
 pub(in super::super) fn exceeds(regulation: &Regulation, next: &EpochInForce) -> bool {
-    cells(regulation, next).is_some_and(|cells| cells.worst(regulation).exceeds(regulation.posterior()))
+    worst(regulation, next).is_some_and(|worst| worst.exceeds(regulation.posterior()))
+}
+
+/// What may be used of a finding: to count what it costs, and to tell of it. Above the bound the care list counts for
+/// nothing: whoever is on it, answer and charge are the same. Nor does a shielded group of the population where that alone
+/// is above it: who is in it, and who is in none, is told and charged the same. Nobody's question misses for it.
+pub(in super::super) fn usable(regulation: &Regulation, next: &EpochInForce, found: &Finding) -> (Finding, Finding) {
+    if !exceeds(regulation, next) {
+        return (found.clone(), found.clone());
+    }
+    let (counted, told) = (found.without_care(true), found.without_care(false));
+    if worst_shielded(regulation, next).is_none_or(|worst| !worst.exceeds(regulation.posterior())) {
+        return (counted, told);
+    }
+    let shields = |group| {
+        let rules = regulation.groups().iter();
+        rules.filter(|rule| rule.group == group).any(|rule| rule.shield && rule.is_served_to(Role::Corporation))
+    };
+    let (minor, senior) = (shields(Group::Minor), shields(Group::Senior));
+    let without = |finding: Finding| finding.without_population(minor, senior);
+    (without(counted), Finding { certain: false, ..without(told) })
 }
 
 fn check_inference(regulation: &Regulation, next: &EpochInForce) -> Result<(), Problem> {
-    let Some(worst) = cells(regulation, next).map(|cells| cells.worst(regulation)) else { return Ok(()) };
+    let Some(worst) = worst(regulation, next) else { return Ok(()) };
     let bounds = regulation.posterior();
     let (reader, share, bound) = match () {
         () if !worst.exceeds(bounds) => return Ok(()),

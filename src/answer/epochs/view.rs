@@ -10,8 +10,8 @@ use super::super::four_eyes::Waits;
 use super::super::problem::Problem;
 use super::super::wire::{self, EpochView, Source, StepTaken, Todo};
 use super::super::{App, EpochInForce};
-use super::End;
 use super::cutover::{load_of, sources};
+use super::{Ageing, End};
 use crate::epoch::{Epoch, Participant, State};
 use crate::ids::{EpochId, Oin};
 use crate::profile::Profile;
@@ -114,8 +114,8 @@ struct Todos<'a> {
     waiting: &'a [Waits],
     /// Who can ask now and takes no part.
     left_out: &'a [Oin],
-    /// Sources to be loaded anew, and their last day.
-    ageing: &'a [(Source, Date)],
+    /// Sources to be loaded anew.
+    ageing: &'a [Ageing],
     /// One that took over and was announced later.
     newer: Option<EpochId>,
     /// Of its destruction.
@@ -160,7 +160,7 @@ impl Todos<'_> {
                 todo
             }
             State::Loading => {
-                let is_old = |source| self.ageing.iter().any(|(old, _)| *old == source);
+                let is_old = |source| self.ageing.iter().any(|old| old.source == source);
                 let lacks = |source: &Source| load_of(self.in_force, *source).is_none() || is_old(*source);
                 let load = |source| self.load(source, epoch.load_by);
                 let mut todo: Vec<Todo> = sources(self.regulation).filter(lacks).flat_map(load).collect();
@@ -202,7 +202,7 @@ impl Todos<'_> {
 
     /// Of an epoch that answers, what must be loaded anew so that it goes on doing so.
     fn renew(&self) -> impl Iterator<Item = Todo> {
-        self.ageing.iter().flat_map(|(source, last)| self.load(*source, *last))
+        self.ageing.iter().flat_map(|old| self.load(old.source, old.last))
     }
 
     /// Of an epoch that is late, what is left to the administrator, who reminds the others first.

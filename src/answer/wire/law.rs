@@ -202,8 +202,8 @@ pub struct BatchAnswer {
     pub problem: Option<ProblemBody>,
 }
 
-/// How sure a reader of the answers may become that a household is in the OGGZ group, by the counts of the loads. Counts
-/// below ten are taken as ten, and shares are rounded to hundredths.
+/// How sure a reader of the answers may become that a household is in the OGGZ group, or in a shielded one of the
+/// population, by the counts of the loads. Counts below ten are taken as ten, and shares are rounded to hundredths.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InferenceView {

@@ -31,6 +31,23 @@ pub struct LoadPlan {
     /// The day on which the register was read: ages are counted on it, and freshness from it.
     #[serde(with = "date_only")]
     pub reference_date: Date,
+    /// By which the groups of a population were made: those of the regulation, see `GET /v1/service`. A care list has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ages: Option<Ages>,
+}
+
+/// Which ages make a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ages {
+    /// The youngest age that is no minor's, in years.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 30)]
+    pub minor_below: u16,
+    /// The youngest age of a senior, in years.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 40, maximum = 120)]
+    pub senior_from: u16,
 }
 
 /// Whose records.
@@ -171,6 +188,9 @@ pub struct Changes {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadSummary {
     pub persons: usize,
+    /// Of a population. Absent in those of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ages: Option<Ages>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<law::InferenceView>,
     pub quality: LoadQuality,
@@ -189,7 +209,7 @@ pub struct SourceReport {
     /// population alone, and `no_priority` is told nobody.
     #[serde(default)]
     pub withheld: bool,
-    /// As it was when this was loaded, if both sources were there.
+    /// As it was when this was loaded, if both sources were there, or the regulation shields a group of the population.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<law::InferenceView>,
     pub quality: LoadQuality,

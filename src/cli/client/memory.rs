@@ -1,54 +1,79 @@
 //! A party's memory folder: what it keeps between runs, and which run has it.
 
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::output::Output;
 use super::Client;
-use crate::answer::wire::RegulationView;
+use crate::answer::wire::law::RegulationTexts;
+use crate::answer::wire::{Ages, RegulationView};
 use crate::clock::Clock;
+use crate::regulate::{Party, Regulation, SignatureState, Signatures};
 
-/// What a custodian computes by: the youngest age that is no minor's, and the youngest of a senior.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The ages of a regulation as they were remembered; earlier programs kept the whole regulation beside them.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Ages {
+struct Remembered {
     minor_below: u16,
     senior_from: u16,
 }
 
-impl fmt::Display for Ages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "minors below {}, seniors from {}", self.minor_below, self.senior_from)
-    }
+fn said(Ages { minor_below, senior_from }: Ages) -> String {
+    format!("minors below {minor_below}, seniors from {senior_from}")
 }
 
 impl Client {
-    /// Remembers the ages of a regulation the first time, and holds every later time against them.
-    pub(super) fn hold_ages(&self, shown: &RegulationView) -> anyhow::Result<()> {
+    /// Remembers the ages of a regulation the first time, and holds every later time against them: group codes are made by
+    /// them, and who runs the service does not choose them. Others are taken where this party signed the version that has
+    /// them.
+    pub(super) fn hold_ages(&self, shown: &RegulationView) -> anyhow::Result<Ages> {
         let name = format!("regulation-{}.json", shown.id);
         let place = self.remembered(&name);
         let ages = Ages { minor_below: shown.minor_below, senior_from: shown.senior_from };
+        let remember = || self.remember(&name, &serde_json::to_string(&ages)?).map(|()| ages);
         let text = match fs::read_to_string(&place) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return self.remember(&name, &serde_json::to_string(&ages)?);
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return remember(),
             text => text.with_context(|| format!("cannot read {}; do not go on without it", place.display()))?,
         };
-        let known: Ages = serde_json::from_str(&text)
+        let Remembered { minor_below, senior_from } = serde_json::from_str(&text)
             .with_context(|| format!("{} holds no ages; do not go on without them", place.display()))?;
-        ensure!(
-            known == ages,
-            "the service's regulation has other ages ({ages}) than those remembered in {} ({known}); if your party signed \
-             a version with them (`voorrang regulation show`), remove that file, else ask the administrator",
-            place.display()
-        );
+        let known = Ages { minor_below, senior_from };
+        if known == ages {
+            return Ok(ages);
+        }
+        let (now, before) = (said(ages), said(known));
+        self.signed(ages).with_context(|| {
+            format!(
+                "the service's regulation has other ages ({now}) than those remembered in {} ({before}); if your party \
+                 signed a version with them (`voorrang regulation show`), remove that file and load again, else ask the \
+                 administrator",
+                place.display()
+            )
+        })?;
+        eprintln!("The regulation has other ages now, in a version that this party signed: {now}; they were {before}.");
+        remember()
+    }
+
+    /// Whether the version that the service has in force has these ages, and a signature by this party's own key.
+    fn signed(&self, ages: Ages) -> anyhow::Result<()> {
+        let key = self.signer().context("whether this party signed them is not known here")?.verifier().vkey();
+        let texts: RegulationTexts = self.get(&format!("regulations/{}", self.config.regulation))?;
+        let regulation = Regulation::from_texts(&self.config.regulation, &texts.toml, &texts.cedar)?;
+        let own = self.oin()?;
+        let states = Signatures::from_note(&texts.signatures)?.state(&regulation)?;
+        let holds = |(party, state): &(&Party, SignatureState)| {
+            party.oin == own && party.key.as_ref() == Some(&key) && *state == SignatureState::Valid
+        };
+        ensure!(states.iter().any(holds), "the key of this party signed no such version");
+        let (minor_below, senior_from) = regulation.ages();
+        ensure!(ages == Ages { minor_below, senior_from }, "the version that this party signed has other ages");
+        ensure!(regulation.holds_on(Clock::System.today()), "the version that this party signed does not hold today");
         Ok(())
     }
 

@@ -106,8 +106,8 @@ fn remembered(client: &Client, plan: &LoadPlan, input: &str) -> anyhow::Result<O
 }
 
 fn same(a: &LoadPlan, b: &LoadPlan) -> bool {
-    (&a.header, a.source, a.records, a.base, a.reference_date)
-        == (&b.header, b.source, b.records, b.base, b.reference_date)
+    (&a.header, a.source, a.records, a.base, a.reference_date, a.ages)
+        == (&b.header, b.source, b.records, b.base, b.reference_date, b.ages)
 }
 
 fn place(memory: &Memory) -> String {

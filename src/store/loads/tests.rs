@@ -35,6 +35,36 @@ fn a_load_counts_when_it_is_committed_and_supersedes_the_one_before() {
 }
 
 #[test]
+fn the_ages_behind_a_load_are_known_before_it_is_committed_and_stay_in_its_report() {
+    let home = folder();
+    let store = open(&home);
+    insert_epoch(&store);
+    let id = begin_load(&store, 1);
+    assert_eq!(store.load(&id).unwrap().ages, None);
+    let new = NewLoad {
+        epoch: epoch_id(),
+        source: "population".into(),
+        header: "{}".into(),
+        base: None,
+        lines: 1,
+        reference_date: NOW.date(),
+        ages: Some(r#"{"a":1}"#.into()),
+        begun_at: NOW,
+    };
+    let id = store.write(move |tx| tx.begin_load(&new)).unwrap().value;
+    store.put_chunk(&id, 0, 1, PLAIN).unwrap();
+    let read = store.load(&id).unwrap();
+    assert_eq!(read.ages.as_deref(), Some(r#"{"a":1}"#));
+    let report = r#"{"persons":1,"ages":{"a":1}}"#;
+    store.write(move |tx| tx.commit_load(&read, 1, NOW, report)).unwrap();
+    let current = store.current_load(&epoch_id(), "population").unwrap().unwrap();
+    assert_eq!(
+        (current.ages.as_deref(), store.load_report(&id).unwrap().as_deref()),
+        (Some(r#"{"a":1}"#), Some(report))
+    );
+}
+
+#[test]
 fn an_incomplete_load_is_refused() {
     let home = folder();
     let store = open(&home);

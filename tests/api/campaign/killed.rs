@@ -202,8 +202,8 @@ fn charged(house: &House, since: u64) -> (u64, u64) {
     let answered = "SELECT count(*) FROM entry WHERE idx >= ?1 AND json_extract(text, '$.action') = 'ask'
                     AND json_extract(text, '$.result') = 'answered'";
     // Those of the care side are counted beside them, under other parties.
-    let charged = "SELECT coalesce(sum(questions), 0) FROM household_questions WHERE ?1 >= 0 AND oin =
-                   (SELECT json_extract(text, '$.actor.oin') FROM entry WHERE json_extract(text, '$.action') = 'ask'
+    let charged = "SELECT coalesce(sum(questions), 0) FROM household_questions WHERE ?1 >= 0 AND object NOT LIKE 'tenant %'
+                   AND oin = (SELECT json_extract(text, '$.actor.oin') FROM entry WHERE json_extract(text, '$.action') = 'ask'
                     LIMIT 1)";
     (one(answered, since), one(charged, since))
 }
