@@ -323,11 +323,12 @@ fn show_says_which_version_is_in_force_which_is_not_yet_and_which_has_ended() {
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!((code, error.as_str()), (Some(0), ""), "{moment}");
         assert!(lines[0].starts_with("haarlem: Working agreements"), "{page}");
-        assert_eq!(lines[1], format!("digest {digest}"), "{moment}");
-        for ((line, state), version) in lines[2..].iter().zip(states).zip([&first, &second, &third]) {
+        assert_eq!(lines[1].trim_start(), "Werkafspraken Preventie Huisuitzettingen Haarlem", "{page}");
+        assert_eq!(lines[2], format!("digest {digest}"), "{moment}");
+        for ((line, state), version) in lines[3..].iter().zip(states).zip([&first, &second, &third]) {
             assert!(line.starts_with(&format!("{state:<9} {}  valid 2026-01-1", &version[..16])), "{moment}: {line}");
         }
-        assert_eq!((lines.len(), lines.last() == Some(&none)), (5 + usize::from(!in_force), !in_force), "{page}");
+        assert_eq!((lines.len(), lines.last() == Some(&none)), (6 + usize::from(!in_force), !in_force), "{page}");
         let stage = ["--months", "1", "--days", "8", "--answer", "undetermined"];
         let (code, page, error) = shown(&house, CORPORATION, &stage);
         if in_force {

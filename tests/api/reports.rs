@@ -10,7 +10,7 @@ use voorrang::cli::load::{self, Kind, LoadArgs};
 use voorrang::regulate::Regulation;
 
 use super::probing::counted;
-use super::regulation::amend;
+use super::regulation::{amend, serve_no_list};
 use super::support::*;
 
 fn reports(house: &House) -> Vec<SourceReport> {
@@ -148,7 +148,7 @@ fn without_minors(house: &House) -> std::path::PathBuf {
 fn a_shielded_group_of_the_population_is_held_to_the_bound_where_the_care_list_is_told_to_nobody() {
     let house = House::lawless();
     amend(&house, "shield = false", "shield = true");
-    amend(&house, "recipients = [\"corporation\", \"care-custodian\"]", "recipients = []");
+    serve_no_list(&house);
     amend(&house, "oggz_share = 0.03", "minor_share = 0.04\noggz_share = 0.03");
     house.activate_law().unwrap();
     house.agree(EPOCH);
