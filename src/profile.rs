@@ -90,6 +90,17 @@ pub enum Field {
     Sex,
 }
 
+/// A part of the person that a pass can be keyed with besides its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    BirthDay,
+    BirthMonth,
+    BirthYear,
+    Sex,
+    Initial,
+}
+
 /// One code of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +108,10 @@ pub struct Pass {
     /// For example `names`; also in the key derivation.
     pub name: String,
     pub scope: Scope,
+    /// Parts of the person that are in the key as well, for the scopes street and postcode: a code is noise to whoever
+    /// differs in one, so that it can be lenient without showing who lives together. Random where a part is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed_with: Option<Vec<Part>>,
     /// Bits of the Bloom filter before diffusion, a power of two from 64 on.
     pub filter_bits: usize,
     /// Bits of the finished code, a multiple of 64.
@@ -113,6 +128,11 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Parts of the person in the key; most passes have none.
+    pub fn parts(&self) -> &[Part] {
+        self.keyed_with.as_deref().unwrap_or_default()
+    }
+
     /// Codes of this pass in a record of a register.
     pub fn held(&self, profile: &Profile) -> usize {
         match self.surnames {
@@ -232,6 +252,14 @@ impl Profile {
             if pass.diffusion == 0 || pass.diffusion > 32 {
                 return fail(format!("pass {name}: diffusion must be 1 to 32"));
             }
+            if let Some(parts) = &pass.keyed_with {
+                if parts.is_empty() || parts.iter().collect::<BTreeSet<_>>().len() < parts.len() {
+                    return fail(format!("pass {name}: keyed_with must have a part or more, none of them twice"));
+                }
+                if !matches!(pass.scope, Scope::Street | Scope::Postcode) {
+                    return fail(format!("pass {name}: keyed_with is for the scopes street and postcode"));
+                }
+            }
             if pass.also_asked.len() > 4
                 || pass.also_asked.iter().collect::<BTreeSet<_>>().len() < pass.also_asked.len()
             {
@@ -272,6 +300,22 @@ mod tests {
         assert_eq!(other.schema_hash(), profile.schema_hash());
         other.passes[0].diffusion = 5;
         assert_ne!(other.schema_hash(), profile.schema_hash());
+    }
+
+    #[test]
+    fn parts_in_the_key_are_part_of_the_schema_hash_and_a_profile_without_any_keeps_its_own() {
+        let mut profile = Profile::built_in();
+        let hash = |profile: &Profile| profile.schema_hash();
+        let at = profile.pass_with(Scope::Street).unwrap();
+        let mut hashes = BTreeSet::new();
+        for parts in [None, Some(vec![Part::Sex]), Some(vec![Part::BirthDay]), Some(vec![Part::BirthDay, Part::Sex])] {
+            profile.passes[at].keyed_with = parts;
+            hashes.insert(hash(&profile));
+        }
+        assert_eq!(hashes.len(), 4);
+        profile.passes[at].keyed_with = None;
+        let text = serde_json::to_string(&profile.passes[at]).unwrap();
+        assert!(!text.contains("keyed_with"), "{text}");
     }
 
     #[test]

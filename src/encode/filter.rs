@@ -2,7 +2,7 @@
 //! insertions, so neither the length of a name nor a missing date shows in the number of set bits.
 
 use super::diffuse::transpose;
-use super::keys::{Batch, Numbers, Seed};
+use super::keys::{Batch, Numbers, Seed, for_parts};
 
 /// Filters that a sheet has room for.
 const SIDE: u32 = u64::BITS;
@@ -62,7 +62,8 @@ impl<'a> Sheet<'a> {
                 continue;
             };
             let own = if part > 0.0 { share - (share as f64 * part).round() as usize } else { share };
-            self.drawn.add(ink.numbers, (seed, first_block), own, filters, &mut self.planes);
+            let seed = for_parts(seed, ink.parts);
+            self.drawn.add(ink.numbers, (&seed, first_block), own, filters, &mut self.planes);
             random += share - own;
         }
         if let Some(first_block) = fill {
@@ -104,6 +105,8 @@ impl<'a> Sheet<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Ink<'a> {
     pub(super) numbers: &'a Numbers,
+    /// What the tokens' numbers are keyed with besides; 0 for nothing.
+    pub(super) parts: u64,
     pub(super) filler: &'a Numbers,
 }
 
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn what_goes_into_two_filters_is_the_same_in_both() {
         let (numbers, filler) = (numbers(1), numbers(2));
-        let ink = Ink { numbers: &numbers, filler: &filler };
+        let ink = Ink { numbers: &numbers, parts: 0, filler: &filler };
         let mut sheet = Sheet::new(256);
         let (one, both) = (sheet.next(), sheet.next());
         sheet.add(ink, strokes(&[Some([3; 12]), None], 40, 0.0, one | both));
@@ -175,7 +178,7 @@ mod tests {
         // A filter so long that two insertions hardly meet.
         const BITS: usize = 1 << 16;
         let (numbers, filler) = (numbers(1), numbers(2));
-        let ink = Ink { numbers: &numbers, filler: &filler };
+        let ink = Ink { numbers: &numbers, parts: 0, filler: &filler };
         for (count, part) in [(1, 0.0), (3, 0.0), (7, 0.5), (9, 0.31)] {
             for empty in 0..=count {
                 let slots: Vec<Option<Seed>> = (0..count).map(|at| (at >= empty).then_some([at as u8; 12])).collect();

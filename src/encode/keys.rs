@@ -112,6 +112,17 @@ pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES]
 /// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
 pub(super) type Seed = [u8; 12];
 
+/// The seed of a token for people whose parts are this number: XOR, as TLS 1.3 makes nonces of a secret one and the
+/// number of a record (RFC 8446, 5.3). Of one token no two numbers have the same seed; those of two tokens meet only if
+/// 96 bits of HMAC do. So no block is drawn twice under a key, and people of other parts have other positions.
+#[inline]
+pub(super) fn for_parts(seed: &Seed, parts: u64) -> Seed {
+    let mut seed = *seed;
+    let low = seed.last_chunk_mut::<8>().expect("a seed has 12 bytes");
+    *low = (u64::from_be_bytes(*low) ^ parts).to_be_bytes();
+    seed
+}
+
 /// Blocks that wait at most.
 const MOST: usize = 64;
 
@@ -333,6 +344,18 @@ mod tests {
             batch.draw(&mut got);
             assert_eq!(got, want, "nothing waits any more");
         }
+    }
+
+    #[test]
+    fn other_parts_have_other_blocks_and_no_part_the_token_s_own() {
+        let (key, seed) = (Numbers::new(&[7; 32]), [3; 12]);
+        let mut drawn = std::collections::HashSet::new();
+        for parts in (0..64).map(|bit| 1 << bit).chain([0]) {
+            let blocks: Vec<u16> = key.stream(&for_parts(&seed, parts), 0).take(8 * 30).collect();
+            assert!(blocks.chunks(8).all(|block| drawn.insert(block.to_vec())), "{parts}");
+        }
+        assert_eq!(for_parts(&seed, 0), seed);
+        assert_eq!(for_parts(&for_parts(&seed, 0x1234_5678_9abc), 0x1234_5678_9abc), seed);
     }
 
     #[test]

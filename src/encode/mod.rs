@@ -17,6 +17,7 @@ mod filter;
 mod keys;
 mod letters;
 mod normalize;
+mod parts;
 mod passes;
 mod person;
 pub mod read;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::diffuse::Diffusion;
 use super::filter::{Filters, Ink, Sheet, Strokes};
 use super::keys::{Keys, Numbers, Root, Seed, shuffle};
+use super::parts::Parts;
 use super::person::street_start;
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
@@ -75,6 +76,8 @@ pub(super) struct Subject {
     /// Of everything that is random in this record.
     seed: Seed,
     places: Option<Rc<Places>>,
+    /// Of all readings: what a pass is keyed with is read in no other way.
+    parts: Parts,
     evidence: Evidence<Seed>,
     /// The row read in other ways, where it can be.
     readings: Vec<(Reading, Evidence<Seed>)>,
@@ -96,6 +99,7 @@ impl Subject {
             source,
             seed,
             places,
+            parts: Parts::of(person),
             evidence: Evidence::new(person, variants, &token),
             readings: readings.iter().filter_map(other).collect(),
         }
@@ -161,7 +165,7 @@ impl PassEncoder {
 
     /// The filters of a record, the real name variants first, on a sheet that has room for them.
     pub(super) fn filters<'a>(&'a self, keys: &'a Keys, subject: &'a Subject, sheet: &mut Sheet<'a>) {
-        let Some(numbers) = self.numbers(keys, subject.places.as_deref()) else {
+        let Some(ink) = self.ink(keys, subject) else {
             for variant in 0..self.count(subject.source) {
                 let filter = sheet.next();
                 let block = self.block(Use::Whole, variant);
@@ -169,7 +173,6 @@ impl PassEncoder {
             }
             return;
         };
-        let ink = Ink { numbers, filler: &keys.filler };
         let mut brush = Brush { pass: self, subject, ink, sheet };
         brush.names(self.names());
         for (at, reading) in self.readings(subject.source).iter().enumerate() {
@@ -195,14 +198,16 @@ impl PassEncoder {
         self.at << 26 | variant << 20 | what << 16
     }
 
-    /// The numbers of the subject's place within the pass's scope; none if that is a place that is not known.
-    fn numbers<'a>(&self, keys: &'a Keys, places: Option<&'a Places>) -> Option<&'a Numbers> {
-        match self.pass.scope {
-            Scope::Everywhere => Some(&keys.everywhere),
-            Scope::Postcode => places?.postcode.as_deref(),
-            Scope::Street => places?.street.as_ref(),
-            Scope::Address => places?.address.as_ref(),
-        }
+    /// What positions of the subject are drawn with; nothing if the pass is keyed with what is not known.
+    fn ink<'a>(&self, keys: &'a Keys, subject: &'a Subject) -> Option<Ink<'a>> {
+        let places = subject.places.as_deref();
+        let numbers = match self.pass.scope {
+            Scope::Everywhere => &keys.everywhere,
+            Scope::Postcode => places?.postcode.as_deref()?,
+            Scope::Street => places?.street.as_ref()?,
+            Scope::Address => places?.address.as_ref()?,
+        };
+        Some(Ink { numbers, parts: subject.parts.number(self.pass.parts())?, filler: &keys.filler })
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::profile::{Field, Scope};
+use crate::profile::{Field, Part, Scope};
 use proptest::prelude::*;
 use time::macros::date;
 
@@ -319,9 +319,89 @@ fn passes_of_one_place_share_its_key_and_no_filter() {
     }
 }
 
+/// The shipped profile with these parts of the person in the keys of all passes that can have them.
+fn keyed_with(parts: &[Part]) -> (Profile, Encoder) {
+    let mut profile = Profile::built_in();
+    for pass in profile.passes.iter_mut().filter(|pass| matches!(pass.scope, Scope::Street | Scope::Postcode)) {
+        pass.keyed_with = Some(parts.to_vec());
+    }
+    let encoder = Encoder::new(&profile, &[1; 32], &"haarlem-1".parse().unwrap());
+    (profile, encoder)
+}
+
+#[test]
+fn a_pass_keyed_with_a_part_is_noise_to_whoever_differs_in_it() {
+    let anna = person("Berg", "19800305", "1011AB");
+    let birth = |birth: &str| Person { birth: BirthDate::parse(birth).unwrap(), ..anna.clone() };
+    let others = [
+        (Part::BirthDay, birth("19800306")),
+        (Part::BirthMonth, birth("19800405")),
+        (Part::BirthYear, birth("19810305")),
+        (Part::Sex, Person { sex: Some(Sex::Male), ..anna.clone() }),
+        (Part::Initial, Person { given_names: "Hanna Maria".into(), ..anna.clone() }),
+    ];
+    let unkeyed = encoder(1, "haarlem-1");
+    let (shipped, mut seen) = (codes(&unkeyed, "P1", &anna), 0);
+    for keyed in others.each_ref().map(|(part, _)| *part) {
+        let (profile, encoder) = keyed_with(&[keyed]);
+        let one = codes(&encoder, "P1", &anna);
+        for (part, other) in &others {
+            let (without, other) = (codes(&unkeyed, "P2", other), codes(&encoder, "P2", other));
+            for (at, pass) in profile.passes.iter().enumerate() {
+                let (before, likeness) = (z(&shipped[at][0], &without[at][0]), z(&one[at][0], &other[at][0]));
+                if pass.keyed_with.is_some() && *part == keyed {
+                    assert!(likeness < 5.0, "{}: {part:?} {likeness}", pass.name);
+                } else if before > 8.0 {
+                    assert!(likeness > 4.0, "{}: {part:?} {likeness}, without keys {before}", pass.name);
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn whoever_lacks_a_part_is_noise_even_to_others_who_lack_it() {
+    let (profile, encoder) = keyed_with(&[Part::BirthDay, Part::BirthYear]);
+    let (known, lacking) = (person("Berg", "19800305", "1011AB"), person("Berg", "19800300", "1011AB"));
+    let of = |source, id: &str, person: &Person| encoder.codes(source, id, person).passes;
+    let lacks = of(Source::Population, "P1", &lacking);
+    for other in [
+        of(Source::Population, "P2", &known),
+        of(Source::Population, "P2", &lacking),
+        of(Source::Care, "P1", &lacking),
+        of(Source::Tenants, "P1", &lacking),
+    ] {
+        for (at, pass) in profile.passes.iter().enumerate().filter(|(_, pass)| pass.keyed_with.is_some()) {
+            let likeness = z(&lacks[at][0], &other[at][0]);
+            assert!(likeness.abs() < 5.0, "{}: {likeness}", pass.name);
+        }
+    }
+    let (one, other) = (of(Source::Care, "O1", &known), of(Source::Population, "P2", &known));
+    assert!(one.iter().zip(&other).all(|(one, other)| one[0] == other[0]), "where nothing lacks");
+    assert_eq!(lacks, of(Source::Population, "P1", &lacking), "random, and always the same");
+}
+
+#[test]
+fn a_reading_has_the_row_s_own_parts() {
+    let (profile, encoder) = keyed_with(&[Part::BirthMonth, Part::Sex]);
+    let resident = Person { given_names: "Anna".into(), ..person("Berg", "19550305", "1011AB") };
+    let swapped = Person { given_names: "Berg".into(), surname: "Anna".into(), ..resident.clone() };
+    let (register, question) = (codes(&encoder, "P1", &resident), encoder.codes(Source::Tenants, "K1/1", &swapped));
+    for (pass, codes) in question.passes.iter().enumerate() {
+        assert!(codes[at(&profile, pass, Reading::Swapped).unwrap()] == register[pass][0]);
+    }
+}
+
 #[test]
 fn rows_at_once_and_one_by_one_have_the_same_codes() {
-    let encoder = encoder(1, "haarlem-1");
+    for encoder in [encoder(1, "haarlem-1"), keyed_with(&[Part::BirthMonth, Part::Sex]).1] {
+        rows_have_the_same_codes_in_any_company(&encoder);
+    }
+}
+
+fn rows_have_the_same_codes_in_any_company(encoder: &Encoder) {
     let row = |at: usize| {
         let place = ["1011AB", "1011AC", "", "2011AB"][at / 3 % 4];
         let birth = ["19800305", "", "19550101"][at % 3];
@@ -332,6 +412,8 @@ fn rows_at_once_and_one_by_one_have_the_same_codes() {
     let day = date!(2026 - 01 - 01);
     let one_by_one: Vec<Record> = rows.iter().map(|row| encoder.resident(row, day, &AGES)).collect();
     assert!(encoder.residents(&rows, day, &AGES) == one_by_one);
+    let backwards: Vec<Resident> = rows.into_iter().rev().collect();
+    assert!(encoder.residents(&backwards, day, &AGES).into_iter().rev().eq(one_by_one));
 }
 
 /// What other versions of this program make under the same salt, schema and epoch: if this changes, codes no longer

@@ -96,7 +96,7 @@ impl<T: Copy + PartialEq> Evidence<T> {
             names,
             ends,
             given: begin,
-            initial: [make(first_initial(person, given.as_deref()))],
+            initial: [make(first_initial(person, given.as_deref()).map(first_letter))],
             birth: birth(person.birth).map(make),
             digits: digits(person.birth).map(make),
             sex: [make(person.sex.map(sex))],
@@ -242,8 +242,8 @@ fn first_letter(letter: char) -> Token {
 }
 
 /// The file's initials go before a call name.
-fn first_initial(person: &Person, given: Option<&str>) -> Option<Token> {
-    initial(&person.initials).or_else(|| given?.chars().next()).map(first_letter)
+pub(super) fn first_initial(person: &Person, given: Option<&str>) -> Option<char> {
+    initial(&person.initials).or_else(|| given?.chars().next())
 }
 
 fn sex(sex: Sex) -> Token {
