@@ -7,6 +7,7 @@ took and what it refused.
 Certificates of development have no lists; an authority of openssl's beside them does."""
 
 import datetime
+import fcntl
 import http.server
 import json
 import os
@@ -16,6 +17,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 
 VOORRANG, OUT = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "packaging/systemd/fetch-crls"
@@ -51,7 +53,8 @@ class Authority:
     def list(self, made=NOW - HOUR, ends=NOW + DAY, extensions="", version=2):
         """A list in DER."""
         self.number += 1
-        (self.folder / "number").write_text(f"{self.number:04x}\n")
+        digits = f"{self.number:x}"
+        (self.folder / "number").write_text("0" * (len(digits) % 2) + digits + "\n")
         crl = "crl_extensions = extensions\ncrlnumber = number\n" if version == 2 else ""
         (self.folder / "ca.cnf").write_text(
             f"[ca]\ndefault_ca = own\n[own]\ndatabase = index\ndefault_md = sha256\n{crl}"
@@ -69,7 +72,8 @@ def pem(list_):
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    # What the paths have: bytes, and how many more are announced than sent. Or an address to go to.
+    # What the paths have: bytes, and how many more are announced than sent. Or an address to go to. Or, a number, in how
+    # many seconds to come again.
     has = {}
 
     def do_GET(self):
@@ -77,6 +81,12 @@ class Server(http.server.BaseHTTPRequestHandler):
         if isinstance(found, str):
             self.send_response(302)
             self.send_header("Location", found)
+            self.end_headers()
+            return
+        if isinstance(found, int):
+            self.send_response(503)
+            self.send_header("Retry-After", str(found))
+            self.send_header("Content-Length", "0")
             self.end_headers()
             return
         self.send_response(200 if found else 404)
@@ -98,6 +108,7 @@ stranger = Authority("stranger", "/CN=Somebody else")
 lists = OUT / "lists"
 lists.mkdir()
 place, configuration = lists / "ours.pem", OUT / "crls.conf"
+LOCK = lists / ".lock"
 own_line = f"{place} {URL} {ours.certificate}\n"
 # A stranger whom the system trusts is a stranger all the same.
 trusted = OUT / "trusted"
@@ -106,14 +117,16 @@ shutil.copy(stranger.certificate, trusted)
 openssl("rehash", trusted)
 
 
-def fetch(text=own_line, serve=None, more=0):
+def fetch(text=own_line, serve=None, more=0, path=os.environ["PATH"]):
     configuration.write_text(text)
     if serve is not None:
         Server.has["/list"] = (serve, more)
-    done = subprocess.run([SCRIPT, configuration], capture_output=True, text=True,
-                          env={**os.environ, "SSL_CERT_DIR": str(trusted), "http_proxy": "", "HTTP_PROXY": ""})
+    done = subprocess.run([SCRIPT, configuration], capture_output=True, text=True, timeout=100,
+                          env={**os.environ, "SSL_CERT_DIR": str(trusted), "http_proxy": "", "HTTP_PROXY": "",
+                               "PATH": path})
     demand(done.stdout == "", f"it says on standard output: {done.stdout}")
-    demand([path.name for path in lists.iterdir() if path.name.startswith(".")] == [], "it leaves a file behind")
+    hidden = {path.name for path in lists.iterdir() if path.name.startswith(".")}
+    demand(hidden <= {LOCK.name}, f"it leaves a file behind: {hidden}")
     return done.returncode, done.stderr
 
 
@@ -182,6 +195,20 @@ demand(content() == pem(third) and serves(), "what stood behind it is there too"
 
 refused("was made at", "an older list", second)
 refused("was made at", "the first list again", pem(first))
+# At the same time the number counts, as for the service. They have up to twenty bytes: 0x99 is before 0x100.
+same = NOW - HOUR * 3 / 4
+ours.number = 0x98
+earlier = ours.list(made=same)
+ours.number = 0xff
+later = ours.list(made=same)
+taken(later, "a list of higher number")
+refused("older number", "a list of the same time and a lower number", earlier)
+ours.number = 0x7f << 152
+highest = ours.list(made=same)
+taken(highest, "a list of the same time and a number of twenty bytes")
+refused("older number", "a list of the same time and a number of two bytes", later)
+ours.number = 0x100
+
 refused("it ended at", "a list that has ended", ours.list(ends=NOW - HOUR / 2))
 refused("it begins at", "a list of tomorrow", ours.list(made=NOW + 6 * HOUR))
 refused("not signed", "a stranger's list", stranger.list())
@@ -202,11 +229,16 @@ indirect = ours.list(extensions="issuingDistributionPoint = critical,@idp\n[idp]
 refused("part", "an indirect list", indirect)
 unnamed = ours.list(extensions="issuingDistributionPoint = critical,@idp\n[idp]\nonlyuser = TRUE")
 refused("no name", "a list of a part without a name", unnamed)
+# Another extension has a name of a place too.
+elsewhere = ours.list(extensions="issuingDistributionPoint = critical,@idp\nfreshestCRL = URI:http://a.example/delta\n"
+                      "[idp]\nonlyuser = TRUE")
+refused("no name", "a list of a part without a name, and the place of a delta list", elsewhere)
 critical = ours.list(extensions="1.2.3.4 = critical,ASN1:NULL")
 refused("critical", "a list with an extension that nobody knows", critical)
 old_kind = ours.list(version=1)
 refused("version 1", "a list of version 1", old_kind)
-kinds = {"delta": delta, "indirect": indirect, "unnamed": unnamed, "critical": critical, "version 1": old_kind}
+kinds = {"delta": delta, "indirect": indirect, "unnamed": unnamed, "unnamed, with a place": elsewhere,
+         "critical": critical, "version 1": old_kind}
 for name, list_ in kinds.items():
     demand(not serves(list_), f"the service takes what is refused here: {name}")
 part = ours.list(made=NOW - HOUR * 2 / 3,
@@ -237,8 +269,67 @@ for wrong in (f"{place} {URL}", f"list.pem {URL} {ours.certificate}", f"{place} 
     demand(code == 2 and content() == pem(fresh), f"beside a line that is wrong: {code}, {said}")
 demand(fetch("# None yet.\n")[0] == 2, "a configuration without a list is well")
 demand(subprocess.run([SCRIPT, OUT / "nowhere.conf"], capture_output=True).returncode == 2, "without a configuration")
+# Which one the list would have to be of, nobody knows.
+bundle = OUT / "bundle.pem"
+for order in ((ours, stranger), (stranger, ours)):
+    bundle.write_text("".join(authority.certificate.read_text() for authority in order))
+    for one in order:
+        place.unlink(missing_ok=True)
+        code, said = fetch(f"{place} {URL} {bundle}\n", serve=one.list())
+        demand(code == 2 and "more than one certificate" in said and not place.exists(), f"a bundle: {code}, {said}")
+
+# Folders are the business of whoever owns them, and root follows nothing that others put there.
+taken(ours.list(made=NOW - HOUR / 4), "the first list once more")
+victim = OUT / "victim"
+victim.write_text("mine")
+for planted in (".ours.pem.new", ".new"):
+    (lists / planted).symlink_to(victim)
+configuration.write_text(own_line)
+Server.has["/list"] = (ours.list(made=NOW - HOUR / 5), 0)
+code = subprocess.run([SCRIPT, configuration], capture_output=True).returncode
+demand(code == 0 and victim.read_text() == "mine", "a link is followed")
+for planted in (".ours.pem.new", ".new"):
+    demand((lists / planted).is_symlink(), "a link is taken away")
+    (lists / planted).unlink()
+if os.geteuid() == 0:
+    os.chown(lists, 65534, -1)
+    before = content()
+    code, said = fetch(serve=ours.list(made=NOW - HOUR / 6))
+    demand(code == 1 and "run it as that user" in said and content() == before, f"root in another's folder: {code}, {said}")
+    os.chown(lists, 0, -1)
+
+# Two runs, one after the other. Others can hold the configuration, and hold nothing up by it.
+demand(stat.S_IMODE(LOCK.stat().st_mode) == 0o600, "others can hold the lock")
+begun = time.monotonic()
+with configuration.open() as held:
+    fcntl.flock(held, fcntl.LOCK_EX)
+    taken(ours.list(made=NOW - HOUR / 7), "a list beside somebody who holds the configuration")
+demand(time.monotonic() - begun < 20, "somebody who holds the configuration holds the lists up")
+with LOCK.open() as held:
+    fcntl.flock(held, fcntl.LOCK_EX)
+    timer = threading.Timer(1, fcntl.flock, (held, fcntl.LOCK_UN))
+    begun = time.monotonic()
+    timer.start()
+    taken(ours.list(made=NOW - HOUR / 8), "a list beside another run")
+    demand(time.monotonic() - begun > 0.9, "it does not wait for another run")
+    timer.join()
+    # A minute is a second here.
+    (OUT / "bin").mkdir()
+    (OUT / "bin/flock").write_text(f"#!/bin/sh\n[ \"$*\" = '-w 60 8' ] && exec {shutil.which('flock')} -w 1 8\n")
+    (OUT / "bin/flock").chmod(0o755)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    before = content()
+    code, said = fetch(serve=ours.list(made=NOW - HOUR / 9), path=f"{OUT}/bin:{os.environ['PATH']}")
+    demand(code == 1 and "within a minute" in said and content() == before, f"a run that does not end: {code}, {said}")
+
+# A server that says when to come again holds up no other.
 other = lists / "other.pem"
-code, said = fetch(f"{other} {URL}/none {stranger.certificate}\n{own_line.strip()}", serve=ours.list(made=NOW - HOUR / 3))
+Server.has["/list/later"] = 3600
+begun = time.monotonic()
+code, said = fetch(f"{other} {URL}/later {stranger.certificate}\n{own_line}", serve=ours.list(made=NOW - HOUR / 10))
+demand(code == 1 and "503" in said and "ours.pem: taken" in said, f"a server that is busy: {code}, {said}")
+demand(time.monotonic() - begun < 20, "a server that is busy holds the others up")
+code, said = fetch(f"{other} {URL}/none {stranger.certificate}\n{own_line.strip()}", serve=ours.list(made=NOW - HOUR / 11))
 demand(code == 1 and "ours.pem: taken" in said and not other.exists(), f"one of two lists: {code}, {said}")
 server.shutdown()
 print(f"crls: newer, moved and broken ones replaced; {refusals} refusals, and what was there stays")

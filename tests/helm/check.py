@@ -311,6 +311,8 @@ for missing in ("logOrigin", "tls.secretName", "regulations", "image.repository"
     demand(isinstance(refused, str) and missing in refused, f"{missing} is not asked for: {refused}")
 closed = render(merged(GIVEN, {"networkPolicy": {"monitoringFrom": []}}))
 demand(isinstance(closed, str) and "monitoringFrom" in closed, "numbers are there for everybody")
+unpublished = render(merged(GIVEN, {"documentation": {"extra": 'contact_name = "Someone"'}}))
+demand(isinstance(unpublished, str) and "documentation.enabled" in unpublished, "documentation.extra is silently dropped")
 least = {"image": {"repository": "r"}, "logOrigin": "o.example", "tls": {"secretName": "s"}, "regulations": ["haarlem"]}
 least = render(least)
 demand(isinstance(least, list) and len(least) == 4, f"the least values: {least}")
