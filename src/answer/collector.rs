@@ -17,19 +17,26 @@ pub(super) enum Unsent {
     Unreachable(#[source] Box<ureq::Error>),
     #[error("the collector answered with status {0}")]
     Refused(u16),
+    /// Without so many.
     #[error("the collector took not all spans")]
-    Partly,
+    Partly(u64),
     #[error("the root of the collector cannot be read; see the configuration")]
     Roots,
 }
 
 impl Unsent {
+    /// How many spans of so many were not taken.
+    pub(super) fn of(&self, sent: usize) -> u64 {
+        let sent = sent as u64;
+        if let Self::Partly(rejected) = self { sent.min(*rejected) } else { sent }
+    }
+
     /// Whether it is what was sent that the collector does not take. It never will, however often it comes; all else a
     /// collector that is mended takes.
     pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Refused(status) => matches!(status, 400 | 413 | 422),
-            Self::Partly => true,
+            Self::Partly(_) => true,
             Self::Unreachable(_) | Self::Roots => false,
         }
     }
@@ -58,7 +65,9 @@ impl Collector {
         // A 64-bit integer is a string in protobuf's JSON; some senders make it a number.
         let rejected = &said["partialSuccess"]["rejectedSpans"];
         let none = rejected.is_null() || *rejected == 0 || *rejected == "0" || *rejected == "";
-        if none { Ok(()) } else { Err(Unsent::Partly) }
+        let number = rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok());
+        // Of a number that cannot be read the most is taken.
+        if none { Ok(()) } else { Err(Unsent::Partly(number.unwrap_or(u64::MAX))) }
     }
 
     /// Fresh for each request: a root that was replaced is read again.
@@ -76,5 +85,15 @@ impl Collector {
             .collect();
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
         Ok(config.tls_config(tls).build().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_taken_in_part_the_rest_alone_is_lost() {
+        assert_eq!((Unsent::Partly(3).of(512), Unsent::Partly(u64::MAX).of(512), Unsent::Roots.of(512)), (3, 512, 512));
     }
 }

@@ -162,8 +162,8 @@ impl Sender {
         }
         let posted = self.collector.post(&otlp(&some));
         if let Err(error) = &posted {
-            let (error, lost) = (error as &dyn std::error::Error, some.len());
-            self.metrics.lost_spans(lost as u64);
+            let (lost, error) = (error.of(some.len()), error as &dyn std::error::Error);
+            self.metrics.lost_spans(lost);
             tracing::warn!(error, lost, "the collector of [traces] did not take spans; they are lost");
         }
         let is_away = posted.is_err_and(|error| !error.is_final());

@@ -211,6 +211,16 @@ fn an_older_list_in_the_place_of_a_newer_one_counts_and_is_told() {
     soon("it is still older than the first", || told("revocation_lists_gone_back"));
     list(20);
     soon("the newest ends it", || !told("revocation_lists_gone_back"));
+    // Of one time the number decides.
+    let made = OffsetDateTime::now_utc() - Duration::minutes(10);
+    let numbered =
+        |number| fs::write(house.keys().join("list.pem"), root.list_of(&[], made, Duration::DAY, number)).unwrap();
+    numbered(9);
+    sleep(Wait::from_millis(2500));
+    numbered(8);
+    soon("an older number is told", || told("revocation_lists_gone_back"));
+    numbered(10);
+    soon("a newer number ends it", || !told("revocation_lists_gone_back"));
 }
 
 /// The port of another listener, as the service says it.

@@ -29,8 +29,8 @@ pub(in crate::answer) struct Standing {
     pub(in crate::answer) doubled: usize,
     /// Authorities whose list is older than one that was read before: whom that one revoked may be in again.
     pub(in crate::answer) gone_back: usize,
-    /// The newest `thisUpdate` that was ever read.
-    newest: BTreeMap<Scope, OffsetDateTime>,
+    /// The newest that was read since the service started.
+    newest: BTreeMap<Scope, Age>,
 }
 
 /// The lists that count.
@@ -79,7 +79,7 @@ impl Lists {
             return Err(TlsError::CrlEnded { path: path.to_owned() });
         }
         standing.until = Some(standing.until.map_or(list.until, |first| first.min(list.until)));
-        standing.newest.insert(list.scope, list.age.0);
+        standing.newest.insert(list.scope, list.age);
         self.all.push(list.der);
         Ok(())
     }
@@ -91,9 +91,9 @@ impl Lists {
             standing.unlisted = roots.iter().filter(|root| !self.speak_for(root)).count();
         }
         for (scope, then) in &before.newest {
-            let newest = standing.newest.entry(scope.clone()).or_insert(*then);
+            let newest = standing.newest.entry(scope.clone()).or_insert_with(|| then.clone());
             if *newest < *then {
-                *newest = *then;
+                newest.clone_from(then);
                 standing.gone_back += 1;
             }
         }
