@@ -26,11 +26,14 @@ impl Ages {
         load.ages.as_deref().and_then(|kept| serde_json::from_str(kept).ok())
     }
 
-    /// By which a load was made. One from before loads stated them was made by those of the day on which it was loaded.
+    /// By which a load was made. One from before loads stated them was made by those of its day: they are known where no
+    /// version until this one had others. A version can take the place of another one from a day that has passed, so that
+    /// the day of the load alone does not say it.
     fn behind(load: &Load, laws: &Laws, regulation: &Regulation) -> Option<Self> {
+        let ages = Self::of(regulation);
         match &load.ages {
             Some(_) => Self::kept_with(load),
-            None => laws.find(regulation.id(), load.loaded_at?.date()).ok().map(|then| Self::of(&then)),
+            None => laws.until(regulation).iter().all(|version| Self::of(version) == ages).then_some(ages),
         }
     }
 }

@@ -80,6 +80,13 @@ impl Laws {
         })
     }
 
+    /// The activated versions that began no later than this one.
+    pub(super) fn until(&self, regulation: &Regulation) -> Vec<Arc<Regulation>> {
+        let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
+        let all = versions.get(regulation.id()).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|version| version.validity().0 <= regulation.validity().0).cloned().collect()
+    }
+
     /// What an activated version is on this day.
     fn state(&self, id: &RegulationId, digest: &str, today: Date) -> &'static str {
         let versions = self.versions.read().unwrap_or_else(|broken| broken.into_inner());
@@ -189,7 +196,7 @@ fn unknown() -> Problem {
 
 /// A stored version, its signatures checked again: who changed the database changed no law.
 fn read(row: &ActivatedRegulation) -> Result<Regulation, RegulationError> {
-    let regulation = Regulation::from_texts(&row.id, &row.toml, &row.cedar)?;
+    let regulation = Regulation::activated(&row.id, &row.toml, &row.cedar)?;
     Signatures::from_note(&row.signatures)?.check(&regulation)?;
     Ok(regulation)
 }

@@ -63,7 +63,7 @@ pub enum PeopleError {
     #[error("--with-restricted wants the article that allows it, and a register or care list")]
     NoBasis,
     #[error(
-        "the signed regulation has no [restricted] legal_basis: leave --with-restricted out, or have the parties agree on one"
+        "the signed regulation has no such [restricted] legal_basis: give --with-restricted as it stands there, or leave it out"
     )]
     NotAgreed,
     #[error(transparent)]
@@ -167,13 +167,17 @@ impl PeopleArgs {
         self.told(read::tenants_in(path, self.format.into())?)
     }
 
-    /// Whether people with a disclosure restriction are read on a ground that every party signed, if they are.
+    /// Whether people with a disclosure restriction are read on the ground that every party signed, if they are.
     ///
     /// # Errors
     /// [`PeopleError::NotAgreed`].
     pub(super) fn agreed(&self, regulation: &Regulation) -> Result<(), PeopleError> {
-        let agreed = self.with_restricted.is_none() || regulation.restricted_basis().is_some();
-        if agreed { Ok(()) } else { Err(PeopleError::NotAgreed) }
+        match &self.with_restricted {
+            Some(basis) if regulation.restricted_basis().map(str::trim) != Some(basis.trim()) => {
+                Err(PeopleError::NotAgreed)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn restricted(&self) -> Result<Restricted, PeopleError> {

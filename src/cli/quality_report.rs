@@ -41,8 +41,8 @@ pub fn text(quality: &LoadQuality) -> String {
 
 /// What readers of the answers may infer, beside what the parties accept: a line, and one for who has the register.
 pub fn inference(of: &InferenceView) -> String {
-    // Without a care list it is about what else is shielded.
-    let group = if of.forms.is_empty() { "a shielded group" } else { "the OGGZ group" };
+    // What else is shielded counts as well; without a care list that alone.
+    let group = if of.forms.is_empty() { "a shielded group" } else { "the OGGZ group or another shielded one" };
     let line = |reader: &str, Bounded { worst, bound }: Bounded| {
         let word = if worst > bound { "MORE THAN" } else { "within" };
         let (worst, bound) = (worst * 100.0, bound * 100.0);

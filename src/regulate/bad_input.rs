@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{CEDAR_TEXT, TOML_TEXT, YMERE, finding, haarlem, question, read, replaced};
+use super::tests::{CEDAR_TEXT, TOML_TEXT, YMERE, activated, finding, haarlem, question, read, replaced};
 use super::*;
 use crate::audit::NoteSigner;
 use crate::link::Groups;
@@ -183,6 +183,10 @@ fn no_article_loads_records_from_which_nobody_is_told_anything() {
             matches!(found, Err(RegulationError::Gate { act: "load-care", id: "minimisation", .. })),
             "{to} {found:?}"
         );
+        // One from before the gate is read, and the gate holds.
+        let old = activated(&toml, CEDAR_TEXT);
+        let care = Facts { action: Act::Load(Source::Care), ..question("00000099000000003000") };
+        assert_eq!(old.decide(&care).unwrap_err().article.as_str(), "minimisation");
         let without = read(&toml, &without_care_loads()).unwrap();
         let load = Facts { action: Act::Load(Source::Population), ..question("00000099000000002000") };
         assert!(without.decide(&load).is_ok(), "the register serves minors and seniors: {to}");
@@ -190,6 +194,12 @@ fn no_article_loads_records_from_which_nobody_is_told_anything() {
     for (from, to) in [(shipped, "recipients = [\"care-custodian\"]"), (shipped, "recipients = [\"corporation\"]")] {
         assert!(read(&replaced(TOML_TEXT, from, to), CEDAR_TEXT).is_ok(), "{to}");
     }
+    let care_side = replaced(TOML_TEXT, shipped, "recipients = [\"care-custodian\"]");
+    let form = care_side.rfind("form = \"groups\"").unwrap();
+    let (before, after) = care_side.split_at(form);
+    let after = after.replacen("groups", "three-valued", 1);
+    let found = read(&format!("{before}{after}"), CEDAR_TEXT).map(|_| ());
+    assert!(matches!(found, Err(RegulationError::Gate { act: "load-care", .. })), "told in no form: {found:?}");
     // With nobody told of minors and seniors the register still makes the household of which OGGZ is told, and else nothing.
     let silent = TOML_TEXT.replace("recipients = [\"corporation\", \"district-team\"]", "recipients = []");
     let silent = silent.replace("recipients = [\"corporation\"]", "recipients = []");

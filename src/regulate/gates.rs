@@ -4,7 +4,7 @@
 
 use super::disclose::{GroupRule, GroupSource};
 use super::regulation::Document;
-use super::{Act, Consent, Facts, Party, Refusal, Regulation, RegulationError, Role};
+use super::{Act, Consent, Facts, Form, Party, Refusal, Regulation, RegulationError, Role};
 use crate::link::Source;
 
 /// One protection. It bears the name of the article that says the same in the shipped regulations, where there is one.
@@ -147,12 +147,23 @@ fn may(role: Role, act: Act) -> bool {
 /// group of the care list is told of a household, and the population register makes it.
 fn is_needed(document: &Document, source: Source) -> bool {
     let asks = |party: &&Party| may(party.role, Act::Ask) || may(party.role, Act::AskGroups);
+    // Groups are told in the form that is for them, which no other role has; all else is told as one word.
+    let forms =
+        |role: Role| document.disclosures.iter().filter(move |told| told.recipient == role).map(|told| told.form);
+    let is_told = |role: Role| forms(role).any(|form| (form == Form::Groups) == role.is_care_side());
     let rests = |group: &&GroupRule| source == Source::Population || group.source == GroupSource::Care;
-    let served = |group: &GroupRule| document.parties.iter().filter(asks).any(|party| group.is_served_to(party.role));
+    let served = |group: &GroupRule| {
+        document.parties.iter().filter(asks).any(|party| group.is_served_to(party.role) && is_told(party.role))
+    };
     document.groups.iter().filter(rests).any(served)
 }
 
 impl Regulation {
+    /// Whether anybody who may ask is told something that rests on these records.
+    pub fn needs(&self, source: Source) -> bool {
+        is_needed(&self.document, source)
+    }
+
     /// The first gate that is shut for this act.
     pub(super) fn shut(&self, party: &Party, facts: &Facts) -> Option<Gate> {
         Gate::ALL.into_iter().find(|gate| !gate.is_open(&self.document, party, facts))

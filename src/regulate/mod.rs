@@ -196,15 +196,23 @@ impl Regulation {
     /// # Errors
     /// [`RegulationError`], naming line or key.
     pub fn from_texts(id: &RegulationId, toml: &str, cedar: &str) -> Result<Self, RegulationError> {
+        let regulation = Self::activated(id, toml, cedar)?;
+        regulation.check_gates()?;
+        Ok(regulation)
+    }
+
+    /// Reads a version that was activated: its articles are not tried against the gates again, which may be more than there
+    /// were then, and hold at each decision whatever the articles say.
+    ///
+    /// # Errors
+    /// [`RegulationError`], naming line or key.
+    pub fn activated(id: &RegulationId, toml: &str, cedar: &str) -> Result<Self, RegulationError> {
         plain::check_file(TOML, toml)?;
         plain::check_file(CEDAR, cedar)?;
         let document = Document::read(id, toml)?;
         plain::check_toml(TOML, toml)?;
         let articles = Articles::read(&document, cedar)?;
-        let regulation =
-            Self { document, articles, digest: digest(toml, cedar).into(), texts: [toml.to_owned(), cedar.to_owned()] };
-        regulation.check_gates()?;
-        Ok(regulation)
+        Ok(Self { document, articles, digest: digest(toml, cedar).into(), texts: [toml.to_owned(), cedar.to_owned()] })
     }
 
     /// Decides one act: it is permitted if the articles permit it and no gate is shut. Where both refuse, the refusal

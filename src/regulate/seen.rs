@@ -17,8 +17,8 @@ pub(super) struct Marks {
 pub(super) const TOML: Marks = Marks { comment: "#", quotes: &['"', '\''] };
 pub(super) const CEDAR: Marks = Marks { comment: "//", quotes: &['"'] };
 
-/// The comments that are on one side only, in the files' order: those before, and those after. One that stands at
-/// another place is on both.
+/// The comments that changed, in the files' order: those before, and those after. One that stands at another place, or beside
+/// another key, is on both.
 pub(super) fn changed_comments<'a>(before: &'a str, after: &'a str, marks: Marks) -> Vec<[Option<&'a str>; 2]> {
     let (old, new): (Vec<&str>, Vec<&str>) = (lines(before).collect(), lines(after).collect());
     let mut all = Vec::new();
@@ -26,17 +26,11 @@ pub(super) fn changed_comments<'a>(before: &'a str, after: &'a str, marks: Marks
         let comments = |lines: &[&'a str]| -> Vec<&'a str> {
             lines.iter().copied().filter_map(|line| marks.comment_of(line)).filter(|text| !text.is_empty()).collect()
         };
-        let (mut gone, mut come) = (comments(gone), comments(come));
-        // A key that changed beside its comment is told as a key.
-        gone.retain(|one| match come.iter().position(|other| other == one) {
-            Some(at) => {
-                come.remove(at);
-                false
-            }
-            None => true,
-        });
+        let (gone, come) = (comments(gone), comments(come));
         let rows = gone.len().max(come.len());
-        all.extend((0..rows).map(|at| [gone.get(at).copied(), come.get(at).copied()]));
+        let rows = (0..rows).map(|at| [gone.get(at).copied(), come.get(at).copied()]);
+        // A key that changed beside its comment is told as a key.
+        all.extend(rows.filter(|[one, other]| one != other));
     }
     all
 }
@@ -137,6 +131,10 @@ mod tests {
             ("# one\na = 1\n# two\nb = 2\n", vec![[Some("# of a"), None]]),
             ("# one\na = 1 # of a\n# two\n# three\nb = 2\n", vec![[None, Some("# three")]]),
             ("a = 1 # of a\n# two\n# one\nb = 2\n", vec![[Some("# one"), None], [None, Some("# one")]]),
+            (
+                "# one\na = 2 # of a\n# three\nb = 3 # two",
+                vec![[Some("# two"), Some("# three")], [None, Some("# two")]],
+            ),
             ("", vec![[Some("# one"), None], [Some("# of a"), None], [Some("# two"), None]]),
         ] {
             assert_eq!(changed_comments(before, after, TOML), want, "{after}");

@@ -23,6 +23,10 @@ fn two() -> [Regulation; 2] {
     all.try_into().unwrap()
 }
 
+pub(super) fn activated(toml: &str, cedar: &str) -> Regulation {
+    Regulation::activated(&"haarlem".parse().unwrap(), toml, cedar).unwrap()
+}
+
 pub(super) fn read(toml: &str, cedar: &str) -> Result<Regulation, RegulationError> {
     Regulation::from_texts(&"haarlem".parse().unwrap(), toml, cedar)
 }

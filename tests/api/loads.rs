@@ -620,6 +620,9 @@ fn people_with_a_restriction_are_loaded_on_a_ground_that_every_party_signed_and_
     next.activate_law().unwrap();
     next.agree(EPOCH);
     let mut args = next.load_args(CARE, Kind::Care, &input);
+    args.people.with_restricted = Some("art. 1".into());
+    let refused = format!("{:#}", load::load(&args).err().expect("another ground"));
+    assert!(refused.contains("[restricted] legal_basis"), "{refused}");
     args.people.with_restricted = Some("Wet BRP art. 3.21".into());
     assert!(load::load(&args).unwrap().receipt.is_some());
 }

@@ -226,9 +226,8 @@ pub(in super::super) fn too_changed(regulation: &Regulation, changed: &[&str], t
 pub(super) fn sources(regulation: &Regulation) -> impl Iterator<Item = Source> {
     let has = |role| regulation.parties().iter().any(|party| party.role == role);
     let both = [(Source::Population, Role::PopulationCustodian), (Source::Care, Role::CareCustodian)];
-    let serves = |source: Source| Role::ALL.iter().any(|role| regulation.rests_on(source.into(), *role));
     let needed = move |(source, custodian): &(Source, Role)| {
-        has(*custodian) && (*source == Source::Population || serves(*source))
+        has(*custodian) && (*source == Source::Population || regulation.needs((*source).into()))
     };
     both.into_iter().filter(needed).map(|(source, _)| source)
 }

@@ -117,8 +117,8 @@ pub(in super::super) fn exceeds(regulation: &Regulation, next: &EpochInForce) ->
 }
 
 /// What may be used of a finding: to count what it costs, and to tell of it. Above the bound the care list counts for
-/// nothing: whoever is on it, answer and charge are the same. Nor does a shielded group of the population where that alone
-/// is above it: who is in it, and who is in none, is told and charged the same. Nobody's question misses for it.
+/// nothing: whoever is on it, answer and charge are the same. Nor do the shielded groups of the population where one of
+/// them alone is above it: who is in one, and who is in none, is told and charged the same. Nobody's question misses for it.
 pub(in super::super) fn usable(regulation: &Regulation, next: &EpochInForce, found: &Finding) -> (Finding, Finding) {
     if !exceeds(regulation, next) {
         return (found.clone(), found.clone());

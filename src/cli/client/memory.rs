@@ -60,21 +60,31 @@ impl Client {
         remember()
     }
 
-    /// Whether the version that the service has in force has these ages, and a signature by this party's own key.
+    /// Whether the version that this party signed has these ages.
     fn signed(&self, ages: Ages) -> anyhow::Result<()> {
-        let key = self.signer().context("whether this party signed them is not known here")?.verifier().vkey();
+        let (minor_below, senior_from) = self.signed_regulation()?.ages();
+        ensure!(ages == Ages { minor_below, senior_from }, "the version that this party signed has other ages");
+        Ok(())
+    }
+
+    /// The version that the service has in force, with a signature by this party's own key: whoever runs the service can
+    /// write another one, with other parties' keys.
+    ///
+    /// # Errors
+    /// That this party's key is not here or did not sign it, or that it does not hold today.
+    pub(in super::super) fn signed_regulation(&self) -> anyhow::Result<Regulation> {
+        let key =
+            self.signer().context("whether this party signed the regulation is not known here")?.verifier().vkey();
         let texts: RegulationTexts = self.get(&format!("regulations/{}", self.config.regulation))?;
-        let regulation = Regulation::from_texts(&self.config.regulation, &texts.toml, &texts.cedar)?;
+        let regulation = Regulation::activated(&self.config.regulation, &texts.toml, &texts.cedar)?;
         let own = self.oin()?;
         let states = Signatures::from_note(&texts.signatures)?.state(&regulation)?;
         let holds = |(party, state): &(&Party, SignatureState)| {
             party.oin == own && party.key.as_ref() == Some(&key) && *state == SignatureState::Valid
         };
         ensure!(states.iter().any(holds), "the key of this party signed no such version");
-        let (minor_below, senior_from) = regulation.ages();
-        ensure!(ages == Ages { minor_below, senior_from }, "the version that this party signed has other ages");
         ensure!(regulation.holds_on(Clock::System.today()), "the version that this party signed does not hold today");
-        Ok(())
+        Ok(regulation)
     }
 
     /// A file in the party's memory folder.

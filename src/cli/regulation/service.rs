@@ -58,7 +58,7 @@ pub fn in_force(client: &Client) -> anyhow::Result<Regulation> {
 }
 
 fn read(texts: &RegulationTexts) -> anyhow::Result<Regulation> {
-    Regulation::from_texts(&texts.id, &texts.toml, &texts.cedar)
+    Regulation::activated(&texts.id, &texts.toml, &texts.cedar)
         .context("the service's regulation cannot be read by this version")
 }
 
