@@ -1,9 +1,7 @@
 //! What whoever signs sees in the two files beside keys and articles: the comments. They say what a number means and who
 //! agreed on it, so that one that changed is told like a key.
 
-/// Most pairs of lines that are compared; of longer files all lines between the first and the last difference count as
-/// changed. Two files of 5,000 lines each are as many.
-const MOST_COMPARED: usize = 25_000_000;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 /// How a file marks comments.
 #[derive(Clone, Copy)]
@@ -77,43 +75,14 @@ impl Marks {
 
 /// Stretches in which the two differ: the lines of the one, and those of the other.
 fn hunks<'a, 'b>(old: &'b [&'a str], new: &'b [&'a str]) -> Vec<[&'b [&'a str]; 2]> {
-    let same = old.iter().zip(new).take_while(|(one, other)| one == other).count();
-    let (old, new) = (&old[same..], &new[same..]);
-    let end = old.iter().rev().zip(new.iter().rev()).take_while(|(one, other)| one == other).count();
-    let (old, new) = (&old[..old.len() - end], &new[..new.len() - end]);
-    if old.len().saturating_mul(new.len()) > MOST_COMPARED {
-        return vec![[old, new]];
-    }
-    // Lines in common from each pair of lines on, at most.
-    let width = new.len() + 1;
-    let mut common = vec![0_u32; (old.len() + 1) * width];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            common[i * width + j] = if old[i] == new[j] {
-                common[(i + 1) * width + j + 1] + 1
-            } else {
-                common[(i + 1) * width + j].max(common[i * width + j + 1])
-            };
-        }
-    }
-    let mut all = Vec::new();
-    let (mut i, mut j) = (0, 0);
-    while i < old.len() || j < new.len() {
-        let (from, to) = (i, j);
-        while (i < old.len() || j < new.len()) && !(i < old.len() && j < new.len() && old[i] == new[j]) {
-            let down = j == new.len() || (i < old.len() && common[(i + 1) * width + j] >= common[i * width + j + 1]);
-            if down {
-                i += 1;
-            } else {
-                j += 1;
-            }
-        }
-        all.push([&old[from..i], &new[to..j]]);
-        while i < old.len() && j < new.len() && old[i] == new[j] {
-            (i, j) = (i + 1, j + 1);
-        }
-    }
-    all
+    let ops = capture_diff_slices(Algorithm::Myers, old, new);
+    let stretches = ops.split(|op| op.tag() == DiffTag::Equal).filter_map(|ops| ops.first().zip(ops.last()));
+    let lines = stretches.map(|(first, last)| {
+        let (old_lines, new_lines) =
+            (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
+        [&old[old_lines], &new[new_lines]]
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
