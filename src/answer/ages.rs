@@ -3,6 +3,7 @@
 //! refused, rather than taken for one by the ages of its day: a program that never heard of ages would go on with old ones.
 
 use super::laws::Laws;
+use super::loads::source_of;
 use super::problem::Problem;
 use super::wire::{Ages, LoadPlan, Source};
 use super::{App, EpochInForce};
@@ -40,7 +41,7 @@ impl Ages {
 
 /// Whether a load that answers was made by other ages than this version of its regulation has.
 pub(super) fn are_other(load: &Load, laws: &Laws, regulation: &Regulation) -> bool {
-    load.source == Source::Population.as_str() && Ages::behind(load, laws, regulation) != Some(Ages::of(regulation))
+    source_of(load) == Source::Population && Ages::behind(load, laws, regulation) != Some(Ages::of(regulation))
 }
 
 impl App {
@@ -58,8 +59,7 @@ impl App {
 
     /// The same of a load that is there: the regulation may have another version since it was begun.
     pub(super) fn check_ages_of(&self, in_force: &EpochInForce, load: &Load) -> Result<(), Problem> {
-        let source = if load.source == Source::Population.as_str() { Source::Population } else { Source::Care };
-        check(&*self.regulation(&in_force.epoch.regulation)?, source, Ages::kept_with(load))
+        check(&*self.regulation(&in_force.epoch.regulation)?, source_of(load), Ages::kept_with(load))
     }
 }
 

@@ -292,13 +292,12 @@ impl App {
     async fn own_load(&self, caller: &Caller, id: &LoadId) -> Result<(Load, Entry), Problem> {
         let load = self.store.load(id).map_err(|error| no_load(&error).traced(caller.trace))?;
         let in_force = self.epoch(&load.epoch).map_err(|problem| problem.traced(caller.trace))?;
-        let source = if source_of(&load) == link::Source::Population { Source::Population } else { Source::Care };
         // That somebody else's load is there is not told; the log has the refusal.
         let hidden = |problem: Problem| match problem.status {
             StatusCode::FORBIDDEN => no_load(&StoreError::NotFound("load")).traced(caller.trace),
             _ => problem,
         };
-        let entry = self.load_entry(caller, &in_force.epoch, source).await.map_err(hidden)?;
+        let entry = self.load_entry(caller, &in_force.epoch, source_of(&load)).await.map_err(hidden)?;
         match self.check_loading(&in_force) {
             Ok(()) => Ok((load, entry)),
             Err(problem) => Err(self.refuse(entry, problem).await),
@@ -382,7 +381,7 @@ impl App {
         let mut epoch = in_force.epoch.clone();
         epoch.key_check = Some(header_of(&load)?.key_check);
         let (mut population, mut care) = (in_force.population.clone(), in_force.care.clone());
-        let is_population = source_of(&load) == link::Source::Population;
+        let is_population = source_of(&load) == Source::Population;
         let profile = self.profile_of(&epoch)?;
         let Read { register, lines, changes } = parts::read(&self.store, profile, &load)?;
         let load = Load { records: register.records() as u64, ..load };
@@ -428,8 +427,8 @@ pub(super) fn assemble(
     Ok(Registers::join(population.into(), care.map(|care| Arc::new(care.register))))
 }
 
-fn source_of(load: &Load) -> link::Source {
-    if load.source == Source::Population.as_str() { link::Source::Population } else { link::Source::Care }
+pub(super) fn source_of(load: &Load) -> Source {
+    if load.source == Source::Population.as_str() { Source::Population } else { Source::Care }
 }
 
 fn load_problem(error: &LoadError) -> Problem {

@@ -286,9 +286,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(client: &'a Client, args: &LoadArgs) -> anyhow::Result<Self> {
-        if args.people.with_restricted.is_some() {
-            args.people.agreed(&client.signed_regulation()?)?;
-        }
+        args.people.agreed(|| client.signed_regulation())?;
         let profile = read_profile(args.profile.as_deref())?;
         let epoch = place::epoch_for(client, args)?;
         let doing = if args.dry_run { "Encoding" } else { "Loading" };

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::encode::read::{self, Chunks, Format, LeftOut, Listed, ReadError, Restricted, Unreadable};
@@ -167,17 +168,15 @@ impl PeopleArgs {
         self.told(read::tenants_in(path, self.format.into())?)
     }
 
-    /// Whether people with a disclosure restriction are read on the ground that every party signed, if they are.
+    /// Holds people with a disclosure restriction, if they are read, against the ground that every party signed.
     ///
     /// # Errors
-    /// [`PeopleError::NotAgreed`].
-    pub(super) fn agreed(&self, regulation: &Regulation) -> Result<(), PeopleError> {
-        match &self.with_restricted {
-            Some(basis) if regulation.restricted_basis().map(str::trim) != Some(basis.trim()) => {
-                Err(PeopleError::NotAgreed)
-            }
-            _ => Ok(()),
-        }
+    /// [`PeopleError::NotAgreed`], and why there is no signed regulation.
+    pub(super) fn agreed(&self, signed: impl FnOnce() -> anyhow::Result<Regulation>) -> anyhow::Result<()> {
+        let Some(basis) = &self.with_restricted else { return Ok(()) };
+        let regulation = signed()?;
+        ensure!(regulation.restricted_basis().map(str::trim) == Some(basis.trim()), PeopleError::NotAgreed);
+        Ok(())
     }
 
     fn restricted(&self) -> Result<Restricted, PeopleError> {

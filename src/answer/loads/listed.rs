@@ -7,10 +7,9 @@ use super::super::decision::store_problem;
 use super::super::identity::Identity;
 use super::super::json::Json;
 use super::super::problem::Problem;
-use super::super::wire::{LoadView, Source};
+use super::super::wire::LoadView;
 use super::super::{App, Caller, chunks};
 use super::{CHUNK_BYTES, source_of};
-use crate::link;
 use crate::regulate::Act;
 use crate::store::{Load, StoreError};
 
@@ -35,14 +34,14 @@ impl App {
     fn may_go_on(&self, caller: &Caller, load: &Load) -> bool {
         let Ok(in_force) = self.epoch(&load.epoch) else { return false };
         let Ok(regulation) = self.regulation(&in_force.epoch.regulation) else { return false };
-        let act = Act::Load(source_of(load));
+        let act = Act::Load(source_of(load).into());
         self.check_loading(&in_force).is_ok() && regulation.decide(&self.facts(caller, act)).is_ok()
     }
 
     /// A load in progress, and which of its chunks are there.
     pub(super) fn load_view(&self, load: &Load) -> Result<LoadView, StoreError> {
         let chunks = self.store.chunks_there(&load.id)?.into_iter().map(chunks::kept).collect();
-        let source = if source_of(load) == link::Source::Population { Source::Population } else { Source::Care };
+        let source = source_of(load);
         Ok(LoadView { load: load.id, source, records: load.records, chunk_bytes: CHUNK_BYTES, chunks })
     }
 }

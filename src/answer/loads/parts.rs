@@ -64,7 +64,7 @@ pub(super) fn check_base(store: &Store, in_force: &EpochInForce, plan: &LoadPlan
 
 /// Checks a chunk by itself; returns how many lines it has, and how it is kept.
 pub(super) fn check(chunk: &[u8], number: usize, profile: &Profile, load: &Load) -> Result<(u32, Vec<u8>), LoadError> {
-    let mut builder = RegisterBuilder::new(profile, source_of(load));
+    let mut builder = RegisterBuilder::new(profile, source_of(load).into());
     let mut kept = Packed::with_room(chunk.len());
     let count = each_line(chunk, number, |line: RecordLine| {
         match (line.removed, load.base) {
@@ -89,7 +89,7 @@ struct Newest {
 
 /// Reads a load and all that it builds on.
 pub(super) fn read(store: &Store, profile: &Profile, load: &Load) -> Result<Read, LoadError> {
-    let mut builder = RegisterBuilder::new(profile, source_of(load));
+    let mut builder = RegisterBuilder::new(profile, source_of(load).into());
     let (mut newest, mut lines): (HashMap<RecordRef, Newest>, u64) = (HashMap::new(), 0);
     // Records of which a later load than the one that is being read has spoken.
     let mut decided: HashSet<RecordRef> = HashSet::new();
