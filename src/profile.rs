@@ -109,7 +109,8 @@ pub struct Pass {
     pub name: String,
     pub scope: Scope,
     /// Parts of the person that are in the key as well, for the scopes street and postcode: a code is noise to whoever
-    /// differs in one, so that it can be lenient without showing who lives together. Random where a part is not known.
+    /// differs in one, so that it can be lenient without showing who lives together. Random where a part is not known; a sex
+    /// that is not is one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed_with: Option<Vec<Part>>,
     /// Bits of the Bloom filter before diffusion, a power of two from 64 on.
@@ -316,6 +317,14 @@ mod tests {
         profile.passes[at].keyed_with = None;
         let text = serde_json::to_string(&profile.passes[at]).unwrap();
         assert!(!text.contains("keyed_with"), "{text}");
+    }
+
+    #[test]
+    fn profiles_that_were_measured_can_be_measured_again() {
+        let [p3, keyed] = [include_str!("../tests/lab/p3.toml"), include_str!("../tests/lab/keyed.toml")]
+            .map(|text| Profile::from_toml(text).unwrap());
+        assert!(p3.passes.iter().all(|pass| pass.parts().is_empty()));
+        assert_eq!(keyed.passes.iter().filter(|pass| !pass.parts().is_empty()).count(), 6);
     }
 
     #[test]

@@ -188,6 +188,7 @@ fn no_article_loads_records_from_which_nobody_is_told_anything() {
         let care = Facts { action: Act::Load(Source::Care), ..question("00000099000000003000") };
         assert_eq!(old.decide(&care).unwrap_err().article.as_str(), "minimisation");
         let without = read(&toml, &without_care_loads()).unwrap();
+        assert!(!without.needs(Source::Care) && without.needs(Source::Population), "no epoch waits for a list: {to}");
         let load = Facts { action: Act::Load(Source::Population), ..question("00000099000000002000") };
         assert!(without.decide(&load).is_ok(), "the register serves minors and seniors: {to}");
     }

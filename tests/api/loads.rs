@@ -624,5 +624,14 @@ fn people_with_a_restriction_are_loaded_on_a_ground_that_every_party_signed_and_
     let refused = format!("{:#}", load::load(&args).err().expect("another ground"));
     assert!(refused.contains("[restricted] legal_basis"), "{refused}");
     args.people.with_restricted = Some("Wet BRP art. 3.21".into());
+    // What another party signed is no word of this one.
+    let party = next.party(CARE);
+    let config = fs::read_to_string(&party).unwrap();
+    let others = config.replace(&format!("note_key = \"{CARE}.note\""), &format!("note_key = \"{POPULATION}.note\""));
+    assert_ne!(config, others);
+    fs::write(&party, others).unwrap();
+    let refused = format!("{:#}", load::load(&args).err().expect("signed by another party"));
+    assert!(refused.contains("signed no such version"), "{refused}");
+    fs::write(&party, config).unwrap();
     assert!(load::load(&args).unwrap().receipt.is_some());
 }

@@ -61,10 +61,10 @@ fn read_on(house: &House, epoch: &str) -> Vec<Date> {
     reports.into_iter().map(|one| one.reference_date).collect()
 }
 
-/// All agree on a version that has seniors from 67 and begins tomorrow.
-fn agree_on_other_ages(house: &House) {
+/// All agree on a version that has seniors from 67.
+fn agree_on_other_ages(house: &House, from: Date) {
     amend(house, "senior_from = 65", "senior_from = 67");
-    let begins = format!("replaces = \"{}\"\nvalid_from = {}", house.regulation.digest(), day(1));
+    let begins = format!("replaces = \"{}\"\nvalid_from = {from}", house.regulation.digest());
     amend(house, "valid_from = 2020-01-01", &begins);
     house.activate_law().unwrap();
 }
@@ -128,7 +128,7 @@ fn a_register_by_other_ages_than_those_of_today_s_version_answers_nobody_until_i
     let lines = residents(&house, &encoder);
     let late = ByHand::begin(&house, POPULATION, &encoder, Source::Population, lines.len());
     assert_eq!(late.put(&house, POPULATION, 0, &lines).status, 200);
-    agree_on_other_ages(&house);
+    agree_on_other_ages(&house, day(1));
     assert_eq!(told(&house, EPOCH), "priority", "by the version of its day");
     assert!(stale(&house).is_empty());
     house.clock.pass(NOW + Duration::days(1));
@@ -184,11 +184,22 @@ fn a_register_that_does_not_say_by_which_ages_it_was_made_has_those_of_the_day_o
     assert_eq!(db.execute("UPDATE load SET report = json_remove(report, '$.ages')", []).unwrap(), 2);
     house.restart();
     assert_eq!(told(&house, EPOCH), "priority");
-    agree_on_other_ages(&house);
+    agree_on_other_ages(&house, day(1));
     house.clock.pass(NOW + Duration::days(1));
     assert_eq!((told(&house, EPOCH).as_str(), stale(&house).len()), ("undetermined", 1));
     renew(&house, POPULATION, Kind::Population, "brp.csv", None);
     assert_eq!((told(&house, EPOCH).as_str(), stale(&house).len()), ("priority", 0));
+}
+
+#[test]
+fn a_version_that_takes_the_place_of_another_on_the_day_of_a_load_does_not_pass_for_the_one_it_was_made_by() {
+    let mut house = house();
+    let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
+    assert_eq!(db.execute("UPDATE load SET report = json_remove(report, '$.ages')", []).unwrap(), 2);
+    house.restart();
+    assert_eq!(told(&house, EPOCH), "priority");
+    agree_on_other_ages(&house, day(0));
+    assert_eq!(told(&house, EPOCH), "undetermined");
 }
 
 #[test]
