@@ -58,6 +58,12 @@ impl Code {
     }
 }
 
+impl From<&[u64]> for Code {
+    fn from(words: &[u64]) -> Self {
+        Self(words.into())
+    }
+}
+
 impl From<Vec<u64>> for Code {
     fn from(words: Vec<u64>) -> Self {
         Self(words.into())

@@ -1,27 +1,25 @@
 //! `voorrang encode`: a file of people into a file of codes.
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use rayon::prelude::*;
 use serde_json::json;
 use time::Date;
 
 use super::client::{PartyBook, open_envelope, read_identity};
+use super::encoding::File;
 use super::inputs::{parse_day, read_profile};
-use super::output::{Output, file_bar};
-use super::people::{CHUNK, PeopleArgs, ReadSoFar, SHARE};
+use super::output::Output;
+use super::people::{PeopleArgs, ReadSoFar};
 use super::salt::read_salt;
 use super::there::refuse_clash;
 use crate::answer::wire::Envelope;
 use crate::clock::Clock;
-use crate::code::Record;
 use crate::encode::read::{self, Chunks, Format};
-use crate::encode::{Ages, CareMember, Encoder, Person, Resident, Source, Tenant, authentic, file};
+use crate::encode::{Ages, CareMember, Encoder, Resident, Source, Tenant, authentic, file};
 use crate::epoch::share::KeptSalt;
 use crate::ids::EpochId;
 use crate::profile::Profile;
@@ -183,94 +181,6 @@ fn write_codes(
             let encode = |people: &[Tenant]| encoder.tenants_in_order(people);
             file.write(people, ReadSoFar::default(), out, encode, |t| (t.id().into(), Source::Tenants, &t.person))
         }
-    }
-}
-
-/// Bytes of most lines: 1,024 of codes in base64, and what is around them.
-const USUAL_LINE: usize = 1800;
-
-/// How records become lines of a file.
-struct File<'a> {
-    encoder: &'a Encoder,
-    writer: file::Writer,
-    /// Under the custodian's own ids, or under references.
-    own_ids: bool,
-    /// The filters before diffusion in the place of codes; all else stays.
-    lab_filters: bool,
-}
-
-impl File<'_> {
-    /// As [`File::write_in_turn`]: all of it in the pool, where no thread waits for another to be woken.
-    fn write<T: Send + Sync>(
-        &self,
-        people: Chunks<T>,
-        so_far: ReadSoFar,
-        out: &mut Output,
-        encode: impl Fn(&[T]) -> Vec<Record> + Sync,
-        own: impl Fn(&T) -> (Cow<'_, str>, Source, &Person) + Sync,
-    ) -> anyhow::Result<u64> {
-        rayon::scope(|_| self.write_in_turn(people, so_far, out, &encode, &own))
-    }
-
-    /// Encodes on all cores and writes in the order of the file, the header into the first record; while a chunk is
-    /// encoded the one before is written and the next one read, by the thread that lets its people go. Returns how many
-    /// records were written.
-    fn write_in_turn<T: Send + Sync>(
-        &self,
-        mut people: Chunks<T>,
-        so_far: ReadSoFar,
-        out: &mut Output,
-        encode: impl Fn(&[T]) -> Vec<Record> + Sync,
-        own: impl Fn(&T) -> (Cow<'_, str>, Source, &Person) + Sync,
-    ) -> anyhow::Result<u64> {
-        let mut header = self.encoder.header();
-        if self.lab_filters {
-            // As long as codes: nothing else would keep them from being taken for some.
-            header.profile += " filters";
-        }
-        let encoded = |at: usize, people: &[T], is_first: bool, bytes: &mut Vec<u8>| {
-            bytes.clear();
-            bytes.reserve(SHARE * USUAL_LINE);
-            let mut header = (is_first && at == 0).then_some(&header);
-            for (one, mut record) in people.iter().zip(encode(people)) {
-                let (id, source, person) = own(one);
-                if self.lab_filters && !record.codes.passes.is_empty() {
-                    record.codes = self.encoder.lab_filters(source, &id, person);
-                }
-                self.writer.line(self.own_ids.then_some(&*id), header.take(), &record, bytes);
-            }
-        };
-        let (mut written, mut bar) = (0, file_bar(so_far.total, "encoding"));
-        let (mut mac, mut place): (_, Option<usize>) = (self.encoder.file_mac(), None);
-        // Used again for every chunk: what is freed is overwritten, and what is new is emptied by the system.
-        let empty = || vec![Vec::<u8>::new(); CHUNK.div_ceil(SHARE)];
-        let (mut made, mut ready) = (empty(), empty());
-        let mut write = |lines: &[Vec<u8>]| -> anyhow::Result<()> {
-            for bytes in lines {
-                place = place.or_else(|| authentic::place_of_mac(bytes.split(|byte| *byte == b'\n').next()?));
-                mac.add(bytes);
-                out.write_all(bytes).context("cannot write the codes")?;
-            }
-            Ok(())
-        };
-        let mut chunk = people.next_chunk(CHUNK);
-        while !chunk.is_empty() {
-            let shares = chunk.par_chunks(SHARE).zip(&mut made).enumerate();
-            let encode = || shares.for_each(|(at, (share, bytes))| encoded(at, share, written == 0, bytes));
-            let ((done, next), ()) = rayon::join(|| (write(&ready), people.next_chunk(CHUNK)), encode);
-            done?;
-            written += chunk.len() as u64;
-            made[chunk.len().div_ceil(SHARE)..].iter_mut().for_each(Vec::clear);
-            std::mem::swap(&mut made, &mut ready);
-            bar.at(so_far.bytes(), written);
-            chunk = next;
-        }
-        write(&ready)?;
-        people.finish()?;
-        if let Some(place) = place {
-            out.overwrite(place as u64, mac.text().as_bytes())?;
-        }
-        Ok(written)
     }
 }
 

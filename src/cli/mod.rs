@@ -22,6 +22,7 @@ pub mod clk;
 pub mod demo;
 pub mod doctor;
 pub mod encode;
+mod encoding;
 pub mod epoch;
 pub mod evaluate;
 mod inputs;

@@ -13,7 +13,7 @@ use std::io::{self, BufRead, Read};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::authentic;
+use super::{CodesOf, authentic};
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::profile::{Pass, Profile};
 
@@ -126,6 +126,29 @@ impl Writer {
     /// Appends the line of a record under an id that is its own, or the reference that uploads have; the first line of
     /// a file has the header.
     pub fn line(&self, id: Option<&str>, header: Option<&CodeHeader>, record: &Record, to: &mut Vec<u8>) {
+        let codes = record.codes.passes.iter().map(|codes| codes.iter().map(Code::words));
+        self.write(id, header, record, codes, to);
+    }
+
+    /// As [`Writer::line`], of a record whose codes are beside it.
+    pub fn line_of(
+        &self,
+        id: Option<&str>,
+        header: Option<&CodeHeader>,
+        (record, codes): (&Record, CodesOf<'_>),
+        to: &mut Vec<u8>,
+    ) {
+        self.write(id, header, record, codes.passes(), to);
+    }
+
+    fn write<'a>(
+        &self,
+        id: Option<&str>,
+        header: Option<&CodeHeader>,
+        record: &Record,
+        codes: impl Iterator<Item = impl Iterator<Item = &'a [u64]>>,
+        to: &mut Vec<u8>,
+    ) {
         to.extend(b"{\"id\":");
         match id {
             Some(id) => json(&id, to),
@@ -141,20 +164,17 @@ impl Writer {
             to.extend(b"\"}");
         }
         to.extend(b",\"codes\":{");
-        let mut bytes = Vec::with_capacity(256);
-        for (at, (name, codes)) in self.passes.iter().zip(&record.codes.passes).enumerate() {
+        for (at, (name, codes)) in self.passes.iter().zip(codes).enumerate() {
             if at > 0 {
                 to.push(b',');
             }
             to.extend(name);
             to.extend(b":[");
-            for (at, code) in codes.iter().enumerate() {
+            for (at, code) in codes.enumerate() {
                 if at > 0 {
                     to.push(b',');
                 }
-                code.words().iter().for_each(|word| bytes.extend(word.to_be_bytes()));
-                quoted(&bytes, to);
-                bytes.clear();
+                quoted_words(code, to);
             }
             to.push(b']');
         }
@@ -181,10 +201,27 @@ fn json(value: &impl Serialize, to: &mut Vec<u8>) {
 
 fn quoted(bytes: &[u8], to: &mut Vec<u8>) {
     to.push(b'"');
+    base64(bytes, to);
+    to.push(b'"');
+}
+
+/// Words of a code that become base64 at a time: a multiple of three, so that only the last ones want padding.
+const PIECE: usize = 24;
+
+fn quoted_words(words: &[u64], to: &mut Vec<u8>) {
+    to.push(b'"');
+    for piece in words.chunks(PIECE) {
+        let mut bytes = [0; PIECE * 8];
+        bytes.as_chunks_mut().0.iter_mut().zip(piece).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+        base64(&bytes[..piece.len() * 8], to);
+    }
+    to.push(b'"');
+}
+
+fn base64(bytes: &[u8], to: &mut Vec<u8>) {
     let begin = to.len();
     to.resize(begin + bytes.len().div_ceil(3) * 4, 0);
     STANDARD.encode_slice(bytes, &mut to[begin..]).expect("there is room for four signs of three bytes");
-    to.push(b'"');
 }
 
 /// Reads records one by one; `name` is what errors call the file. After an error there is nothing more. An empty

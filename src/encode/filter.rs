@@ -2,7 +2,7 @@
 //! insertions, so neither the length of a name nor a missing date shows in the number of set bits.
 
 use super::diffuse::transpose;
-use super::keys::{Batch, Numbers, Seed, for_parts};
+use super::keys::{Batch, Numbers, Seed};
 
 /// Filters that a sheet has room for.
 const SIDE: u32 = u64::BITS;
@@ -22,6 +22,7 @@ pub(super) struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
+    #[inline]
     pub(super) fn new(bits: usize) -> Self {
         Self { planes: vec![0; bits], used: 0, drawn: Batch::new(bits), random: Batch::new(bits) }
     }
@@ -42,10 +43,11 @@ impl<'a> Sheet<'a> {
         &mut self,
         filter: Filters,
         filler: &'a Numbers,
-        (record, block): (&Seed, u32),
+        (record, block): (Seed, u32),
         insertions: u32,
     ) {
-        self.random.add(filler, (record, block), insertions as usize, filter, &mut self.planes);
+        self.random.take(filler, &mut self.planes);
+        self.random.add((record, block), insertions as usize, filter, &mut self.planes);
     }
 
     /// A field: `insertions` are shared among its slots, the remainder to the first. The shares of empty slots are
@@ -54,20 +56,22 @@ impl<'a> Sheet<'a> {
         let Strokes { slots, insertions, first_block, fill, part, record, filters } = field;
         let count = slots.len() as u32;
         let (share, more) = ((insertions / count) as usize, (insertions % count) as usize);
-        let mut random = 0;
+        // Of a share, those that are drawn of the token.
+        let own = |share: usize| if part > 0.0 { share - (share as f64 * part).round() as usize } else { share };
+        let (less, greater) = (own(share), own(share + 1));
+        let mut random = insertions as usize;
+        self.drawn.take(ink.numbers, &mut self.planes);
         for (at, slot) in slots.iter().enumerate() {
-            let share = share + usize::from(at < more);
-            let Some(seed) = slot else {
-                random += share;
-                continue;
-            };
-            let own = if part > 0.0 { share - (share as f64 * part).round() as usize } else { share };
-            let seed = for_parts(seed, ink.parts);
-            self.drawn.add(ink.numbers, (&seed, first_block), own, filters, &mut self.planes);
-            random += share - own;
+            let Some(seed) = slot else { continue };
+            let own = if at < more { greater } else { less };
+            self.drawn.add((seed.with_parts(ink.parts), first_block), own, filters, &mut self.planes);
+            random -= own;
         }
-        if let Some(first_block) = fill {
-            self.random.add(ink.filler, (record, first_block), random, filters, &mut self.planes);
+        if let Some(first_block) = fill
+            && random > 0
+        {
+            self.random.take(ink.filler, &mut self.planes);
+            self.random.add((record, first_block), random, filters, &mut self.planes);
         }
     }
 
@@ -120,7 +124,7 @@ pub(super) struct Strokes<'a> {
     pub(super) fill: Option<u32>,
     /// How much of the shares that are there is random all the same.
     pub(super) part: f64,
-    pub(super) record: &'a Seed,
+    pub(super) record: Seed,
     pub(super) filters: Filters,
 }
 
@@ -155,7 +159,7 @@ mod tests {
     }
 
     fn strokes<'a>(slots: &'a [Option<Seed>], insertions: u32, part: f64, filters: Filters) -> Strokes<'a> {
-        Strokes { slots, insertions, first_block: 0, fill: Some(7), part, record: &[4; 12], filters }
+        Strokes { slots, insertions, first_block: 0, fill: Some(7), part, record: [4; 12].into(), filters }
     }
 
     #[test]
@@ -164,7 +168,7 @@ mod tests {
         let ink = Ink { numbers: &numbers, parts: 0, filler: &filler };
         let mut sheet = Sheet::new(256);
         let (one, both) = (sheet.next(), sheet.next());
-        sheet.add(ink, strokes(&[Some([3; 12]), None], 40, 0.0, one | both));
+        sheet.add(ink, strokes(&[Some([3; 12].into()), None], 40, 0.0, one | both));
         let filters = sheet.filters();
         assert_eq!(filters[0], filters[1]);
         assert!(filters[0].iter().any(|word| *word != 0));
@@ -181,7 +185,8 @@ mod tests {
         let ink = Ink { numbers: &numbers, parts: 0, filler: &filler };
         for (count, part) in [(1, 0.0), (3, 0.0), (7, 0.5), (9, 0.31)] {
             for empty in 0..=count {
-                let slots: Vec<Option<Seed>> = (0..count).map(|at| (at >= empty).then_some([at as u8; 12])).collect();
+                let slots: Vec<Option<Seed>> =
+                    (0..count).map(|at| (at >= empty).then_some([at as u8; 12].into())).collect();
                 let mut sheet = Sheet::new(BITS);
                 let filter = sheet.next();
                 sheet.add(ink, strokes(&slots, 100, part, filter));

@@ -2,6 +2,7 @@
 //! 96 bits, and AES-256 in counter mode (NIST SP 800-38A) draws as many numbers from them as are wanted. HKDF and HMAC
 //! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
+use std::num::NonZeroU128;
 use std::ptr;
 
 use aes::cipher::{BlockEncrypt, KeyInit};
@@ -97,34 +98,93 @@ fn frame<'a>(parts: impl IntoIterator<Item = &'a [u8]>, mut take: impl FnMut(&[u
 
 /// SHA-256 of framed parts.
 pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
-    let mut context = digest::Context::new(&SHA256);
-    frame(parts, |bytes| context.update(bytes));
+    let (mut context, mut whole) = (digest::Context::new(&SHA256), Whole::new());
+    frame(parts, |bytes| whole.add(bytes, |bytes| context.update(bytes)));
+    context.update(whole.rest());
     context.finish()
 }
 
 /// The first bytes of HMAC over framed parts; at most 32.
 pub(super) fn tag<const BYTES: usize>(key: &Key, parts: &[&[u8]]) -> [u8; BYTES] {
-    let mut context = hmac::Context::with_key(key);
-    frame(parts.iter().copied(), |bytes| context.update(bytes));
+    let (mut context, mut whole) = (hmac::Context::with_key(key), Whole::new());
+    frame(parts.iter().copied(), |bytes| whole.add(bytes, |bytes| context.update(bytes)));
+    context.update(whole.rest());
     *context.sign().as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes")
 }
 
-/// What numbers are drawn for: 96 bits of HMAC of a token, or of a record.
-pub(super) type Seed = [u8; 12];
-
-/// The seed of a token for people whose parts are this number: XOR, as TLS 1.3 makes nonces of a secret one and the
-/// number of a record (RFC 8446, 5.3). Of one token no two numbers have the same seed; those of two tokens meet only if
-/// 96 bits of HMAC do. So no block is drawn twice under a key, and people of other parts have other positions.
-#[inline]
-pub(super) fn for_parts(seed: &Seed, parts: u64) -> Seed {
-    let mut seed = *seed;
-    let low = seed.last_chunk_mut::<8>().expect("a seed has 12 bytes");
-    *low = (u64::from_be_bytes(*low) ^ parts).to_be_bytes();
-    seed
+/// Short pieces that are hashed as one: each update costs as much as many bytes.
+struct Whole {
+    bytes: [u8; 64],
+    filled: usize,
 }
 
+impl Whole {
+    #[inline]
+    fn new() -> Self {
+        Self { bytes: [0; 64], filled: 0 }
+    }
+
+    /// Keeps a piece, or gives it on with what was kept if there is no room.
+    #[inline]
+    fn add(&mut self, piece: &[u8], mut on: impl FnMut(&[u8])) {
+        match self.bytes[self.filled..].get_mut(..piece.len()) {
+            Some(room) => {
+                room.copy_from_slice(piece);
+                self.filled += piece.len();
+            }
+            None => {
+                on(self.rest());
+                on(piece);
+                self.filled = 0;
+            }
+        }
+    }
+
+    #[inline]
+    fn rest(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+/// What numbers are drawn for: 96 bits of HMAC of a token, or of a record. They lie as in the blocks that they begin, so
+/// that a block is made in a register: of bytes that are written in pieces, the processor waits for the last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seed(NonZeroU128);
+
+/// A bit where the number of a block has its place: with it no seed is zero, and a slot needs no room for whether it is
+/// empty.
+const THERE: NonZeroU128 = NonZeroU128::new((1_u128 << 31).to_be()).expect("one bit is set");
+
+impl From<[u8; 12]> for Seed {
+    #[inline]
+    fn from(bits: [u8; 12]) -> Self {
+        let mut block = [0; 16];
+        block[..12].copy_from_slice(&bits);
+        Self(THERE | u128::from_ne_bytes(block))
+    }
+}
+
+impl Seed {
+    /// The seed of a token for people whose parts are this number: XOR, as TLS 1.3 makes nonces of a secret one and the
+    /// number of a record (RFC 8446, 5.3). Of one token no two numbers have the same seed; those of two tokens meet only if
+    /// 96 bits of HMAC do. So no block is drawn twice under a key, and people of other parts have other positions.
+    #[inline]
+    pub(super) fn with_parts(self, parts: u64) -> Self {
+        Self(THERE | (self.0.get() ^ (u128::from(parts) << 32).to_be()))
+    }
+
+    /// Its block of this number.
+    #[inline]
+    fn block(self, number: u32) -> Block {
+        (self.0.get() ^ THERE.get() | u128::from(number).to_be()).to_ne_bytes().into()
+    }
+}
+
+/// Blocks that the processor works at side by side.
+const SIDE_BY_SIDE: usize = 8;
+
 /// Blocks that wait at most.
-const MOST: usize = 64;
+const MOST: usize = 8 * SIDE_BY_SIDE;
 
 /// Blocks of positions in filters that wait to be made: many at once, because the processor works at them side by side.
 pub(super) struct Batch<'a> {
@@ -142,46 +202,46 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// For filters of a power of two up to 2^16 bits.
+    #[inline]
     pub(super) fn new(filter_bits: usize) -> Self {
         let width = filter_bits.ilog2().max(1);
         let (blocks, wanted) = ([Block::default(); MOST], [(0, 0); MOST]);
         Self { numbers: None, blocks, wanted, filled: 0, width, whole: 2 * (64 / width) as usize }
     }
 
-    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, or they wait
-    /// for other numbers, their bits are set.
+    /// What is added next waits for these numbers. The bits of what waits for others are set.
     #[inline]
-    pub(super) fn add(
-        &mut self,
-        numbers: &'a Numbers,
-        (seed, first_block): (&Seed, u32),
-        mut count: usize,
-        filters: u64,
-        planes: &mut [u64],
-    ) {
+    pub(super) fn take(&mut self, numbers: &'a Numbers, planes: &mut [u64]) {
         if !self.numbers.is_some_and(|before| ptr::eq(before, numbers)) {
             self.draw(planes);
             self.numbers = Some(numbers);
         }
-        let mut counter = first_block;
+    }
+
+    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits are
+    /// set.
+    #[inline]
+    pub(super) fn add(&mut self, (seed, first_block): (Seed, u32), mut count: usize, filters: u64, planes: &mut [u64]) {
+        let mut number = first_block;
         while count > 0 {
             if self.filled == MOST {
                 self.draw(planes);
             }
-            self.blocks[self.filled] = block(seed, counter);
-            self.wanted[self.filled] = (count.min(self.whole), filters);
+            let now = count.min(self.whole);
+            self.blocks[self.filled] = seed.block(number);
+            self.wanted[self.filled] = (now, filters);
             self.filled += 1;
-            count = count.saturating_sub(self.whole);
-            counter += 1;
+            count -= now;
+            number += 1;
         }
     }
 
     /// Sets the bits of all that waits. Plane `b` has bit `b` of each filter.
     pub(super) fn draw(&mut self, planes: &mut [u64]) {
         let Some(numbers) = self.numbers else { return };
-        let blocks = &mut self.blocks[..self.filled];
-        numbers.0.encrypt_blocks(blocks);
-        let drawn = blocks.iter().zip(self.wanted);
+        // Eight at once are as quick as one: what is beyond the last is of no use, and never looked at.
+        numbers.0.encrypt_blocks(&mut self.blocks[..self.filled.next_multiple_of(SIDE_BY_SIDE)]);
+        let drawn = self.blocks[..self.filled].iter().zip(self.wanted);
         // The widths of the built-in profile: what is known beforehand has no bounds to look at.
         match (self.width, planes.len()) {
             (8, 256) => drawn.for_each(|(block, wanted)| set(8, block, wanted, &mut planes[..256])),
@@ -223,23 +283,15 @@ impl Numbers {
     }
 
     /// An endless row of numbers.
-    pub(super) fn stream(&self, seed: &Seed, first_block: u32) -> impl Iterator<Item = u16> {
-        (first_block..).flat_map(|counter| {
-            let mut block = block(seed, counter);
+    pub(super) fn stream(&self, seed: Seed, first_block: u32) -> impl Iterator<Item = u16> {
+        (first_block..).flat_map(move |number| {
+            let mut block = seed.block(number);
             self.0.encrypt_block(&mut block);
             let (pairs, _) = block.as_chunks::<2>();
             let numbers: [u16; 8] = std::array::from_fn(|i| u16::from_be_bytes(pairs[i]));
             numbers
         })
     }
-}
-
-#[inline]
-fn block(seed: &Seed, counter: u32) -> Block {
-    let mut block = Block::default();
-    block[..12].copy_from_slice(seed);
-    block[12..].copy_from_slice(&counter.to_be_bytes());
-    block
 }
 
 /// A number below `bound` with no bias: numbers of the uneven rest are thrown away. `bound` is at least 1.
@@ -289,7 +341,7 @@ mod tests {
         let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street, &keys.file]);
         let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
         let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
-        let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream(&[0; 12], 0).take(8).collect()).collect();
+        let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream([0; 12].into(), 0).take(8).collect()).collect();
         let distinct = (
             tags.iter().collect::<std::collections::HashSet<_>>().len(),
             first.iter().collect::<std::collections::HashSet<_>>().len(),
@@ -305,6 +357,13 @@ mod tests {
         assert_ne!(bytes(&[b"ab"]), bytes(&[b"ab", b""]));
         let key = Key::new(HMAC_SHA256, &[1; 32]);
         assert_eq!(tag::<32>(&key, &[b"ab", b"c"]), sign(&key, b"\0\0\0\x02ab\0\0\0\x01c").as_ref());
+        for length in [0, 50, 52, 53, 56, 60, 61, 64, 300] {
+            let (long, mut framed) = (vec![7; length], b"\0\0\0\x02ab".to_vec());
+            framed.extend((length as u32).to_be_bytes().iter().chain(&long).chain(b"\0\0\0\x01c"));
+            assert_eq!(tag::<32>(&key, &[b"ab", &long, b"c"]), sign(&key, &framed).as_ref());
+            let parts: [&[u8]; 3] = [b"ab", &long, b"c"];
+            assert_eq!(digest(parts).as_ref(), digest::digest(&SHA256, &framed).as_ref());
+        }
     }
 
     #[test]
@@ -312,14 +371,14 @@ mod tests {
         // NIST SP 800-38A, F.5.5: key, first counter block, and what is drawn from it (cipher text XOR plain text).
         let key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
         let key: [u8; 32] = hex::decode(key).unwrap().try_into().unwrap();
-        let seed = *hex::decode("f0f1f2f3f4f5f6f7f8f9fafb").unwrap().first_chunk().unwrap();
-        let drawn: Vec<u16> = Numbers::new(&key).stream(&seed, 0xfcfd_feff).take(8).collect();
+        let seed: [u8; 12] = hex::decode("f0f1f2f3f4f5f6f7f8f9fafb").unwrap().try_into().unwrap();
+        let drawn: Vec<u16> = Numbers::new(&key).stream(seed.into(), 0xfcfd_feff).take(8).collect();
         let bytes: Vec<u8> = drawn.iter().flat_map(|number| number.to_be_bytes()).collect();
         assert_eq!(hex::encode(bytes), "0bdf7df1591716335e9a8b15c860c502");
     }
 
     /// Positions of one block: as many as each half of it has, from the low end.
-    fn positions(numbers: &Numbers, seed: &Seed, counter: u32, width: u32) -> Vec<usize> {
+    fn positions(numbers: &Numbers, seed: Seed, counter: u32, width: u32) -> Vec<usize> {
         let block: Vec<u64> = numbers.stream(seed, counter).take(8).map(u64::from).collect();
         let half = |half: &[u64]| half.iter().fold(0_u64, |all, number| all << 16 | number);
         let of_half = |half: u64| (0..64 / width).map(move |at| (half >> (at * width)) as usize & ((1 << width) - 1));
@@ -334,9 +393,10 @@ mod tests {
             let mut got = vec![0; bits];
             let mut batch = Batch::new(bits);
             for (seed, first, count, filters) in [(1, 0, 11, 1), (2, 5, 3, 2), (1, 9, 1_500, 4), (3, 1, 0, 8)] {
-                let seed = [seed; 12];
-                batch.add(&numbers, (&seed, first), count, filters, &mut got);
-                let all = (first..).flat_map(|counter| positions(&numbers, &seed, counter, width));
+                let seed = Seed::from([seed; 12]);
+                batch.take(&numbers, &mut got);
+                batch.add((seed, first), count, filters, &mut got);
+                let all = (first..).flat_map(|counter| positions(&numbers, seed, counter, width));
                 all.take(count).for_each(|at| want[at] |= filters);
             }
             batch.draw(&mut got);
@@ -348,20 +408,20 @@ mod tests {
 
     #[test]
     fn other_parts_have_other_blocks_and_no_part_the_token_s_own() {
-        let (key, seed) = (Numbers::new(&[7; 32]), [3; 12]);
+        let (key, seed) = (Numbers::new(&[7; 32]), Seed::from([3; 12]));
         let mut drawn = std::collections::HashSet::new();
         for parts in (0..64).map(|bit| 1 << bit).chain([0]) {
-            let blocks: Vec<u16> = key.stream(&for_parts(&seed, parts), 0).take(8 * 30).collect();
+            let blocks: Vec<u16> = key.stream(seed.with_parts(parts), 0).take(8 * 30).collect();
             assert!(blocks.chunks(8).all(|block| drawn.insert(block.to_vec())), "{parts}");
         }
-        assert_eq!(for_parts(&seed, 0), seed);
-        assert_eq!(for_parts(&for_parts(&seed, 0x1234_5678_9abc), 0x1234_5678_9abc), seed);
+        assert!(seed.with_parts(0) == seed && seed.with_parts(1) != seed);
+        assert!(seed.with_parts(0x1234_5678_9abc).with_parts(0x1234_5678_9abc) == seed);
     }
 
     #[test]
     fn below_reaches_every_number_evenly() {
         let key = Numbers::new(&[7; 32]);
-        let mut numbers = key.stream(&[0; 12], 0);
+        let mut numbers = key.stream([0; 12].into(), 0);
         let mut seen = [0_u32; 6];
         for _ in 0..6_000 {
             seen[below(&mut numbers, 6)] += 1;

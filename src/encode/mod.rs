@@ -14,6 +14,7 @@ pub mod clkhash;
 mod diffuse;
 pub mod file;
 mod filter;
+mod frequent;
 mod keys;
 mod letters;
 mod normalize;
@@ -21,27 +22,30 @@ mod parts;
 mod passes;
 mod person;
 pub mod read;
+mod sheaf;
 mod token;
 mod words;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::slice;
 
-use foldhash::HashMap;
 use time::Date;
 
 pub use birth::{BadDate, BirthDate, Dates};
 pub use normalize::{initial, surname_parts};
 pub use person::{Address, Ages, Arrears, BadAddress, CareMember, Person, Resident, Sex, Statements, Tenant};
+pub use sheaf::{CodesOf, InOrder};
 pub use token::{surnames, token_kinds};
 
 use crate::code::{AddressToken, Code, CodeHeader, Codes, Group, HouseholdToken, Record, RecordRef};
 use crate::ids::EpochId;
 use crate::profile::{Profile, Reading};
 use authentic::FileMac;
+use frequent::Frequent;
 use keys::{Keys, Root, Seed, tag};
 use passes::{Last, Neighbours, PassEncoder, Subject};
+use sheaf::Sheaf;
 use token::Token;
 
 /// Whose file a record is of. Records of different sources never share random bits, even with equal ids.
@@ -71,7 +75,7 @@ pub struct Encoder {
     variants: usize,
     readings: Vec<Reading>,
     /// The seeds of the tokens that most records have.
-    frequent: HashMap<Token, Seed>,
+    frequent: Frequent<Seed>,
 }
 
 /// A record to encode.
@@ -104,7 +108,6 @@ impl Encoder {
         let keys = root.keys();
         let passes = (0..profile.passes.len()).map(|at| PassEncoder::new(profile, &root, at)).collect();
         let readings: BTreeSet<Reading> = profile.passes.iter().flat_map(|pass| pass.also_asked.clone()).collect();
-        let frequent: HashSet<Token> = Token::frequent().collect();
         Self {
             passes,
             header: CodeHeader {
@@ -115,7 +118,7 @@ impl Encoder {
             },
             variants: profile.variants,
             readings: readings.into_iter().collect(),
-            frequent: frequent.into_iter().map(|token| (token, tag(&keys.token, &[&token.bytes()]))).collect(),
+            frequent: Frequent::new(|token| token_seed(&keys, token)),
             keys,
         }
     }
@@ -133,7 +136,10 @@ impl Encoder {
     /// Residents as the linkage unit sees them. Whoever is certainly a minor has no codes. Unknown parts of a birth
     /// date put a person in every group that is possible: a wrong "no" is the costly error.
     pub fn residents(&self, residents: &[Resident], reference: Date, ages: &Ages) -> Vec<Record> {
-        self.population(residents, reference, ages, Self::shuffled)
+        let (mut records, at, codes) = self.population(residents, reference, ages, Self::shuffled);
+        let encoded = records.iter_mut().zip(at).filter(|(_, at)| at.is_some());
+        encoded.zip(codes).for_each(|((record, _), codes)| record.codes = codes);
+        records
     }
 
     /// One of [`Encoder::residents`].
@@ -143,12 +149,15 @@ impl Encoder {
 
     /// Members of the public mental-health target group as the linkage unit sees them.
     pub fn care_members(&self, members: &[CareMember]) -> Vec<Record> {
-        self.care(members, Self::shuffled)
+        let (mut records, codes) = self.care(members, Self::shuffled);
+        records.iter_mut().zip(codes).for_each(|(record, codes)| record.codes = codes);
+        records
     }
 
     /// Tenants as questions carry them.
     pub fn tenants(&self, tenants: &[Tenant]) -> Vec<(Codes, Option<AddressToken>)> {
-        self.tenancy(tenants, Self::shuffled)
+        let (addresses, codes) = self.tenancy(tenants, Self::shuffled);
+        codes.into_iter().zip(addresses).collect()
     }
 
     /// The token of an address, if postcode and number are known. The suffix is not in it: too many files write it in
@@ -172,32 +181,39 @@ impl Encoder {
     fn record(&self, source: Source, id: &str) -> Own {
         let own: [u8; 28] = tag(&self.keys.record, &[source.name(), id.as_bytes()]);
         let (reference, seed) = own.split_at(16);
-        (RecordRef(reference.try_into().expect("16 bytes")), seed.try_into().expect("the 12 behind them"))
+        (
+            RecordRef(reference.try_into().expect("16 bytes")),
+            Seed::from(*seed.first_chunk().expect("the 12 behind them")),
+        )
     }
 
     /// As [`Encoder::residents`] with the own surname's code first, for a file that stays with the custodian.
-    pub fn residents_in_order(&self, residents: &[Resident], reference: Date, ages: &Ages) -> Vec<Record> {
-        self.population(residents, reference, ages, Self::in_order)
+    pub fn residents_in_order(&self, residents: &[Resident], reference: Date, ages: &Ages) -> InOrder {
+        let (records, at, sheaf) = self.population(residents, reference, ages, Self::encode);
+        InOrder { records, at, sheaf }
     }
 
     /// As [`Encoder::care_members`] with the own surname's code first, for a file that stays with the custodian.
-    pub fn care_members_in_order(&self, members: &[CareMember]) -> Vec<Record> {
-        self.care(members, Self::in_order)
+    pub fn care_members_in_order(&self, members: &[CareMember]) -> InOrder {
+        let (records, sheaf) = self.care(members, Self::encode);
+        InOrder { at: (0..records.len()).map(Some).collect(), records, sheaf }
     }
 
     /// Tenants as records with the own surname's code first, for a file that stays with the corporation.
-    pub fn tenants_in_order(&self, tenants: &[Tenant]) -> Vec<Record> {
-        let record = |(tenant, (codes, address)): (&Tenant, (Codes, Option<AddressToken>))| {
+    pub fn tenants_in_order(&self, tenants: &[Tenant]) -> InOrder {
+        let (addresses, sheaf) = self.tenancy(tenants, Self::encode);
+        let record = |(tenant, address): (&Tenant, Option<AddressToken>)| {
             let id = self.record_ref(Source::Tenants, &tenant.id());
-            Record { id, address, household: None, groups: Vec::new(), codes }
+            Record { id, address, household: None, groups: Vec::new(), codes: Codes::default() }
         };
-        tenants.iter().zip(self.tenancy(tenants, Self::in_order)).map(record).collect()
+        let records = tenants.iter().zip(addresses).map(record).collect();
+        InOrder { records, at: (0..tenants.len()).map(Some).collect(), sheaf }
     }
 
     /// The codes of a person, real name variants first. Uploads carry them in an order that tells nothing, see
     /// [`Encoder::residents`].
     pub fn codes(&self, source: Source, id: &str, person: &Person) -> Codes {
-        only(self.in_order(&[Row::new(source, self.record(source, id).1, person)]))
+        self.encode(&[Row::new(source, self.record(source, id).1, person)]).codes(0)
     }
 
     /// The filters before diffusion, real name variants first: for attack tests in a laboratory, never for upload.
@@ -212,63 +228,66 @@ impl Encoder {
         Codes { passes: self.passes.iter().map(filters).collect() }
     }
 
-    fn population(
+    /// Records without codes; where their codes are in what `encode` makes; and that.
+    fn population<C>(
         &self,
         residents: &[Resident],
         reference: Date,
         ages: &Ages,
-        encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>,
-    ) -> Vec<Record> {
+        encode: impl Fn(&Self, &[Row<'_>]) -> C,
+    ) -> (Vec<Record>, Vec<Option<usize>>, C) {
         let own: Vec<_> = residents.iter().map(|resident| self.record(Source::Population, &resident.id)).collect();
-        let is_adult = |resident: &Resident| ages.can_be_adult(resident.person.birth, reference);
-        let adults = residents.iter().zip(&own).filter(|(resident, _)| is_adult(resident));
-        let adults: Vec<Row<'_>> =
-            adults.map(|(resident, own)| Row::new(Source::Population, own.1, &resident.person)).collect();
-        let mut codes = encode(self, &adults).into_iter();
+        let mut adults = Vec::with_capacity(residents.len());
+        let mut at = Vec::with_capacity(residents.len());
+        for (resident, (_, seed)) in residents.iter().zip(&own) {
+            let is_adult = ages.can_be_adult(resident.person.birth, reference);
+            at.push(is_adult.then_some(adults.len()));
+            adults.extend(is_adult.then(|| Row::new(Source::Population, *seed, &resident.person)));
+        }
+        let codes = encode(self, &adults);
         let (mut addresses, mut households) = (Last::default(), Last::default());
         let record = |(resident, (id, _)): (&Resident, Own)| Record {
             id,
             address: resident.person.address.as_ref().and_then(|place| *addresses.of(place, || self.address(place))),
             household: Some(*households.of(&*resident.household, || self.household(&resident.household))),
             groups: ages.groups(resident.person.birth, reference),
-            codes: if is_adult(resident) { codes.next().expect("every adult has codes") } else { Codes::default() },
+            codes: Codes::default(),
         };
-        residents.iter().zip(own).map(record).collect()
+        (residents.iter().zip(own).map(record).collect(), at, codes)
     }
 
-    fn care(&self, members: &[CareMember], encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>) -> Vec<Record> {
+    /// Records without codes, and what `encode` makes.
+    fn care<C>(&self, members: &[CareMember], encode: impl Fn(&Self, &[Row<'_>]) -> C) -> (Vec<Record>, C) {
         let own: Vec<_> = members.iter().map(|member| self.record(Source::Care, &member.id)).collect();
         let rows: Vec<Row<'_>> =
             members.iter().zip(&own).map(|(member, own)| Row::new(Source::Care, own.1, &member.person)).collect();
         let codes = encode(self, &rows);
-        let record = |((member, (id, _)), codes): ((&CareMember, Own), Codes)| Record {
+        let record = |(member, (id, _)): (&CareMember, Own)| Record {
             id,
             address: member.person.address.as_ref().and_then(|address| self.address(address)),
             household: None,
             groups: vec![Group::Oggz],
-            codes,
+            codes: Codes::default(),
         };
-        members.iter().zip(own).zip(codes).map(record).collect()
+        (members.iter().zip(own).map(record).collect(), codes)
     }
 
-    fn tenancy(
+    /// Tokens of addresses, and what `encode` makes.
+    fn tenancy<C>(
         &self,
         tenants: &[Tenant],
-        encode: impl Fn(&Self, &[Row<'_>]) -> Vec<Codes>,
-    ) -> Vec<(Codes, Option<AddressToken>)> {
+        encode: impl Fn(&Self, &[Row<'_>]) -> C,
+    ) -> (Vec<Option<AddressToken>>, C) {
         let seed = |tenant: &Tenant| self.record(Source::Tenants, &tenant.id()).1;
         let rows: Vec<Row<'_>> =
             tenants.iter().map(|tenant| Row::new(Source::Tenants, seed(tenant), &tenant.person)).collect();
         let codes = encode(self, &rows);
         let address = |tenant: &Tenant| tenant.person.address.as_ref().and_then(|address| self.address(address));
-        codes.into_iter().zip(tenants).map(|(codes, tenant)| (codes, address(tenant))).collect()
+        (tenants.iter().map(address).collect(), codes)
     }
 
     fn subjects(&self, rows: &[Row<'_>]) -> Vec<Subject> {
-        let of_token = |token: Token| match self.frequent.get(&token) {
-            Some(seed) => *seed,
-            None => tag(&self.keys.token, &[&token.bytes()]),
-        };
+        let of_token = |token: Token| self.frequent.of(token).unwrap_or_else(|| token_seed(&self.keys, token));
         let mut neighbours = Neighbours::default();
         let subject = |Row { source, seed, person }: &Row<'_>| {
             let places = person.address.as_ref().map(|address| neighbours.at(&self.keys, address));
@@ -277,40 +296,43 @@ impl Encoder {
         rows.iter().map(subject).collect()
     }
 
-    /// Codes, real name variants first.
-    fn in_order(&self, rows: &[Row<'_>]) -> Vec<Codes> {
-        self.encode(rows, |_, _, _| {})
-    }
-
     /// Codes whose variants are in an order that only the key tells.
     fn shuffled(&self, rows: &[Row<'_>]) -> Vec<Codes> {
-        self.encode(rows, |pass, subject, codes| pass.shuffle(&self.keys, subject, codes))
+        let sheaf = self.encode(rows);
+        let codes = |(at, row): (usize, &Row<'_>)| {
+            let mut codes = sheaf.codes(at);
+            let passes = self.passes.iter().zip(&mut codes.passes);
+            passes.for_each(|(pass, codes)| pass.shuffle(&self.keys, row.seed, codes));
+            codes
+        };
+        rows.iter().enumerate().map(codes).collect()
     }
 
-    fn encode(&self, rows: &[Row<'_>], order: impl Fn(&PassEncoder, &Subject, &mut [Code])) -> Vec<Codes> {
+    /// Codes of records of one source, real name variants first.
+    fn encode(&self, rows: &[Row<'_>]) -> Sheaf {
+        let mut sheaf = Sheaf::with_passes(self.passes.len());
+        let Some(source) = rows.first().map(|row| row.source) else { return sheaf };
         let subjects = self.subjects(rows);
-        let passes = || Codes { passes: Vec::with_capacity(self.passes.len()) };
-        let mut all: Vec<Codes> = rows.iter().map(|_| passes()).collect();
         for pass in &self.passes {
+            let count = pass.count(source);
             let mut sheet = pass.sheet();
-            let mut codes = Vec::with_capacity(rows.iter().map(|row| pass.count(row.source)).sum());
-            for (row, subject) in rows.iter().zip(&subjects) {
-                if !sheet.has_room(pass.count(row.source)) {
-                    codes.extend(pass.diffused(&mut sheet));
+            let mut codes = Vec::with_capacity(rows.len() * count * pass.words());
+            for subject in &subjects {
+                if !sheet.has_room(count) {
+                    pass.diffused(&mut sheet, &mut codes);
                     sheet.clear();
                 }
                 pass.filters(&self.keys, subject, &mut sheet);
             }
-            codes.extend(pass.diffused(&mut sheet));
-            let mut codes = codes.into_iter();
-            for ((record, subject), row) in all.iter_mut().zip(&subjects).zip(rows) {
-                let mut own: Vec<Code> = codes.by_ref().take(pass.count(row.source)).collect();
-                order(pass, subject, &mut own);
-                record.passes.push(own);
-            }
+            pass.diffused(&mut sheet, &mut codes);
+            sheaf.push(codes, pass.words(), count);
         }
-        all
+        sheaf
     }
+}
+
+fn token_seed(keys: &Keys, token: Token) -> Seed {
+    Seed::from(tag(&keys.token, &[&token.bytes()]))
 }
 
 /// What was made of one.

@@ -1,6 +1,5 @@
 //! The parts of a person that a pass can be keyed with besides its place.
 
-use super::normalize::given_name;
 use super::token::first_initial;
 use super::{BirthDate, Person, Sex};
 use crate::profile::Part;
@@ -13,12 +12,13 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn of(person: &Person) -> Self {
-        let given = given_name(&person.given_names);
-        Self { birth: person.birth, sex: person.sex, initial: first_initial(person, given.as_deref()) }
+    /// `given` is the first given name.
+    pub(super) fn of(person: &Person, given: Option<&str>) -> Self {
+        Self { birth: person.birth, sex: person.sex, initial: first_initial(person, given) }
     }
 
     /// These parts as one number: no two values of the same parts have the same. Nothing if one of them is not known.
+    #[inline]
     pub(super) fn number(&self, parts: &[Part]) -> Option<u64> {
         parts.iter().try_fold(0, |number, part| Some(number | self.part(*part)?))
     }
@@ -71,7 +71,7 @@ mod tests {
         let mut backwards = ALL;
         backwards.reverse();
         assert_eq!(parts(whole).number(&ALL), parts(whole).number(&backwards));
-        let nobody = Parts::of(&Person::default());
+        let nobody = Parts::of(&Person::default(), None);
         assert_eq!(nobody.number(&[]), Some(0));
         assert!(ALL.iter().all(|part| nobody.number(&[*part]).is_some() == (*part == Part::Sex)));
         let undated = Parts { birth: BirthDate { day: None, ..parts(whole).birth }, ..parts(whole) };

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::diffuse::Diffusion;
 use super::filter::{Filters, Ink, Sheet, Strokes};
 use super::keys::{Keys, Numbers, Root, Seed, shuffle};
+use super::normalize::given_name;
 use super::parts::Parts;
 use super::person::street_start;
 use super::token::{Evidence, changed, reread};
@@ -95,12 +96,13 @@ impl Subject {
     ) -> Self {
         let readings = if source == Source::Tenants { readings } else { &[] };
         let other = |reading: &Reading| Some((*reading, Evidence::new(&reread(person, *reading)?, variants, &token)));
+        let given = given_name(&person.given_names);
         Self {
             source,
             seed,
             places,
-            parts: Parts::of(person),
-            evidence: Evidence::new(person, variants, &token),
+            parts: Parts::of(person, given.as_deref()),
+            evidence: Evidence::with_given(person, given.as_deref(), variants, &token),
             readings: readings.iter().filter_map(other).collect(),
         }
     }
@@ -133,18 +135,24 @@ impl PassEncoder {
     }
 
     /// An empty sheet for filters of this pass.
+    #[inline]
     pub(super) fn sheet<'a>(&self) -> Sheet<'a> {
         Sheet::new(self.pass.filter_bits)
     }
 
-    /// The codes of a sheet's filters, one after the other.
-    pub(super) fn diffused(&self, sheet: &mut Sheet) -> impl Iterator<Item = Code> + use<> {
-        self.diffusion.apply(sheet)
+    /// Appends the codes of a sheet's filters, one after the other.
+    pub(super) fn diffused(&self, sheet: &mut Sheet, codes: &mut Vec<u64>) {
+        self.diffusion.apply(sheet, codes);
+    }
+
+    /// Words of a code.
+    pub(super) fn words(&self) -> usize {
+        self.pass.code_bits / 64
     }
 
     /// Brings the codes of a record into an order that only the key tells.
-    pub(super) fn shuffle(&self, keys: &Keys, subject: &Subject, codes: &mut [Code]) {
-        shuffle(codes, &mut keys.filler.stream(&subject.seed, self.block(Use::Order, 0)));
+    pub(super) fn shuffle(&self, keys: &Keys, record: Seed, codes: &mut [Code]) {
+        shuffle(codes, &mut keys.filler.stream(record, self.block(Use::Order, 0)));
     }
 
     /// How many filters a record has.
@@ -169,7 +177,7 @@ impl PassEncoder {
             for variant in 0..self.count(subject.source) {
                 let filter = sheet.next();
                 let block = self.block(Use::Whole, variant);
-                sheet.randomize(filter, &keys.filler, (&subject.seed, block), self.pass.insertions.values().sum());
+                sheet.randomize(filter, &keys.filler, (subject.seed, block), self.pass.insertions.values().sum());
             }
             return;
         };
@@ -274,7 +282,7 @@ impl Brush<'_, '_> {
         let mut slots = self.subject.evidence.surname(0).unwrap_or(&[None]).to_vec();
         // Not this pass's block: a name that is there shares the same pieces in all of them.
         let block = self.pass.block(Use::Padding, variant) & ((1 << 26) - 1);
-        let mut numbers = self.ink.filler.stream(&self.subject.seed, block);
+        let mut numbers = self.ink.filler.stream(self.subject.seed, block);
         let number = numbers.next().expect("the stream is endless");
         let shared = SHARED.iter().filter(|share| number < **share).count().min(slots.len());
         shuffle(&mut slots, &mut numbers);
@@ -332,7 +340,7 @@ impl Brush<'_, '_> {
     }
 
     fn add(&mut self, filters: Filters, slots: &[Option<Seed>], insertions: u32, fill: Option<u32>, part: f64) {
-        let record = &self.subject.seed;
+        let record = self.subject.seed;
         // Passes of one place share its key, and no number.
         let first_block = self.pass.block(Use::Token, 0);
         self.sheet.add(self.ink, Strokes { slots, insertions, first_block, fill, part, record, filters });

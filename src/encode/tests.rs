@@ -196,7 +196,9 @@ fn nothing_readable_is_in_a_file() {
     let encoder = encoder(1, "haarlem-1");
     let member = CareMember { id: "O1".into(), person: person("Geheimschrijver", "19800305", "1011AB") };
     let mut text = Vec::new();
-    file::Writer::new(&Profile::built_in()).line(None, None, &encoder.care_members_in_order(&[member])[0], &mut text);
+    let records = encoder.care_members_in_order(&[member]);
+    let record = records.iter().next().unwrap();
+    file::Writer::new(&Profile::built_in()).line_of(None, None, record, &mut text);
     let text = String::from_utf8(text).unwrap();
     assert!(["Geheim", "geheim", "1980", "Anna"].iter().all(|word| !text.contains(word)));
 }
