@@ -1,11 +1,11 @@
 //! People into the lines of a file of codes: on all cores, in the order of the file, some at a time.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use anyhow::Context;
 use rayon::prelude::*;
 
+use super::blocks::Blocks;
 use super::output::{Output, file_bar};
 use super::people::{CHUNK, ReadSoFar, SHARE};
 use crate::code::Record;
@@ -14,6 +14,8 @@ use crate::encode::{Encoder, InOrder, Person, Source, authentic, file};
 
 /// Bytes of most lines: 1,024 of codes in base64, and what is around them.
 const USUAL_LINE: usize = 1800;
+
+const FAILED: &str = "cannot write the codes";
 
 /// How records become lines of a file.
 pub struct File<'a> {
@@ -74,11 +76,12 @@ impl File<'_> {
         // Used again for every chunk: what is freed is overwritten, and what is new is emptied by the system.
         let empty = || vec![Vec::<u8>::new(); CHUNK.div_ceil(SHARE)];
         let (mut made, mut ready) = (empty(), empty());
+        let mut blocks = Blocks::of(out).context(FAILED)?;
         let mut write = |lines: &[Vec<u8>]| -> anyhow::Result<()> {
             for bytes in lines {
                 place = place.or_else(|| authentic::place_of_mac(bytes.split(|byte| *byte == b'\n').next()?));
                 mac.add(bytes);
-                out.write_all(bytes).context("cannot write the codes")?;
+                blocks.add(bytes).context(FAILED)?;
             }
             Ok(())
         };
@@ -96,6 +99,7 @@ impl File<'_> {
         }
         write(&ready)?;
         people.finish()?;
+        blocks.finish().context(FAILED)?;
         if let Some(place) = place {
             out.overwrite(place as u64, mac.text().as_bytes())?;
         }

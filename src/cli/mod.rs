@@ -15,6 +15,7 @@ macro_rules! eprintln {
 
 pub mod audit;
 pub mod backup;
+mod blocks;
 mod bodies;
 mod chunks;
 pub mod client;

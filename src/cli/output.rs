@@ -117,16 +117,23 @@ impl Output {
         Ok(self)
     }
 
+    /// The file itself, to which everything is written that the output had.
+    pub(super) fn flushed(&mut self) -> std::io::Result<&mut File> {
+        self.file.flush()?;
+        Ok(self.file.get_mut().file())
+    }
+
     /// Writes over bytes that are there already; what comes next goes to the end as before.
     ///
     /// # Errors
     /// If it cannot be written; always for a pipe.
     pub fn overwrite(&mut self, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
-        let failed = || format!("cannot write {}", self.path.display());
-        self.file.flush().with_context(failed)?;
-        let file = self.file.get_mut().file();
-        let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
-        written.and_then(|()| file.seek(SeekFrom::End(0))).map(drop).with_context(failed)
+        let written = self.flushed().and_then(|file| {
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(bytes)?;
+            file.seek(SeekFrom::End(0))
+        });
+        written.map(drop).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Gives the file its name, after everything is on the disk.
