@@ -1,5 +1,6 @@
 //! People as custodians' files have them. Nothing here shows in `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use time::Date;
@@ -45,9 +46,18 @@ impl Address {
     /// [`BadAddress`] if one of them is there and is none.
     pub fn parse(postcode: &str, number: &str, suffix: &str) -> Result<Option<Self>, BadAddress> {
         let plain = |c: &char| !c.is_whitespace() && *c != '-' && *c != '.';
-        let mut postcode: String = visible(postcode).chars().filter(plain).collect();
-        postcode.make_ascii_uppercase();
-        let number = visible(number).trim().to_lowercase();
+        // Nearly every row is written as it is kept: nothing is looked for letter by letter, and nothing made anew.
+        let is_kept = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        let postcode = if postcode.bytes().all(is_kept) {
+            postcode.to_owned()
+        } else {
+            visible(postcode).chars().filter(plain).collect::<String>().to_ascii_uppercase()
+        };
+        let number = visible(number);
+        let number = match number.trim() {
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Cow::from(digits),
+            text => Cow::from(text.to_lowercase()),
+        };
         let (side, number) = side(&number);
         let digits = number.bytes().take_while(u8::is_ascii_digit).count();
         let value = number[..digits].parse().ok().filter(|value| (1..=99_999).contains(value));

@@ -242,11 +242,16 @@ fn collect<T>(rows: impl Iterator<Item = Result<T, LineError>>, name: &str) -> R
 
 /// Sex as files of all kinds write it.
 fn sex(text: &str) -> Result<Option<Sex>, Problem> {
-    match text.to_lowercase().as_str() {
-        "m" | "man" | "mannelijk" => Ok(Some(Sex::Male)),
-        "v" | "vrouw" | "vrouwelijk" => Ok(Some(Sex::Female)),
-        "" | "o" | "x" | "onbekend" => Ok(None),
-        _ => Err(Problem::Sex),
+    match text {
+        // As the register writes it: nearly every row, and no text has to be made.
+        "M" => Ok(Some(Sex::Male)),
+        "V" => Ok(Some(Sex::Female)),
+        _ => match text.to_lowercase().as_str() {
+            "m" | "man" | "mannelijk" => Ok(Some(Sex::Male)),
+            "v" | "vrouw" | "vrouwelijk" => Ok(Some(Sex::Female)),
+            "" | "o" | "x" | "onbekend" => Ok(None),
+            _ => Err(Problem::Sex),
+        },
     }
 }
 
@@ -268,7 +273,7 @@ fn named(row: &Row) -> Result<Person, LineError> {
 
 fn address(row: &Row) -> Result<Option<Address>, LineError> {
     let suffix = match (row.text("huisletter"), row.text("toevoeging")) {
-        (letter, "") => letter.into(),
+        (one, "") | ("", one) => one.into(),
         (letter, addition) => Cow::from(format!("{letter} {addition}")),
     };
     let address = Address::parse(row.text("postcode"), row.text("huisnummer"), &suffix).map_err(|error| {
