@@ -194,7 +194,7 @@ fn describe(profile: &Profile) -> anyhow::Result<()> {
         .passes
         .iter()
         .map(|pass| {
-            json!({"name": pass.name, "scope": pass.scope, "filterBits": pass.filter_bits,
+            json!({"name": pass.name, "scope": pass.scope, "keyedWith": pass.parts(), "filterBits": pass.filter_bits,
                    "codeBits": pass.code_bits, "diffusion": pass.diffusion, "codes": pass.held(profile)})
         })
         .collect();
