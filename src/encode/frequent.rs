@@ -52,8 +52,9 @@ fn tokens() -> impl Iterator<Item = Token> {
     let pairs = move || letters().flat_map(move |one| letters().map(move |other| (one, other)));
     let grams =
         [Kind::Gram, Kind::GivenGram].into_iter().flat_map(move |kind| pairs().map(move |(a, b)| gram(kind, a, b)));
-    let dates = (1900..=2030).flat_map(|year| (1..=31).map(move |day| (year, 1 + day % 12, day)));
-    let days = (1..=12).flat_map(|month| (1..=31).map(move |day| (1900, month, day)));
+    let years = || (FIRST_YEAR..FIRST_YEAR + YEARS).map(|year| year as u16);
+    let dates = years().flat_map(|year| (1..=31).map(move |day| (year, 1 + day % 12, day)));
+    let days = (1..=12).flat_map(|month| (1..=31).map(move |day| (FIRST_YEAR as u16, month, day)));
     let dates = dates.chain(days).flat_map(|(year, month, day)| {
         let date = BirthDate { year: Some(year), month: Some(month), day: Some(day) };
         birth(date).into_iter().chain(digits(date)).flatten()
