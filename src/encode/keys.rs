@@ -78,7 +78,7 @@ impl Root {
     }
 
     fn expand(&self, what: &str) -> [u8; 32] {
-        let info = format!("voorrang/v4/{}/{what}", self.schema_hash);
+        let info = format!("voorrang/v5/{}/{what}", self.schema_hash);
         let info = [info.as_bytes()];
         let mut key = [0; 32];
         let okm = self.prk.expand(&info, HMAC_SHA256);

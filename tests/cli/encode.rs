@@ -345,7 +345,7 @@ fn the_mac_of_a_file_is_hmac_sha_256_under_a_key_of_its_own() {
     let text = encoded(folder.path(), "care", "data/oggz.csv", &["--epoch", "haarlem-7"]);
     let header = records(&text)[0]["header"].clone();
     let salt = hex::decode(SALT.trim()).unwrap();
-    let info = format!("voorrang/v4/{}/file", header["schemaHash"].as_str().unwrap());
+    let info = format!("voorrang/v5/{}/file", header["schemaHash"].as_str().unwrap());
     let mut key = [0; 32];
     let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"haarlem-7").extract(&salt);
     root.expand(&[info.as_bytes()], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();

@@ -206,7 +206,7 @@ fn field_keys(epoch: &Epoch) -> Vec<Vec<u8>> {
     let profile = Profile::built_in();
     let root = Salt::new(HKDF_SHA256, epoch.name.as_bytes()).extract(&epoch.salt);
     let key = |what: &str| {
-        let (info, mut key) = (format!("voorrang/v4/{}/{what}", profile.schema_hash()), vec![0; 32]);
+        let (info, mut key) = (format!("voorrang/v5/{}/{what}", profile.schema_hash()), vec![0; 32]);
         root.expand(&[info.as_bytes()], HKDF_SHA256).unwrap().fill(&mut key).unwrap();
         key
     };
