@@ -2,7 +2,8 @@
 //!
 //! Per tenant: (1) the best person at the same address by all codes together, if that links, and unsure if the global code
 //! links somebody of another household and not this one; (2) else the best person
-//! of the whole register by a code keyed with street or postcode, then by the global code, if one links; (3) else, of
+//! of the whole register by a code keyed with street or postcode, then by the global code, if one links, and unsure if the
+//! global code links and somebody of another household at the address may be the same; (3) else, of
 //! those about whom nobody is sure, the best by all codes together, if that links; (4) else unsure, if there is anybody
 //! like that; (5) else nobody. Then (6) a tenant about whom nobody is sure is linked if one of those in doubt lives with
 //! another tenant of the contract. A person has several variants of each code; the best pair counts. Two persons of
@@ -61,9 +62,10 @@ impl Search<'_> {
     fn household(self, tenants: &[Probe], far: &[Far]) -> Vec<Outcome> {
         let near: Vec<_> = tenants.iter().map(|tenant| self.at_address(tenant)).collect();
         let here = self.assign(tenants, &near);
+        let taken = taken(here.iter().flatten());
         let evidence = tenants.iter().zip(near.iter().zip(far));
         let settled = here.into_iter().zip(evidence);
-        let settled = settled.map(|(here, (tenant, (near, far)))| self.settled(tenant, here, near, far));
+        let settled = settled.map(|(here, (tenant, (near, far)))| self.settled(tenant, here, near, far, &taken));
         let mut outcomes: Vec<_> = settled.collect();
         self.support(tenants, &mut outcomes);
         outcomes
@@ -75,8 +77,7 @@ impl Search<'_> {
         if !self.register.has_households() {
             return;
         }
-        let linked = |outcome: &Outcome| if let Outcome::Linked { row, .. } = outcome { Some(*row) } else { None };
-        let taken: Vec<usize> = outcomes.iter().filter_map(linked).collect();
+        let taken = taken(outcomes.iter());
         let households: HashSet<_> = taken.iter().map(|row| self.register.household_of(*row)).collect();
         for (tenant, outcome) in tenants.iter().zip(outcomes) {
             let Outcome::Unsure { near } = &*outcome else { continue };
@@ -93,7 +94,7 @@ impl Search<'_> {
     /// Somebody who has nothing to do with others, of whom a scan found `far`.
     pub fn one(self, person: &Probe, far: Option<&Far>) -> Outcome {
         let near = self.at_address(person);
-        self.settled(person, self.settled_here(person, &near), &near, far.unwrap_or(&Far::new()))
+        self.settled(person, self.settled_here(person, &near), &near, far.unwrap_or(&Far::new()), &[])
     }
 
     /// Whether the whole register has to be scanned for this person: the address leaves it open who that is, or the register
@@ -117,14 +118,15 @@ impl Search<'_> {
     }
 
     /// What the address says, unless the register has the same person elsewhere; what it leaves open, by all else.
-    fn settled(self, person: &Probe, here: Option<Outcome>, near: &[Candidate], far: &Far) -> Outcome {
+    /// Other tenants are those in the rows `taken`.
+    fn settled(self, person: &Probe, here: Option<Outcome>, near: &[Candidate], far: &Far, taken: &[usize]) -> Outcome {
         match here {
             Some(Outcome::Linked { row, z, at_address }) => match self.selves_elsewhere(person, row, near, far) {
                 elsewhere if elsewhere.is_empty() => Outcome::Linked { row, z, at_address },
                 elsewhere => Outcome::Unsure { near: [vec![row], elsewhere].concat() },
             },
             Some(unsure) => unsure,
-            None => self.settle(person, near, far),
+            None => self.settle(person, near, far, taken),
         }
     }
 
@@ -144,11 +146,12 @@ impl Search<'_> {
     }
 
     /// Steps 2 to 5.
-    fn settle(self, person: &Probe, near: &[Candidate], far: &Far) -> Outcome {
-        let passes = self.register.scanned().iter().zip(far);
-        let linked = passes.into_iter().find_map(|((_, limits), found)| self.pick(&linking(found, limits.link), false));
-        if let Some(outcome) = linked {
-            return outcome;
+    fn settle(self, person: &Probe, near: &[Candidate], far: &Far, taken: &[usize]) -> Outcome {
+        let mut passes = self.register.scanned().iter().zip(far);
+        let linked =
+            passes.find_map(|((pass, limits), found)| Some((pass, self.pick(&linking(found, limits.link), false)?)));
+        if let Some((pass, outcome)) = linked {
+            return if *pass == self.register.shape.names { self.unless_here(outcome, near, taken) } else { outcome };
         }
         let rows: BTreeSet<usize> = near.iter().chain(far.iter().flatten()).map(|candidate| candidate.row).collect();
         let together = |row: &usize| Candidate { row: *row, z: self.together(person, *row) };
@@ -157,6 +160,20 @@ impl Search<'_> {
             return outcome;
         }
         if rows.is_empty() { Outcome::Nobody } else { Outcome::Unsure { near: rows.into_iter().collect() } }
+    }
+
+    /// Somebody by the global code who is not in doubt at the address, unless one of another household there is, and is no
+    /// other tenant: a namesake elsewhere is then not taken for a tenant whose own record is full of errors.
+    fn unless_here(self, found: Outcome, near: &[Candidate], taken: &[usize]) -> Outcome {
+        let Outcome::Linked { row, .. } = found else { return found };
+        let household = self.register.household_of(row);
+        let is_rival = |here: &usize| self.register.household_of(*here) != household && !taken.contains(here);
+        let here = || near.iter().map(|candidate| candidate.row);
+        let rivals: Vec<usize> = here().filter(is_rival).collect();
+        if rivals.is_empty() || here().any(|here| here == row) {
+            return found;
+        }
+        Outcome::Unsure { near: [vec![row], rivals].concat() }
     }
 
     /// Step 1 for one person alone.
@@ -229,6 +246,12 @@ impl Search<'_> {
         }
         Some(Outcome::Linked { row, z, at_address })
     }
+}
+
+/// The rows of those who are linked.
+fn taken<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<usize> {
+    let linked = |outcome: &Outcome| if let Outcome::Linked { row, .. } = outcome { Some(*row) } else { None };
+    outcomes.filter_map(linked).collect()
 }
 
 /// Those who link and are nobody else.

@@ -14,6 +14,10 @@ use super::score::{Z, farthest, glance};
 use super::shape::{Matrix, padded};
 use crate::code::{AddressToken, Codes, leaving_nothing};
 
+/// What a pass that says nothing adds to the variance of how much more one of two people agrees, times the square of the whole:
+/// half of twice the variance of max(0, z)², which is 1.25, by half of the whole's slope.
+const NOISE: f64 = 0.625;
+
 /// Rows that a thread takes at least: below this, starting a thread takes longer than reading.
 const ROWS: usize = 1 << 15;
 
@@ -118,7 +122,7 @@ impl<'a> Search<'a> {
             let share = |person: &Probe, row: usize| (self.best(person, pass, row).value() / root).max(0.0);
             let agreement = f64::midpoint(share(person, one), share(person, other));
             let square = agreement * agreement * root * root;
-            variance += square * chance::toss(agreement, share(&rival, one), shape.diffusion(pass));
+            variance += square * chance::toss(agreement, share(&rival, one), shape.diffusion(pass)) + NOISE;
             weight += square;
         }
         if weight > 0.0 { (variance / weight).sqrt() } else { f64::INFINITY }

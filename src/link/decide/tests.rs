@@ -145,6 +145,27 @@ fn who_is_at_the_address_does_not_go_before_the_one_whom_the_global_code_finds_e
 }
 
 #[test]
+fn a_namesake_elsewhere_is_not_taken_for_somebody_in_doubt_at_the_address() {
+    let mut city = City::new(31);
+    let anna = city.resident(1, 1, &[]);
+    let namesake = city.resident(2, 2, &[]);
+    for (home, agrees, want) in [(1, 6.0, None), (1, 2.0, Some((1, false))), (3, 6.0, Some((1, false)))] {
+        let mut tenant = city.draw.like(&anna, None, reaching(agrees));
+        tenant.passes[0] = namesake.passes[0].clone();
+        let standing = one(&city, home, &tenant);
+        assert_eq!(link(standing), want);
+        assert!(want.is_some() || standing == Standing::Unsure);
+    }
+    // Unless that one is another tenant, or lives with the namesake.
+    let mut tenant = city.draw.like(&anna, None, reaching(6.0));
+    tenant.passes[0] = namesake.passes[0].clone();
+    let finding = city.ask(1, &[&anna, &tenant]);
+    assert_eq!([0, 1].map(|at| link(finding.tenants[at])), [Some((0, true)), Some((1, false))]);
+    city.register(2, 4, &[], anna.clone());
+    assert_eq!(link(one(&city, 4, &tenant)), Some((1, false)));
+}
+
+#[test]
 fn a_tie_between_households_is_unsure_and_inside_one_is_not() {
     let mut city = City::new(7);
     let anna = city.resident(1, 1, &[]);
