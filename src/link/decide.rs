@@ -94,13 +94,13 @@ impl Search<'_> {
     /// Somebody who has nothing to do with others, of whom a scan found `far`.
     pub fn one(self, person: &Probe, far: Option<&Far>) -> Outcome {
         let near = self.at_address(person);
-        self.settled(person, self.settled_here(person, &near), &near, far.unwrap_or(&Far::new()), &[])
+        self.settled(person, self.pick_here(person, &near), &near, far.unwrap_or(&Far::new()), &[])
     }
 
     /// Whether the whole register has to be scanned for this person: the address leaves it open who that is, or the register
     /// may have the same person elsewhere.
     pub fn is_open(self, person: &Probe) -> bool {
-        match self.settled_here(person, &self.at_address(person)) {
+        match self.pick_here(person, &self.at_address(person)) {
             Some(Outcome::Linked { row, .. }) => !self.is_linked_by_names(person, row),
             here => here.is_none(),
         }
@@ -176,11 +176,6 @@ impl Search<'_> {
         Outcome::Unsure { near: [vec![row], rivals].concat() }
     }
 
-    /// Step 1 for one person alone.
-    fn settled_here(self, person: &Probe, near: &[Candidate]) -> Option<Outcome> {
-        self.pick_here(person, &linking(near, self.link_here(person)))
-    }
-
     /// Step 1 for the tenants of one contract: best first, a person to one tenant. A tenant for whom nobody is
     /// left shares his best person with another one.
     fn assign(self, tenants: &[Probe], near: &[Vec<Candidate>]) -> Vec<Option<Outcome>> {
@@ -203,7 +198,7 @@ impl Search<'_> {
             if outcomes[tenant].is_some() || taken.contains(&candidate.row) {
                 continue;
             }
-            outcomes[tenant] = self.pick_here(&tenants[tenant], &free(&near[tenant], link, &taken));
+            outcomes[tenant] = self.pick_here(&tenants[tenant], &free(&near[tenant], &taken));
             if let Some(Outcome::Linked { row, .. }) = outcomes[tenant] {
                 taken.insert(row);
             }
@@ -211,27 +206,26 @@ impl Search<'_> {
         // Between whom nobody was sure, one may have turned out to be another tenant.
         for (tenant, near) in near.iter().enumerate() {
             if let Some(Outcome::Unsure { .. }) = outcomes[tenant] {
-                outcomes[tenant] =
-                    self.pick_here(&tenants[tenant], &free(near, link, &taken)).or(outcomes[tenant].take());
+                outcomes[tenant] = self.pick_here(&tenants[tenant], &free(near, &taken)).or(outcomes[tenant].take());
             }
         }
         let rest = tenants.iter().zip(near);
         let alone =
-            |(outcome, (tenant, near)): (Option<_>, (_, &Vec<_>))| outcome.or_else(|| self.settled_here(tenant, near));
+            |(outcome, (tenant, near)): (Option<_>, (_, &Vec<_>))| outcome.or_else(|| self.pick_here(tenant, near));
         outcomes.into_iter().zip(rest).map(alone).collect()
     }
 
-    /// As [`Search::pick`] at the address; unsure as well if noise explains that the best of one household agrees better
-    /// than somebody of another one.
-    fn pick_here(self, person: &Probe, linking: &[Candidate]) -> Option<Outcome> {
-        let picked = self.pick(linking, true)?;
+    /// Step 1 for one person: as [`Search::pick`] of those `near` at the address who link; unsure as well if noise explains
+    /// that the best of one household agrees better than somebody of another one, whether that one links or is in doubt.
+    fn pick_here(self, person: &Probe, near: &[Candidate]) -> Option<Outcome> {
+        let picked = self.pick(&linking(near, self.link_here(person)), true)?;
         let Outcome::Linked { row, z, .. } = picked else { return Some(picked) };
         let equals = self.register.thresholds().equals;
         let is_rival = |other: &&Candidate| {
             self.register.household_of(other.row) != self.register.household_of(row)
                 && z.value() - other.z.value() <= equals * self.toss(person, row, other.row)
         };
-        let rivals: Vec<usize> = linking.iter().filter(is_rival).map(|other| other.row).collect();
+        let rivals: Vec<usize> = near.iter().filter(is_rival).map(|other| other.row).collect();
         if rivals.is_empty() { Some(picked) } else { Some(Outcome::Unsure { near: [vec![row], rivals].concat() }) }
     }
 
@@ -254,9 +248,9 @@ fn taken<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<usize> {
     outcomes.filter_map(linked).collect()
 }
 
-/// Those who link and are nobody else.
-fn free(candidates: &[Candidate], link: f64, taken: &HashSet<usize>) -> Vec<Candidate> {
-    linking(candidates, link).into_iter().filter(|candidate| !taken.contains(&candidate.row)).collect()
+/// Those who are no other tenant.
+fn free(candidates: &[Candidate], taken: &HashSet<usize>) -> Vec<Candidate> {
+    candidates.iter().filter(|candidate| !taken.contains(&candidate.row)).copied().collect()
 }
 
 fn linking(candidates: &[Candidate], link: f64) -> Vec<Candidate> {

@@ -14,8 +14,9 @@ use super::score::{Z, farthest, glance};
 use super::shape::{Matrix, padded};
 use crate::code::{AddressToken, Codes, leaving_nothing};
 
-/// What a pass that says nothing adds to the variance of how much more one of two people agrees, times the square of the whole:
-/// half of twice the variance of max(0, z)², which is 1.25, by half of the whole's slope.
+/// What each pass adds by chance to the variance of how much more one of two people agrees, times the square of the
+/// whole: twice 1.25, the variance of max(0, z)², by the square of one half, for the whole is a root. Where they agree it
+/// is little.
 const NOISE: f64 = 0.625;
 
 /// Rows that a thread takes at least: below this, starting a thread takes longer than reading.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::code::{Code, Codes, Group};
+use crate::link::popcount::Kernel;
 use crate::link::testing::{City, missing, reaching};
 use crate::link::thresholds::Limits;
 
@@ -200,6 +201,40 @@ fn a_runner_up_beyond_noise_is_no_tie() {
         city.population[1].household = city.population[0].household;
         assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)), "{z}");
     }
+}
+
+/// Another salt would have one of two equals above the threshold, and the other below.
+#[test]
+fn a_runner_up_who_is_only_in_doubt_is_a_rival_too() {
+    for (link_z, rival_z, equal) in [(9.0, 7.0, true), (9.0, 3.5, false), (25.0, 7.0, false)] {
+        let mut city = City::new(25);
+        let (anna, bert) = (city.resident(1, 1, &[]), city.resident(2, 1, &[]));
+        let carl = city.resident(2, 1, &[]);
+        let mut tenant = city.draw.codes();
+        tenant.passes[1][0] = city.draw.flip(&anna.passes[1][0], reaching(link_z).unwrap() as usize);
+        tenant.passes[1][1] = city.draw.flip(&bert.passes[1][0], reaching(rival_z).unwrap() as usize);
+        let standing = one(&city, 1, &tenant);
+        assert_eq!((standing == Standing::Unsure, link(standing) == Some((0, true))), (equal, !equal), "{rival_z}");
+        // Beside a tenant with whom he lives, the rival is who is in doubt.
+        let both = city.ask(1, &[&carl, &tenant]).tenants;
+        assert_eq!(link(both[1]).map(|(row, _)| row), Some(usize::from(equal)));
+        // Inside a household it is no matter.
+        city.population[1].household = city.population[0].household;
+        assert_eq!(link(one(&city, 1, &tenant)), Some((0, true)));
+    }
+}
+
+#[test]
+fn every_pass_counts_its_noise_in_what_is_equal() {
+    let mut city = City::new(26);
+    let anna = city.resident(1, 1, &[]);
+    city.register(2, 1, &[], anna);
+    let (population, _) = city.loads();
+    let toss = Search::alone(&population, Kernel::best()).toss(&Probe::row(&population, 0), 0, 1);
+    // Both agree in everything, and their codes are the same: nothing but the passes' own noise is left.
+    let passes = population.shape.passes();
+    let bits: usize = (0..passes).map(|pass| population.shape.bits(pass)).sum();
+    assert!((toss * toss * bits as f64 - 0.625 * passes as f64).abs() < 1e-9);
 }
 
 #[test]
