@@ -14,15 +14,16 @@ pub fn text(quality: &LoadQuality) -> String {
     let mut line = |line: String| writeln!(text, "{line}").expect("memory takes all");
     let LoadQuality { persons, sampled, together, .. } = quality;
     line(format!("Thresholds in z for {persons} people, and expected errors per thousand who are not among them:"));
-    line("  pass            links from   linked by mistake   unsure from   unsure".into());
+    let width = quality.passes.iter().map(|pass| pass.pass.len()).fold("all together".len(), usize::max);
+    line(format!("  {:<width$}  links from   linked by mistake   unsure from   unsure", "pass"));
     for pass in &quality.passes {
         line(format!(
-            "  {:<14}  {:>10.1}  {:>18.2}  {:>12.1}  {:>7.2}",
+            "  {:<width$}  {:>10.1}  {:>18.2}  {:>12.1}  {:>7.2}",
             pass.pass, pass.link, pass.linked_per_thousand, pass.unsure, pass.unsure_per_thousand
         ));
     }
     let alone = quality.at_address.first().copied().unwrap_or_default();
-    line(format!("  all together    {together:>10.1}  elsewhere; {alone:.1} at an address of one person"));
+    line(format!("  {:<width$}  {together:>10.1}  elsewhere; {alone:.1} at an address of one person", "all together"));
     line(format!("False links expected per thousand: {:.1}.", quality.false_links_per_thousand));
     if *sampled > 0 {
         let widest = quality.passes.iter().map(|pass| &pass.histogram).max_by_key(|counts| counts.len());
