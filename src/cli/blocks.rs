@@ -93,8 +93,29 @@ fn set_direct(file: &File, direct: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt;
+
     use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn blocks_go_past_the_cache_where_the_file_system_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap();
+        let other = folder.path().join("other");
+        let can = OpenOptions::new().write(true).create_new(true).custom_flags(direct).open(other).is_ok();
+        let mut out = Output::create(&folder.path().join("codes.ndjson")).unwrap();
+        let mut blocks = Blocks::of(&mut out).unwrap();
+        let is_direct =
+            |blocks: &mut Blocks| fcntl_getfl(blocks.out.flushed().unwrap()).unwrap().contains(OFlags::DIRECT);
+        assert_eq!(is_direct(&mut blocks), can);
+        blocks.add(&vec![1; 2 * BLOCK + 1]).unwrap();
+        assert_eq!(is_direct(&mut blocks), can, "no block was refused");
+        blocks.finish().unwrap();
+        assert!(!fcntl_getfl(out.flushed().unwrap()).unwrap().contains(OFlags::DIRECT));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
