@@ -248,16 +248,18 @@ impl Scene {
 
     fn signatures(&self, into: &mut Vec<Attack>) {
         let score = |sample, passes: &[usize], covariance| signature(sample, passes, &self.attackers, covariance);
-        let plain = score(&self.control, &[self.home], Covariance::Control);
-        into.push(Attack::new("household signature", &self.names[self.home], None, plain, None).control());
-        for (pass, name) in self.names.iter().enumerate() {
-            let gate = Some(Gate::TimesChance(SIGNATURE_TIMES_CHANCE));
-            let found = score(&self.stolen, &[pass], Covariance::Exact);
-            into.push(Attack::new("household signature", name, None, found, gate));
-        }
         let every: Vec<usize> = (0..self.names.len()).collect();
-        let found = score(&self.stolen, &every, Covariance::Exact);
-        into.push(Attack::new("household signature", "all passes", None, found, None));
+        for (name, passes) in [(&*self.names[self.home], &[self.home][..]), ("all passes", &every)] {
+            let plain = score(&self.control, passes, Covariance::Control);
+            into.push(Attack::new("household signature", name, None, plain, None).control());
+        }
+        let mut push = |name: &str, passes: &[usize]| {
+            let gate = Some(Gate::TimesChance(SIGNATURE_TIMES_CHANCE));
+            let found = score(&self.stolen, passes, Covariance::Exact);
+            into.push(Attack::new("household signature", name, None, found, gate));
+        };
+        self.names.iter().enumerate().for_each(|(pass, name)| push(name, &[pass]));
+        push("all passes", &every);
     }
 
     fn graphs(&self, into: &mut Vec<Attack>) {

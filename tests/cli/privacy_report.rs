@@ -54,11 +54,13 @@ fn known_pairs_open_plain_filters_and_not_the_hardened_codes() {
     }
     // Address salt alone does not hide a household; on two hundred people diffusion only begins to.
     let plain = attack(&report, "household signature", "plain CLK (home)");
-    assert!(plain["reidentified"].as_f64().unwrap() > 3.0 * plain["chance"].as_f64().unwrap(), "{plain}");
+    assert!(plain["reidentified"].as_f64().unwrap() > 2.0 * plain["chance"].as_f64().unwrap(), "{plain}");
     assert!(plain["reidentified"].as_f64().unwrap() > rate("household signature", "home"));
-    // All passes side by side are told too; they have no gate.
+    let every = attack(&report, "household signature", "plain CLK (all passes)");
+    assert!(every["reidentified"].as_f64().unwrap() > 5.0 * every["chance"].as_f64().unwrap(), "{every}");
+    // All passes side by side, as a thief has them, have the gate that each has; of so few people it may fail.
     let all = attack(&report, "household signature", "all passes");
-    assert!(all["reidentified"].is_f64() && all["holds"].is_null(), "{all}");
+    assert!(all["reidentified"].is_f64() && all["gate"] == "at most 3 x chance", "{all}");
     assert_eq!(report["sample"]["people"], 200);
 }
 
@@ -131,13 +133,13 @@ fn without_people_there_are_statistics_and_no_verdict() {
     for pass in json["passes"].as_array().unwrap() {
         assert!((pass["fill"].as_f64().unwrap() - 0.5).abs() < 0.01, "{pass}");
         // Without a date, housemates of the same name have the same code.
-        let namesakes = pass["name"].as_str().unwrap().ends_with("-full");
+        let namesakes = pass["name"].as_str().unwrap().ends_with("-sex-initial");
         assert!(namesakes || pass["equalCodes"] == 0, "{pass}");
     }
     // A code or two a person, as the profile says.
     let codes = |pass: &Value| pass["codes"].as_u64().unwrap();
     let counts: Vec<u64> = json["passes"].as_array().unwrap().iter().map(codes).collect();
-    assert_eq!(counts, [2 * 747, 2 * 747, 747, 747, 747, 747, 747, 747]);
+    assert_eq!(counts, [2 * 747, 2 * 747, 747, 747, 747, 747, 747, 747, 747, 747]);
     assert_eq!(json["records"], serde_json::json!({"encoded": 747, "withoutCodes": 154}));
 }
 
