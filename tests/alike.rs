@@ -5,21 +5,22 @@
 use std::path::{Path, PathBuf};
 
 use voorrang::code::Codes;
-use voorrang::encode::{Address, Encoder, Person, Tenant, read};
+use voorrang::encode::{Address, Encoder, Person, Sex, Tenant, read};
 use voorrang::link::Alike;
 use voorrang::profile::Profile;
 
 /// Spelling, under the tenant's own contract number and under another one, least and largest share that is alike.
-const WANTED: [(&str, bool, f64, f64); 10] = [
+const WANTED: [(&str, bool, f64, f64); 11] = [
     ("surname", false, 0.999, 1.0),
     ("initial", false, 0.999, 1.0),
     ("given", false, 0.999, 1.0),
     ("birth", false, 0.999, 1.0),
+    ("sex", false, 0.999, 1.0),
     ("initial surname", true, 0.97, 1.0),
-    ("initial surname", false, 0.85, 0.91),
-    ("initial given surname", false, 0.60, 0.70),
-    ("birth initial given", false, 0.10, 0.16),
-    ("birth surname", false, 0.08, 0.13),
+    ("initial surname", false, 0.97, 1.0),
+    ("initial given surname", false, 0.96, 1.0),
+    ("birth initial given", false, 0.02, 0.08),
+    ("birth surname", false, 0.04, 0.10),
     ("birth initial given surname", false, 0.0, 0.06),
 ];
 
@@ -63,16 +64,36 @@ fn spellings_of_one_person_are_alike_and_nineteen_of_twenty_neighbours_are_not()
         }
     }
     let share = |(found, all): (u32, u32)| f64::from(found) / f64::from(all);
-    println!("{:.3} of {} pairs of neighbours", share(neighbours), neighbours.1);
-    assert!(neighbours.1 > 4_000 && share(neighbours) <= NEIGHBOURS);
-    for ((fields, same_number, least, most), count) in WANTED.into_iter().zip(counts) {
+    println!("{:.4} of {} pairs of neighbours", share(neighbours), neighbours.1);
+    for ((fields, same_number, ..), count) in WANTED.iter().zip(counts) {
         println!("{:.3} of {} with another {fields}, same number: {same_number}", share(count), count.1);
+    }
+    assert!(neighbours.1 > 4_000 && share(neighbours) <= NEIGHBOURS);
+    for ((fields, _, least, most), count) in WANTED.into_iter().zip(counts) {
         assert!((least..=most).contains(&share(count)), "{fields}");
     }
 }
 
 fn place(tenant: &Tenant) -> Option<(&str, u32)> {
     tenant.person.address.as_ref().map(|address: &Address| (address.postcode(), address.number()))
+}
+
+#[test]
+fn other_people_under_a_number_that_is_used_again_share_no_code() {
+    let tenant = |surname: &str, postcode: &str| {
+        // Without a given name and a date, so that readings and keyed codes are noise.
+        let address = Address::parse(postcode, "7", "").unwrap();
+        let person = Person { initials: "J.".into(), surname: surname.into(), address, ..Person::default() };
+        Tenant { contract: "K1".into(), number: 1, corporation: "C1".into(), person }
+    };
+    let encoder = Encoder::new(&Profile::built_in(), &[7; 32], &"test".parse().unwrap());
+    let codes = |one: &Tenant| encoder.tenants(std::slice::from_ref(one)).remove(0).0;
+    let first = codes(&tenant("Jansen", "1011AB"));
+    assert!(first == codes(&tenant("Jansen", "1011AB")), "the same row, again");
+    let other = codes(&tenant("Pietersen", "2022CD"));
+    for (one, other) in first.passes.iter().zip(&other.passes) {
+        assert!(one.iter().all(|code| !other.contains(code)));
+    }
 }
 
 /// This tenant with these fields of somebody else; a name that is not there is not, where only the initial differs.
@@ -92,6 +113,7 @@ fn spelled(tenants: &[Tenant], at: usize, fields: &str, same_number: bool) -> Te
             "initial" => (person.initials, person.given_names) = (letter.to_string(), String::new()),
             "given" => person.given_names = format!("{letter}{}", ["eroen", "aria", "inda", "obert", "lse"][at % 5]),
             "birth" => person.birth = other.birth,
+            "sex" => person.sex = Some(if person.sex == Some(Sex::Male) { Sex::Female } else { Sex::Male }),
             other => panic!("{other}"),
         }
     }

@@ -74,7 +74,8 @@ struct City {
 
 impl City {
     fn new() -> Self {
-        Self::of(7, CAST.map(String::from).into_iter().chain(others()))
+        // Under some salts one of those who are registered nowhere is in doubt by chance, as `[rule]` allows.
+        Self::of(11, CAST.map(String::from).into_iter().chain(others()))
     }
 
     fn of(salt: u8, residents: impl Iterator<Item = String>) -> Self {
@@ -138,7 +139,7 @@ type Case = (&'static str, &'static [&'static str], &'static [&'static str], boo
 const KOOS: &str = "o3,Jacobus,,Zijlstra,M,1970-03-06,Lindelaan,7,,3033EF,Stad";
 const JOHANNA: &str = "J.,Johanna,de,Vries,V,1980-03-12,Kadestraat,1,,1011AB";
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 28] = [
     ("lives where she rents", &[JOHANNA], &["johanna"], true, MINOR),
     ("another suffix", &["J.,,de,Vries,V,1980-03-12,Kadestraat,1,B-2,1011AB"], &["johanna"], true, MINOR),
     ("a wrong house number", &["J.,Johanna,de,Vries,V,1980-03-12,Kadestraat,2,,1011AB"], &["johanna"], true, MINOR),
@@ -149,6 +150,8 @@ const CASES: [Case; 26] = [
     ("day and month swapped", &["J.,,de,Vries,V,1980-12-03,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
     ("names swapped", &["V.,Vries,,Johanna,V,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
     ("no birth date", &["J.,,de,Vries,V,,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("another sex", &["J.,Johanna,de,Vries,M,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
+    ("no sex", &["J.,Johanna,de,Vries,,1980-03-12,Kadestraat,1,,1011AB"], &["johanna"], true, MINOR),
     ("no address", &["J.,,de,Vries,V,1980-03-12,,,,"], &["johanna"], true, MINOR),
     ("moved, others live there now", &["K.,,,Jansen,M,1975-02-14,Parklaan,2,,4044GH"], &["karel"], true, NONE),
     (

@@ -12,8 +12,8 @@ use crate::code::Record;
 use crate::encode::read::Chunks;
 use crate::encode::{Encoder, InOrder, Person, Source, authentic, file};
 
-/// Bytes of most lines: 640 of codes in base64, and what is around them.
-const USUAL_LINE: usize = 1200;
+/// Bytes of most lines: 704 of codes in base64, and what is around them.
+const USUAL_LINE: usize = 1400;
 
 const FAILED: &str = "cannot write the codes";
 

@@ -35,6 +35,15 @@ pub(super) struct Keys {
     pub(super) key_check: String,
 }
 
+impl Keys {
+    /// The seed of what is random in a row with these tokens, under a record's own seed. Three parts, where a record's own
+    /// has two.
+    pub(super) fn seed_of_row<'a>(&self, record: Seed, tokens: impl Iterator<Item = Option<&'a Seed>>) -> Seed {
+        let tokens: Vec<u8> = tokens.flat_map(|token| token.map_or([0; 16], |token| token.bytes())).collect();
+        Seed::from(tag(&self.record, &[b"row", &record.bytes(), &tokens]))
+    }
+}
+
 /// The root from which the others are expanded.
 pub(super) struct Root {
     prk: Prk,
@@ -171,6 +180,11 @@ impl Seed {
     #[inline]
     pub(super) fn with_parts(self, parts: u64) -> Self {
         Self(THERE | (self.0.get() ^ (u128::from(parts) << 32).to_be()))
+    }
+
+    /// Never all zero.
+    fn bytes(self) -> [u8; 16] {
+        self.0.get().to_ne_bytes()
     }
 
     /// Its block of this number.

@@ -13,7 +13,7 @@ use super::person::street_start;
 use super::token::{Evidence, changed, reread};
 use super::{Address, Person, Source};
 use crate::code::Code;
-use crate::profile::{Field, Missing, Pass, Profile, Reading, Scope, Surnames};
+use crate::profile::{Field, Missing, Part, Pass, Profile, Reading, Scope, Surnames};
 
 /// What of a record's random numbers is for what: none is used twice.
 #[derive(Clone, Copy)]
@@ -77,11 +77,10 @@ pub(super) struct Subject {
     /// Of everything that is random in this record.
     seed: Seed,
     places: Option<Rc<Places>>,
-    /// Of all readings: what a pass is keyed with is read in no other way.
     parts: Parts,
     evidence: Evidence<Seed>,
     /// The row read in other ways, where it can be.
-    readings: Vec<(Reading, Evidence<Seed>)>,
+    readings: Vec<(Reading, Parts, Evidence<Seed>)>,
 }
 
 impl Subject {
@@ -95,7 +94,12 @@ impl Subject {
         token: impl Fn(super::token::Token) -> Seed,
     ) -> Self {
         let readings = if source == Source::Tenants { readings } else { &[] };
-        let other = |reading: &Reading| Some((*reading, Evidence::new(&reread(person, *reading)?, variants, &token)));
+        let other = |reading: &Reading| {
+            let person = reread(person, *reading)?;
+            let given = given_name(&person.given_names);
+            let evidence = Evidence::with_given(&person, given.as_deref(), variants, &token);
+            Some((*reading, Parts::of(&person, given.as_deref()), evidence))
+        };
         let given = given_name(&person.given_names);
         Self {
             source,
@@ -173,23 +177,33 @@ impl PassEncoder {
 
     /// The filters of a record, the real name variants first, on a sheet that has room for them.
     pub(super) fn filters<'a>(&'a self, keys: &'a Keys, subject: &'a Subject, sheet: &mut Sheet<'a>) {
-        let Some(ink) = self.ink(keys, subject) else {
-            for variant in 0..self.count(subject.source) {
-                let filter = sheet.next();
-                let block = self.block(Use::Whole, variant);
-                sheet.randomize(filter, &keys.filler, (subject.seed, block), self.pass.insertions.values().sum());
-            }
-            return;
+        let Some(ink) = self.ink(keys, subject, &subject.parts) else {
+            return (0..self.count(subject.source)).for_each(|variant| self.noise(keys, subject, sheet, variant));
         };
-        let mut brush = Brush { pass: self, subject, ink, sheet };
-        brush.names(self.names());
-        for (at, reading) in self.readings(subject.source).iter().enumerate() {
-            let other = subject.readings.iter().find(|(known, _)| known == reading);
-            match other {
-                Some((_, evidence)) => brush.read_anew(evidence, self.names() + at),
-                None => brush.masked(*reading, self.names() + at),
+        Brush { pass: self, subject, ink, sheet }.names(self.names());
+        for (variant, reading) in (self.names()..).zip(self.readings(subject.source)) {
+            match subject.readings.iter().find(|(known, ..)| known == reading) {
+                Some((_, parts, evidence)) => match self.ink(keys, subject, parts) {
+                    Some(ink) => Brush { pass: self, subject, ink, sheet }.read_anew(evidence, variant),
+                    None => self.noise(keys, subject, sheet, variant),
+                },
+                // As a reading of another initial is to its own row: a code that resembled the row would stand out.
+                None if self.pass.parts().contains(&Part::Initial) => self.noise(keys, subject, sheet, variant),
+                None => Brush { pass: self, subject, ink, sheet }.masked(*reading, variant),
             }
         }
+    }
+
+    /// A filter of which nothing can be made. In a question it follows from the row as well as from its number: under a
+    /// number that is used again, other people would have an equal code, and stick to what the first were told.
+    fn noise<'a>(&self, keys: &'a Keys, subject: &Subject, sheet: &mut Sheet<'a>, variant: usize) {
+        let filter = sheet.next();
+        let seed = match subject.source {
+            Source::Tenants => keys.seed_of_row(subject.seed, subject.evidence.all()),
+            Source::Population | Source::Care => subject.seed,
+        };
+        let block = self.block(Use::Whole, variant);
+        sheet.randomize(filter, &keys.filler, (seed, block), self.pass.insertions.values().sum());
     }
 
     /// Where numbers of the record begin: 6 bits of the pass, 6 of the variant, 4 of the use, 16 of blocks.
@@ -207,7 +221,7 @@ impl PassEncoder {
     }
 
     /// What positions of the subject are drawn with; nothing if the pass is keyed with what is not known.
-    fn ink<'a>(&self, keys: &'a Keys, subject: &'a Subject) -> Option<Ink<'a>> {
+    fn ink<'a>(&self, keys: &'a Keys, subject: &'a Subject, parts: &Parts) -> Option<Ink<'a>> {
         let places = subject.places.as_deref();
         let numbers = match self.pass.scope {
             Scope::Everywhere => &keys.everywhere,
@@ -215,7 +229,7 @@ impl PassEncoder {
             Scope::Street => places?.street.as_ref()?,
             Scope::Address => places?.address.as_ref()?,
         };
-        Some(Ink { numbers, parts: subject.parts.number(self.pass.parts())?, filler: &keys.filler })
+        Some(Ink { numbers, parts: parts.number(self.pass.parts())?, filler: &keys.filler })
     }
 }
 

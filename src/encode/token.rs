@@ -119,6 +119,12 @@ impl<T> Evidence<T> {
         Some(&self.names[begin..*self.ends.get(variant)?])
     }
 
+    /// All slots.
+    pub(super) fn all(&self) -> impl Iterator<Item = Option<&T>> {
+        let rest = self.initial.iter().chain(&self.birth).chain(&self.digits).chain(&self.sex);
+        self.names.iter().chain(rest).map(Option::as_ref)
+    }
+
     /// The slots of all surnames together.
     #[inline]
     fn together(&self) -> &[Option<T>] {

@@ -6,9 +6,10 @@ use super::{LinkError, Whose};
 use crate::code::{Code, Codes};
 use crate::profile::{Profile, Scope};
 
-/// Most standard deviations that a code's weight may be from one half. The lightest code that the shipped profile
-/// makes is of somebody of whom only surname and address are known: its `home` code is about 7.9 below, give or take
-/// 1. A code that resembles everybody is far outside: all bits set is 45.
+/// Most standard deviations that a code's weight may be from one half. The lightest code that the shipped profile makes is
+/// of somebody without names: with date, sex and address alone a `street-day-year` code is about 2.7 below, give or take 1;
+/// home codes of other profiles are up to 8. A code that resembles everybody is outside: all bits set is 16 of 256 bits, 23
+/// of 512.
 const MAX_WEIGHT_Z: f64 = 14.0;
 
 /// The part of a profile that says what codes look like.

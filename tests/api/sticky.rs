@@ -127,7 +127,7 @@ fn a_new_load_of_either_register_is_answered_anew_and_so_is_a_restart() {
         assert_eq!(word(&house, &couple.one), "no_priority", "{file}");
         let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
         let rows: i64 = db.query_row("SELECT count(*) FROM mark", [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, 10, "{file}: what rested on the old load is gone");
+        assert_eq!(rows, 14, "{file}: what rested on the old load is gone");
     }
     // What opens the marks lives in memory alone.
     house.forget_counts();
@@ -207,8 +207,8 @@ fn in_a_tower_the_same_people_stay_open() {
     assert_eq!(word(&house, &named(&here, &nobody)), "undetermined");
 }
 
-/// Initial and surname wrong, the birth date right, under contract numbers of their own. One of them resembles the right
-/// spelling in nine of ten salts, and all six miss it in one of a million.
+/// Initial and surname wrong, the birth date right, under contract numbers of their own. Each resembles the right
+/// spelling in 98 of 100 salts (`tests/alike.rs`), and may be found by its codes of day and year of birth.
 fn other_names(encoder: &Encoder, contract: &str) -> Vec<Value> {
     let names = [("X", "Quist"), ("B", "Zomerdijk"), ("T", "Havik"), ("D", "Pruijs"), ("W", "Kuiper"), ("P", "Abbink")];
     let wrong = |(initial, surname): &(&str, &str)| {
@@ -221,16 +221,15 @@ fn other_names(encoder: &Encoder, contract: &str) -> Vec<Value> {
     names.iter().map(wrong).collect()
 }
 
-/// Birth date and first name wrong, the surname right, under the same contract number.
+/// Birth date wrong and the given name left out, under the same contract number.
 fn other_dates(encoder: &Encoder, contract: &str) -> Vec<Value> {
-    let dates = [("X", "19470203"), ("B", "19551129"), ("T", "19680717"), ("D", "19730930"), ("W", "19920508")];
-    let wrong = |(initial, date): &(&str, &str)| {
+    let wrong = |date: &str| {
         changed(encoder, contract, |tenant| {
-            tenant.person.initials = (*initial).into();
+            tenant.person.given_names = String::new();
             tenant.person.birth = BirthDate::parse(date).unwrap();
         })
     };
-    dates.iter().map(wrong).collect()
+    ["19470203", "19551129", "19680717"].map(wrong).into()
 }
 
 /// A house whose other corporation has a tower: four households, one behind a shield, and one that is open.
@@ -252,9 +251,17 @@ fn in_a_tower_who_was_not_found_stays_so_when_the_spelling_is_put_right() {
     let ask = |question: &Value| house.line(OTHER).ask(question).answered().answer;
     assert_eq!([ask(&in_view), ask(&behind)], ["no_priority", "undetermined"]);
     for wrong in [other_names, other_dates] {
+        // Whoever has birth date and sex right may be found under another name, but not under all.
+        let is_not_found = |question: &Value| {
+            house.forget_counts();
+            ask(question) == "undetermined"
+        };
+        let misspelt: Vec<bool> = wrong(&encoder, IN_VIEW).iter().map(is_not_found).collect();
+        assert!(misspelt.contains(&true));
         let words = |contract: &str| {
             house.forget_counts();
-            let mut words: Vec<_> = wrong(&encoder, contract).iter().map(ask).collect();
+            let wrong = wrong(&encoder, contract).into_iter().zip(&misspelt).filter(|(_, misspelt)| **misspelt);
+            let mut words: Vec<_> = wrong.map(|(question, _)| ask(&question)).collect();
             words.push(ask(&value(&encoder, contract)));
             words
         };
@@ -270,9 +277,9 @@ fn in_a_tower_a_wrong_spelling_binds_no_other_party() {
     house.load(OTHER, Kind::Stock, &house.stock_of("C1")).unwrap();
     let encoder = house.encoder(EPOCH);
     let right = value(&encoder, FLATS[0]);
-    for wrong in other_names(&encoder, FLATS[0]) {
-        assert_eq!(word(&house, &wrong), "undetermined");
-    }
+    // Whoever has birth date and sex right may be found under another name.
+    let wrong: Vec<_> = other_names(&encoder, FLATS[0]).iter().map(|wrong| word(&house, wrong)).collect();
+    assert!(wrong.iter().any(|word| word == "undetermined"), "{wrong:?}");
     assert_eq!(house.line(OTHER).ask(&right).answered().answer, "no_priority");
     assert_eq!(word(&house, &right), "undetermined");
 }
@@ -290,9 +297,15 @@ fn in_a_tower_nearly_all_neighbours_of_who_was_not_found_are_told_what_they_were
         };
         let before: Vec<_> = tower.iter().map(alone).collect();
         for wrong in tower {
+            // Whoever has birth date and sex right may be found under another name, but not under all.
+            let is_not_found = |question: &Value| {
+                house.forget_counts();
+                word(&house, question) == "undetermined"
+            };
+            let misspelt = other_names(&encoder, wrong).into_iter().find(is_not_found).unwrap();
             for (neighbour, before) in tower.iter().zip(&before).filter(|(neighbour, _)| **neighbour != wrong) {
                 house.forget_counts();
-                assert_eq!(word(&house, &other_names(&encoder, wrong)[0]), "undetermined");
+                assert_eq!(word(&house, &misspelt), "undetermined");
                 let after = word(&house, &value(&encoder, neighbour));
                 assert!(after == *before || after == "undetermined", "{neighbour}");
                 neighbours += 1;
@@ -396,10 +409,12 @@ fn in_a_tower_the_care_side_stays_without_a_group_too() {
     let case = house.line(CORPORATION).ask(&family).answered().receipt;
     let minor = |question: &Value| told(&house, TEAM, &case, question).groups["minor"].clone();
     assert_eq!(minor(&family), "yes");
-    for wrong in other_names(&encoder, "K0000167") {
+    // Whoever has birth date and sex right may be found under another name, but not under all.
+    let misspelt = other_names(&encoder, "K0000167").into_iter().map(|wrong| {
         house.forget_budgets();
-        assert_eq!(minor(&wrong), "undetermined");
-    }
+        minor(&wrong)
+    });
+    assert!(misspelt.collect::<Vec<_>>().contains(&"undetermined".to_owned()));
     house.forget_budgets();
     assert_eq!(minor(&family), "undetermined");
     assert_eq!(told(&house, CARE, &case, &family).groups["oggz"], "no", "another party, and another group");
@@ -488,8 +503,8 @@ fn every_question_leaves_as_many_marks() {
         word(&house, &only(question, 0));
         each.push(rows() - before);
     }
-    // The person, the address, and eight codes that leave something out.
-    assert_eq!(each, [10; 4], "found and told, shielded, not found, stuck");
+    // The person, the address, and twelve codes that leave something out.
+    assert_eq!(each, [14; 4], "found and told, shielded, not found, stuck");
     let in_tower = value(&encoder, FLATS[0]);
     let kept = || {
         let db = rusqlite::Connection::open(house.state().join("voorrang.db")).unwrap();
