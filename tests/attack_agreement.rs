@@ -54,7 +54,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A folder with the shipped profile, every pass diffused by `diffusion` only, and the people.
+/// A folder with a profile, every pass diffused by `diffusion` only, and the people.
 struct Scene<'a> {
     tool: &'a Tool,
     folder: tempfile::TempDir,
@@ -62,11 +62,10 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(tool: &'a Tool, diffusion: usize) -> Self {
+    fn new(tool: &'a Tool, mut weak: Profile, diffusion: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let people = fs::read_to_string(&tool.people).unwrap();
         fs::write(folder.path().join("people.csv"), people.lines().take(LINES).collect::<Vec<_>>().join("\n")).unwrap();
-        let mut weak = Profile::built_in();
         for pass in &mut weak.passes {
             assert!(pass.diffusion > diffusion, "{} is as weak as that already", pass.name);
             pass.diffusion = diffusion;
@@ -132,7 +131,7 @@ fn near(what: &str, ours: f64, theirs: &Value, tolerance: f64) {
 /// Known pairs and the signature of codes diffused by 2. The tool's own signature knows the true order of what fits two
 /// ways; `tests/lab/signature.py` does the same with its parts in a secret order.
 fn diffused(tool: &Tool) {
-    let scene = Scene::new(tool, 2);
+    let scene = Scene::new(tool, Profile::built_in(), 2);
     let victim = scene.encode(1, "");
     let own: Vec<String> = (2..=5).map(|salt| scene.encode(salt, " --lab-filters")).collect();
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
@@ -147,6 +146,7 @@ fn diffused(tool: &Tool) {
     let our = |title: &str, codes: &str| ours[&(title.to_owned(), codes.to_owned())];
 
     assert_eq!(known["n"], 2_001, "another sample");
+    println!("known pairs: {:?} here, {known} there", our("known pairs, strong", "all passes"));
     assert!(known["reidentified"].as_f64().unwrap() > 0.3, "too well hidden to compare: {known}");
     near("known pairs", our("known pairs, strong", "all passes").0, &known["reidentified"], PAIRS);
     let alone = our("known pairs, strong, no address-mate known", "all passes");
@@ -157,19 +157,24 @@ fn diffused(tool: &Tool) {
         let (rate, people) = our("household signature", codes);
         assert_eq!(theirs["people"], people, "the same households");
         near(codes, rate, &theirs["reidentified"], HOUSEHOLDS);
+        println!("household signature, {codes}: {rate} here, {} there", theirs["reidentified"]);
     }
-    assert!(our("household signature", "all passes").0 > 0.12, "too well hidden to compare");
+    let all = our("household signature", "all passes").0;
+    assert!(all > 0.05, "too well hidden to compare: {all}");
 }
 
-/// Graph matching of codes that are not diffused: a coin that falls either way as soon as they are.
+/// Graph matching of codes that are not diffused: a coin that falls either way as soon as they are, and where most codes
+/// of two people are noise, as of the shipped profile (5 % here and 100 % there, once).
 fn plain(tool: &Tool) {
-    let scene = Scene::new(tool, 1);
+    let unkeyed = Profile::from_toml(include_str!("lab/unkeyed.toml")).unwrap();
+    let scene = Scene::new(tool, unkeyed, 1);
     let (victim, own) = (scene.encode(1, ""), scene.encode(2, ""));
     let arguments = ["--victim", &*victim, "--own", &*own, "--known", "", "-n", "5000", "--graph"];
     let graph = &scene.theirs(&tool.attack, &arguments)[0];
     let (rate, people) = scene.ours(50)[&("graph matching".into(), "all passes".into())];
     assert_eq!(graph["n"], people, "the same people");
     assert!(graph["reidentified"].as_f64().unwrap() > 0.9, "the control is not broken: {graph}");
+    println!("graph matching: {rate} here, {graph} there");
     near("graph matching", rate, &graph["reidentified"], PAIRS);
 }
 
