@@ -2,8 +2,9 @@
 //! have codes with correlation r to the power t, so strangers' codes say nothing about each other.
 //! Source: Armknecht, Heng, Schnell, PoPETs 2023(2) 298-311.
 
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
+
+use foldhash::HashSet;
 
 use super::filter::Sheet;
 use super::keys::{Numbers, below, shuffle};
@@ -28,6 +29,7 @@ impl Diffusion {
     }
 
     /// Appends the codes of a sheet's filters, one after the other.
+    #[inline]
     pub(super) fn apply(&self, sheet: &mut Sheet, codes: &mut Vec<u64>) {
         let (words, begin) = (self.positions.len() / (64 * self.t), codes.len());
         codes.resize(begin + sheet.used() * words, 0);
@@ -103,7 +105,7 @@ const MAY_SHARE: RangeInclusive<usize> = 3..=8;
 
 /// One slot of each row that has a position twice, or too many positions of an earlier row.
 fn faults(slots: &[usize], t: usize) -> Vec<usize> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let mut bad = Vec::new();
     for (at, row) in slots.chunks_exact(t).enumerate() {
         let mut sorted: Vec<(usize, usize)> = row.iter().copied().zip(at * t..).collect();

@@ -1,8 +1,9 @@
 //! The Bloom filters of codes before diffusion, many of them side by side. Every field has a constant number of
 //! insertions, so neither the length of a name nor a missing date shows in the number of set bits.
 
+use super::batch::Batch;
 use super::diffuse::transpose;
-use super::keys::{Batch, Numbers, Seed};
+use super::keys::{Numbers, Seed};
 
 /// Filters that a sheet has room for.
 const SIDE: u32 = u64::BITS;
@@ -28,11 +29,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// Whether `count` filters more find room.
+    #[inline]
     pub(super) fn has_room(&self, count: usize) -> bool {
         count <= (SIDE - self.used) as usize
     }
 
     /// The next filter, empty. There must be room.
+    #[inline]
     pub(super) fn next(&mut self) -> Filters {
         self.used += 1;
         1 << (SIDE - self.used)
@@ -52,6 +55,7 @@ impl<'a> Sheet<'a> {
 
     /// A field: `insertions` are shared among its slots, the remainder to the first. The shares of empty slots are
     /// random, from block `fill` of the record on, or nothing. Of the others a part is random, 0 for none of them.
+    #[inline]
     pub(super) fn add(&mut self, ink: Ink<'a>, field: Strokes<'_>) {
         let Strokes { slots, insertions, first_block, fill, part, record, filters } = field;
         let count = slots.len() as u32;
@@ -61,11 +65,12 @@ impl<'a> Sheet<'a> {
         let (less, greater) = (own(share), own(share + 1));
         let mut random = insertions as usize;
         self.drawn.take(ink.numbers, &mut self.planes);
-        for (at, slot) in slots.iter().enumerate() {
-            let Some(seed) = slot else { continue };
-            let own = if at < more { greater } else { less };
-            self.drawn.add((seed.with_parts(ink.parts), first_block), own, filters, &mut self.planes);
-            random -= own;
+        let (first, others) = slots.split_at(more);
+        for (slots, own) in [(first, greater), (others, less)] {
+            for seed in slots.iter().flatten() {
+                self.drawn.add((seed.with_parts(ink.parts), first_block), own, filters, &mut self.planes);
+                random -= own;
+            }
         }
         if let Some(first_block) = fill
             && random > 0
@@ -76,6 +81,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// Bit `b` of all filters, for each `b`.
+    #[inline]
     pub(super) fn planes(&mut self) -> &[u64] {
         self.drawn.draw(&mut self.planes);
         self.random.draw(&mut self.planes);

@@ -3,10 +3,10 @@
 //! are `ring`'s; AES is RustCrypto's, because `ring` has no cipher without a tag.
 
 use std::num::NonZeroU128;
-use std::ptr;
 
+use aes::Aes256Enc;
+pub(super) use aes::Block;
 use aes::cipher::{BlockEncrypt, KeyInit};
-use aes::{Aes256Enc, Block};
 use ring::digest::{self, Digest, SHA256};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::hmac::{self, HMAC_SHA256, Key, sign};
@@ -189,98 +189,13 @@ impl Seed {
 
     /// Its block of this number.
     #[inline]
-    fn block(self, number: u32) -> Block {
+    pub(super) fn block(self, number: u32) -> Block {
         (self.0.get() ^ THERE.get() | u128::from(number).to_be()).to_ne_bytes().into()
     }
 }
 
 /// Blocks that the processor works at side by side.
-const SIDE_BY_SIDE: usize = 8;
-
-/// Blocks that wait at most.
-const MOST: usize = 8 * SIDE_BY_SIDE;
-
-/// Blocks of positions in filters that wait to be made: many at once, because the processor works at them side by side.
-pub(super) struct Batch<'a> {
-    /// What they wait for.
-    numbers: Option<&'a Numbers>,
-    blocks: [Block; MOST],
-    /// Of each block the positions that are wanted, and the filters that want them.
-    wanted: [(usize, u64); MOST],
-    filled: usize,
-    /// Bits of a position.
-    width: u32,
-    /// Positions of a block.
-    whole: usize,
-}
-
-impl<'a> Batch<'a> {
-    /// For filters of a power of two up to 2^16 bits.
-    #[inline]
-    pub(super) fn new(filter_bits: usize) -> Self {
-        let width = filter_bits.ilog2().max(1);
-        let (blocks, wanted) = ([Block::default(); MOST], [(0, 0); MOST]);
-        Self { numbers: None, blocks, wanted, filled: 0, width, whole: 2 * (64 / width) as usize }
-    }
-
-    /// What is added next waits for these numbers. The bits of what waits for others are set.
-    #[inline]
-    pub(super) fn take(&mut self, numbers: &'a Numbers, planes: &mut [u64]) {
-        if !self.numbers.is_some_and(|before| ptr::eq(before, numbers)) {
-            self.draw(planes);
-            self.numbers = Some(numbers);
-        }
-    }
-
-    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits are
-    /// set.
-    #[inline]
-    pub(super) fn add(&mut self, (seed, first_block): (Seed, u32), mut count: usize, filters: u64, planes: &mut [u64]) {
-        let mut number = first_block;
-        while count > 0 {
-            if self.filled == MOST {
-                self.draw(planes);
-            }
-            let now = count.min(self.whole);
-            self.blocks[self.filled] = seed.block(number);
-            self.wanted[self.filled] = (now, filters);
-            self.filled += 1;
-            count -= now;
-            number += 1;
-        }
-    }
-
-    /// Sets the bits of all that waits. Plane `b` has bit `b` of each filter.
-    pub(super) fn draw(&mut self, planes: &mut [u64]) {
-        let Some(numbers) = self.numbers else { return };
-        // Eight at once are as quick as one: what is beyond the last is of no use, and never looked at.
-        numbers.0.encrypt_blocks(&mut self.blocks[..self.filled.next_multiple_of(SIDE_BY_SIDE)]);
-        let drawn = self.blocks[..self.filled].iter().zip(self.wanted);
-        // The widths of the built-in profile: what is known beforehand has no bounds to look at.
-        match (self.width, planes.len()) {
-            (8, 256) => drawn.for_each(|(block, wanted)| set(8, block, wanted, &mut planes[..256])),
-            (9, 512) => drawn.for_each(|(block, wanted)| set(9, block, wanted, &mut planes[..512])),
-            (10, 1024) => drawn.for_each(|(block, wanted)| set(10, block, wanted, &mut planes[..1024])),
-            (width, _) => drawn.for_each(|(block, wanted)| set(width, block, wanted, planes)),
-        }
-        self.filled = 0;
-    }
-}
-
-/// Sets as many positions of a block as are wanted, in the filters that want them.
-#[inline(always)]
-fn set(width: u32, block: &Block, (count, filters): (usize, u64), planes: &mut [u64]) {
-    let (per_half, last) = ((64 / width) as usize, planes.len() - 1);
-    let [one, other] = block.as_chunks::<8>().0 else { unreachable!("a block has 16 bytes") };
-    let first = count.min(per_half);
-    for (half, count) in [(one, first), (other, count - first)] {
-        let mut half = u64::from_be_bytes(*half);
-        for _ in 0..count {
-            planes[half as usize & last] |= filters;
-            half >>= width;
-        }
-    }
-}
+pub(super) const SIDE_BY_SIDE: usize = 8;
 
 /// Numbers of 16 bits under a key: block `n` of a seed is AES-256(seed, n), eight numbers, the high byte first.
 /// `Debug` is not there: it is a key.
@@ -294,6 +209,12 @@ impl Numbers {
     /// The numbers of a place.
     pub(super) fn of_place(key: &Key, place: &str) -> Self {
         Self::new(&tag(key, &[place.as_bytes()]))
+    }
+
+    /// The blocks behind these counters, in their place. The processor works at [`SIDE_BY_SIDE`] of them at once.
+    #[inline]
+    pub(super) fn draw(&self, blocks: &mut [Block]) {
+        self.0.encrypt_blocks(blocks);
     }
 
     /// An endless row of numbers.
@@ -330,6 +251,8 @@ pub(super) fn shuffle<T>(items: &mut [T], numbers: &mut impl Iterator<Item = u16
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn root(salt: &[u8], epoch: &str) -> Root {
@@ -354,14 +277,10 @@ mod tests {
         let macs = [&keys.address_token, &keys.household_token, &keys.token, &keys.record];
         let macs = macs.into_iter().chain([&keys.address, &keys.postcode, &keys.street, &keys.file]);
         let ciphers = [&keys.filler, &keys.everywhere].into_iter().chain(&maps);
-        let tags: Vec<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
-        let first: Vec<Vec<u16>> = ciphers.map(|numbers| numbers.stream([0; 12].into(), 0).take(8).collect()).collect();
-        let distinct = (
-            tags.iter().collect::<std::collections::HashSet<_>>().len(),
-            first.iter().collect::<std::collections::HashSet<_>>().len(),
-        );
-        assert_eq!(distinct, (8, 2 + maps.len()));
-        assert_eq!(distinct, (tags.len(), first.len()));
+        let tags: HashSet<u128> = macs.map(|key| u128::from_be_bytes(tag(key, &[b"x"]))).collect();
+        let first = |numbers: &Numbers| -> Vec<u16> { numbers.stream([0; 12].into(), 0).take(8).collect() };
+        let first: HashSet<Vec<u16>> = ciphers.map(first).collect();
+        assert_eq!((tags.len(), first.len()), (8, 2 + maps.len()));
     }
 
     #[test]
@@ -391,39 +310,10 @@ mod tests {
         assert_eq!(hex::encode(bytes), "0bdf7df1591716335e9a8b15c860c502");
     }
 
-    /// Positions of one block: as many as each half of it has, from the low end.
-    fn positions(numbers: &Numbers, seed: Seed, counter: u32, width: u32) -> Vec<usize> {
-        let block: Vec<u64> = numbers.stream(seed, counter).take(8).map(u64::from).collect();
-        let half = |half: &[u64]| half.iter().fold(0_u64, |all, number| all << 16 | number);
-        let of_half = |half: u64| (0..64 / width).map(move |at| (half >> (at * width)) as usize & ((1 << width) - 1));
-        block.chunks(4).flat_map(|numbers| of_half(half(numbers))).collect()
-    }
-
-    #[test]
-    fn what_waits_is_set_in_the_filters_that_want_it() {
-        let numbers = Numbers::new(&[7; 32]);
-        for (bits, width) in [(512, 9), (1 << 16, 16), (64, 6)] {
-            let mut want = vec![0; bits];
-            let mut got = vec![0; bits];
-            let mut batch = Batch::new(bits);
-            for (seed, first, count, filters) in [(1, 0, 11, 1), (2, 5, 3, 2), (1, 9, 1_500, 4), (3, 1, 0, 8)] {
-                let seed = Seed::from([seed; 12]);
-                batch.take(&numbers, &mut got);
-                batch.add((seed, first), count, filters, &mut got);
-                let all = (first..).flat_map(|counter| positions(&numbers, seed, counter, width));
-                all.take(count).for_each(|at| want[at] |= filters);
-            }
-            batch.draw(&mut got);
-            assert_eq!(got, want, "{bits}");
-            batch.draw(&mut got);
-            assert_eq!(got, want, "nothing waits any more");
-        }
-    }
-
     #[test]
     fn other_parts_have_other_blocks_and_no_part_the_token_s_own() {
         let (key, seed) = (Numbers::new(&[7; 32]), Seed::from([3; 12]));
-        let mut drawn = std::collections::HashSet::new();
+        let mut drawn = HashSet::new();
         for parts in (0..64).map(|bit| 1 << bit).chain([0]) {
             let blocks: Vec<u16> = key.stream(seed.with_parts(parts), 0).take(8 * 30).collect();
             assert!(blocks.chunks(8).all(|block| drawn.insert(block.to_vec())), "{parts}");

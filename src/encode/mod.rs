@@ -1,7 +1,7 @@
 //! Plaintext to codes, at the data custodian. This room and `cli` are the only ones that ever see a name.
 //!
 //! A person becomes one code per pass of the profile and name variant: fields are normalised (`normalize`), cut
-//! into tokens (`token`), inserted into keyed Bloom filters (`passes`, `filter`) and diffused (`diffuse`); all keys come
+//! into tokens (`token`), inserted into keyed Bloom filters (`passes`, `filter`, `batch`) and diffused (`diffuse`); all keys come
 //! from the epoch's salt (`keys`). What is missing is filled with bits that are random per record and always the
 //! same for that record: missing never agrees with missing, and repeated loads cannot be averaged.
 //!
@@ -9,6 +9,7 @@
 //! CLKs of clkhash, bit for bit, for who links elsewhere.
 
 pub mod authentic;
+mod batch;
 mod birth;
 pub mod clkhash;
 mod diffuse;

@@ -27,6 +27,8 @@ impl<T> Chunks<T> {
 
     /// The next rows, at most `most`; none at the end, and none from the chunk with the first bad line on.
     pub fn next_chunk(&mut self, most: usize) -> Vec<T> {
+        // Not by doubling: what is left behind is overwritten.
+        self.tally.good.reserve_exact(most);
         self.rows.by_ref().take(most).for_each(|row| self.tally.add(row));
         if !self.tally.is_clean() {
             self.tally.good.clear();
