@@ -73,9 +73,8 @@ struct City {
 }
 
 impl City {
-    fn new() -> Self {
-        // Under some salts one of those who are registered nowhere is in doubt by chance, as `[rule]` allows.
-        Self::of(11, CAST.map(String::from).into_iter().chain(others()))
+    fn new(salt: u8) -> Self {
+        Self::of(salt, CAST.map(String::from).into_iter().chain(others()))
     }
 
     fn of(salt: u8, residents: impl Iterator<Item = String>) -> Self {
@@ -233,20 +232,28 @@ fn answer(regulation: &Regulation, finding: &Finding) -> Answer {
     regulation.decide(&facts).unwrap().disclose(regulation, Some(finding), true)
 }
 
+/// Under a salt now and then somebody is in doubt by chance, as `[rule]` allows, or lost: then nothing is certain, and under
+/// none is he taken for another.
 #[test]
 fn every_class_of_household_is_found_as_an_expert_would() {
-    let city = City::new();
+    let cities: Vec<City> = (1..=20).map(City::new).collect();
     for (class, tenants, linked, certain, groups) in CASES {
-        let finding = city.ask(tenants);
-        assert_eq!(city.linked(&finding), linked, "{class}");
-        let sure = finding.certain && finding.care_certain;
-        assert_eq!((sure, finding.groups), (certain, groups), "{class}");
+        let mut as_an_expert = 0;
+        for (city, salt) in cities.iter().zip(1..) {
+            let finding = city.ask(tenants);
+            let (found, sure) = (city.linked(&finding), finding.certain && finding.care_certain);
+            let nobody_else = found.iter().zip(linked).all(|(found, want)| found == want || ["?", "-"].contains(found));
+            assert!(found.len() == linked.len() && nobody_else, "{class}, salt {salt}: {found:?}");
+            assert!(found == linked || !sure, "{class}, salt {salt}: {found:?}");
+            as_an_expert += usize::from(found == linked && (sure, finding.groups) == (certain, groups));
+        }
+        assert!(as_an_expert >= 17, "{class}: under {as_an_expert} of 20 salts");
     }
 }
 
 #[test]
 fn who_is_registered_elsewhere_is_told_apart_from_who_lives_at_the_address() {
-    let city = City::new();
+    let city = City::new(11);
     let fatima = "F.,,,Yilmaz,V,1990-07-21,Kadestraat,3,,1011AB";
     let karel = "K.,,,Jansen,M,1975-02-14,Kadestraat,3,,1011AB";
     assert_eq!(city.ask(&[JOHANNA]).moved, None);
@@ -261,7 +268,7 @@ fn who_is_registered_elsewhere_is_told_apart_from_who_lives_at_the_address() {
 
 #[test]
 fn in_an_institution_nobody_gets_priority_for_the_age_of_another_resident() {
-    let city = City::new();
+    let city = City::new(11);
     let regulations = [Regulation::laboratory(), Regulation::built_in().remove(0)];
     let answers = |tenant: &str| regulations.each_ref().map(|regulation| answer(regulation, &city.ask(&[tenant])));
     // Any resident's age counts in the laboratory, the tenant's in Haarlem.

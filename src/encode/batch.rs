@@ -39,8 +39,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits are
-    /// set.
+    /// Adds `count` positions of a seed, from one of its blocks on, for these filters. When too many wait, their bits
+    /// are set.
     #[inline]
     pub(super) fn add(&mut self, (seed, first_block): (Seed, u32), mut count: usize, filters: u64, planes: &mut [u64]) {
         let (mut number, mut at) = (first_block, self.filled);

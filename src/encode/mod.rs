@@ -1,12 +1,12 @@
 //! Plaintext to codes, at the data custodian. This room and `cli` are the only ones that ever see a name.
 //!
 //! A person becomes one code per pass of the profile and name variant: fields are normalised (`normalize`), cut
-//! into tokens (`token`), inserted into keyed Bloom filters (`passes`, `filter`, `batch`) and diffused (`diffuse`); all keys come
-//! from the epoch's salt (`keys`). What is missing is filled with bits that are random per record and always the
-//! same for that record: missing never agrees with missing, and repeated loads cannot be averaged.
+//! into tokens (`token`), inserted into keyed Bloom filters (`passes`, `filter`, `batch`) and diffused (`diffuse`); all
+//! keys come from the epoch's salt (`keys`). What is missing is filled with bits that are random per record and always
+//! the same for that record: missing never agrees with missing, and repeated loads cannot be averaged.
 //!
-//! `read` reads the custodians' files, `file` writes and reads files of codes, `authentic` says who made them. `clkhash` is another encoder: the plain
-//! CLKs of clkhash, bit for bit, for who links elsewhere.
+//! `read` reads the custodians' files, `file` writes and reads files of codes, `authentic` says who made them. `clkhash`
+//! is another encoder: the plain CLKs of clkhash, bit for bit, for who links elsewhere.
 
 pub mod authentic;
 mod batch;

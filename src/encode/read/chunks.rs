@@ -3,6 +3,9 @@
 use super::tally::Tally;
 use super::{LineError, ReadError};
 
+/// Rows of a chunk for which there is room from the start: what grows by doubling is copied and overwritten every time.
+const ROOM: usize = 1024;
+
 /// Rows of a file in chunks. After a bad line there are no more: the rest is read for what else is bad, and
 /// [`Chunks::finish`] tells it.
 pub struct Chunks<T> {
@@ -27,8 +30,7 @@ impl<T> Chunks<T> {
 
     /// The next rows, at most `most`; none at the end, and none from the chunk with the first bad line on.
     pub fn next_chunk(&mut self, most: usize) -> Vec<T> {
-        // Not by doubling: what is left behind is overwritten.
-        self.tally.good.reserve_exact(most);
+        self.tally.good.reserve_exact(most.min(ROOM));
         self.rows.by_ref().take(most).for_each(|row| self.tally.add(row));
         if !self.tally.is_clean() {
             self.tally.good.clear();
