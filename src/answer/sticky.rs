@@ -139,7 +139,7 @@ impl Kept<'_> {
 }
 
 /// The codes of a tenant that leave most out, each with its pass: one of them stays equal where a surname or a birth date is
-/// corrected, and none where an initial, a given name or a sex is.
+/// corrected, and none where an initial, a given name or a sex is, or where there is no date and the surname is.
 pub(super) fn barest(tenant: &Codes) -> impl Iterator<Item = (usize, &Code)> {
     let bits = |pass: &Vec<Code>| pass.first().map_or(0, |code| code.words().len());
     let fewest = tenant.passes.iter().map(bits).min();

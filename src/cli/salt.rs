@@ -91,12 +91,17 @@ pub fn encoder(
     }
     if agreed.is_some() {
         bail!(
-            "the epoch {} was loaded with another salt than the one in its envelope; find out with the other custodians \
-             who did so: it is aborted and announced anew, or, where it answers, the next one takes its place",
+            "the epoch {} was loaded with another salt than the one in its envelope, or by a version of this program that \
+             makes other codes; find out with the other custodians who did so: it is aborted and announced anew, or, \
+             where it answers, the next one takes its place",
             epoch.id
         );
     }
-    bail!("this salt is not the one that the epoch {} was loaded with; fetch it again", epoch.id)
+    bail!(
+        "this salt is not the one that the epoch {} was loaded with; fetch it again, or take the version of this program \
+         that loaded it",
+        epoch.id
+    )
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_waits_is_set_in_the_filters_that_want_it() {
         let numbers = Numbers::new(&[7; 32]);
-        for (bits, width) in [(512, 9), (1 << 16, 16), (64, 6)] {
+        for (bits, width) in [(256, 8), (512, 9), (1024, 10), (1 << 16, 16), (64, 6)] {
             let mut want = vec![0; bits];
             let mut got = vec![0; bits];
             let mut batch = Batch::new(bits);

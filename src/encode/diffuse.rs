@@ -70,8 +70,8 @@ fn exchange<const HALF: usize>(square: &mut [u64; 64], mask: u64) {
 }
 
 /// For each bit of the code its `t` distinct filter positions, ascending. Every position is used equally often (one
-/// more or less if it does not come out even), and no two bits have the same positions, or from t = 3 on all but one:
-/// the parity of two such bits is one of two positions, whose bias a city's codes would show.
+/// more or less if it does not come out even), and no two bits have the same positions. For t of 3 to 8 no two share all
+/// but one either: their parity would be that of two filter bits, whose bias a city's codes would show.
 fn positions(numbers: &Numbers, filter_bits: usize, code_bits: usize, t: usize) -> Vec<Vec<usize>> {
     let mut numbers = numbers.stream([0; 12].into(), 0);
     let uses = code_bits * t;

@@ -94,21 +94,17 @@ impl Subject {
         token: impl Fn(super::token::Token) -> Seed,
     ) -> Self {
         let readings = if source == Source::Tenants { readings } else { &[] };
-        let other = |reading: &Reading| {
-            let person = reread(person, *reading)?;
+        let made = |person: &Person| {
             let given = given_name(&person.given_names);
-            let evidence = Evidence::with_given(&person, given.as_deref(), variants, &token);
-            Some((*reading, Parts::of(&person, given.as_deref()), evidence))
+            let evidence = Evidence::with_given(person, given.as_deref(), variants, &token);
+            (Parts::of(person, given.as_deref()), evidence)
         };
-        let given = given_name(&person.given_names);
-        Self {
-            source,
-            seed,
-            places,
-            parts: Parts::of(person, given.as_deref()),
-            evidence: Evidence::with_given(person, given.as_deref(), variants, &token),
-            readings: readings.iter().filter_map(other).collect(),
-        }
+        let other = |reading: &Reading| {
+            let (parts, evidence) = made(&reread(person, *reading)?);
+            Some((*reading, parts, evidence))
+        };
+        let (parts, evidence) = made(person);
+        Self { source, seed, places, parts, evidence, readings: readings.iter().filter_map(other).collect() }
     }
 }
 

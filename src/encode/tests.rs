@@ -289,6 +289,9 @@ fn a_reading_that_does_not_apply_resembles_its_own_row_alone() {
             likeness[pass] += z(&question[pass][0], &question[pass][at]) / 20.0;
         }
     }
+    // Keyed with the initial, which the reading changes, it is noise.
+    let with_initial = |pass: usize| Profile::built_in().passes[pass].parts().contains(&Part::Initial);
+    assert!((0..likeness.len()).all(|pass| !with_initial(pass) || likeness[pass] < 1.0), "{likeness:?}");
     // Birth date and sex are what the reading leaves alone; the strongly diffused passes hide even that. Of each pass the
     // mean has a standard deviation of .22.
     assert!(likeness[1] + likeness[2] + likeness[3] > 0.9, "{likeness:?}");
@@ -349,15 +352,15 @@ fn a_pass_keyed_with_a_part_is_noise_to_whoever_differs_in_it() {
         (Part::Sex, Person { sex: Some(Sex::Male), ..anna.clone() }),
         (Part::Initial, Person { given_names: "Hanna Maria".into(), ..anna.clone() }),
     ];
-    let unkeyed = encoder(1, "haarlem-1");
-    let (shipped, mut seen) = (codes(&unkeyed, "P1", &anna), 0);
+    let (_, unkeyed) = keyed_with(&[]);
+    let (same, mut seen) = (codes(&unkeyed, "P1", &anna), 0);
     for keyed in others.each_ref().map(|(part, _)| *part) {
         let (profile, encoder) = keyed_with(&[keyed]);
         let one = codes(&encoder, "P1", &anna);
         for (part, other) in &others {
             let (without, other) = (codes(&unkeyed, "P2", other), codes(&encoder, "P2", other));
             for (at, pass) in profile.passes.iter().enumerate() {
-                let (before, likeness) = (z(&shipped[at][0], &without[at][0]), z(&one[at][0], &other[at][0]));
+                let (before, likeness) = (z(&same[at][0], &without[at][0]), z(&one[at][0], &other[at][0]));
                 if pass.keyed_with.is_some() && *part == keyed {
                     assert!(likeness < 5.0, "{}: {part:?} {likeness}", pass.name);
                 } else if before > 8.0 {

@@ -9,7 +9,7 @@ use crate::profile::Profile;
 
 /// Of two strangers at one address so many are alike: what they agree by chance follows from the profile's numbers of codes
 /// (`link/chance.rs`), 5.4 for the shipped one, and two tenants of one address are hardly more alike than strangers. It lies
-/// far below what links: of one person with two fields wrong little is left (`tests/alike.rs`).
+/// below what links, from 6.0 on: of one person with two fields wrong little is left (`tests/alike.rs`).
 const STRANGERS: f64 = 0.04;
 
 /// From which agreement of all codes together two tenants are alike.

@@ -13,8 +13,8 @@ use super::wrapping::{DataKey, Wrapped};
 use super::{Store, StoreError, Tx};
 use crate::ids::EpochId;
 
-/// Bytes that a record or a question may have, all of an upload together: those of the shipped profile have 3 to 4 KiB.
-/// Few and long ones, such as of eight tenants, have some to spare.
+/// Bytes that a record or a question may have, all of an upload together: a record of the shipped profile has under 2 KiB,
+/// a question of one or two tenants 2 to 5. Few and long ones, such as of eight tenants, have some to spare.
 const RECORD_BYTES: u64 = 8 << 10;
 const SPARE_BYTES: u64 = 1 << 20;
 
